@@ -1,0 +1,1 @@
+"""The average femur: its surface, regions and landmarks."""

@@ -1,0 +1,1 @@
+"""From a CT and a surface to the cortex at every point."""

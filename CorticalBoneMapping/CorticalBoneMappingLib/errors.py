@@ -1,0 +1,40 @@
+"""What can go wrong, as sentences that a radiographer understands.
+
+Every error a user can cause derives from `CorticalBoneMappingError`; its text names the file or the
+value and says what to do. Anything else that is raised is a fault of the program.
+"""
+
+
+class CorticalBoneMappingError(Exception):
+    """Base of every error whose text is meant for the user."""
+
+
+class VolumeError(CorticalBoneMappingError):
+    """A CT or label map cannot be read, or its geometry cannot be trusted."""
+
+
+class CalibrationError(CorticalBoneMappingError):
+    """The conversion from HU to density cannot be made."""
+
+
+class SurfaceError(CorticalBoneMappingError):
+    """A mask or a surface is not one closed bone."""
+
+
+class MeasurementError(CorticalBoneMappingError):
+    """The cortex cannot be measured with these settings on these data."""
+
+
+class RegistrationError(CorticalBoneMappingError):
+    """A femur cannot be brought onto the average femur."""
+
+
+class SettingError(CorticalBoneMappingError):
+    """A setting has a value outside its bounds."""
+
+
+class Cancelled(CorticalBoneMappingError):
+    """The user asked to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled: nothing was written.")

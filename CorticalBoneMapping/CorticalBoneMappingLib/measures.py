@@ -1,0 +1,76 @@
+"""The measures of a cortical map: name, label, unit and the range in which everyone shows them.
+
+One table serves files, pictures, Slicer and reports, so that two maps are always seen on one scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One quantity at every point of the surface.
+
+    Attributes
+    ----------
+    name : str
+        Name of the point array in files.
+    label : str
+        What a person reads.
+    unit : str
+        Unit when the CT is calibrated.
+    uncalibrated_unit : str
+        Unit when it is not.
+    range : tuple of float
+        Fixed range of the colour scale, in `unit`.
+    """
+
+    name: str
+    label: str
+    unit: str
+    uncalibrated_unit: str
+    range: tuple[float, float]
+
+    def unit_for(self, calibrated: bool) -> str:
+        """Unit of the values, by whether the CT was calibrated."""
+        return self.unit if calibrated else self.uncalibrated_unit
+
+
+MEASURES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure("cortical_thickness", "Cortical thickness", "mm", "mm", (0.0, 6.0)),
+        Measure("cortical_density", "Cortical density", "mg/cm³", "HU", (400.0, 1400.0)),
+        Measure(
+            "cortical_mass_surface_density", "Cortical mass surface density", "mg/cm²", "HU·cm", (0.0, 600.0)
+        ),
+        Measure("trabecular_density", "Trabecular density", "mg/cm³", "HU", (-100.0, 500.0)),
+        Measure("fit_residual", "Fit residual", "mg/cm³", "HU", (0.0, 100.0)),
+    )
+}
+
+
+class Quality(IntEnum):
+    """Why a point carries a value or none; the point array ``quality`` in files.
+
+    Values other than `GOOD` have not-a-number in every measure, and are counted, never filled.
+    """
+
+    GOOD = 0
+    NOT_MEASURED = 1  # a cap at a truncation: there is no cortex here to measure
+    OUTSIDE_SCAN = 2  # the sampling line leaves the CT
+    NO_CORTEX = 3  # no step of density that could be a cortex: a finding, not a failure
+    FIT_FAILED = 4  # the fit did not converge or broke its bounds
+    METAL = 5  # an implant is on the line
+
+
+QUALITY_LABELS: dict[Quality, str] = {
+    Quality.GOOD: "measured",
+    Quality.NOT_MEASURED: "not measured (cut end of the bone)",
+    Quality.OUTSIDE_SCAN: "outside the scan",
+    Quality.NO_CORTEX: "no measurable cortex",
+    Quality.FIT_FAILED: "fit failed",
+    Quality.METAL: "metal",
+}

@@ -1,0 +1,1 @@
+"""From a femur to the average femur, and maps along with it."""

@@ -1,0 +1,1 @@
+"""Results as MRML nodes; the only room that imports slicer."""

@@ -1,0 +1,1 @@
+"""A digital hip and a CT scanner: scans whose truth is known."""

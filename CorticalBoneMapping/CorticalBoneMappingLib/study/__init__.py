@@ -1,0 +1,1 @@
+"""One femur from file to files, and many of them."""

@@ -1,0 +1,246 @@
+"""A triangle surface with values at its points.
+
+Points are RAS in mm. In files they are LPS, as Slicer writes and expects them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+
+from .errors import SurfaceError
+from .files import whole_file
+
+_READERS = {
+    ".vtp": vtk.vtkXMLPolyDataReader,
+    ".vtk": vtk.vtkPolyDataReader,
+    ".stl": vtk.vtkSTLReader,
+    ".ply": vtk.vtkPLYReader,
+    ".obj": vtk.vtkOBJReader,
+}
+# RAS and LPS differ by the sign of the first two coordinates, so one array serves both ways.
+_RAS_LPS = np.array([-1.0, -1.0, 1.0])
+_SPACE_FIELD = "SPACE"  # the name under which Slicer keeps it in VTP files
+_UNIT_FIELD = "unit_of_"
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles, and arrays over their vertices.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n_points, 3)
+        RAS mm, float64.
+    triangles : ndarray of shape (n_triangles, 3)
+        Vertex indices, counter-clockwise seen from outside, int64.
+    arrays : dict of str to ndarray of shape (n_points,) or (n_points, k)
+        Values at the points.
+    units : dict of str to str
+        Unit of an array, where it has one.
+    """
+
+    points: np.ndarray
+    triangles: np.ndarray
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _corner_cross(self) -> np.ndarray:
+        corners = self.points[self.triangles]
+        return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+    @cached_property
+    def normals(self) -> np.ndarray:
+        """Outward unit normals at the points (area-weighted mean of the triangles'), shape (n_points, 3)."""
+        normals = np.zeros_like(self.points)
+        for corner in range(3):
+            np.add.at(normals, self.triangles[:, corner], self._corner_cross)
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+        return normals / np.where(length > 0, length, 1.0)
+
+    @cached_property
+    def triangle_areas(self) -> np.ndarray:
+        """Area of each triangle in mm², shape (n_triangles,)."""
+        return 0.5 * np.linalg.norm(self._corner_cross, axis=1)
+
+    @cached_property
+    def point_areas(self) -> np.ndarray:
+        """Area that each point stands for (a third of its triangles') in mm², shape (n_points,)."""
+        shares = np.repeat(self.triangle_areas / 3.0, 3)
+        return np.bincount(self.triangles.ravel(), weights=shares, minlength=len(self.points))
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Each edge once, as a sorted pair of vertices, shape (n_edges, 2)."""
+        return np.unique(_half_edges(self.triangles), axis=0)
+
+    @property
+    def mean_spacing_mm(self) -> float:
+        """Mean edge length in mm."""
+        ends = self.points[self.edges]
+        return float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean())
+
+    @property
+    def volume_mm3(self) -> float:
+        """Enclosed volume in mm³; negative when the triangles look inward."""
+        corners = self.points[self.triangles]
+        return float(np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6.0)
+
+    def is_closed(self) -> bool:
+        """Whether every edge has exactly two triangles."""
+        _, counts = np.unique(_half_edges(self.triangles), axis=0, return_counts=True)
+        return bool(len(counts)) and bool(np.all(counts == 2))
+
+    def with_arrays(self, units: dict[str, str] | None = None, **arrays: np.ndarray) -> Surface:
+        """Give a surface with more arrays over its points.
+
+        Parameters
+        ----------
+        units : dict of str to str, optional
+            Units of those arrays.
+        **arrays : ndarray of shape (n_points,) or (n_points, k)
+            The arrays by name.
+
+        Returns
+        -------
+        Surface
+        """
+        return replace(self, arrays=self.arrays | arrays, units=self.units | (units or {}))
+
+    def mirrored(self) -> Surface:
+        """Give the left-right mirror image, its triangles still looking outward; arrays stay."""
+        return replace(self, points=self.points * [-1.0, 1.0, 1.0], triangles=self.triangles[:, ::-1].copy())
+
+
+def _half_edges(triangles: np.ndarray) -> np.ndarray:
+    """Return the three sides of each triangle, vertices sorted, shape (3 n_triangles, 2)."""
+    return np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+
+
+def to_polydata(surface: Surface) -> vtk.vtkPolyData:
+    """Convert to VTK; coordinates stay as they are (RAS)."""
+    polydata = vtk.vtkPolyData()
+    points = vtk.vtkPoints()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(surface.points), deep=True))
+    polydata.SetPoints(points)
+    cells = vtk.vtkCellArray()
+    offsets = np.arange(0, 3 * len(surface.triangles) + 1, 3, dtype=np.int64)
+    connectivity = np.ascontiguousarray(surface.triangles, dtype=np.int64).ravel()
+    cells.SetData(
+        numpy_to_vtkIdTypeArray(offsets, deep=True), numpy_to_vtkIdTypeArray(connectivity, deep=True)
+    )
+    polydata.SetPolys(cells)
+    for name, values in surface.arrays.items():
+        array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
+        array.SetName(name)
+        polydata.GetPointData().AddArray(array)
+    for name, unit in surface.units.items():
+        _add_text(polydata, _UNIT_FIELD + name, unit)
+    return polydata
+
+
+def from_polydata(polydata: vtk.vtkPolyData) -> Surface:
+    """Convert from VTK; coordinates stay as they are.
+
+    Raises
+    ------
+    SurfaceError
+        If there are no triangles.
+    """
+    triangulate = vtk.vtkTriangleFilter()
+    triangulate.SetInputData(polydata)
+    triangulate.PassVertsOff()
+    triangulate.PassLinesOff()
+    triangulate.Update()
+    mesh = triangulate.GetOutput()
+    if mesh.GetNumberOfPolys() == 0:
+        raise SurfaceError("The surface has no triangles.")
+    points = vtk_to_numpy(mesh.GetPoints().GetData()).astype(np.float64)
+    triangles = vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
+    point_data, texts = mesh.GetPointData(), mesh.GetFieldData()
+    arrays = {}
+    for index in range(point_data.GetNumberOfArrays()):
+        array = point_data.GetArray(index)
+        if array is not None and array.GetName():
+            arrays[array.GetName()] = vtk_to_numpy(array).copy()
+    units = {}
+    for index in range(texts.GetNumberOfArrays()):
+        text = texts.GetAbstractArray(index)
+        if text.GetName() and text.GetName().startswith(_UNIT_FIELD):
+            units[text.GetName().removeprefix(_UNIT_FIELD)] = text.GetValue(0)
+    return Surface(points, triangles, arrays, units)
+
+
+def write_surface(path: str | Path, surface: Surface) -> None:
+    """Write a VTP file in LPS, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.vtp``.
+    surface : Surface
+        Arrays keep their names; units go to field data as ``unit_of_<array>``.
+    """
+    polydata = to_polydata(replace(surface, points=(surface.points * _RAS_LPS).astype(np.float32)))
+    _add_text(polydata, _SPACE_FIELD, "LPS")
+    with whole_file(path) as temporary:
+        writer = vtk.vtkXMLPolyDataWriter()
+        writer.SetFileName(str(temporary))
+        writer.SetInputData(polydata)
+        writer.SetDataModeToBinary()
+        writer.SetCompressorTypeToZLib()
+        if not writer.Write():
+            raise SurfaceError(f"{path}: the surface could not be written; is the disk full?")
+
+
+def read_surface(path: str | Path) -> Surface:
+    """Read VTP, VTK, STL, PLY or OBJ.
+
+    Parameters
+    ----------
+    path : str or Path
+        Coordinates are taken as LPS mm unless the file says RAS.
+
+    Returns
+    -------
+    Surface
+        In RAS mm. STL corners that coincide are merged.
+
+    Raises
+    ------
+    SurfaceError
+        If the file is missing, of another kind, holds no triangles, or has points that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SurfaceError(f"{path}: there is no such file.")
+    if path.suffix.lower() not in _READERS:
+        known = ", ".join(_READERS)
+        raise SurfaceError(f"{path}: '{path.suffix}' is not a kind of surface this program reads ({known}).")
+    errors: list[str] = []
+    reader = _READERS[path.suffix.lower()]()
+    reader.AddObserver("ErrorEvent", lambda *_: errors.append("error"))
+    reader.SetFileName(str(path))
+    reader.Update()
+    polydata = reader.GetOutput()
+    if errors or polydata is None or polydata.GetNumberOfPoints() == 0:
+        raise SurfaceError(f"{path}: the file is damaged, or holds no surface.")
+    space = polydata.GetFieldData().GetAbstractArray(_SPACE_FIELD)
+    surface = from_polydata(polydata)
+    if not np.all(np.isfinite(surface.points)):
+        raise SurfaceError(f"{path}: some points of the surface are not finite numbers.")
+    is_ras = space is not None and space.GetValue(0) == "RAS"
+    return surface if is_ras else replace(surface, points=surface.points * _RAS_LPS)
+
+
+def _add_text(polydata: vtk.vtkPolyData, name: str, text: str) -> None:
+    array = vtk.vtkStringArray()
+    array.SetName(name)
+    array.InsertNextValue(text)
+    polydata.GetFieldData().AddArray(array)
