@@ -1,0 +1,91 @@
+"""The truth of a digital hip: bones with a cortex of known thickness and density.
+
+A simulated scan is made from these objects, and they keep the truth that a measurement is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..surface import Surface
+
+TrabecularDensity = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From points (n, 3) in RAS mm and their depth below the surface (n,) in mm to mg/cm³ (n,)."""
+
+
+@dataclass(frozen=True)
+class Bone:
+    """A bone as a shell of cortex around trabecular bone.
+
+    Attributes
+    ----------
+    surface : Surface
+        Closed periosteal surface, dense (vertices about 0.7 mm apart), with the point arrays
+        ``cortical_thickness`` (mm, along the inward normal) and ``cortical_density`` (mg/cm³).
+    trabecular_density : callable
+        Density inside the cortex in mg/cm³, of points (n, 3) in RAS mm and their depth below the surface
+        (n,) in mm; it must give finite values on and just outside the surface too (depth 0).
+    """
+
+    surface: Surface
+    trabecular_density: TrabecularDensity
+
+    def moved(self, rotation: np.ndarray, centre: np.ndarray) -> Bone:
+        """Give the bone rotated about a point.
+
+        Parameters
+        ----------
+        rotation : ndarray of shape (3, 3)
+            Proper rotation, acting on RAS column vectors.
+        centre : ndarray of shape (3,)
+            The point that stays, in RAS mm.
+
+        Returns
+        -------
+        Bone
+        """
+
+        def trabecular_density(points: np.ndarray, depth: np.ndarray) -> np.ndarray:
+            return self.trabecular_density((points - centre) @ rotation + centre, depth)
+
+        points = (self.surface.points - centre) @ rotation.T + centre
+        return Bone(replace(self.surface, points=points), trabecular_density)
+
+
+@dataclass(frozen=True)
+class Hip:
+    """One femur and the bones around it.
+
+    Attributes
+    ----------
+    femur : Bone
+        The bone that is measured.
+    side : str
+        ``"left"`` or ``"right"``.
+    head_centre : ndarray of shape (3,)
+        Centre of the femoral head in RAS mm.
+    head_radius_mm : float
+        Its radius in mm.
+    other_bones : tuple of Bone
+        The pelvis and whatever else a scan shows.
+    """
+
+    femur: Bone
+    side: str
+    head_centre: np.ndarray
+    head_radius_mm: float
+    other_bones: tuple[Bone, ...] = ()
+
+    @property
+    def lateral(self) -> np.ndarray:
+        """Unit vector (RAS) away from the midline of the body, shape (3,)."""
+        return np.array([1.0 if self.side == "right" else -1.0, 0.0, 0.0])
+
+    def moved(self, rotation: np.ndarray) -> Hip:
+        """Give the hip rotated about the centre of the femoral head by a (3, 3) rotation matrix."""
+        centre = self.head_centre
+        others = tuple(bone.moved(rotation, centre) for bone in self.other_bones)
+        return replace(self, femur=self.femur.moved(rotation, centre), other_bones=others)
