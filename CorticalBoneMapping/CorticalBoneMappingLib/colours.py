@@ -13,6 +13,9 @@ import numpy as np
 NOT_MEASURED_COLOUR: tuple[float, float, float] = (0.72, 0.72, 0.72)
 """sRGB of a point without a value."""
 
+NO_CORTEX_COLOUR: tuple[float, float, float] = (0.86, 0.34, 0.50)
+"""sRGB of a point where the bone has no measurable cortex: a finding, so it must catch the eye."""
+
 # Lightness, chroma and hue (degrees) in OKLab: violet, blue, teal, green, yellow. The dark end is not
 # black, since a surface is shaded and must keep its form there.
 _SEQUENTIAL = np.array(
