@@ -1,0 +1,103 @@
+"""Maps on a surface as model nodes: arrays, colours, fixed range, legend with unit."""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+
+from ..errors import SurfaceError
+from ..measures import MEASURES
+from ..surface import Surface, from_polydata, to_polydata
+from .colour_table import colour_table
+
+_MANUAL_RANGE = "UseManual"
+
+
+def add_map_model(scene: slicer.vtkMRMLScene, surface: Surface, name: str) -> slicer.vtkMRMLModelNode:
+    """Add a surface with its arrays as a model that is ready to show a measure.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the model is added.
+    surface : Surface
+        RAS mm, as MRML holds it; arrays and their units go along and are saved with the scene.
+    name : str
+        Name of the model.
+
+    Returns
+    -------
+    vtkMRMLModelNode
+    """
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    model.SetAndObservePolyData(to_polydata(surface))
+    model.CreateDefaultDisplayNodes()
+    display = model.GetDisplayNode()
+    display.SetAndObserveColorNodeID(colour_table(scene).GetID())
+    display.SetInterpolation(slicer.vtkMRMLDisplayNode.GouraudInterpolation)
+    display.SetScalarRangeFlagFromString(_MANUAL_RANGE)
+    display.SetVisibility2D(True)
+    return model
+
+
+def surface_from_model(model: slicer.vtkMRMLModelNode) -> Surface:
+    """Give the surface of a model, its arrays and units, in RAS mm.
+
+    Raises
+    ------
+    SurfaceError
+        If the model holds no triangles.
+    """
+    polydata = model.GetPolyData()
+    if polydata is None or polydata.GetNumberOfCells() == 0:
+        raise SurfaceError(f"The model '{model.GetName()}' holds no triangles.")
+    return from_polydata(polydata)
+
+
+def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool = True) -> None:
+    """Colour a model by one measure, in the measure's fixed range, and label the legend.
+
+    Parameters
+    ----------
+    model : vtkMRMLModelNode
+        From `add_map_model`, or restored from a saved scene.
+    measure_name : str
+        One of `MEASURES`.
+    legend : bool
+        Whether the legend is seen; where several models stand in one view, one legend is enough.
+
+    Raises
+    ------
+    SurfaceError
+        If the model has no such array.
+    """
+    polydata = model.GetPolyData()
+    if polydata is None or not polydata.GetPointData().HasArray(measure_name):
+        raise SurfaceError(f"The model '{model.GetName()}' carries no '{measure_name}'.")
+    display = model.GetDisplayNode()
+    display.SetAndObserveColorNodeID(colour_table(model.GetScene()).GetID())
+    display.SetActiveScalar(measure_name, vtk.vtkDataObject.POINT)
+    display.SetScalarRangeFlagFromString(_MANUAL_RANGE)
+    display.SetScalarRange(*MEASURES[measure_name].range)
+    display.SetScalarVisibility(True)
+    _label_legend(model, legend_title(model, measure_name), legend)
+
+
+def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
+    """Give label and unit of a measure as this model holds it; says so where it is not calibrated."""
+    measure = MEASURES[measure_name]
+    unit = surface_from_model(model).units.get(measure_name, measure.unit)
+    note = "" if unit == measure.unit else ", not calibrated"
+    return f"{measure.label} [{unit}]{note}"
+
+
+def _label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool) -> None:
+    display = model.GetDisplayNode()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
+    if legend is None:
+        legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(display)
+    legend.SetTitleText(title)
+    legend.SetUseColorNamesForLabels(False)
+    legend.SetNumberOfLabels(5)
+    legend.SetLabelFormat("%.0f" if display.GetScalarRange()[1] > 20 else "%.1f")
+    legend.SetVisibility(visible)
