@@ -1,0 +1,327 @@
+"""CT volumes and label maps from and to files: LPS outside, RAS inside, geometry checked on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from .dicom_series import MINIMUM_SLICES, is_dicom, read_series, series_of
+from .errors import VolumeError
+from .files import whole_file
+from .progress import Progress
+from .volume import Volume
+
+_READABLE = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd")
+_WRITABLE = (".nrrd", ".nii.gz", ".nii", ".mha")
+_RAS_LPS = np.diag([-1.0, -1.0, 1.0])
+_SPACING_BOUNDS_MM = (0.05, 10.0)
+# Fat is near -100 HU and in every hip; a CT cropped to the pelvis has it even where it has no air.
+_FAT_IS_BELOW_HU = -20.0
+_LEAST_RANGE_HU = 100.0
+
+
+def read_volume(path: str | Path, series: str | None = None, progress: Progress | None = None) -> Volume:
+    """Read a CT in HU.
+
+    Parameters
+    ----------
+    path : str or Path
+        A DICOM folder, one DICOM slice (its series is read), or an NRRD, NIfTI or MetaImage file.
+    series : str, optional
+        UID or description of the DICOM series, where the folder holds several CT series.
+    progress : Progress, optional
+        Told how far the reading is.
+
+    Returns
+    -------
+    Volume
+        HU as float32. The slice thickness is DICOM's, or the one that `write_volume` kept.
+
+    Raises
+    ------
+    VolumeError
+        If the file or folder is missing, damaged or of another kind; if the voxels are not a regular
+        three-dimensional grid; or if the values cannot be the HU of a CT.
+    """
+    path = Path(path)
+    progress = progress or Progress()
+    with _quiet_itk():
+        if path.is_dir():
+            volume = read_series(path, series, progress)
+        elif is_dicom(path):
+            volume = read_series(path.parent, series or series_of(path), progress)
+        else:
+            progress.report(0.0, "Reading the CT")
+            volume = _read_file(path, sitk.sitkFloat32)
+    _check_grid(volume)
+    _check_hu(volume)
+    progress.report(1.0, "CT read")
+    return volume
+
+
+def read_labelmap(path: str | Path) -> Volume:
+    """Read a label map: 0 is background, every other whole number a structure.
+
+    Parameters
+    ----------
+    path : str or Path
+        NRRD (Slicer's ``.seg.nrrd`` too, if its segments do not overlap), NIfTI or MetaImage.
+
+    Returns
+    -------
+    Volume
+        Integers; whole numbers stored as floats become integers.
+
+    Raises
+    ------
+    VolumeError
+        If the file is missing, damaged or of another kind, its grid is not regular, a value is not a
+        whole number of at least 0, or nothing is labelled.
+    """
+    path = Path(path)
+    if path.is_dir() or is_dicom(path):
+        raise VolumeError(
+            f"{path}: a label map is read from an NRRD, NIfTI or MHA file, not from DICOM. "
+            "In Slicer, load it and export the segment as a label map."
+        )
+    with _quiet_itk():
+        volume = _read_file(path, sitk.sitkUnknown)
+    _check_grid(volume)
+    array = volume.array
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise VolumeError(f"{path}: the label map holds values that are not numbers.")
+    if array.dtype.kind == "f":
+        if np.any(array != np.round(array)):
+            raise VolumeError(f"{path}: a label map holds whole numbers only; this looks like an image.")
+        array = array.astype(np.int32)
+    if low < 0:
+        raise VolumeError(
+            f"{path}: a label map holds no negative values ({low:g}); this looks like an image."
+        )
+    if high == 0:
+        raise VolumeError(f"{path}: nothing is labelled; every voxel is 0.")
+    return Volume(array, volume.ijk_to_ras, volume.source)
+
+
+def write_volume(path: str | Path, volume: Volume) -> None:
+    """Write a CT or label map, compressed, whole or not at all.
+
+    The modality and slice thickness are kept: in NRRD and MHA as the keys ``modality`` and
+    ``slice_thickness_mm``, in NIfTI in the description field; `read_volume` reads them back.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.nrrd``, ``.nii``, ``.nii.gz`` or ``.mha``.
+    volume : Volume
+        Booleans become 0 and 1.
+
+    Raises
+    ------
+    VolumeError
+        If the ending is another, the grid is not rectangular, or the file cannot be written.
+    """
+    path = Path(path)
+    ending = _ending(path, _WRITABLE)
+    _check_right_angles(volume.ijk_to_ras[:3, :3] / volume.spacing_mm, str(path))
+    array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    image.SetSpacing(volume.spacing_mm.tolist())
+    image.SetOrigin((_RAS_LPS @ volume.ijk_to_ras[:3, 3]).tolist())
+    image.SetDirection((_RAS_LPS @ volume.ijk_to_ras[:3, :3] / volume.spacing_mm).ravel().tolist())
+    notes = {"modality": volume.modality, "slice_thickness_mm": volume.slice_thickness_mm}
+    notes = {key: str(value) for key, value in notes.items() if value is not None}
+    if ending in (".nii", ".nii.gz"):
+        notes = {"ITK_FileNotes": " ".join(f"{key}={value}" for key, value in notes.items())}
+    for key, value in notes.items():
+        image.SetMetaData(key, value)
+    with whole_file(path) as temporary, _quiet_itk():
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
+        except RuntimeError as error:
+            raise VolumeError(f"{path}: the volume could not be written; is the disk full?") from error
+
+
+def check_overlap(volume: Volume, labelmap: Volume, label: int | None = None) -> float:
+    """Check that a label map and a CT show the same place; their grids may differ.
+
+    Parameters
+    ----------
+    volume : Volume
+        The CT.
+    labelmap : Volume
+        The label map.
+    label : int, optional
+        The label that counts; otherwise every label.
+
+    Returns
+    -------
+    float
+        Fraction of the labelled voxels whose centres lie in the CT, above 0.
+
+    Raises
+    ------
+    VolumeError
+        If the label does not occur, or none of its voxels lie in the CT.
+    """
+    chosen = labelmap.array > 0 if label is None else labelmap.array == label
+    index = np.argwhere(chosen)[:, ::-1]
+    if not len(index):
+        present = ", ".join(str(value) for value in np.unique(labelmap.array) if value)
+        raise VolumeError(
+            f"{labelmap.source}: there is no label {label}; present: {present}."
+            if present
+            else f"{labelmap.source}: nothing is labelled."
+        )
+    points = labelmap.points_of(index)
+    in_volume = volume.index_of(points)
+    size = np.array(volume.array.shape[::-1])
+    fraction = float(np.mean(np.all((in_volume >= -0.5) & (in_volume <= size - 0.5), axis=1)))
+    if fraction == 0:
+        corners = volume.points_of(np.indices((2, 2, 2)).reshape(3, -1).T * (size - 1))
+        raise VolumeError(
+            f"{labelmap.source}: the label map and the CT show different places. The label lies at "
+            f"{_box(points)}, the CT at {_box(corners)}. Was the label drawn on another scan?"
+        )
+    return fraction
+
+
+def _box(points: np.ndarray) -> str:
+    """Say the extent of points in RAS mm."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return ", ".join(f"{axis} {a:.0f} to {b:.0f}" for axis, a, b in zip("RAS", low, high)) + " mm"
+
+
+@contextmanager
+def _quiet_itk() -> Iterator[None]:
+    """Keep ITK's warnings from the user's terminal; what matters is checked and said by errors."""
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.GlobalWarningDisplayOff()
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def _ending(path: Path, known: tuple[str, ...]) -> str:
+    for ending in known:
+        if path.name.lower().endswith(ending):
+            return ending
+    raise VolumeError(f"{path}: this program knows {', '.join(known)} here, not '{path.suffix}'.")
+
+
+def _read_file(path: Path, pixel_type: int) -> Volume:
+    if not path.is_file():
+        raise VolumeError(f"{path}: there is no such file or folder.")
+    _ending(path, _READABLE)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetOutputPixelType(pixel_type)
+    try:
+        reader.ReadImageInformation()
+        _check_dimensions(path, reader)
+        image = reader.Execute()
+    except RuntimeError as error:
+        if "orthonormal" in str(error) or "orthogonal" in str(error):
+            raise VolumeError(_not_right_angled(str(path))) from error
+        raise VolumeError(f"{path}: the file is damaged, or is not what its name says.") from error
+    tags = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    _check_sform(path, tags)
+    matrix = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    matrix[:3, :3] = _RAS_LPS @ direction * np.array(image.GetSpacing())
+    matrix[:3, 3] = _RAS_LPS @ np.array(image.GetOrigin())
+    modality, thickness = _notes(tags)
+    return Volume(sitk.GetArrayFromImage(image), matrix, str(path), modality, thickness)
+
+
+def _check_dimensions(path: Path, reader: sitk.ImageFileReader) -> None:
+    if reader.GetNumberOfComponents() != 1:
+        raise VolumeError(
+            f"{path}: each voxel holds {reader.GetNumberOfComponents()} values (colours, vectors, or "
+            "segments that overlap); one is needed. In Slicer, export one segment as a label map."
+        )
+    if reader.GetDimension() != 3:
+        raise VolumeError(
+            f"{path}: the image has {reader.GetDimension()} dimensions; a volume of 3 is needed. "
+            "Of a time series, export one frame."
+        )
+
+
+def _check_sform(path: Path, tags: dict[str, str]) -> None:
+    """Refuse a sheared NIfTI: ITK makes it rectangular without a word."""
+    if tags.get("sform_code", "0") == "0":
+        return
+    rows = np.array([[float(x) for x in tags[f"srow_{axis}"].split()[:3]] for axis in "xyz"])
+    length = np.linalg.norm(rows, axis=0)
+    if np.all(length > 0):
+        _check_right_angles(rows / length, str(path))
+
+
+def _notes(tags: dict[str, str]) -> tuple[str | None, float | None]:
+    """Modality and slice thickness as `write_volume` keeps them, or as MetaImage names the modality."""
+    words = dict(word.split("=", 1) for word in tags.get("ITK_FileNotes", "").split() if "=" in word)
+    words |= tags
+    known = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR"}.get(tags.get("Modality", ""))
+    try:
+        thickness = float(words["slice_thickness_mm"])
+    except (KeyError, ValueError):
+        return words.get("modality", known), None
+    return words.get("modality", known), thickness if 0 < thickness < np.inf else None
+
+
+def _check_grid(volume: Volume) -> None:
+    shape = volume.array.shape[::-1]
+    if min(shape) < MINIMUM_SLICES:
+        raise VolumeError(
+            f"{volume.source}: the image has {shape[0]} × {shape[1]} × {shape[2]} voxels; "
+            f"at least {MINIMUM_SLICES} are needed each way."
+        )
+    low, high = _SPACING_BOUNDS_MM
+    spacing = volume.spacing_mm
+    if not np.all((spacing >= low) & (spacing <= high)) or not np.all(np.isfinite(volume.ijk_to_ras)):
+        shown = " × ".join(f"{value:.4g}" for value in spacing)
+        raise VolumeError(
+            f"{volume.source}: the voxel spacing is {shown} mm, which cannot be; between {low} and {high} mm "
+            "is expected. Are the units millimetres?"
+        )
+    _check_right_angles(volume.ijk_to_ras[:3, :3] / spacing, volume.source)
+
+
+def _check_right_angles(directions: np.ndarray, source: str) -> None:
+    """Refuse axes that are more than 0.1° off a right angle: half a pixel over 400 mm."""
+    between = directions.T @ directions
+    worst = float(np.abs(between - np.diag(np.diag(between))).max())
+    if not worst <= np.sin(np.radians(0.1)):
+        raise VolumeError(_not_right_angled(source, f" (off by {np.degrees(np.arcsin(min(worst, 1))):.1f}°)"))
+
+
+def _not_right_angled(source: str, by: str = "") -> str:
+    return (
+        f"{source}: the voxel axes are not at right angles{by}, as after a tilted gantry or an affine "
+        "registration. Resample the image to a rectangular grid first, for example with Slicer's "
+        "'Resample Scalar/Vector/DWI Volume'."
+    )
+
+
+def _check_hu(volume: Volume) -> None:
+    """Refuse values that cannot be HU. Metal and values beyond the scanner's range are allowed."""
+    low, high = float(volume.array.min()), float(volume.array.max())  # both not-a-number if any voxel is
+    source = volume.source
+    if not (np.isfinite(low) and np.isfinite(high)):
+        count = int(np.count_nonzero(~np.isfinite(volume.array)))
+        raise VolumeError(f"{source}: {count} voxels are not finite numbers.")
+    if low == high:
+        raise VolumeError(f"{source}: every voxel has the same value ({low:g}); the image is empty.")
+    if volume.modality not in (None, "CT"):
+        raise VolumeError(f"{source}: the image is {volume.modality}, not CT; HU are needed.")
+    if volume.modality is None and (low >= _FAT_IS_BELOW_HU or high - low < _LEAST_RANGE_HU):
+        raise VolumeError(
+            f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
+            "air near -1000. Is it MR, or a CT without its rescale intercept?"
+        )
