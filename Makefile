@@ -1,0 +1,50 @@
+# Each target sets up what it needs in .venv; Python 3.11 or newer with pip is all that has to be there.
+SYSTEM_PYTHON ?= python3
+BIN := .venv/bin
+LIBRARY := CorticalBoneMapping/CorticalBoneMappingLib
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help test lint demo bench atlas clean
+
+help:
+	@echo "make demo    simulate a hip, map it, and write pictures and tables to demo/"
+	@echo "make test    lint, import contracts and tests"
+	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
+	@echo "make atlas   build the average femur that ships with the library"
+	@echo "make clean   remove the environment and the demo"
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+demo: .venv/.library
+	$(BIN)/cbm demo --out demo
+
+bench: .venv/.tools
+	@set -e; for benchmark in Testing/benchmarks/bench_*.py; do echo "$$benchmark"; $(BIN)/python $$benchmark; done
+
+atlas: .venv/.library
+	$(BIN)/python -m CorticalBoneMappingLib.atlas.build
+
+clean:
+	rm -rf .venv demo build
+
+# A stamp is older than pyproject.toml only when the dependencies may have changed.
+.venv/.library: pyproject.toml | .venv/bin/pip
+	@Testing/setup/graphics_libraries.sh
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.tools: pyproject.toml .venv/.library
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,slicer,panel]
+	@touch $@
+
+# Debian keeps ensurepip in a package of its own; where it is missing, the system's pip fills in.
+.venv/bin/pip:
+	$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed.")'
+	$(SYSTEM_PYTHON) -m venv .venv 2>/dev/null || { $(SYSTEM_PYTHON) -m venv --clear --without-pip .venv && \
+	  $(SYSTEM_PYTHON) -m pip --python .venv/bin/python install --quiet pip; }
