@@ -20,7 +20,7 @@ from CorticalBoneMappingLib.surface import Surface, from_polydata  # noqa: E402
 
 try:
     from CorticalBoneMappingLib.study.femur import FemurResult
-except ModuleNotFoundError:
+except ImportError:
 
     @dataclass
     class FemurResult:
@@ -42,7 +42,10 @@ class SlicerScene:
         self.scene = slicer.vtkMRMLScene()
         self._application = slicer.vtkMRMLApplicationLogic()
         self._application.SetMRMLScene(self.scene)
-        self._application.SetHomeDirectory(str(cache))  # holds no colour files, and is not complained of
+        home = cache.with_name(f"{cache.name}-home")
+        (home / "share" / "ColorFiles").mkdir(parents=True)  # empty: the wheel brings no colour files
+        self._application.SetHomeDirectory(str(home))
+        self._application.SetShareDirectory("share")
         self._colours = slicer.vtkSlicerColorLogic()  # registers the colour legend's node class
         self._colours.SetMRMLApplicationLogic(self._application)
         self._colours.SetMRMLScene(self.scene)
@@ -123,8 +126,11 @@ def _row(region: str, measure: str, unit: str, mean: float) -> dict[str, Any]:
         "measure": measure,
         "unit": unit,
         "mean": mean,
-        "sd": 0.25,
+        "sd": 1.0 / 3.0,
         "coverage": 0.975,
         "n_points": 412,
         "area_mm2": 903.5,
+        "n_no_cortex": 3,
+        "n_fit_failed": 2,
+        "n_metal": 0,
     }

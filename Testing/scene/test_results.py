@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
-
 from CorticalBoneMappingLib.colours import NOT_MEASURED_COLOUR
 from CorticalBoneMappingLib.errors import SurfaceError
 from CorticalBoneMappingLib.measures import MEASURES
@@ -39,7 +38,7 @@ def test_every_measure_is_shown_in_its_fixed_range_with_its_unit(scene, femur_re
         assert display.GetScalarRangeFlagAsString() == "UseManual"
         assert display.GetScalarRange() == measure.range
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
-        assert legend.GetTitleText() == f"{measure.label} [{measure.unit}]"
+        assert legend.GetTitleText() == f"{measure.label} ({measure.unit})"
 
 
 def test_an_uncalibrated_map_is_labelled_in_hu_and_says_so(scene, femur_result):
@@ -51,9 +50,9 @@ def test_an_uncalibrated_map_is_labelled_in_hu_and_says_so(scene, femur_result):
         show_result(nodes, name, on="bone")
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(nodes.bone.GetDisplayNode())
         titles[name] = legend.GetTitleText()
-    assert titles["cortical_thickness"] == "Cortical thickness [mm]"
-    assert titles["cortical_density"] == "Cortical density [HU], not calibrated"
-    assert titles["cortical_mass_surface_density"].endswith("[HU·cm], not calibrated")
+    assert titles["cortical_thickness"] == "Cortical thickness (mm)"
+    assert titles["cortical_density"] == "Cortical density (HU, not calibrated)"
+    assert titles["cortical_mass_surface_density"].endswith("(HU·cm, not calibrated)")
 
 
 def test_only_one_model_and_one_legend_are_seen_at_a_time(scene, femur_result):
@@ -124,7 +123,7 @@ def test_two_results_survive_saving_and_a_restart_of_slicer(new_scene, femur_res
     assert display.GetScalarRange() == MEASURES["trabecular_density"].range
     assert display.GetColorNode().GetLookupTable().GetNanColor()[:3] == pytest.approx(NOT_MEASURED_COLOUR)
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
-    assert legend.GetTitleText() == "Trabecular density [mg/cm³]"
+    assert legend.GetTitleText() == "Trabecular density (mg/cm³)"
 
 
 def test_a_result_that_lost_a_node_is_not_offered_again(scene, femur_result):

@@ -33,7 +33,6 @@ def colour_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
         node.SetNumberOfColors(len(ramp))
         for index, (red, green, blue) in enumerate(ramp):
             node.SetColor(index, f"{index}", red, green, blue, 1.0)
-        node.SetNamesInitialised(True)
     grey_where_not_measured(node)
     return node
 

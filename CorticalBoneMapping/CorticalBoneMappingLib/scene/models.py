@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 from ..errors import SurfaceError
 from ..measures import MEASURES
@@ -11,6 +15,7 @@ from ..surface import Surface, from_polydata, to_polydata
 from .colour_table import colour_table
 
 _MANUAL_RANGE = "UseManual"
+_NORMALS = "Normals"  # VTK's own name for them
 
 
 def add_map_model(scene: slicer.vtkMRMLScene, surface: Surface, name: str) -> slicer.vtkMRMLModelNode:
@@ -30,7 +35,7 @@ def add_map_model(scene: slicer.vtkMRMLScene, surface: Surface, name: str) -> sl
     vtkMRMLModelNode
     """
     model = scene.AddNewNodeByClass("vtkMRMLModelNode", name)
-    model.SetAndObservePolyData(to_polydata(surface))
+    model.SetAndObservePolyData(_smoothly_shaded(surface))
     model.CreateDefaultDisplayNodes()
     display = model.GetDisplayNode()
     display.SetAndObserveColorNodeID(colour_table(scene).GetID())
@@ -51,7 +56,9 @@ def surface_from_model(model: slicer.vtkMRMLModelNode) -> Surface:
     polydata = model.GetPolyData()
     if polydata is None or polydata.GetNumberOfCells() == 0:
         raise SurfaceError(f"The model '{model.GetName()}' holds no triangles.")
-    return from_polydata(polydata)
+    surface = from_polydata(polydata)
+    arrays = {name: values for name, values in surface.arrays.items() if name != _NORMALS}
+    return replace(surface, arrays=arrays)
 
 
 def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool = True) -> None:
@@ -88,7 +95,16 @@ def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
     measure = MEASURES[measure_name]
     unit = surface_from_model(model).units.get(measure_name, measure.unit)
     note = "" if unit == measure.unit else ", not calibrated"
-    return f"{measure.label} [{unit}]{note}"
+    return f"{measure.label} ({unit}{note})"
+
+
+def _smoothly_shaded(surface: Surface) -> vtk.vtkPolyData:
+    """Convert to VTK with normals: without them every triangle shows as a facet."""
+    polydata = to_polydata(surface)
+    normals = numpy_to_vtk(np.ascontiguousarray(surface.normals, dtype=np.float32), deep=True)
+    normals.SetName(_NORMALS)
+    polydata.GetPointData().SetNormals(normals)
+    return polydata
 
 
 def _label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool) -> None:

@@ -7,17 +7,7 @@ from typing import Any
 import slicer
 import vtk
 
-REGION_COLUMNS: dict[str, type] = {
-    "region": str,
-    "measure": str,
-    "unit": str,
-    "mean": float,
-    "sd": float,
-    "coverage": float,
-    "n_points": int,
-    "area_mm2": float,
-}
-"""Columns of `regions.csv` and of the table node, and what they hold."""
+from ..study.regions import REGION_COLUMNS
 
 _ARRAYS = {str: vtk.vtkStringArray, float: vtk.vtkDoubleArray, int: vtk.vtkIntArray}
 
@@ -66,10 +56,8 @@ def region_rows(node: slicer.vtkMRMLTableNode) -> list[dict[str, Any]]:
         With the keys of `REGION_COLUMNS`.
     """
     table = node.GetTable()
+    columns = {name: table.GetColumnByName(name) for name in REGION_COLUMNS}
     return [
-        {
-            column: kind(table.GetValueByName(row, column).ToString())
-            for column, kind in REGION_COLUMNS.items()
-        }
+        {name: kind(columns[name].GetValue(row)) for name, kind in REGION_COLUMNS.items()}
         for row in range(table.GetNumberOfRows())
     ]

@@ -123,7 +123,8 @@ def _to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
         return np.eye(4)
     if not transform.IsTransformToWorldLinear():
         raise VolumeError(
-            f"'{node.GetName()}' is under the warping transform '{transform.GetName()}': harden the transform first."
+            f"'{node.GetName()}' is under the warping transform '{transform.GetName()}': "
+            "harden the transform first."
         )
     matrix = vtk.vtkMatrix4x4()
     transform.GetMatrixTransformToWorld(matrix)
@@ -134,6 +135,6 @@ def _refuse_shear(ijk_to_ras: np.ndarray, node: slicer.vtkMRMLNode) -> None:
     axes = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise VolumeError(
-            f"The axes of '{node.GetName()}' are not at right angles (tilted gantry, or a shearing transform): "
-            "resample it first, for example with Slicer's Crop Volume."
+            f"The axes of '{node.GetName()}' are not at right angles (tilted gantry, or a shearing transform)"
+            ": resample it first, for example with Slicer's Crop Volume."
         )

@@ -1,0 +1,135 @@
+"""A command that runs beside Slicer, tells its progress, and can be stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+_GRACE_SECONDS = 3.0  # from asking the child to stop to ending it
+_LIBRARY_FOLDER = Path(__file__).parents[2]
+_ENDED = ""  # no line is empty: each has at least its line end
+
+
+class ChildProcess:
+    """A child process whose standard error carries `progress.JsonProgress` lines.
+
+    Reading happens in threads, so that `poll` never waits: a timer of the user interface may call it.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments; the child finds this library on its ``PYTHONPATH``.
+
+    Attributes
+    ----------
+    fraction : float
+        How far the child said it is, 0 to 1.
+    text : str
+        What it said it is doing.
+    messages : list of str
+        What else it wrote, in order: errors, warnings, results.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.fraction, self.text, self.messages = 0.0, "", []
+        self._stop_asked_at: float | None = None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=_environment(),
+            **_own_group(),
+        )
+        streams = (self._process.stdout, self._process.stderr)
+        self._open_streams = len(streams)
+        for stream in streams:
+            threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the child lives, or wrote something that was not polled yet."""
+        return self._open_streams > 0 or self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, or None while it lives."""
+        return self._process.poll()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop_asked_at is not None
+
+    def poll(self) -> None:
+        """Take up what the child wrote since the last time; end it if it was asked to stop and did not."""
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line == _ENDED:
+                self._open_streams -= 1
+            else:
+                self._take(line.strip())
+        overdue = self.stopping and time.monotonic() - self._stop_asked_at > _GRACE_SECONDS
+        if overdue and self._process.poll() is None:
+            self._end()
+
+    def stop(self) -> None:
+        """Ask the child to stop, as Ctrl-C does, so that it can tidy up; `poll` ends it if it does not."""
+        if self.exit_code is not None or self.stopping:
+            return
+        self._stop_asked_at = time.monotonic()
+        if os.name == "nt":
+            self._end()  # a Windows process without a console cannot be asked
+        else:
+            os.killpg(self._process.pid, signal.SIGINT)
+
+    def close(self) -> None:
+        """End the child if it lives, and wait until it is gone."""
+        if self._process.poll() is None:
+            self._end()
+        self._process.wait()
+
+    def _read(self, stream: TextIO) -> None:
+        with stream:
+            for line in stream:
+                self._lines.put(line)
+        self._lines.put(_ENDED)
+
+    def _take(self, line: str) -> None:
+        try:
+            report = json.loads(line)
+            self.fraction, self.text = float(report["fraction"]), str(report["text"])
+        except (ValueError, KeyError, TypeError):
+            if line:
+                self.messages.append(line)
+
+    def _end(self) -> None:
+        """End the child and its children: PythonSlicer is a launcher that starts the real Python."""
+        if os.name == "nt":
+            tree = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+            subprocess.run(tree, capture_output=True, check=False)
+        else:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(_LIBRARY_FOLDER), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
+
+
+def _own_group() -> dict[str, object]:
+    """Options that make the child the head of a group of its own, to be stopped with its children."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
