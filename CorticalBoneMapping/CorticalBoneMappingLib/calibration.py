@@ -6,58 +6,21 @@ the two scales differ, so the substance is always stated beside the number.
 
 from __future__ import annotations
 
-import csv
-import re
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from .errors import CalibrationError
+from .rods import Rods, known_equivalent, read_rods
 from .volume import Volume
 
-EQUIVALENTS = ("K2HPO4", "HA")
 # Mindways' phantom is held against liquid K2HPO4 solutions: (HU per mg/cm³, HU).
 _MINDWAYS_CORRECTION = (-0.2174, 999.6)
 # 80 to 140 kVp give about 0.5 to 1 mg/cm³ per HU; outside these bounds units or signs are mixed up.
 _SLOPE_BOUNDS = (0.2, 5.0)
 _LEAST_CORRELATION = 0.99
-_MOST_ROD_SD_HU = 100.0
-_LEAST_ROD_VOXELS = 10
-_TRIMMED = 0.1
-_PLACE = ("x_ras", "y_ras", "z_ras")
-_CYLINDER_MM = {"radius_mm": 5.0, "length_mm": 10.0}
-_COLUMNS = {"density", "water", "hu", *_PLACE, *_CYLINDER_MM}
-
-
-@dataclass(frozen=True)
-class Rods:
-    """The rods of a phantom as certified and as measured; one value a rod in each tuple.
-
-    Attributes
-    ----------
-    density : tuple of float
-        Certified density in mg/cm³.
-    hu : tuple of float
-        Mean HU in the scan.
-    water : tuple of float or None
-        Certified water term of a Mindways phantom in mg/cm³; None for every other phantom.
-    equivalent : str or None
-        What the density is of: "K2HPO4", "HA", or None where it is not stated.
-    hu_sd : tuple of float or None
-        Standard deviation of the voxels, where the HU were measured here.
-    n_voxels : tuple of int or None
-        Number of voxels, where the HU were measured here.
-    """
-
-    density: tuple[float, ...]
-    hu: tuple[float, ...]
-    water: tuple[float, ...] | None = None
-    equivalent: str | None = None
-    hu_sd: tuple[float, ...] | None = None
-    n_voxels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +107,7 @@ class Calibration:
             If a number is not finite, or the slope is not believable (0.2 to 5 mg/cm³ per HU).
         """
         _check_line(slope, intercept)
-        return cls("linear", float(slope), float(intercept), _known_equivalent(equivalent))
+        return cls("linear", float(slope), float(intercept), known_equivalent(equivalent))
 
     @classmethod
     def from_rods(cls, rods: Rods) -> Calibration:
@@ -170,7 +133,7 @@ class Calibration:
         density, value = np.array(rods.density), np.array(rods.hu) - np.array(rods.water or 0.0)
         if len(np.unique(density)) < 2:
             raise CalibrationError("Rods of at least two different densities are needed.")
-        equivalent = _known_equivalent(rods.equivalent)
+        equivalent = known_equivalent(rods.equivalent)
         if rods.water is not None and equivalent == "HA":
             raise CalibrationError(
                 "A water term belongs to a Mindways phantom, whose rods are K2HPO4, not HA."
@@ -181,9 +144,7 @@ class Calibration:
             equivalent = "K2HPO4"
             sigma, beta = np.add((sigma, beta), _MINDWAYS_CORRECTION)
         if sigma <= 0:
-            raise CalibrationError(
-                f"The HU of the rods do not rise with their density ({sigma:.3g} HU per mg/cm³): are they swapped?"
-            )
+            raise CalibrationError(f"A line of {sigma:.3g} HU per mg/cm³ cannot be; are the columns swapped?")
         slope, intercept = float(1.0 / sigma), float(-beta / sigma)
         _check_line(slope, intercept)
         fit = _rod_fit(rods, density, value, residuals, covariance, slope, beta)
@@ -240,139 +201,6 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
     )
 
 
-def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
-    """Read a CSV table of rods, and measure their HU in the CT where the table gives places.
-
-    Columns: ``density`` (mg/cm³); ``water`` (the water term of a Mindways certificate, which selects that
-    model); and either ``hu``, or ``x_ras``, ``y_ras``, ``z_ras`` (the centre of a cylinder across the
-    slices, RAS mm as Slicer shows it) with, if wanted, ``radius_mm`` (5) and ``length_mm`` (10). A
-    line ``# equivalent: HA`` or ``# equivalent: K2HPO4`` states the substance; other lines with # are
-    comments.
-
-    Parameters
-    ----------
-    path : str or Path
-        The table, UTF-8, with commas.
-    volume : Volume, optional
-        The CT, needed where places are given.
-
-    Returns
-    -------
-    Rods
-        Where measured: the mean without the lowest and highest tenth of the voxels, their standard
-        deviation and number.
-
-    Raises
-    ------
-    CalibrationError
-        If the file cannot be read, a column is missing or unknown, a cell is no number, or a cylinder
-        leaves the CT, holds fewer than 10 voxels or more than one material (SD above 100 HU).
-    """
-    equivalent, table = _read_table(Path(path))
-    density = tuple(row["density"] for row in table)
-    water = tuple(row["water"] for row in table) if "water" in table[0] else None
-    if "hu" in table[0]:
-        return Rods(density, tuple(row["hu"] for row in table), water, equivalent)
-    if volume is None:
-        raise CalibrationError(
-            f"{path}: the table gives places of rods, so a CT is needed to measure them in."
-        )
-    means, sds, counts = zip(*(_measure(volume, row, n) for n, row in enumerate(table, start=1)))
-    return Rods(density, means, water, equivalent, sds, counts)
-
-
-def _read_table(path: Path) -> tuple[str | None, list[dict[str, float]]]:
-    """Read the substance and the rows, every cell a finite number."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise CalibrationError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError):
-        raise CalibrationError(f"{path}: the file cannot be read as a CSV table (UTF-8 text).") from None
-    notes = " \n".join(line for line in lines if line.lstrip().startswith("#"))
-    stated = re.search(r"^#\s*equivalent\s*:\s*(\S+)", notes, flags=re.MULTILINE | re.IGNORECASE)
-    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip(" ,") and line.lstrip()[0] != "#"]
-    if len(numbered) < 2:
-        raise CalibrationError(f"{path}: the table of rods is empty.")
-    cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in numbered)]
-    header = [name.lower() for name in cells[0]]
-    _check_columns(path, header)
-    table = [_numeric_row(path, number, header, row) for (number, _), row in zip(numbered[1:], cells[1:])]
-    return _known_equivalent(stated.group(1) if stated else None), table
-
-
-def _check_columns(path: Path, header: list[str]) -> None:
-    unknown = [name for name in header if name not in _COLUMNS]
-    if unknown:
-        raise CalibrationError(
-            f"{path}: unknown column '{unknown[0]}'. Columns are separated by commas and named "
-            f"{', '.join(sorted(_COLUMNS))}."
-        )
-    has_place = set(_PLACE) <= set(header)
-    if "density" not in header or ("hu" in header) == has_place or len(set(header)) < len(header):
-        raise CalibrationError(
-            f"{path}: the columns must be 'density' and either 'hu' or all of {', '.join(_PLACE)}, each once."
-        )
-
-
-def _numeric_row(path: Path, number: int, header: list[str], row: list[str]) -> dict[str, float]:
-    if len(row) != len(header):
-        raise CalibrationError(f"{path}, line {number}: {len(row)} cells, but {len(header)} columns.")
-    values = {}
-    for name, cell in zip(header, row):
-        try:
-            values[name] = float(cell)
-        except ValueError:
-            values[name] = np.nan
-        if not np.isfinite(values[name]):
-            raise CalibrationError(f"{path}, line {number}: '{cell}' in column '{name}' is not a number.")
-        if name in _CYLINDER_MM and values[name] <= 0:
-            raise CalibrationError(f"{path}, line {number}: '{name}' must be above 0.")
-    return values
-
-
-def _measure(volume: Volume, row: dict[str, float], number: int) -> tuple[float, float, int]:
-    """Give the trimmed mean, SD and number of the voxels in one cylinder across the slices."""
-    centre = np.array([row[axis] for axis in _PLACE])
-    cylinder = _CYLINDER_MM | row
-    radius, half_length = cylinder["radius_mm"], cylinder["length_mm"] / 2
-    reach = np.array([radius, radius, half_length]) / volume.spacing_mm
-    index, size = volume.index_of(centre), np.array(volume.array.shape[::-1])
-    if np.any(index - reach < -0.5) or np.any(index + reach > size - 0.5):
-        raise CalibrationError(
-            f"Rod {number} at {tuple(centre.tolist())} mm (RAS) is not wholly inside the CT."
-        )
-    low = np.ceil(index - reach).astype(int)
-    high = np.floor(index + reach).astype(int) + 1
-    box = volume.array[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    k, j, i = np.indices(box.shape)
-    across = np.hypot(
-        (i + low[0] - index[0]) * volume.spacing_mm[0], (j + low[1] - index[1]) * volume.spacing_mm[1]
-    )
-    values = np.sort(box[across <= radius].astype(float))
-    if len(values) < _LEAST_ROD_VOXELS:
-        raise CalibrationError(
-            f"Rod {number} holds only {len(values)} voxels; make its radius or length larger."
-        )
-    sd = float(values.std(ddof=1))
-    if sd > _MOST_ROD_SD_HU:
-        raise CalibrationError(
-            f"The values in rod {number} vary by {sd:.0f} HU (SD): its cylinder reaches beyond one rod. "
-            "Check its place (RAS mm) and make its radius smaller."
-        )
-    cut = int(_TRIMMED * len(values))
-    return float(values[cut : len(values) - cut].mean()), sd, len(values)
-
-
-def _known_equivalent(name: str | None) -> str | None:
-    if name is None:
-        return None
-    for known in EQUIVALENTS:
-        if name.upper() == known:
-            return known
-    raise CalibrationError(f"'{name}' is no known substance of a density; write {' or '.join(EQUIVALENTS)}.")
-
-
 def _check_line(slope: float, intercept: float) -> None:
     if not (np.isfinite(slope) and np.isfinite(intercept)):
         raise CalibrationError(f"Slope and intercept must be finite numbers, not {slope} and {intercept}.")
@@ -389,6 +217,8 @@ def _check_consistent(density: np.ndarray, value: np.ndarray) -> None:
     found = _correlation(density, value)
     if found >= _LEAST_CORRELATION:
         return
+    if found <= -_LEAST_CORRELATION and len(value) > 2:
+        raise CalibrationError("The HU of the rods fall as their density rises: is their order reversed?")
     text = f"The rods do not lie on one line (correlation {found:.3f}): "
     best, pair = 0.0, (0, 0)
     for a, b in combinations(range(len(value)), 2):
@@ -421,7 +251,7 @@ def _regress(density: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.nda
 def _rod_fit(rods, density, value, residuals, covariance, slope, beta) -> RodFit:
     slope_se = intercept_se = None
     if covariance is not None:
-        # density = (HU - beta) / sigma: derivatives of slope and intercept by (sigma, beta), slope = 1 / sigma
+        # Derivatives of slope = 1 / sigma and intercept = -beta / sigma by (sigma, beta).
         by_slope = np.array([-(slope**2), 0.0])
         by_intercept = np.array([beta * slope**2, -slope])
         slope_se = float(np.sqrt(by_slope @ covariance @ by_slope))
