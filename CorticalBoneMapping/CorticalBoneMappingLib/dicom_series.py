@@ -318,11 +318,12 @@ def _read_voxels(slices: list[_Slice], progress: Progress) -> np.ndarray:
         _check_rescale(each)
         reader.SetFileName(str(each.path))
         try:
-            array[number] = sitk.GetArrayViewFromImage(reader.Execute())[0]
+            image = reader.Execute()  # named, since the view below is only alive as long as the image is
         except RuntimeError as error:
             raise VolumeError(
                 f"{each.path}: this slice is damaged. Copy it again from the archive."
             ) from error
+        array[number] = sitk.GetArrayViewFromImage(image)[0]
     return array
 
 
