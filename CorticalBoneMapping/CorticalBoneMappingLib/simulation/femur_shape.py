@@ -59,14 +59,16 @@ def signed_distance(points: np.ndarray) -> np.ndarray:
     return np.maximum(field, END_Z_MM - points[..., 2])
 
 
-@lru_cache(maxsize=2)
-def mean_shape(spacing_mm: float = 0.8) -> Surface:
+@lru_cache(maxsize=4)
+def mean_shape(spacing_mm: float = 0.8, end_z_mm: float = END_Z_MM) -> Surface:
     """Mesh the mean shape densely.
 
     Parameters
     ----------
     spacing_mm : float
         Spacing of the grid that is meshed, mm.
+    end_z_mm : float
+        Height of the flat end of the shaft, mm; not below `END_Z_MM`.
 
     Returns
     -------
@@ -78,6 +80,7 @@ def mean_shape(spacing_mm: float = 0.8) -> Surface:
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     # A plane at a time bounds the memory of the solids' temporaries.
     field = np.stack([signed_distance(plane) for plane in grid])
+    field = np.maximum(field, end_z_mm - grid[..., 2])
     matrix = np.diag([spacing_mm] * 3 + [1.0])
     matrix[:3, 3] = low
     return isosurface(-field.transpose(2, 1, 0), matrix, 0.0)
