@@ -32,6 +32,7 @@ class _Slice:
     path: Path
     tags: dict[str, str]
     size: tuple[int, ...]
+    is_single_grey_frame: bool
     position: np.ndarray | None
     orientation: np.ndarray | None
     pixel_spacing: np.ndarray | None
@@ -47,7 +48,8 @@ class _Slice:
     @property
     def is_ct_slice(self) -> bool:
         has_place = all(x is not None for x in (self.position, self.orientation, self.pixel_spacing))
-        return self.modality == "CT" and has_place and "LOCALIZER" not in self.tags.get(_IMAGE_TYPE, "")
+        is_scout = "LOCALIZER" in self.tags.get(_IMAGE_TYPE, "")
+        return self.modality == "CT" and self.is_single_grey_frame and has_place and not is_scout
 
     def is_parallel_to(self, other: _Slice) -> bool:
         return (
@@ -67,9 +69,17 @@ def is_dicom(path: Path) -> bool:
 
 
 def series_of(path: Path) -> str:
-    """UID of the series that a DICOM image belongs to; empty if it cannot be read as an image."""
+    """Give the UID of the series that a DICOM image belongs to.
+
+    Raises
+    ------
+    VolumeError
+        If the file holds no image that can be read.
+    """
     header = _read_header(path, _reader())
-    return header.uid if header else ""
+    if header is None:
+        raise VolumeError(f"{path}: this DICOM file is damaged, or holds no image.")
+    return header.uid
 
 
 def read_series(folder: Path, series: str | None = None, progress: Progress | None = None) -> Volume:
@@ -144,7 +154,9 @@ def _read_header(path: Path, reader: sitk.ImageFileReader) -> _Slice | None:
         return None
     tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
     place = (_numbers(tags, key, n) for key, n in ((_POSITION, 3), (_ORIENTATION, 6), (_PIXEL_SPACING, 2)))
-    return _Slice(path, tags, reader.GetSize(), *place)
+    size = reader.GetSize()
+    is_single_grey_frame = reader.GetNumberOfComponents() == 1 and np.prod(size[2:]) == 1
+    return _Slice(path, tags, size, is_single_grey_frame, *place)
 
 
 def _numbers(tags: dict[str, str], key: str, count: int) -> np.ndarray | None:
@@ -178,7 +190,7 @@ def _choose(slices: list[_Slice], wanted: str | None, folder: Path) -> list[_Sli
 
 
 def _why_no_ct(slices: list[_Slice], folder: Path) -> str:
-    if any(each.modality == "CT" and len(each.size) == 3 and each.size[2] > 1 for each in slices):
+    if any(each.modality == "CT" and np.prod(each.size[2:]) > 1 for each in slices):
         return (
             f"{folder}: the CT is stored as one multi-frame DICOM file, whose slice positions this program "
             "cannot check. Export it as single slices, or convert it to NRRD or NIfTI."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -229,9 +231,12 @@ def _read_file(path: Path, pixel_type: int) -> Volume:
     except RuntimeError as error:
         if "orthonormal" in str(error) or "orthogonal" in str(error):
             raise VolumeError(_not_right_angled(str(path))) from error
-        raise VolumeError(f"{path}: the file is damaged, or is not what its name says.") from error
+        raise VolumeError(
+            f"{path}: the file is damaged, is not what its name says, or may not be read by you."
+        ) from error
     tags = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    _check_sform(path, tags)
+    if "srow_x" in tags:
+        _check_nifti(path, tags)
     matrix = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(3, 3)
     matrix[:3, :3] = _RAS_LPS @ direction * np.array(image.GetSpacing())
@@ -253,14 +258,32 @@ def _check_dimensions(path: Path, reader: sitk.ImageFileReader) -> None:
         )
 
 
-def _check_sform(path: Path, tags: dict[str, str]) -> None:
-    """Refuse a sheared NIfTI: ITK makes it rectangular without a word."""
-    if tags.get("sform_code", "0") == "0":
+def _check_nifti(path: Path, tags: dict[str, str]) -> None:
+    """Refuse a cut or sheared NIfTI: ITK fills the one with zeros and straightens the other in silence."""
+    voxels = np.prod([int(tags[f"dim[{axis}]"]) for axis in (1, 2, 3)], dtype=np.int64)
+    if _unpacked_size(path) < float(tags["vox_offset"]) + voxels * int(tags["bitpix"]) / 8:
+        raise VolumeError(f"{path}: the file is damaged or cut short. Copy it again.")
+    if tags["sform_code"] == "0":
         return
     rows = np.array([[float(x) for x in tags[f"srow_{axis}"].split()[:3]] for axis in "xyz"])
     length = np.linalg.norm(rows, axis=0)
     if np.all(length > 0):
         _check_right_angles(rows / length, str(path))
+
+
+def _unpacked_size(path: Path) -> int:
+    """Bytes of a file once unpacked; 0 if it cannot be unpacked to its end with the right checksum."""
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return path.stat().st_size
+    size, chunk = 0, 1 << 22
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(chunk):
+                size += len(piece)
+    except (EOFError, OSError, zlib.error):
+        return 0
+    return size
 
 
 def _notes(tags: dict[str, str]) -> tuple[str | None, float | None]:

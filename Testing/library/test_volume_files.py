@@ -37,7 +37,9 @@ def element(group, number, kind, value):
     return head + value
 
 
-def dicom(path, position, orientation=AXIAL, spacing=(0.8, 0.6), shape=(6, 8), number=1, hu=None, **tags):
+def dicom(
+    path, position, orientation=AXIAL, spacing=(0.8, 0.6), shape=(6, 8), number=1, hu=None, rows=None, **tags
+):
     """Write one CT slice by hand: positions LPS, HU by `hu_of` unless given; stored as 2 (HU + 1024)."""
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     r, c = np.indices(shape)
@@ -68,9 +70,10 @@ def dicom(path, position, orientation=AXIAL, spacing=(0.8, 0.6), shape=(6, 8), n
         "kind": (0x08, 0x08, "CS"),
         "intercept": (0x28, 0x1052, "DS"),
         "rescale_type": (0x28, 0x1054, "LO"),
+        "frames": (0x28, 0x08, "IS"),
     }
     text |= {names[name]: value for name, value in tags.items()}
-    numbers = {0x02: 1, 0x10: shape[0], 0x11: shape[1], 0x100: 16, 0x101: 16, 0x102: 15, 0x103: 0}
+    numbers = {0x02: 1, 0x10: rows or shape[0], 0x11: shape[1], 0x100: 16, 0x101: 16, 0x102: 15, 0x103: 0}
     body = {(g, e): element(g, e, kind, value) for (g, e, kind), value in text.items() if value is not None}
     body |= {(0x28, e): element(0x28, e, "US", struct.pack("<H", value)) for e, value in numbers.items()}
     pixels = np.round((hu + 1024.0) / 0.5).astype("<u2").tobytes()
@@ -258,6 +261,26 @@ def test_mr_is_refused(tmp_path):
     refuses(series(tmp_path / "mr", np.arange(5.0), modality="MR"), "no CT slices", "5 of MR")
 
 
+def test_a_multi_frame_file_is_refused(tmp_path):
+    frames = np.zeros((18, 8))
+    dicom(tmp_path / "ct" / "a", (0, 0, 0), shape=(18, 8), hu=frames, frames="3", rows=6)
+    refuses(tmp_path / "ct", "one multi-frame DICOM file", "convert it to NRRD")
+
+
+def test_colour_pictures_of_a_ct_are_no_slices(tmp_path):
+    folder = series(tmp_path / "ct", np.arange(4.0))
+    picture = sitk.GetImageFromArray(np.zeros((6, 8, 3), np.uint8), isVector=True)
+    picture.SetMetaData("0008|0060", "CT")
+    sitk.WriteImage(picture, str(folder / "dose report.dcm"))
+    assert read_volume(folder).array.shape[0] == 4
+
+
+def test_a_dicom_file_without_an_image_is_refused(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"\0" * 128 + b"DICM and rubbish")
+    refuses(tmp_path / "a.dcm", "damaged, or holds no image")
+    refuses(tmp_path, "none of the 1 files in this folder is a DICOM image")
+
+
 def test_too_few_slices_are_refused(tmp_path):
     refuses(series(tmp_path / "ct", [0.0, 1.0]), "only 2 slice(s)")
 
@@ -429,12 +452,27 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path):
     refuses(tmp_path / "b.nrrd", "the file is damaged")
     (tmp_path / "c.docx").write_text("x")
     refuses(tmp_path / "c.docx", "knows .nrrd", "not '.docx'")
-    write_volume(tmp_path / "d.nrrd", ct())
-    whole = (tmp_path / "d.nrrd").read_bytes()
-    (tmp_path / "d.nrrd").write_bytes(whole[:-60])
-    refuses(tmp_path / "d.nrrd", "the file is damaged")
     with pytest.raises(VolumeError, match=r"knows .* not '\.mhd'"):
         write_volume(tmp_path / "e.mhd", ct())
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".nii.gz", ".nii", ".mha"])
+@pytest.mark.parametrize("part", [0.0, 0.05, 0.6, 0.98])
+def test_files_cut_short_are_refused(tmp_path, ending, part):
+    path = tmp_path / f"a{ending}"
+    write_volume(path, ct())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    refuses(path, "the file is damaged")
+
+
+def test_a_flipped_bit_in_a_packed_nifti_is_noticed(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    write_volume(path, ct())
+    raw = bytearray(path.read_bytes())
+    raw[-6] ^= 1  # in the checksum: the voxels unpack to their full number
+    path.write_bytes(raw)
+    refuses(path, "the file is damaged")
 
 
 def test_reading_keeps_the_terminal_clean(tmp_path, capfd):
