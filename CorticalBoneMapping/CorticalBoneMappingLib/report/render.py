@@ -44,7 +44,8 @@ def render_views(
     path_png : str or Path
         Where the picture goes.
     measure : Measure, optional
-        Label, unit and range; by default those of `array_name` in `MEASURES`.
+        Label, unit and range; by default those of `array_name` in `MEASURES`, the unit as the surface
+        has it (HU without calibration).
     side : {"left", "right"}, optional
         Side of the body; tells medial from lateral.
     title : str, optional
@@ -62,6 +63,7 @@ def render_views(
         If the array is absent or has several values a point, has no known range, or the width is too small.
     """
     values = _values(surface, array_name)
+    unit = measure.unit if measure else surface.units.get(array_name)
     measure = measure or _known_measure(array_name)
     if width_px < 600:
         raise SettingError(f"The picture has to be at least 600 pixels wide, not {width_px}.")
@@ -78,7 +80,7 @@ def render_views(
         )
     legend = Legend(
         label=measure.label,
-        unit=surface.units.get(array_name, measure.unit),
+        unit=unit or measure.unit,
         range=measure.range,
         colours=colours,
         values=values,

@@ -9,6 +9,7 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from ..errors import SurfaceError
 from ..surface import Surface, to_polydata
 from ..volume import Volume
 from .canvas import PALE_INK, Canvas
@@ -67,6 +68,11 @@ def render_slices(
         A line above the slices.
     width_px : int
         Width of the picture in pixels.
+
+    Raises
+    ------
+    SurfaceError
+        If the surface is too coarse to find a shaft in it.
     """
     long_plane, *axial = _planes(surface.points)
     font, gap = round(_PAGE_SHARE * width_px), round(0.02 * width_px)
@@ -112,6 +118,8 @@ def _planes(points: np.ndarray) -> list[_Plane]:
 
 def _centre_between(points: np.ndarray, low: float, high: float) -> np.ndarray:
     inside = points[(points[:, 2] >= low) & (points[:, 2] <= high)]
+    if not len(inside):
+        raise SurfaceError("The surface has too few points to find the shaft of a femur in it.")
     return 0.5 * (inside.min(axis=0) + inside.max(axis=0))
 
 
