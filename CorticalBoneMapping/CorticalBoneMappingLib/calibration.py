@@ -130,7 +130,7 @@ class Calibration:
             If there are fewer than two different densities, the rods do not lie on one line
             (correlation below 0.99), or the slope is not believable.
         """
-        density, value = np.array(rods.density), np.array(rods.hu) - np.array(rods.water or 0.0)
+        density, value = _density_and_value(rods)
         if len(np.unique(density)) < 2:
             raise CalibrationError("Rods of at least two different densities are needed.")
         equivalent = known_equivalent(rods.equivalent)
@@ -147,7 +147,7 @@ class Calibration:
             raise CalibrationError(f"A line of {sigma:.3g} HU per mg/cm³ cannot be; are the columns swapped?")
         slope, intercept = float(1.0 / sigma), float(-beta / sigma)
         _check_line(slope, intercept)
-        fit = _rod_fit(rods, density, value, residuals, covariance, slope, beta)
+        fit = _rod_fit(rods, _correlation(density, value), residuals, covariance, slope, beta)
         return cls("rods", slope, intercept, equivalent, fit)
 
     def density(self, hu: np.ndarray) -> np.ndarray:
@@ -201,6 +201,17 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
     )
 
 
+def _density_and_value(rods: Rods) -> tuple[np.ndarray, np.ndarray]:
+    """Give density and HU less the water term, each of shape (n_rods,), all finite."""
+    density, hu = np.array(rods.density, float), np.array(rods.hu, float)
+    water = np.zeros_like(hu) if rods.water is None else np.array(rods.water, float)
+    if not density.shape == hu.shape == water.shape:
+        raise CalibrationError("Every rod needs one density, one HU and, for Mindways, one water term.")
+    if not np.all(np.isfinite([density, hu, water])):
+        raise CalibrationError("Densities, HU and water terms of rods must be finite numbers.")
+    return density, hu - water
+
+
 def _check_line(slope: float, intercept: float) -> None:
     if not (np.isfinite(slope) and np.isfinite(intercept)):
         raise CalibrationError(f"Slope and intercept must be finite numbers, not {slope} and {intercept}.")
@@ -248,7 +259,14 @@ def _regress(density: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.nda
     return line, np.linalg.inv(design.T @ design) * (residuals @ residuals) / freedom, residuals
 
 
-def _rod_fit(rods, density, value, residuals, covariance, slope, beta) -> RodFit:
+def _rod_fit(
+    rods: Rods,
+    correlation: float,
+    residuals: np.ndarray,
+    covariance: np.ndarray | None,
+    slope: float,
+    beta: float,
+) -> RodFit:
     slope_se = intercept_se = None
     if covariance is not None:
         # Derivatives of slope = 1 / sigma and intercept = -beta / sigma by (sigma, beta).
@@ -257,4 +275,4 @@ def _rod_fit(rods, density, value, residuals, covariance, slope, beta) -> RodFit
         slope_se = float(np.sqrt(by_slope @ covariance @ by_slope))
         intercept_se = float(np.sqrt(by_intercept @ covariance @ by_intercept))
     rms = float(np.sqrt(np.mean(residuals**2)))
-    return RodFit(rods, tuple(residuals.tolist()), rms, _correlation(density, value), slope_se, intercept_se)
+    return RodFit(rods, tuple(residuals.tolist()), rms, correlation, slope_se, intercept_se)

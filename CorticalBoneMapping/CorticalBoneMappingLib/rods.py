@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import ndtri
 
 from .errors import CalibrationError
 from .volume import Volume
 
 EQUIVALENTS = ("K2HPO4", "HA")
-_MOST_ROD_SD_HU = 100.0
+# Noise is much the same in all rods: one that varies far more holds an edge. Streaks may double it.
+_MOST_SPREAD_HU, _LEAST_SUSPECT_SPREAD_HU, _MOST_SPREAD_RATIO = 100.0, 25.0, 2.5
 _LEAST_ROD_VOXELS = 10
 _TRIMMED = 0.1
 _PLACE = ("x_ras", "y_ras", "z_ras")
@@ -75,7 +77,7 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     ------
     CalibrationError
         If the file cannot be read, a column is missing or unknown, a cell is no number, or a cylinder
-        leaves the CT, holds fewer than 10 voxels or more than one material (SD above 100 HU).
+        leaves the CT, holds fewer than 10 voxels, or reaches beyond its rod (varies far more than others).
     """
     equivalent, table = _read_table(Path(path))
     density = tuple(row["density"] for row in table)
@@ -86,7 +88,8 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
         raise CalibrationError(
             f"{path}: the table gives places of rods, so a CT is needed to measure them in."
         )
-    means, sds, counts = zip(*(_measure(volume, row, n) for n, row in enumerate(table, start=1)))
+    means, sds, counts, spreads = zip(*(_measure(volume, row, n) for n, row in enumerate(table, start=1)))
+    _check_uniform(spreads)
     return Rods(density, means, water, equivalent, sds, counts)
 
 
@@ -156,8 +159,12 @@ def _numeric_row(path: Path, number: int, header: list[str], row: list[str]) -> 
     return values
 
 
-def _measure(volume: Volume, row: dict[str, float], number: int) -> tuple[float, float, int]:
-    """Give the trimmed mean, SD and number of the voxels in one cylinder across the slices."""
+def _measure(volume: Volume, row: dict[str, float], number: int) -> tuple[float, float, int, float]:
+    """Give trimmed mean, SD and number of the voxels in one cylinder across the slices, and their spread.
+
+    The spread is the SD that the trimmed range would have in Gaussian noise: a bubble does not change it,
+    an edge does.
+    """
     centre = np.array([row[axis] for axis in _PLACE])
     cylinder = _CYLINDER_MM | row
     radius, half_length = cylinder["radius_mm"], cylinder["length_mm"] / 2
@@ -179,11 +186,17 @@ def _measure(volume: Volume, row: dict[str, float], number: int) -> tuple[float,
         raise CalibrationError(
             f"Rod {number} holds only {len(values)} voxels; make its radius or length larger."
         )
-    sd = float(values.std(ddof=1))
-    if sd > _MOST_ROD_SD_HU:
-        raise CalibrationError(
-            f"The values in rod {number} vary by {sd:.0f} HU (SD): its cylinder reaches beyond one rod. "
-            "Check its place (RAS mm) and make its radius smaller."
-        )
     cut = int(_TRIMMED * len(values))
-    return float(values[cut : len(values) - cut].mean()), sd, len(values)
+    kept = values[cut : len(values) - cut]
+    spread = float(kept[-1] - kept[0]) / (2 * ndtri(1 - _TRIMMED))
+    return float(kept.mean()), float(values.std(ddof=1)), len(values), spread
+
+
+def _check_uniform(spreads: tuple[float, ...]) -> None:
+    limit = min(_MOST_SPREAD_HU, max(_LEAST_SUSPECT_SPREAD_HU, _MOST_SPREAD_RATIO * min(spreads)))
+    worst = int(np.argmax(spreads))
+    if spreads[worst] > limit:
+        raise CalibrationError(
+            f"The values in rod {worst + 1} vary by {spreads[worst]:.0f} HU (SD): its cylinder reaches "
+            "beyond one rod. Check its place (RAS mm) and make its radius smaller."
+        )

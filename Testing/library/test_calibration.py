@@ -154,12 +154,13 @@ def test_a_bubble_in_a_rod_hardly_moves_its_mean(tmp_path):
     assert rods.hu[1] == pytest.approx(200.0, abs=2.0)
 
 
-def test_a_cylinder_that_reaches_beyond_its_rod_is_refused(tmp_path):
-    volume, centres = phantom()
+@pytest.mark.parametrize(("rod", "noise_hu"), [(4, 0.0), (4, 25.0), (1, 12.0)])
+def test_a_cylinder_that_reaches_beyond_its_rod_is_refused(tmp_path, rod, noise_hu):
+    volume, centres = phantom(noise_hu)
     shifted = centres.copy()
-    shifted[3] += volume.ijk_to_ras[:3, 1] * 9  # 6.3 mm: a third of it lies in water
+    shifted[rod - 1] += volume.ijk_to_ras[:3, 1] * 9  # 6.3 mm: a third of it lies in water
     path = table_of_places(tmp_path / "rods.csv", shifted, (80, 160, 240, 320))
-    with pytest.raises(CalibrationError, match=r"rod 4 vary by .* reaches beyond one rod"):
+    with pytest.raises(CalibrationError, match=rf"rod {rod} vary by .* reaches beyond one rod"):
         read_rods(path, volume)
 
 
@@ -249,3 +250,9 @@ def test_a_mindways_phantom_is_never_hydroxyapatite():
     hu = tuple(np.array(MINDWAYS_WATER) + 1.6 * np.array(MINDWAYS_DENSITY) - 1000.0)
     with pytest.raises(CalibrationError, match="K2HPO4, not HA"):
         Calibration.from_rods(Rods(MINDWAYS_DENSITY, hu, MINDWAYS_WATER, "HA"))
+
+
+@pytest.mark.parametrize("faulty", [{"hu": (1.0, np.nan)}, {"hu": (1.0, 2.0, 3.0)}, {"water": (1.0,)}])
+def test_rods_with_values_missing_are_refused(faulty):
+    with pytest.raises(CalibrationError, match=r"finite numbers|Every rod needs"):
+        Calibration.from_rods(replace(Rods((0.0, 100.0), (1.0, 150.0)), **faulty))
