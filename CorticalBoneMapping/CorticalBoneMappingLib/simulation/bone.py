@@ -33,15 +33,17 @@ class Bone:
     surface: Surface
     trabecular_density: TrabecularDensity
 
-    def moved(self, rotation: np.ndarray, centre: np.ndarray) -> Bone:
-        """Give the bone rotated about a point.
+    def moved(self, rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> Bone:
+        """Give the bone rotated about a point, then shifted.
 
         Parameters
         ----------
         rotation : ndarray of shape (3, 3)
             Proper rotation, acting on RAS column vectors.
         centre : ndarray of shape (3,)
-            The point that stays, in RAS mm.
+            The point that the rotation leaves, in RAS mm.
+        shift : ndarray of shape (3,)
+            In RAS mm.
 
         Returns
         -------
@@ -49,9 +51,9 @@ class Bone:
         """
 
         def trabecular_density(points: np.ndarray, depth: np.ndarray) -> np.ndarray:
-            return self.trabecular_density((points - centre) @ rotation + centre, depth)
+            return self.trabecular_density((points - shift - centre) @ rotation + centre, depth)
 
-        points = (self.surface.points - centre) @ rotation.T + centre
+        points = (self.surface.points - centre) @ rotation.T + centre + shift
         return Bone(replace(self.surface, points=points), trabecular_density)
 
 
@@ -84,8 +86,8 @@ class Hip:
         """Unit vector (RAS) away from the midline of the body, shape (3,)."""
         return np.array([1.0 if self.side == "right" else -1.0, 0.0, 0.0])
 
-    def moved(self, rotation: np.ndarray) -> Hip:
-        """Give the hip rotated about the centre of the femoral head by a (3, 3) rotation matrix."""
+    def moved(self, rotation: np.ndarray, shift: np.ndarray) -> Hip:
+        """Give the hip rotated about the centre of the femoral head by a (3, 3) matrix, then shifted (3,)."""
         centre = self.head_centre
-        others = tuple(bone.moved(rotation, centre) for bone in self.other_bones)
-        return replace(self, femur=self.femur.moved(rotation, centre), other_bones=others)
+        femur, *others = (bone.moved(rotation, centre, shift) for bone in (self.femur, *self.other_bones))
+        return replace(self, femur=femur, head_centre=centre + shift, other_bones=tuple(others))

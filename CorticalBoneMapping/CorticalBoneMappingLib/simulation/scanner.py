@@ -1,0 +1,208 @@
+"""A CT scanner: a hip of known truth goes in, HU and a label map come out.
+
+The scan is made in the space of the image: bones on a fine grid with partial volume, the point-spread
+function in the plane of the slices, the slice profile across them, then beam hardening, noise, rounding
+and clipping as on the console of a scanner. Left out on purpose: the raw data and their reconstruction
+(so no streaks, no aliasing, noise that is the same everywhere), scatter, the spectrum (beam hardening is a
+darkening in proportion to the bone nearby, and a cupping of the body), motion, helical artefacts, metal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..progress import Progress
+from ..volume import Volume
+from .bone import Bone, Hip
+from .field import Background, ScanField, rotation
+from .optics import correlated_noise, psf_matrices, slice_matrix
+from .phantom import Phantom, phantom_under
+from .scanner_settings import ScannerSettings
+from .surroundings import SoftTissue
+from .voxelise import VoxelisedBone, voxelise
+
+FEMUR_LABEL, OTHER_BONE_LABEL = 1, 2
+
+_LOWEST_HU, _HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store
+_BONE_SHADOW_MM = 12.0  # how far bone darkens bone beside it
+_BONE_SHADOW_HU = 1000.0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A simulated CT and its truth.
+
+    Attributes
+    ----------
+    volume : Volume
+        Whole HU as float32, with modality and slice thickness.
+    labelmap : Volume
+        1 where the femur fills at least half of a voxel, 2 where another bone does, uint8.
+    hip : Hip
+        The hip where it lay in the scanner: its surfaces are the truth in the coordinates of the volume.
+    phantom : Phantom or None
+        The rods under the patient.
+    settings : ScannerSettings
+        What it was made with.
+    """
+
+    volume: Volume
+    labelmap: Volume
+    hip: Hip
+    phantom: Phantom | None
+    settings: ScannerSettings
+
+
+def scan(hip: Hip, settings: ScannerSettings | None = None, progress: Progress | None = None) -> Scan:
+    """Scan a hip.
+
+    Parameters
+    ----------
+    hip : Hip
+        With its truth.
+    settings : ScannerSettings, optional
+        Of the scanner and the position of the patient.
+    progress : Progress, optional
+        Told how far it is.
+
+    Returns
+    -------
+    Scan
+        The same bits for the same hip and settings.
+
+    Raises
+    ------
+    SurfaceError
+        If a bone cannot be simulated.
+    """
+    settings, progress = settings or ScannerSettings(), progress or Progress()
+    hip = hip.moved(rotation(settings.patient_rotation_deg), np.array(settings.patient_position_mm))
+    tissue = SoftTissue(hip)
+    phantom = _phantom(hip, tissue, settings) if settings.rods else None
+    field = ScanField.around(hip, phantom, settings)
+    progress.report(0.0, "Placing muscle and fat")
+    background = Background(tissue, field)
+    bones = _bones(hip, field, background, settings, progress.part(0.1, 0.5))
+    bone_hu, labels = _image(field, bones, settings, progress.part(0.5, 0.9))
+    hu = background.image() + _hardened(bone_hu, field, settings)
+    if phantom is not None:
+        _add_phantom(hu, phantom, field, settings)
+    progress.report(0.9, "Adding noise")
+    hu += _noise(hu.shape, field, settings)
+    hu = np.clip(np.round(hu), _LOWEST_HU, _HIGHEST_HU).astype(np.float32)
+    progress.report(1.0, "Scan done")
+    volume = Volume(hu, field.ijk_to_ras, "simulated CT", "CT", settings.profile_mm)
+    return Scan(volume, Volume(labels, field.ijk_to_ras, "simulated labels"), hip, phantom, settings)
+
+
+def _bones(
+    hip: Hip, field: ScanField, background: Background, settings: ScannerSettings, progress: Progress
+) -> list[tuple[int, VoxelisedBone]]:
+    """The bones in the field with their labels."""
+
+    def surroundings(points: np.ndarray) -> np.ndarray:
+        return (background.at_corners(points) - settings.intercept_hu) / settings.slope_hu
+
+    labelled: list[tuple[int, Bone]] = [(FEMUR_LABEL, hip.femur)]
+    labelled += [(OTHER_BONE_LABEL, bone) for bone in hip.other_bones]
+    bones = []
+    for number, (label, bone) in enumerate(labelled):
+        part = progress.part(number / len(labelled), (number + 1) / len(labelled))
+        sampled = voxelise(bone, field.grid, surroundings, part)
+        if sampled is not None:
+            bones.append((label, sampled))
+    return bones
+
+
+def _image(
+    field: ScanField, bones: list[tuple[int, VoxelisedBone]], settings: ScannerSettings, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blurred HU of the bones above their surroundings, and the label map."""
+    kernel = [
+        (weight, down, across.T.copy())
+        for (weight, down), (_, across) in zip(*(_psf(field, axis, settings) for axis in (1, 0)))
+    ]
+    z_cells = field.grid.block[2]
+    slices = np.zeros((field.grid.blocks[2] * z_cells, *field.shape[1:]), dtype=np.float32)
+    filled = {label: np.zeros_like(slices) for label, _ in bones}
+    for z in range(field.grid.blocks[2]):
+        if z % 16 == 0:
+            progress.report(z / field.grid.blocks[2], "Blurring the slices")
+        here = slice(z * z_cells, (z + 1) * z_cells)
+        for label, bone in bones:
+            layer = bone.layer(z)
+            if layer is None:
+                continue
+            for weight, down, across in kernel:
+                slices[here] += np.float32(weight * settings.slope_hu) * (down @ layer.contrast @ across)
+            filled[label][here] += _voxel_means(layer.occupancy, field)
+    cells = field.cell_centres(2, whole_blocks=True)
+    profile = slice_matrix(field.centres(2), cells, settings.profile_mm)
+    whole_slice = slice_matrix(field.centres(2), cells, settings.slice_spacing_mm)
+    labels = np.zeros(field.shape, dtype=np.uint8)
+    for label, occupancy in filled.items():
+        labels[np.tensordot(whole_slice, occupancy, axes=1) >= 0.5] = label
+    return np.tensordot(profile, slices, axes=1), labels
+
+
+def _psf(field: ScanField, axis: int, settings: ScannerSettings) -> list[tuple[float, np.ndarray]]:
+    return psf_matrices(
+        field.centres(axis), field.cell_centres(axis), settings.psf_sigma_mm, settings.edge_enhancement
+    )
+
+
+def _voxel_means(cells: np.ndarray, field: ScanField) -> np.ndarray:
+    """Means of fine cells over the pixels of the image, their own layer each in z."""
+    x, y = field.cells[:2]
+    _, rows, columns = field.shape
+    left, top = field.margin[:2] * field.cells[:2]
+    inner = cells[:, top : top + rows * y, left : left + columns * x]
+    return inner.reshape(len(cells), rows, y, columns, x).mean(axis=(2, 4))
+
+
+def _hardened(bone_hu: np.ndarray, field: ScanField, settings: ScannerSettings) -> np.ndarray:
+    """Bone as a polychromatic beam shows it, and the cupping of the body.
+
+    Bone loses a share of its HU that grows with the bone within about 12 mm; the rods, alone in soft
+    tissue, keep theirs, so a calibration by rods underestimates the densest bone.
+    """
+    if settings.bone_hardening:
+        sigma = _BONE_SHADOW_MM / settings.voxel_mm
+        shadow = ndimage.gaussian_filter(bone_hu, (0.0, sigma, sigma), truncate=3.0) / _BONE_SHADOW_HU
+        bone_hu = bone_hu * (1.0 - settings.bone_hardening * np.clip(shadow, 0.0, 1.0))
+    if settings.cupping_hu:
+        y, x = (np.linspace(-1.0, 1.0, count, dtype=np.float32) for count in field.shape[1:])
+        bone_hu = bone_hu - settings.cupping_hu * (1.0 - 0.5 * (y[:, None] ** 2 + x**2))
+    return bone_hu
+
+
+def _phantom(hip: Hip, tissue: SoftTissue, settings: ScannerSettings) -> Phantom:
+    points = hip.femur.surface.points
+    middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
+    edge = tissue.posterior_edge(middle[0] + np.linspace(-Phantom.HALF_WIDTH_MM, Phantom.HALF_WIDTH_MM, 25))
+    return phantom_under(edge, middle, settings.slope_hu, settings.intercept_hu)
+
+
+def _add_phantom(hu: np.ndarray, phantom: Phantom, field: ScanField, settings: ScannerSettings) -> None:
+    """Draw the phantom into the rows of the image that show it."""
+    highest = phantom.corners[:, 1].max() + 4.0 * settings.psf_sigma_mm
+    rows = np.flatnonzero((field.points()[..., 1] < highest).any(axis=(0, 2)))
+    if not len(rows):
+        return
+    here = slice(rows[0], rows[-1] + 1)
+    points = field.points(here)
+    drawn = phantom.add_to(hu[:, here].ravel(), points.reshape(-1, 3), settings.psf_sigma_mm)
+    hu[:, here] = drawn.reshape(points.shape[:-1])
+
+
+def _noise(shape: tuple[int, ...], field: ScanField, settings: ScannerSettings) -> np.ndarray | float:
+    if not settings.noise_hu:
+        return 0.0
+    x, y = settings.noise_correlation_mm, settings.noise_correlation_mm * settings.noise_anisotropy
+    voxel = (field.grid.cell_mm * field.cells)[::-1]
+    random = np.random.default_rng([settings.seed, 2])
+    lengths = (settings.noise_correlation_z_mm, y, x)
+    return np.float32(settings.noise_hu) * correlated_noise(shape, voxel, lengths, random)
