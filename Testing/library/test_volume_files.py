@@ -227,14 +227,9 @@ def test_slices_that_jump_sideways_are_refused(tmp_path):
 
 def test_the_only_ct_is_found_among_scouts_other_series_and_other_files(tmp_path):
     folder = series(tmp_path / "disc" / "DICOM", np.arange(5.0))
-    dicom(
-        folder / "scout",
-        (0, 0, 100),
-        (1, 0, 0, 0, 0, -1),
-        number=90,
-        series="1.2.7",
-        kind="ORIGINAL\\PRIMARY\\LOCALIZER",
-    )
+    scouts = {"series": "1.2.7", "kind": "ORIGINAL\\PRIMARY\\LOCALIZER"}
+    for number in range(3):
+        dicom(folder / f"scout{number}", (0, number, 100), (1, 0, 0, 0, 0, -1), number=80 + number, **scouts)
     dicom(folder / "scout in the series", (0, 0, 100), (1, 0, 0, 0, 0, -1), shape=(9, 9), number=91)
     series(folder / "pet", np.arange(5.0), modality="PT", series="1.2.8")
     (tmp_path / "disc" / "README.txt").write_text("A disc.")
