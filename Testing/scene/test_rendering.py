@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
 from CorticalBoneMappingLib.colours import NOT_MEASURED_COLOUR, sequential
 from CorticalBoneMappingLib.scene.results import add_result, show_result
-from vtk.util.numpy_support import vtk_to_numpy
 
 PICTURES = Path(__file__).parents[2] / "build" / "pictures"
 CENTRE, RADIUS = np.array([40.0, -10.0, 100.0]), 30.0  # of the ball in the fixture, mm

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+
 from CorticalBoneMappingLib.colours import NOT_MEASURED_COLOUR
 from CorticalBoneMappingLib.errors import SurfaceError
 from CorticalBoneMappingLib.measures import MEASURES
@@ -73,6 +74,14 @@ def test_only_one_model_and_one_legend_are_seen_at_a_time(scene, femur_result):
         assert seen == {shown: (True, True), hidden: (False, False)}
 
 
+def test_a_second_result_takes_over_the_legend_and_leaves_the_first_bone_in_view(scene, femur_result):
+    left, right = add_result(scene, femur_result, "Left"), add_result(scene, femur_result, "Right")
+    displays = [nodes.bone.GetDisplayNode() for nodes in (left, right)]
+    legends = [slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display) for display in displays]
+    assert [bool(display.GetVisibility()) for display in displays] == [True, True]
+    assert [bool(legend.GetVisibility()) for legend in legends] == [False, True]
+
+
 def test_a_measure_that_a_model_does_not_carry_is_refused_by_name(scene, femur_result):
     nodes = add_result(scene, femur_result, "Hip")
     nodes.bone.GetPolyData().GetPointData().RemoveArray("fit_residual")
@@ -105,7 +114,11 @@ def test_two_results_survive_saving_and_a_restart_of_slicer(new_scene, femur_res
         restored = restore_result(nodes)
         assert restored.side == given.side
         assert restored.provenance == given.provenance
-        assert restored.regions == given.regions
+        for row, expected in zip(restored.regions, given.regions, strict=True):
+            assert row == {  # the table is saved with six digits
+                name: pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
+                for name, value in expected.items()
+            }
         for surface, expected in (
             (restored.periosteal, given.periosteal),
             (restored.average, given.average),

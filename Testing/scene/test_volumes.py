@@ -7,6 +7,7 @@ import pytest
 import slicer
 import slicer.util
 import vtk
+
 from CorticalBoneMappingLib.errors import VolumeError
 from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
 

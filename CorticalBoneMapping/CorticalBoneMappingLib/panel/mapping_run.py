@@ -133,7 +133,7 @@ def map_command(
     command += ["--label", str(LABEL), "--side", side, "--out", str(folder), "--method", settings.method]
     command += ["--calibration", settings.calibration, "--spacing", f"{settings.spacing_mm:g}"]
     if settings.cortical_density is not None:
-        command += ["--cortical-density", f"{settings.cortical_density:g}"]
+        command += ["--cortical-density", str(settings.cortical_density)]
     return [*command, "--progress", "json"]
 
 
@@ -145,7 +145,9 @@ def error_sentence(messages: list[str]) -> str:
     said = [line for line in messages if line.startswith(_ERROR_MARK)]
     if said:
         return said[-1].removeprefix(_ERROR_MARK).strip()
-    return str(CorticalBoneMappingError("The program stopped by a fault of its own; its log has the details."))
+    return str(
+        CorticalBoneMappingError("The program stopped by a fault of its own; its log has the details.")
+    )
 
 
 _ERROR_MARK = "error:"

@@ -90,6 +90,13 @@ def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool
     _label_legend(model, legend_title(model, measure_name), legend)
 
 
+def hide_legend(model: slicer.vtkMRMLModelNode) -> None:
+    """Hide the legend of a model, if it has one."""
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(model.GetDisplayNode())
+    if legend is not None:
+        legend.SetVisibility(False)
+
+
 def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
     """Give label and unit of a measure as this model holds it; says so where it is not calibrated."""
     measure = MEASURES[measure_name]

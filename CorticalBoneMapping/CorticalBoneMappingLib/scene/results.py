@@ -10,12 +10,15 @@ import slicer
 
 from ..study.femur import FemurResult
 from .colour_table import colour_table
-from .models import add_map_model, show_measure, surface_from_model
+from .models import add_map_model, hide_legend, show_measure, surface_from_model
 from .tables import add_region_table, region_rows
 
 # A node says by these attributes which result it belongs to, and what it is in it: names may be edited
 # by the user, and attributes are saved with the scene.
-_RESULT, _ROLE, _SIDE = "CorticalBoneMapping.Result", "CorticalBoneMapping.Role", "CorticalBoneMapping.Side"
+_RESULT, _SIDE = "CorticalBoneMapping.Result", "CorticalBoneMapping.Side"
+ROLE_ATTRIBUTE = "CorticalBoneMapping.Role"
+"""Attribute by which a selector finds the bones (``bone``) of all results."""
+
 _ROLES = ("bone", "average", "regions", "provenance")
 
 
@@ -87,7 +90,8 @@ def show_result(nodes: ResultNodes, measure_name: str, on: str) -> None:
     Parameters
     ----------
     nodes : ResultNodes
-        The result; its other model is hidden.
+        The result; its other model is hidden. Models of other results stay, their legends go: there is
+        room for one, and the ranges are the same.
     measure_name : str
         One of `MEASURES`.
     on : str
@@ -98,6 +102,9 @@ def show_result(nodes: ResultNodes, measure_name: str, on: str) -> None:
     SurfaceError
         If the model carries no such measure.
     """
+    for other in results_in(nodes.bone.GetScene()):
+        for model in other.models:
+            hide_legend(model)
     shown = getattr(nodes, on)
     for model in nodes.models:
         show_measure(model, measure_name, legend=model is shown)
@@ -113,12 +120,19 @@ def results_in(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
     found: dict[str, dict[str, slicer.vtkMRMLNode]] = {}
     for index in range(scene.GetNumberOfNodes()):
         node = scene.GetNthNode(index)
-        if node.GetAttribute(_RESULT) and node.GetAttribute(_ROLE) in _ROLES:
-            found.setdefault(node.GetAttribute(_RESULT), {})[node.GetAttribute(_ROLE)] = node
+        if node.GetAttribute(_RESULT) and node.GetAttribute(ROLE_ATTRIBUTE) in _ROLES:
+            found.setdefault(node.GetAttribute(_RESULT), {})[node.GetAttribute(ROLE_ATTRIBUTE)] = node
     whole = [ResultNodes(**roles) for roles in found.values() if len(roles) == len(_ROLES)]
     if whole:
         colour_table(scene)
     return whole
+
+
+def result_of(bone: slicer.vtkMRMLModelNode | None) -> ResultNodes | None:
+    """Find the result that a bone belongs to; None where it is no bone of a whole result."""
+    if bone is None or bone.GetScene() is None:
+        return None
+    return next((nodes for nodes in results_in(bone.GetScene()) if nodes.bone is bone), None)
 
 
 def restore_result(nodes: ResultNodes) -> FemurResult:
@@ -143,7 +157,7 @@ def _sign(nodes: ResultNodes, side: str) -> None:
     for role in _ROLES:
         node = getattr(nodes, role)
         node.SetAttribute(_RESULT, identifier)
-        node.SetAttribute(_ROLE, role)
+        node.SetAttribute(ROLE_ATTRIBUTE, role)
         node.SetAttribute(_SIDE, side)
 
 

@@ -1,0 +1,444 @@
+"""Slicer module: one hip, from a CT and a segment to a cortical map on the average femur."""
+
+import logging
+import os
+import shutil
+import sys
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import qt
+import slicer
+import slicer.util
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Decimals, SingleStep, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from CorticalBoneMappingLib.cortex import METHODS
+from CorticalBoneMappingLib.errors import CorticalBoneMappingError
+from CorticalBoneMappingLib.measures import MEASURES
+from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState
+from CorticalBoneMappingLib.panel.summary import quality_line, region_cells
+from CorticalBoneMappingLib.scene.models import surface_from_model
+from CorticalBoneMappingLib.scene.results import (
+    ROLE_ATTRIBUTE,
+    ResultNodes,
+    add_result,
+    result_of,
+    results_in,
+    show_result,
+)
+from CorticalBoneMappingLib.scene.tables import region_rows
+from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
+from CorticalBoneMappingLib.study.settings import MapSettings
+
+POLL_MILLISECONDS = 200
+
+
+class CorticalBoneMapping(ScriptedLoadableModule):
+    """What Slicer's module list says of this module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Cortical Bone Mapping")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
+        self.parent.dependencies = ["Segmentations", "Models", "Colors", "Tables", "Texts"]
+        self.parent.contributors = ["Cortical Bone Mapping contributors"]
+        self.parent.helpText = _(
+            "Maps cortical thickness, density and mass of the proximal femur from a clinical CT and a "
+            "segment of the femur, and carries the maps to an average femur. For research; not a medical "
+            'device. See the <a href="{url}">tutorial</a>.'
+        ).format(url="https://github.com/SlicerCorticalBoneMapping/SlicerCorticalBoneMapping#readme")
+        self.parent.acknowledgementText = _(
+            "The methods are those of Treece, Gee, Poole and colleagues, University of Cambridge "
+            "(Med Image Anal 2010;14:276 and 2012;16:952)."
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Register sample data. There are none to download: `cbm simulate hip` makes a hip of known truth."""
+
+
+class _Choice(Enum):
+    """A choice in a combo box; Slicer shows what `label` gives, and saves the name."""
+
+    def label(self):
+        return self.value
+
+
+class Side(_Choice):
+    UNSET = "unset"
+    LEFT = "left"
+    RIGHT = "right"
+
+    def label(self):
+        return {"unset": _("(choose)"), "left": _("Left"), "right": _("Right")}[self.value]
+
+
+class CalibrationKind(_Choice):
+    NONE = "none"
+    LINEAR = "linear"
+    RODS = "rods"
+
+    def label(self):
+        return {
+            "none": _("None: values stay in HU"),
+            "linear": _("Slope and intercept"),
+            "rods": _("Phantom rods (file)"),
+        }[self.value]
+
+
+class Substance(_Choice):
+    K2HPO4 = "K2HPO4"
+    HA = "HA"
+
+
+class ShownOn(_Choice):
+    BONE = "bone"
+    AVERAGE = "average"
+
+    def label(self):
+        return {"bone": _("Bone"), "average": _("Average femur")}[self.value]
+
+
+class _MeasureChoice(_Choice):
+    def label(self):
+        return _(MEASURES[self.value].label)
+
+
+Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
+ShownMeasure = _MeasureChoice("ShownMeasure", {name.upper(): name for name in MEASURES})
+
+
+@parameterNodeWrapper
+class CorticalBoneMappingParameterNode:
+    """All inputs of the module; they are saved with the scene.
+
+    `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
+    calibration), `spacing` in mm. `result` is the bone of the result on show.
+    """
+
+    volume: slicer.vtkMRMLScalarVolumeNode
+    segmentation: slicer.vtkMRMLSegmentationNode
+    segmentID: str
+    side: Side = Side.UNSET
+    outputFolder: Path
+    calibration: CalibrationKind = CalibrationKind.NONE
+    slope: Annotated[float, WithinRange(0.2, 5.0), Decimals(5), SingleStep(0.01)] = 1.0
+    intercept: Annotated[float, WithinRange(-1000.0, 1000.0), Decimals(3)] = 0.0
+    substance: Substance = Substance.K2HPO4
+    rodsFile: Path
+    method: Method = Method(MapSettings().method)
+    useCorticalDensity: bool = False
+    corticalDensity: Annotated[float, WithinRange(100.0, 5000.0), Decimals(0), SingleStep(10.0)] = 1000.0
+    spacing: Annotated[float, WithinRange(0.4, 5.0), Decimals(2), SingleStep(0.1)] = MapSettings().spacing_mm
+    result: slicer.vtkMRMLModelNode
+    shownMeasure: ShownMeasure = ShownMeasure.CORTICAL_THICKNESS
+    shownOn: ShownOn = ShownOn.BONE
+
+
+class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: inputs, Apply or Cancel, and what is shown of a result."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._guiTag = None
+        self._run = None
+
+    def setup(self):
+        """Called when the panel is opened for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        panel = slicer.util.loadUI(self.resourcePath("UI/CorticalBoneMapping.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        self.ui.resultSelector.addAttribute("vtkMRMLModelNode", ROLE_ATTRIBUTE, "bone")
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = CorticalBoneMappingLogic()
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MILLISECONDS)
+        self._timer.connect("timeout()", self.onTimer)
+        self.ui.applyButton.connect("clicked(bool)", self.onApply)
+        self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
+        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentSelected)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneLoaded)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneLoaded)
+        self._showRun(running=False)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Called when Slicer closes or the module is reloaded."""
+        self._abandonRun()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self):
+        """Called each time the panel is opened."""
+        self.initializeParameterNode()
+
+    def exit(self):
+        """Called each time another module is opened; a run goes on."""
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, _caller=None, _event=None):
+        """End a run: the scene it would add to goes away."""
+        self._abandonRun()
+        self.setParameterNode(None)
+
+    def onSceneLoaded(self, _caller=None, _event=None):
+        """Take up the inputs and results of a scene that was loaded while the panel is open."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        """Connect the panel to the scene's parameters, and show a result that the scene brought."""
+        self.setParameterNode(self.logic.getParameterNode())
+        if self._parameterNode.result is None and (found := results_in(slicer.mrmlScene)):
+            self._parameterNode.result = found[-1].bone
+
+    def setParameterNode(self, parameterNode):
+        """Connect the panel to `parameterNode`, or to nothing."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(
+                self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters
+            )
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
+                if edit.currentPath == ".":  # how an unset path is saved
+                    edit.currentPath = ""
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+            self.onParameters()
+
+    def onParameters(self, _caller=None, _event=None):
+        """Bring the panel up to date with the parameters."""
+        parameters = self._parameterNode
+        self._showSegment(parameters)
+        for names, kind in (
+            (("slope", "intercept", "substance"), CalibrationKind.LINEAR),
+            (("rodsFile",), CalibrationKind.RODS),
+        ):
+            for name in names:
+                for widget in (getattr(self.ui, f"{name}Edit"), getattr(self.ui, f"{name}Label")):
+                    widget.setVisible(parameters.calibration == kind)
+        calibrated = parameters.calibration != CalibrationKind.NONE
+        self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
+        self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
+        self._showApply()
+        self._showResult(parameters)
+
+    def onSegmentSelected(self, _selected=None):
+        """Keep segmentation and segment, for which Slicer's parameter node has no connector."""
+        if self._parameterNode is not None:
+            self._parameterNode.segmentation = self.ui.segmentSelector.currentNode()
+            self._parameterNode.segmentID = self.ui.segmentSelector.currentSegmentID() or ""
+
+    def onApply(self, _clicked=None):
+        """Begin a run, or cancel the one that is on."""
+        if self._run is not None:
+            self._run.cancel()
+            self.ui.applyButton.enabled = False
+            self.ui.statusLabel.text = _("Cancelling …")
+            return
+        with slicer.util.tryWithErrorDisplay(_("The mapping could not be started."), waitCursor=True):
+            try:
+                self._run = self.logic.start(self._parameterNode)
+            except (CorticalBoneMappingError, OSError) as error:
+                self.ui.statusLabel.text = str(error)
+                return
+            self._timer.start()
+            self._showRun(running=True)
+
+    def onTimer(self):
+        """Show how far the run is; take up its end."""
+        state = self._run.poll()
+        self.ui.progressBar.value = round(100 * self._run.fraction)
+        if not self.ui.statusLabel.text.startswith(_("Cancelling")):
+            self.ui.statusLabel.text = self._run.text
+        if state == RunState.RUNNING:
+            return
+        run, self._run = self._run, None
+        self._timer.stop()
+        self._showRun(running=False)
+        self.ui.statusLabel.text = ""
+        if state == RunState.CANCELLED:
+            self.ui.statusLabel.text = _("Cancelled: nothing was written.")
+        elif state == RunState.FAILED:
+            logging.error(run.log)
+            self.ui.statusLabel.text = run.error_sentence()
+        else:
+            self._takeResult(run)
+
+    def _takeResult(self, run):
+        with slicer.util.tryWithErrorDisplay(_("The result could not be shown."), waitCursor=True):
+            nodes = self.logic.addResult(run)
+            if self._parameterNode is None:  # another module is open
+                return
+            self._parameterNode.result = nodes.bone
+            slicer.util.resetThreeDViews()
+
+    def _abandonRun(self):
+        self._timer.stop()
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+            self._showRun(running=False)
+
+    def _showRun(self, running):
+        self.ui.progressBar.setVisible(running)
+        self.ui.progressBar.value = 0
+        self.ui.applyButton.text = _("Cancel") if running else _("Apply")
+        for section in (self.ui.inputsSection, self.ui.calibrationSection, self.ui.advancedSection):
+            section.enabled = not running
+        self._showApply()
+
+    def _showApply(self):
+        button = self.ui.applyButton
+        if self._run is not None:
+            button.enabled, button.toolTip = True, _("Stop the measurement; nothing is written.")
+        elif self._parameterNode is not None:
+            missing = self.logic.missingInputs(self._parameterNode)
+            button.enabled = not missing
+            button.toolTip = "\n".join(missing) or _(
+                "Measure the cortex and carry the map to the average femur."
+            )
+
+    def _showSegment(self, parameters):
+        selector = self.ui.segmentSelector
+        segment = parameters.segmentID
+        if selector.currentNode() is not parameters.segmentation:
+            selector.setCurrentNode(parameters.segmentation)
+        if segment and selector.currentSegmentID() != segment:
+            selector.setCurrentSegmentID(segment)
+
+    def _showResult(self, parameters):
+        nodes = result_of(parameters.result)
+        self.ui.resultSection.enabled = nodes is not None
+        self.ui.qualityLabel.text = ""
+        self.ui.regionsTable.setRowCount(0)
+        if nodes is not None:
+            measure = parameters.shownMeasure.value
+            show_result(nodes, measure, parameters.shownOn.value)
+            surface = surface_from_model(nodes.bone)
+            self.ui.qualityLabel.text = quality_line(surface)
+            self._fillRegions(nodes, measure, surface.units.get(measure, MEASURES[measure].unit))
+
+    def _fillRegions(self, nodes, measure, unit):
+        table = self.ui.regionsTable
+        mean, spread = _("Mean ({unit})").format(unit=unit), _("SD ({unit})").format(unit=unit)
+        table.setHorizontalHeaderLabels([_("Region"), mean, spread, _("Measured")])
+        cells = region_cells(region_rows(nodes.regions), measure)
+        table.setRowCount(len(cells))
+        for row, texts in enumerate(cells):
+            for column, text in enumerate(texts):
+                table.setItem(row, column, qt.QTableWidgetItem(text))
+
+
+class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
+    """What the panel does, for scripts and tests as well."""
+
+    def getParameterNode(self):
+        """Give the module's inputs in the scene."""
+        return CorticalBoneMappingParameterNode(super().getParameterNode())
+
+    def missingInputs(self, parameters) -> list[str]:
+        """Say what has to be set before the run can begin, one sentence each."""
+        segmentation = parameters.segmentation
+        segments = segmentation.GetSegmentation() if segmentation is not None else None
+        wanted = [
+            (parameters.volume is not None, _("Choose the CT volume.")),
+            (segments is not None, _("Choose the segmentation that holds the femur.")),
+            (
+                segments is None or segments.GetSegment(parameters.segmentID) is not None,
+                _("Choose the segment of the femur."),
+            ),
+            (parameters.side != Side.UNSET, _("Choose the side of the body.")),
+            (_isSet(parameters.outputFolder), _("Choose the folder for the result.")),
+            (
+                parameters.calibration != CalibrationKind.RODS or parameters.rodsFile.is_file(),
+                _("Choose the file with the rods of the phantom."),
+            ),
+        ]
+        return [sentence for isThere, sentence in wanted if not isThere]
+
+    def settings(self, parameters) -> MapSettings:
+        """Give the choices as the library takes them."""
+        calibration = {
+            CalibrationKind.NONE: "none",
+            CalibrationKind.LINEAR: f"linear:{parameters.slope},{parameters.intercept},"
+            f"{parameters.substance.value}",
+            CalibrationKind.RODS: f"rods:{parameters.rodsFile}",
+        }[parameters.calibration]
+        return MapSettings(
+            method=parameters.method.value,
+            cortical_density=parameters.corticalDensity if parameters.useCorticalDensity else None,
+            calibration=calibration,
+            spacing_mm=parameters.spacing,
+        )
+
+    def start(self, parameters) -> MappingRun:
+        """Begin to map the femur in a child process, so that Slicer stays alive."""
+        missing = self.missingInputs(parameters)
+        if missing:
+            raise CorticalBoneMappingError(" ".join(missing))
+        ct = replace(
+            volume_from_node(parameters.volume), slice_thickness_mm=_sliceThickness(parameters.volume)
+        )
+        labelmap = labelmap_from_segment(parameters.segmentation, parameters.segmentID, ct)
+        return MappingRun(
+            ct,
+            labelmap,
+            parameters.side.value,
+            self.settings(parameters),
+            Path(parameters.outputFolder),
+            python=shutil.which("PythonSlicer") or sys.executable,
+        )
+
+    def addResult(self, run: MappingRun) -> ResultNodes:
+        """Add the result of a run that is done to the scene."""
+        return add_result(slicer.mrmlScene, run.result(), run.folder.name)
+
+
+def _isSet(path) -> bool:
+    return str(path) not in ("", os.curdir)
+
+
+def _sliceThickness(volume) -> float | None:
+    """Look up the slice thickness in mm where the CT came from DICOM: slices may overlap."""
+    instances = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    text = database.instanceValue(instances[0], "0018,0050") if instances and database else ""
+    return float(text) if text else None
+
+
+class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
+    """Self test, in Slicer."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_WhatIsMissingIsSaid()
+
+    def test_WhatIsMissingIsSaid(self):
+        """An empty scene cannot be measured, and the panel says what it needs."""
+        logic = CorticalBoneMappingLogic()
+        self.assertEqual(len(logic.missingInputs(logic.getParameterNode())), 4)

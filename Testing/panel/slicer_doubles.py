@@ -1,0 +1,247 @@
+"""Doubles of what the desktop adds to `slicer`: modules' base classes, parameter nodes, translation.
+
+The scene, its nodes and their logics are the real ones of slicer-core.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import pathlib
+import types
+import typing
+
+import slicer
+import slicer.util
+
+MODULE_NODE = "vtkMRMLScriptedModuleNode"
+
+
+class ScriptedLoadableModule:
+    def __init__(self, parent):
+        self.parent = parent
+
+
+class ScriptedLoadableModuleWidget:
+    """Has a layout to put the panel into, and finds resources beside the module file."""
+
+    resources: pathlib.Path
+
+    def __init__(self, parent=None):
+        self.parent = types.SimpleNamespace(isEntered=True)
+        self.layout = types.SimpleNamespace(addWidget=self._take_panel)
+
+    def setup(self):
+        """Slicer adds its reload section here."""
+
+    def resourcePath(self, name):  # noqa: N802
+        return str(self.resources / name)
+
+    def _take_panel(self, panel):
+        self.panel = panel
+
+
+class ScriptedLoadableModuleLogic:
+    def getParameterNode(self):  # noqa: N802
+        """Return the one parameter node of the scene."""
+        scene = slicer.mrmlScene
+        node = scene.GetFirstNodeByName("CorticalBoneMapping")
+        return node or scene.AddNewNodeByClass(MODULE_NODE, "CorticalBoneMapping")
+
+
+class ScriptedLoadableModuleTest:
+    pass
+
+
+class WithinRange(typing.NamedTuple):
+    minimum: float
+    maximum: float
+
+
+class Decimals(typing.NamedTuple):
+    value: int
+
+
+class SingleStep(typing.NamedTuple):
+    value: float
+
+
+def parameter_node_wrapper(cls):
+    """Keep each annotated attribute of a class in a MRML node, as text or as a reference."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+
+    class Wrapped(_Parameters):
+        _kinds: typing.ClassVar = {name: typing.get_args(hint) or (hint,) for name, hint in hints.items()}
+        _defaults: typing.ClassVar = {name: getattr(cls, name) for name in hints if hasattr(cls, name)}
+
+    Wrapped.__name__ = cls.__name__
+    return Wrapped
+
+
+class _Parameters:
+    def __init__(self, node):
+        object.__setattr__(self, "parameterNode", node)
+        object.__setattr__(self, "_connections", [])
+
+    def __getattr__(self, name):
+        kind = self._kinds[name][0]
+        if issubclass(kind, slicer.vtkMRMLNode):
+            return self.parameterNode.GetNodeReference(name)
+        if not self.parameterNode.HasParameter(name):
+            return self._defaults[name] if name in self._defaults else kind()
+        text = self.parameterNode.GetParameter(name)
+        if issubclass(kind, enum.Enum):
+            return kind[text]
+        return text == "True" if kind is bool else kind(text)
+
+    def __setattr__(self, name, value):
+        kind, *limits = self._kinds[name]
+        if issubclass(kind, slicer.vtkMRMLNode):
+            self.parameterNode.SetNodeReferenceID(name, value.GetID() if value is not None else None)
+            return
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} takes {kind.__name__}, not {value!r}")
+        for limit in limits:
+            if isinstance(limit, WithinRange) and not limit.minimum <= value <= limit.maximum:
+                raise ValueError(f"{name} is within {limit.minimum} and {limit.maximum}, not {value}")
+        self.parameterNode.SetParameter(name, value.name if isinstance(value, enum.Enum) else str(value))
+
+    def connectGui(self, widgets):  # noqa: N802
+        """Connect widgets that name a parameter; raises for a kind of widget that Slicer cannot connect."""
+        for widget in vars(widgets).values():
+            name = widget.property("SlicerParameterName")
+            if name is not None:
+                self._connect(widget, name, self._kinds[name])
+        tag = self.parameterNode.AddObserver("ModifiedEvent", self._to_gui)
+        self._to_gui()
+        return tag
+
+    def disconnectGui(self, tag):  # noqa: N802
+        """Let go of the widgets."""
+        self.parameterNode.RemoveObserver(tag)
+        for signal, slot, _ in self._connections:
+            signal.disconnect(slot)
+        self._connections.clear()
+
+    def _to_gui(self, *_):
+        for _, _, write in list(self._connections):
+            write()
+
+    def _connect(self, widget, name, kinds):
+        signal, read, write = _CONNECTORS[type(widget).__name__](widget, *kinds)
+
+        def from_gui(*_):
+            if read() != getattr(self, name):
+                setattr(self, name, read())
+
+        def to_gui():
+            if read() != getattr(self, name):
+                write(getattr(self, name))
+
+        signal.connect(from_gui)
+        self._connections.append((signal, from_gui, to_gui))
+
+
+def _combo(widget, kind):
+    members = list(kind)
+    widget.blockSignals(True)
+    widget.clear()
+    widget.addItems([member.label() for member in members])
+    widget.blockSignals(False)
+    return (
+        widget.currentIndexChanged,
+        lambda: members[widget.currentIndex],
+        lambda value: widget.setCurrentIndex(members.index(value)),
+    )
+
+
+def _spin(widget, kind, *notes):
+    assert kind is float
+    for note in notes:
+        if isinstance(note, WithinRange):
+            widget.setRange(note.minimum, note.maximum)
+        elif isinstance(note, Decimals):
+            widget.setDecimals(note.value)
+    return widget.valueChanged, lambda: widget.value, widget.setValue
+
+
+def _check(widget, kind):
+    assert kind is bool
+    return widget.toggled, lambda: widget.checked, widget.setChecked
+
+
+def _path(widget, kind):
+    assert kind is pathlib.Path
+
+    def write(value):
+        widget.currentPath = str(value)
+
+    return widget.currentPathChanged, lambda: kind(widget.currentPath), write
+
+
+def _node(widget, kind):
+    assert widget.property("nodeTypes") == [kind.__name__]
+    return widget.currentNodeChanged, widget.currentNode, widget.setCurrentNode
+
+
+_CONNECTORS = {
+    "QComboBox": _combo,
+    "QDoubleSpinBox": _spin,
+    "QCheckBox": _check,
+    "ctkPathLineEdit": _path,
+    "qMRMLNodeComboBox": _node,
+}
+
+
+def install(monkeypatch, scene, doubles, resources):
+    """Put the doubles where a module file looks for Slicer; `monkeypatch` takes them away again.
+
+    Returns a list to which errors shown in a window are added.
+    """
+    errors = []
+
+    @contextlib.contextmanager
+    def try_with_error_display(message=None, show=True, waitCursor=False):  # noqa: N803
+        try:
+            yield
+        except Exception as error:
+            errors.append(f"{message} {error}")
+
+    def module(name, **content):
+        made = types.ModuleType(name)
+        vars(made).update(content)
+        monkeypatch.setitem(__import__("sys").modules, name, made)
+        return made
+
+    bases = (
+        ScriptedLoadableModule,
+        ScriptedLoadableModuleWidget,
+        ScriptedLoadableModuleLogic,
+        ScriptedLoadableModuleTest,
+    )
+    ScriptedLoadableModuleWidget.resources = resources
+    module("qt", **vars(doubles.qt))
+    module("slicer.i18n", tr=lambda text: text, translate=lambda _context, text: text)
+    module("slicer.ScriptedLoadableModule", **{base.__name__: base for base in bases})
+    module(
+        "slicer.parameterNodeWrapper",
+        parameterNodeWrapper=parameter_node_wrapper,
+        WithinRange=WithinRange,
+        Decimals=Decimals,
+        SingleStep=SingleStep,
+    )
+    monkeypatch.setattr(slicer, "mrmlScene", scene, raising=False)
+    monkeypatch.setattr(slicer, "app", types.SimpleNamespace(connect=lambda *_: None), raising=False)
+    monkeypatch.setattr(slicer.util, "loadUI", doubles.load_ui)
+    monkeypatch.setattr(slicer.util, "childWidgetVariables", child_widget_variables)
+    monkeypatch.setattr(slicer.util, "tryWithErrorDisplay", try_with_error_display)
+    monkeypatch.setattr(slicer.util, "resetThreeDViews", lambda: None)
+    return errors
+
+
+def child_widget_variables(panel):
+    """Give all named widgets below a panel as attributes."""
+    from PySide6.QtWidgets import QWidget
+
+    named = {child.property("objectName"): child for child in panel.findChildren(QWidget)}
+    return types.SimpleNamespace(**{name: child for name, child in named.items() if name})
