@@ -1,0 +1,82 @@
+"""The command line: ``cbm COMMAND``. Each command is a module; it imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from .. import __version__
+from ..errors import Cancelled, CorticalBoneMappingError
+from . import demo, register, render, simulate
+from . import map as map_
+
+_CANCELLED = 130
+
+_EPILOG = """\
+a first look, without any data of your own:
+  cbm demo --out demo                       then open demo/index.html
+
+your own scan:
+  cbm map ct.nrrd --mask labels.nrrd --label 2 --side right --out result
+  cbm render result/periosteal_surface.vtp --array cortical_thickness --out thickness.png
+
+exit codes: 0 done; 1 it could not be done, a sentence says why; 2 the command line is wrong;
+130 cancelled (Ctrl-C), nothing half-written is left.
+For research only; not a medical device."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 1 an error that a sentence on stderr explains, 130 cancelled. A wrong command
+        line leaves with `SystemExit` 2.
+    """
+    chosen = _parser().parse_args(arguments)
+    chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        chosen.run(chosen)
+    except (KeyboardInterrupt, Cancelled):
+        _complain(str(Cancelled()))
+        return _CANCELLED
+    except CorticalBoneMappingError as error:
+        _complain(f"error: {error}")
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cbm",
+        description="Maps of cortical bone thickness, density and mass on the proximal femur, from CT.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cbm {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (map_, register, render, simulate, demo):
+        command.add_to(commands)
+    return parser
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Make a polite request to end look like Ctrl-C, so that both take one way out."""
+    raise KeyboardInterrupt
+
+
+def _complain(sentence: str) -> None:
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # a half-drawn progress bar stands on this line
+    sys.stderr.write(f"{clear}{sentence}\n")

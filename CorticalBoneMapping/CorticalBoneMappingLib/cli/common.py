@@ -1,0 +1,70 @@
+"""What several commands share: progress, quiet, tables, and how a command line is remembered."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..progress import JsonProgress, Progress, TerminalProgress
+
+
+def add_command(commands: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
+    """Add a command with its one-line summary and its examples."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--progress`` and ``--quiet``."""
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help='how progress is told on stderr; json is one {"fraction", "text"} a line (default: bar)',
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table; errors only")
+
+
+def progress_of(chosen: argparse.Namespace) -> Progress:
+    """Give the progress that the options ask for."""
+    if chosen.quiet or chosen.progress == "none":
+        return Progress()
+    return JsonProgress() if chosen.progress == "json" else TerminalProgress()
+
+
+def say(chosen: argparse.Namespace, text: str) -> None:
+    """Print to stdout, unless quiet."""
+    if not chosen.quiet:
+        print(text)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Set a table in columns: the first to the left, numbers to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def number(value: float, decimals: int) -> str:
+    """Write a number; a dash where there is none."""
+    return f"{value:.{decimals}f}" if math.isfinite(value) else "–"
+
+
+def portable(arguments: Sequence[str]) -> str:
+    """Write a command line without the folders of this machine: of every path its last part is kept."""
+    from ..study.provenance import without_folders
+
+    return " ".join(["cbm", *(without_folders(argument) for argument in arguments)])

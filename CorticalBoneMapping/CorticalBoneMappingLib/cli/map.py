@@ -1,0 +1,141 @@
+"""``cbm map``: one femur from a CT and a label map to files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .common import add_command, add_output_options, number, portable, progress_of, say, table
+
+if TYPE_CHECKING:
+    from ..progress import Progress
+    from ..study.result import FemurResult
+
+_EPILOG = """\
+examples:
+  cbm map ct.nrrd --mask labels.nrrd --label 2 --side right --out result
+      HU maps, cortical density estimated from the bone's own thick cortex
+  cbm map dicom_folder --mask femur.nii.gz --side left --out result \\
+          --calibration linear:0.81,-2.4 --cortical-density 1150
+      calibrated: density = 0.81 HU - 2.4 mg/cm³; cortex taken as 1150 mg/cm³
+  cbm map ct.nrrd --mask labels.nrrd --side right --out result --calibration rods:phantom.csv
+
+writes to DIR:
+  periosteal_surface.vtp  the bone: cortical_thickness (mm), cortical_density (mg/cm³),
+                          cortical_mass_surface_density (mg/cm²), trabecular_density (mg/cm³),
+                          fit_residual, quality; in HU without calibration
+  average_femur.vtp       the same maps on the average (right) femur
+  points.csv regions.csv  the values by point and by region
+  provenance.json         settings, inputs, calibration, counts, versions, times"""
+
+_TABLE_MEASURES = (
+    ("cortical_thickness", "thickness", 2),
+    ("cortical_density", "density", 0),
+    ("cortical_mass_surface_density", "mass", 0),
+    ("trabecular_density", "trabecular", 0),
+)
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = add_command(commands, "map", "measure the cortex of a femur and map it", _EPILOG)
+    # What is not given is left out, so that the defaults stand in one place: MapSettings.
+    given = {"default": argparse.SUPPRESS}
+    parser.add_argument("ct", metavar="CT", type=Path, help="DICOM folder, NRRD, NIfTI or MetaImage file")
+    parser.add_argument("--mask", type=Path, required=True, metavar="LABELMAP", help="where the femur is")
+    parser.add_argument("--label", type=int, metavar="N", help="its label, if there are several", **given)
+    parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
+    parser.add_argument("--method", help="half-maximum or constant-density (default)", **given)
+    parser.add_argument(
+        "--cortical-density",
+        type=float,
+        metavar="VALUE",
+        help="density of the cortex in the calibrated unit (HU without calibration); "
+        "default: estimated from the bone's own thick cortex",
+        **given,
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="HOW",
+        help="none (default), linear:SLOPE,INTERCEPT (mg/cm³ = SLOPE · HU + INTERCEPT) or rods:FILE",
+        **given,
+    )
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        metavar="MM",
+        dest="spacing_mm",
+        help="distance between points of the surface (default: 1.2)",
+        **given,
+    )
+    parser.add_argument(
+        "--smooth",
+        type=float,
+        metavar="MM",
+        dest="smoothing_fwhm_mm",
+        help="smoothing on the average femur, full width at half maximum (default: 0, none)",
+        **given,
+    )
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Read, map, write, and say what was found."""
+    say(chosen, summary(map_to(chosen, progress_of(chosen))))
+
+
+def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
+    """Do the work of the command with a progress of the caller's; give what was written."""
+    from dataclasses import fields
+
+    from ..study.femur import map_femur
+    from ..study.provenance import input_record
+    from ..study.result_files import write_result
+    from ..study.settings import MapSettings
+    from ..volume_files import read_labelmap, read_volume
+
+    names = {field.name for field in fields(MapSettings)}
+    settings = MapSettings(**{name: value for name, value in vars(chosen).items() if name in names})
+    inputs = {"ct": input_record(chosen.ct), "mask": input_record(chosen.mask)}
+    if settings.calibration.startswith("rods:"):
+        inputs["rods"] = input_record(settings.calibration.removeprefix("rods:"))
+    volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
+    labelmap = read_labelmap(chosen.mask)
+    result = map_femur(volume, labelmap, chosen.side, settings, progress.part(0.1, 0.95))
+    result = result.with_provenance(inputs=inputs, command=portable(chosen.command_line))
+    progress.report(0.97, "Writing")
+    write_result(result, chosen.out)
+    progress.report(1.0, "Done")
+    return result
+
+
+def summary(result: FemurResult) -> str:
+    """Say in a few lines what was found: how much was measured, what was not and why, regional means."""
+    points = result.provenance["points"]
+    total = sum(points.values())
+    counts = [
+        f"  {count:>7,}  {100 * count / total:5.1f} %  {label}" for label, count in points.items() if count
+    ]
+    notes = [f"Note: {note}" for note in result.provenance["notes"]]
+    method = result.provenance["settings"]["method"]
+    lines = [f"{result.side.capitalize()} femur, {method}: {total:,} points", *counts, *notes, ""]
+    return "\n".join([*lines, table(*region_cells(result.regions))])
+
+
+def region_cells(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Give header and cells of the table of regional means."""
+    cells = {(row["region"], row["measure"]): row for row in rows}
+    regions = list(dict.fromkeys(row["region"] for row in rows))
+    header = ["region", *(f"{text} ({cells[regions[0], name]['unit']})" for name, text, _ in _TABLE_MEASURES)]
+    body = [
+        [
+            region,
+            *(number(cells[region, name]["mean"], decimals) for name, _, decimals in _TABLE_MEASURES),
+            f"{cells[region, 'cortical_thickness']['coverage']:.0%}",
+        ]
+        for region in regions
+    ]
+    return [*header, "measured"], body

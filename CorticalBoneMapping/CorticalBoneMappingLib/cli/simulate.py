@@ -1,0 +1,119 @@
+"""``cbm simulate hip``: a CT of a digital hip whose truth is known."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .common import add_command, add_output_options, portable, progress_of, say
+
+if TYPE_CHECKING:
+    from ..progress import Progress
+    from ..volume import Volume
+
+CT_FILE, LABELS_FILE, TRUTH_FILE, RODS_FILE = "ct.nrrd", "labels.nrrd", "truth.vtp", "rods.csv"
+SIMULATION_FILE = "simulation.json"
+
+_EPILOG = """\
+examples:
+  cbm simulate hip --out hip
+  cbm simulate hip --out hip --seed 7 --side left --voxel 0.7 --slice 3 --noise 24
+  cbm map hip/ct.nrrd --mask hip/labels.nrrd --label 1 --side left --out result \\
+          --calibration rods:hip/rods.csv
+
+writes to DIR:
+  ct.nrrd          the CT in HU (ct.nii.gz with --format nifti; a folder dicom/ with --format dicom)
+  labels.nrrd      1 the femur, 2 other bone
+  truth.vtp        the true surface with the true cortical_thickness (mm) and cortical_density (mg/cm³)
+  rods.csv         the calibration rods under the patient, for --calibration rods:
+  simulation.json  every setting
+
+The same settings give the same voxels."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = add_command(commands, "simulate", "make a CT whose truth is known", _EPILOG)
+    parser.add_argument("what", choices=("hip",), help="what lies in the scanner")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the scan")
+    parser.add_argument("--seed", type=int, default=0, help="which person, and which noise (default: 0)")
+    parser.add_argument("--side", choices=("left", "right"), default="right", help="default: right")
+    # What is not given is left out, so that the defaults stand in one place: ScannerSettings.
+    given: dict[str, Any] = {"type": float, "default": argparse.SUPPRESS}
+    for option, name, unit, text in (
+        ("--voxel", "voxel_mm", "MM", "pixel size in the plane of the slices (default: 0.6)"),
+        ("--slice", "slice_spacing_mm", "MM", "slice spacing (default: 1.0)"),
+        ("--thickness", "slice_thickness_mm", "MM", "width of the slice profile (default: the spacing)"),
+        ("--blur", "psf_sigma_mm", "MM", "standard deviation of the blur in the plane (default: 0.47)"),
+        ("--noise", "noise_hu", "HU", "standard deviation of the noise (default: 14)"),
+        ("--hardening", "bone_hardening", "SHARE", "beam hardening of bone, 0 to 0.5 (default: 0)"),
+    ):
+        parser.add_argument(option, dest=name, metavar=unit, help=text, **given)
+    for option, name, text in (
+        ("--patient-rotation", "patient_rotation_deg", "degrees about R, A and S that the patient is turned"),
+        ("--slice-rotation", "grid_rotation_deg", "degrees about R, A and S that the slices are turned"),
+    ):
+        parser.add_argument(option, dest=name, nargs=3, metavar=("R", "A", "S"), help=text, **given)
+    parser.add_argument(
+        "--format", choices=("nrrd", "nifti", "dicom"), default="nrrd", help="of the CT (default: nrrd)"
+    )
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Make the hip, scan it, write the scan and the truth, and say what it is."""
+    simulate_to(chosen, progress_of(chosen))
+
+
+def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
+    """Do the work of the command with a progress of the caller's."""
+    from dataclasses import asdict, fields
+
+    import numpy as np
+
+    from ..files import write_json
+    from ..simulation import ScannerSettings, scan, simulate_hip
+    from ..study.provenance import plain, program
+    from ..surface import write_surface
+    from ..volume_files import write_volume
+
+    names = {field.name for field in fields(ScannerSettings)}
+    given = {name: value for name, value in vars(chosen).items() if name in names}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    settings = ScannerSettings(**given)
+    progress.report(0.0, "Making the hip")
+    made = scan(simulate_hip(chosen.seed, chosen.side), settings, progress.part(0.15, 0.85))
+    truth = made.hip.femur.surface
+    progress.report(0.85, "Writing")
+    _write_ct(made.volume, chosen)
+    write_volume(chosen.out / LABELS_FILE, made.labelmap)
+    write_surface(chosen.out / TRUTH_FILE, truth)
+    if made.phantom is not None:
+        made.phantom.write_table(chosen.out / RODS_FILE)
+    density = float(np.average(truth.arrays["cortical_density"], weights=truth.point_areas))
+    record = {
+        "program": program(),
+        "side": chosen.side,
+        "seed": chosen.seed,
+        "scanner": asdict(settings),
+        "mean_true_cortical_density": round(density, 3),
+        "command": portable(chosen.command_line),
+    }
+    write_json(chosen.out / SIMULATION_FILE, plain(record))
+    progress.report(1.0, "Done")
+    thickness = truth.arrays["cortical_thickness"]
+    size = " × ".join(str(n) for n in made.volume.array.shape[::-1])
+    say(
+        chosen,
+        f"{chosen.side.capitalize()} hip {chosen.seed}: {size} voxels of "
+        f"{settings.voxel_mm:g} × {settings.voxel_mm:g} × {settings.slice_spacing_mm:g} mm\n"
+        f"True cortex: {thickness.min():.2f} to {thickness.max():.2f} mm, mean density {density:.0f} mg/cm³",
+    )
+
+
+def _write_ct(volume: Volume, chosen: argparse.Namespace) -> None:
+    from ..volume_files import write_volume
+
+    write_volume(chosen.out / {"nrrd": CT_FILE, "nifti": "ct.nii.gz"}[chosen.format], volume)

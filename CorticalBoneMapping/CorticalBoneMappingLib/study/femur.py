@@ -1,0 +1,141 @@
+"""One femur: from a CT and a label map to maps on the bone and on the average femur."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from ..atlas.average import load_average
+from ..atlas.regions import CUT_END
+from ..calibration import Calibration, parse_calibration
+from ..cortex import CortexSettings, CorticalMap, measure_cortex
+from ..errors import SettingError
+from ..measures import MEASURES, Quality
+from ..progress import Progress
+from ..registration import register
+from ..segmentation import periosteal_surface
+from ..surface import Surface
+from ..volume import Volume
+from ..volume_files import check_overlap
+from .carry import carry_to_average, registration_summary
+from .provenance import Stopwatch, count_quality, plain, program, without_folders
+from .regions import region_rows
+from .result import FemurResult
+from .settings import MapSettings, check_side
+
+# Bone that a line from the surface may need around it: the longest line and a voxel to interpolate.
+_MARGIN_MM = 45.0
+
+
+def map_femur(
+    volume: Volume,
+    labelmap: Volume,
+    side: str,
+    settings: MapSettings | None = None,
+    progress: Progress | None = None,
+) -> FemurResult:
+    """Measure the cortex of a femur and carry the maps to the average femur.
+
+    Parameters
+    ----------
+    volume : Volume
+        The CT in HU.
+    labelmap : Volume
+        Where the femur is; its grid may differ from the CT's.
+    side : {"left", "right"}
+        Side of the body.
+    settings : MapSettings, optional
+        Choices.
+    progress : Progress, optional
+        Is told how far the work is, and may stop it.
+
+    Returns
+    -------
+    FemurResult
+        Values at points that could not be measured are not-a-number, with the reason in ``quality``.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        Of the kind that tells which step could not be done and why.
+    """
+    settings, progress = settings or MapSettings(), progress or Progress()
+    check_side(side)
+    watch = Stopwatch()
+    average = load_average()
+    with watch.time("calibration"):
+        label = _label_in(labelmap, settings.label)
+        check_overlap(volume, labelmap, label)
+        calibration = parse_calibration(settings.calibration, volume)
+    with watch.time("periosteal surface"):
+        found = periosteal_surface(labelmap, label, settings.spacing_mm, progress=progress.part(0.02, 0.25))
+    with watch.time("cortex"):
+        cortical = _measure(found.surface, volume, calibration, settings, progress.part(0.25, 0.65))
+    bone = _with_measures(found.surface, cortical, calibration)
+    with watch.time("registration"):
+        registration = register(bone, average.surface, side, progress=progress.part(0.65, 0.95))
+    with watch.time("maps on the average femur"):
+        bone = bone.with_arrays(region=registration.to_subject(average.region).astype(np.int16))
+        on_average = carry_to_average(bone, average.surface, registration, settings.smoothing_fwhm_mm)
+    with watch.time("regions"):
+        names = {number: name for number, name in average.region_names.items() if number != CUT_END}
+        rows = region_rows(bone, bone.arrays["region"], names)
+    chosen = asdict(settings) | {"label": label, "calibration": without_folders(settings.calibration)}
+    quality = bone.arrays["quality"]
+    provenance = {
+        "program": program(),
+        "settings": chosen,
+        "side": side,
+        "calibration": calibration.describe(),
+        "surface": {"n_points": len(bone.points), "spacing_mm": round(bone.mean_spacing_mm, 4)},
+        "cortex": cortical.used,
+        "registration": registration_summary(registration),
+        "points": count_quality(quality),
+        "notes": [*found.notes, *registration.remarks, *_notes(quality)],
+        "timings_s": watch.seconds,
+    }
+    progress.report(1.0, "Femur mapped")
+    return FemurResult(bone, on_average, rows, plain(provenance), side)
+
+
+def _label_in(labelmap: Volume, label: int | None) -> int:
+    """Give the label asked for, or the only one there is."""
+    if label is not None:
+        return label
+    present = [int(value) for value in np.unique(labelmap.array) if value]
+    if len(present) != 1:
+        listed = ", ".join(str(value) for value in present) or "none"
+        raise SettingError(f"{labelmap.source}: say which label is the femur; there are: {listed}.")
+    return present[0]
+
+
+def _measure(
+    surface: Surface, volume: Volume, calibration: Calibration, settings: MapSettings, progress: Progress
+) -> CorticalMap:
+    return measure_cortex(
+        surface,
+        volume.crop(surface.points, _MARGIN_MM),
+        calibration,
+        method=settings.method,
+        settings=CortexSettings(cortical_density=settings.cortical_density),
+        excluded=surface.arrays["cut_end"].astype(bool),
+        progress=progress,
+    )
+
+
+def _with_measures(surface: Surface, cortical: CorticalMap, calibration: Calibration) -> Surface:
+    units = {name: MEASURES[name].unit_for(calibration.is_calibrated) for name in MEASURES}
+    return surface.with_arrays(units=units, **cortical.arrays())
+
+
+def _notes(quality: np.ndarray) -> list[str]:
+    """Say plainly what the reader of a map must know."""
+    notes = []
+    if metal := int(np.sum(quality == Quality.METAL)):
+        notes.append(f"Metal was found at {metal} points; they carry no values.")
+    if missing := int(np.sum(quality == Quality.NO_CORTEX)):
+        notes.append(f"At {missing} points there is no measurable cortex; this is a finding, not a failure.")
+    if outside := int(np.sum(quality == Quality.OUTSIDE_SCAN)):
+        notes.append(f"At {outside} points the scan does not reach far enough to measure.")
+    return notes

@@ -1,0 +1,115 @@
+"""How a result was made: what a stranger needs to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..measures import QUALITY_LABELS, Quality
+
+_LIBRARIES = ("numpy", "scipy", "vtk", "SimpleITK")
+_BLOCK = 1 << 20
+
+
+class Stopwatch:
+    """Seconds by stage, in the order of the stages."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Time a block."""
+        begun = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - begun, 3)
+
+
+def program() -> dict[str, Any]:
+    """Name and version of this program and of what it computes with."""
+    libraries = {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+    return {"name": "cortical-bone-mapping", "version": __version__, "libraries": libraries}
+
+
+def input_record(path: str | Path) -> dict[str, str]:
+    """Name an input by its content: file name (never its folder) and SHA-256.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, or a folder of DICOM files, whose hash is that of its files' names and contents in the
+        order of names.
+
+    Returns
+    -------
+    dict
+        ``name`` and ``sha256``.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(file.relative_to(path).as_posix().encode())
+            digest.update(_hash(file).digest())
+        return {"name": path.resolve().name, "sha256": digest.hexdigest()}
+    return {"name": path.name, "sha256": _hash(path).hexdigest()}
+
+
+def without_folders(text: str) -> str:
+    """Keep the last part of a path, so that a record shows nothing of the machine it was made on.
+
+    Parameters
+    ----------
+    text : str
+        A path, ``rods:PATH``, or something that is no path and stays.
+
+    Returns
+    -------
+    str
+    """
+    kind, colon, path = text.partition(":")
+    if colon and kind.isalpha() and len(kind) > 1:  # one letter is a drive of Windows
+        return f"{kind}:{without_folders(path)}"
+    parts = [part for part in text.replace("\\", "/").split("/") if part]
+    return parts[-1] if parts else text
+
+
+def count_quality(quality: np.ndarray) -> dict[str, int]:
+    """Count the points of each quality, by its label.
+
+    Parameters
+    ----------
+    quality : ndarray of int, shape (n_points,)
+        Values of `Quality`.
+    """
+    return {QUALITY_LABELS[kind]: int(np.sum(quality == kind)) for kind in Quality}
+
+
+def plain(content: Any) -> Any:
+    """Turn numpy values and not-a-number into what JSON knows (not-a-number becomes null)."""
+    if isinstance(content, dict):
+        return {str(key): plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [plain(value) for value in content]
+    if isinstance(content, np.ndarray | np.generic):
+        return plain(content.tolist())
+    if isinstance(content, float) and not np.isfinite(content):
+        return None
+    return content
+
+
+def _hash(path: Path) -> Any:
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest

@@ -1,0 +1,134 @@
+"""A femur's result as files that anyone can open, and back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CorticalBoneMappingError
+from ..files import write_json, write_text
+from ..measures import MEASURES, QUALITY_LABELS, Quality
+from ..surface import Surface, read_surface, write_surface
+from .regions import REGION_COLUMNS
+from .result import FemurResult
+
+PERIOSTEAL_FILE = "periosteal_surface.vtp"
+AVERAGE_FILE = "average_femur.vtp"
+POINTS_FILE = "points.csv"
+REGIONS_FILE = "regions.csv"
+PROVENANCE_FILE = "provenance.json"
+
+
+def write_result(result: FemurResult, folder: str | Path) -> None:
+    """Write all files of a result, or none.
+
+    They are written to a temporary folder first and moved into place when every one is whole.
+
+    Parameters
+    ----------
+    result : FemurResult
+        What to write.
+    folder : str or Path
+        Is made if it is not there; files of an earlier result in it are replaced.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the folder cannot be written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
+            temporary = Path(name)
+            write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
+            write_surface(temporary / AVERAGE_FILE, result.average)
+            write_text(temporary / POINTS_FILE, points_table(result.periosteal))
+            write_text(temporary / REGIONS_FILE, _regions_table(result.regions))
+            write_json(temporary / PROVENANCE_FILE, {"side": result.side} | result.provenance)
+            for file in sorted(temporary.iterdir()):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise CorticalBoneMappingError(
+            f"{folder}: the result could not be written ({error.strerror}); is the folder writable?"
+        ) from error
+
+
+def read_result(folder: str | Path) -> FemurResult:
+    """Read what `write_result` wrote.
+
+    Coordinates are rounded to float32 and region values to six digits by the files.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If a file is missing or is not what it should be.
+    """
+    folder = Path(folder)
+    try:
+        provenance = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
+        with (folder / REGIONS_FILE).open(encoding="utf-8", newline="") as stream:
+            rows = [_typed(row) for row in csv.DictReader(stream)]
+        side = provenance["side"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CorticalBoneMappingError(
+            f"{folder}: this is no folder of a mapped femur, or it is damaged ({error})."
+        ) from error
+    periosteal, average = read_surface(folder / PERIOSTEAL_FILE), read_surface(folder / AVERAGE_FILE)
+    return FemurResult(periosteal, average, rows, provenance, side)
+
+
+def points_table(surface: Surface) -> str:
+    """Give a row a point as CSV: place in RAS mm, the measures with their units, region, quality.
+
+    Values that were not measured are empty.
+    """
+    names = [name for name in MEASURES if name in surface.arrays]
+    header = ["x_ras [mm]", "y_ras [mm]", "z_ras [mm]"]
+    header += [f"{name} [{surface.units.get(name, MEASURES[name].unit)}]" for name in names]
+    columns = [_numbers(surface.points[:, axis]) for axis in range(3)]
+    columns += [_numbers(surface.arrays[name]) for name in names]
+    if "region" in surface.arrays:
+        header.append("region")
+        columns.append(surface.arrays["region"].astype(str))
+    labels = np.array([QUALITY_LABELS[kind] for kind in Quality])
+    header.append("quality")
+    columns.append(labels[surface.arrays["quality"].astype(int)])
+    return _csv(header, zip(*columns))
+
+
+def _regions_table(rows: list[dict[str, Any]]) -> str:
+    return _csv(list(REGION_COLUMNS), ([_cell(row[name]) for name in REGION_COLUMNS] for row in rows))
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    text = np.char.mod("%.4f", values.astype(np.float64))
+    return np.where(np.isfinite(values), text, "")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}" if np.isfinite(value) else ""
+    return str(value)
+
+
+def _typed(row: dict[str, str]) -> dict[str, Any]:
+    return {
+        name: float("nan") if kind is float and not row[name] else kind(row[name])
+        for name, kind in REGION_COLUMNS.items()
+    }
+
+
+def _csv(header: list[str], rows: Any) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

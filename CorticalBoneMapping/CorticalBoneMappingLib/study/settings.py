@@ -1,0 +1,76 @@
+"""What one chooses when a femur is mapped; the command line, the panel and the sidecar read the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..cortex import METHODS
+from ..errors import SettingError
+
+_SPACING_MM = (0.4, 5.0)
+_FWHM_MM = (0.0, 40.0)
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """Choices for one femur.
+
+    Attributes
+    ----------
+    label : int or None
+        Value of the femur in the label map; None where the label map holds only one.
+    method : str
+        One of `cortex.METHODS`.
+    cortical_density : float or None
+        Density of the cortex for ``constant-density``, in the calibrated unit (HU without calibration).
+    calibration : str
+        ``none``, ``linear:SLOPE,INTERCEPT`` or ``rods:FILE``.
+    spacing_mm : float
+        Distance between neighbouring points of the surface, 0.4 to 5 mm.
+    smoothing_fwhm_mm : float
+        Smoothing of the maps on the average femur, full width at half maximum, 0 (none) to 40 mm.
+
+    Raises
+    ------
+    SettingError
+        If a value is outside its bounds.
+    """
+
+    label: int | None = None
+    method: str = "constant-density"
+    cortical_density: float | None = None
+    calibration: str = "none"
+    spacing_mm: float = 1.2
+    smoothing_fwhm_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise SettingError(
+                f"The method '{self.method}' is not known; choose one of {', '.join(METHODS)}."
+            )
+        _check_range("distance between points", self.spacing_mm, _SPACING_MM, "mm")
+        _check_range("smoothing", self.smoothing_fwhm_mm, _FWHM_MM, "mm")
+        if self.label is not None and self.label < 1:
+            raise SettingError(f"The label of the femur is a number from 1 up, not {self.label}.")
+        if self.cortical_density is not None and not math.isfinite(self.cortical_density):
+            raise SettingError(f"The cortical density has to be a number, not {self.cortical_density}.")
+
+
+def check_side(side: str) -> None:
+    """Refuse a side that is none.
+
+    Raises
+    ------
+    SettingError
+        If `side` is neither ``left`` nor ``right``.
+    """
+    if side not in ("left", "right"):
+        raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
+
+
+def _check_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
+    if not limits[0] <= value <= limits[1]:
+        raise SettingError(
+            f"The {name} has to be {limits[0]:g} to {limits[1]:g} {unit}, not {value:g} {unit}."
+        )
