@@ -1,0 +1,141 @@
+"""Where a bone was cut off: the flat ends that are no anatomy and have no counterpart."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from ..surface import Surface
+
+CUT_END = "cut_end"
+_N_SEEDS = 300
+_FLATNESS_MM = 0.35
+# Contact area of a supporting plane over (volume/area)²: a cut shaft has about 10, the round head 2.
+_CONTACT = 3.8
+_LEAST_SPREAD = 0.56  # standard deviation of the contact the narrow way over (volume/area)
+_SAME_WAY, _ROUGHLY_SAME_WAY = 0.985, 0.8  # cosines: 10° to find a cut, 37° to take its rounded rim along
+
+
+def cut_end_of(surface: Surface) -> np.ndarray:
+    """Tell which vertices lie on a cut end.
+
+    The array ``cut_end`` of the surface says so where it exists. Else a cut is a plane that has the
+    whole bone on one side and touches it over an area: bone itself is never that flat.
+
+    Parameters
+    ----------
+    surface : Surface
+        Closed.
+
+    Returns
+    -------
+    ndarray of shape (n_points,)
+        True on cut ends.
+    """
+    if CUT_END in surface.arrays:
+        return np.asarray(surface.arrays[CUT_END]) == 1
+    size = mean_size_mm(surface)
+    seeds = thinned(surface.points, np.sqrt(surface.point_areas.sum() / _N_SEEDS))
+    normals, points = surface.normals[seeds], surface.points[seeds]
+    for _ in range(2):  # a seed near the rim looks askew; its neighbours on the plane put it right
+        weights = _touching(surface, normals, points, _SAME_WAY) * surface.point_areas[:, None]
+        large = weights.sum(axis=0) > 0.3 * _CONTACT * size**2
+        weights = weights[:, large] / weights[:, large].sum(axis=0)
+        normals, points = weights.T @ surface.normals, weights.T @ surface.points
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    beyond = (surface.points @ normals.T - (normals * points).sum(axis=1)).max(axis=0, initial=0.0)
+    touching = _touching(surface, normals, points, _SAME_WAY)
+    on_cut = np.zeros(len(surface.points), dtype=bool)
+    for plane in np.flatnonzero((beyond < 0.8) & ~touching[on_cut].any(axis=0)):
+        if _is_disc(surface, touching[:, plane], size):
+            on_cut |= _touching(surface, normals[[plane]], points[[plane]], _ROUGHLY_SAME_WAY)[:, 0]
+    return on_cut
+
+
+def _touching(surface: Surface, normals: np.ndarray, points: np.ndarray, cosine: float) -> np.ndarray:
+    """Which vertices lie on which plane and look its way, shape (n_points, n_planes)."""
+    height = surface.points @ normals.T - (normals * points).sum(axis=1)
+    return (np.abs(height) < _FLATNESS_MM) & (surface.normals @ normals.T > cosine)
+
+
+def _is_disc(surface: Surface, touching: np.ndarray, size: float) -> bool:
+    """Whether the contact is large both ways: a plane along a shaft touches it in a narrow strip."""
+    areas = surface.point_areas[touching]
+    if areas.sum() < _CONTACT * size**2:
+        return False
+    spread = np.linalg.eigvalsh(np.cov(surface.points[touching].T, aweights=areas))
+    return bool(np.sqrt(spread[1]) > _LEAST_SPREAD * size)
+
+
+def cut_planes(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
+    """Give the planes of the cut ends, beyond which the bone went on.
+
+    Parameters
+    ----------
+    surface : Surface
+        Closed.
+
+    Returns
+    -------
+    points : ndarray of shape (n_planes, 3)
+        The middle of each cut, mm.
+    normals : ndarray of shape (n_planes, 3)
+        Outward unit normals. Cuts with bone on both sides of their plane are left out.
+    """
+    cut = cut_end_of(surface)
+    inside = surface.edges[cut[surface.edges].all(axis=1)]
+    n = len(surface.points)
+    links = sparse.coo_array((np.ones(len(inside)), (inside[:, 0], inside[:, 1])), shape=(n, n))
+    patch = connected_components(links, directed=False)[1]
+    points, normals = [], []
+    for label in np.unique(patch[cut]):
+        weights = surface.point_areas * (patch == label)
+        point = weights @ surface.points / weights.sum()
+        normal = weights @ surface.normals
+        normal /= np.linalg.norm(normal)
+        if weights.sum() > mean_size_mm(surface) ** 2 and np.all((surface.points - point) @ normal < 3.0):
+            points.append(point)
+            normals.append(normal)
+    return np.reshape(points, (-1, 3)), np.reshape(normals, (-1, 3))
+
+
+def mean_size_mm(surface: Surface) -> float:
+    """Volume over area, mm: a size that hardly depends on where the shaft is cut."""
+    return surface.volume_mm3 / float(surface.triangle_areas.sum())
+
+
+def thinned(points: np.ndarray, width: float) -> np.ndarray:
+    """Choose one point of every cube of a grid.
+
+    The grid lies along the points' own principal axes, so that the same bone gives the same choice
+    in any pose.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        mm.
+    width : float
+        Of a cube, mm.
+
+    Returns
+    -------
+    ndarray of shape (n_chosen,)
+        Indices, ascending.
+    """
+    cells = np.floor((points - points.mean(axis=0)) @ principal_axes(points) / width).astype(np.int64)
+    return np.sort(np.unique(cells, axis=0, return_index=True)[1])
+
+
+def principal_axes(points: np.ndarray) -> np.ndarray:
+    """Principal axes as columns, the longest first, right-handed, shape (3, 3)."""
+    _, _, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    axes[2] *= np.sign(np.linalg.det(axes))
+    return axes.T
+
+
+def widened(surface: Surface, marked: np.ndarray) -> np.ndarray:
+    """Widen a mark by one ring of neighbours, shape (n_points,)."""
+    wider = marked.copy()
+    wider[surface.triangles[marked[surface.triangles].any(axis=1)]] = True
+    return wider

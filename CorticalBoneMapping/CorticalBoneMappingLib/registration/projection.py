@@ -1,0 +1,133 @@
+"""The last step: from a smooth bending onto the surface itself, without folding a triangle."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from ..closest import closest_points, interpolate
+from ..surface import Surface
+from .cut_ends import cut_end_of, widened
+
+_SPREADS = (16.0, 4.0, 1.0, 0.1, 0.01)  # squared reach of the smoothing in edges, ever shorter
+_REACH_MM = 4.0  # a smooth bending farther away than this has not found its counterpart
+_LEAST_COSINE = 0.5
+_UNFOLDINGS = 8
+
+
+def project(bent: Surface, subject: Surface, average: Surface) -> np.ndarray:
+    """Move a bent average onto the subject's surface.
+
+    Each vertex goes towards its closest place on the surface; the displacements are smoothed over
+    the mesh, ever less. Vertices without counterpart follow their neighbours. Triangles that fold
+    are smoothed open again.
+
+    Parameters
+    ----------
+    bent : Surface
+        The average's vertices after smooth bending.
+    subject : Surface
+        In the same pose.
+    average : Surface
+        Says which way each triangle looked.
+
+    Returns
+    -------
+    ndarray of shape (n_average, 3)
+        mm.
+    """
+    laplacian = _graph_laplacian(bent)
+    points = bent.points
+    for spread in _SPREADS:
+        there, step = counterparts(Surface(points, bent.triangles), subject, average)
+        weights = there.astype(np.float64)
+        system = sparse.diags(weights) + spread * laplacian + sparse.diags(np.full(len(points), 1e-6))
+        step = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(
+            weights[:, None] * step
+        )
+        points = points + step
+    for _ in range(_UNFOLDINGS):
+        folded = folded_triangles(Surface(points, bent.triangles), average)
+        if not folded.any():
+            break
+        points = _unfolded(points, folded, bent, subject, average, laplacian)
+    return points
+
+
+def counterparts(
+    surface: Surface, subject: Surface, average: Surface, reach_mm: float = _REACH_MM
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find which vertices have a counterpart on the subject, and how far it is.
+
+    Parameters
+    ----------
+    surface : Surface
+        The average's mesh, near the subject.
+    subject : Surface
+        In the same pose.
+    average : Surface
+        Says where its own cut ends are.
+    reach_mm : float
+        Farther away is no counterpart.
+
+    Returns
+    -------
+    there : ndarray of shape (n_average,)
+        False on and beyond cut ends, and where the surfaces are far apart or look apart.
+    step : ndarray of shape (n_average, 3)
+        From each vertex to its closest place, mm.
+    """
+    place = closest_points(subject, surface.points)
+    at_cut = widened(subject, cut_end_of(subject))[subject.triangles[place.triangle]].any(axis=1)
+    normals = interpolate(subject, subject.normals, place.triangle, place.weights)
+    alike = np.einsum("ij,ij->i", normals, surface.normals) > _LEAST_COSINE
+    there = alike & ~at_cut & (place.distance < reach_mm) & ~cut_end_of(average)
+    return there, place.points(subject) - surface.points
+
+
+def folded_triangles(surface: Surface, average: Surface) -> np.ndarray:
+    """Tell which triangles look more than 90° away from where they look on the posed average.
+
+    Parameters
+    ----------
+    surface, average : Surface
+        The same mesh, deformed and not, in one pose.
+
+    Returns
+    -------
+    ndarray of shape (n_triangles,)
+    """
+    corners, before = surface.points[surface.triangles], average.points[average.triangles]
+    now = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    then = np.cross(before[:, 1] - before[:, 0], before[:, 2] - before[:, 0])
+    return np.einsum("ij,ij->i", now, then) <= 0.0
+
+
+def _unfolded(
+    points: np.ndarray,
+    folded: np.ndarray,
+    bent: Surface,
+    subject: Surface,
+    average: Surface,
+    laplacian: sparse.csr_array,
+) -> np.ndarray:
+    """Even out the neighbourhood of folded triangles and put it back on the surface."""
+    free = np.zeros(len(points), dtype=bool)
+    free[bent.triangles[folded]] = True
+    free = widened(bent, widened(bent, free))
+    points = points.copy()
+    inner = laplacian[free][:, free].tocsc()
+    points[free] = splu(inner).solve(-(laplacian[free][:, ~free] @ points[~free]))
+    there, step = counterparts(Surface(points, bent.triangles), subject, average)
+    move = free & there
+    points[move] += step[move]
+    return points
+
+
+def _graph_laplacian(surface: Surface) -> sparse.csr_array:
+    """Degree minus adjacency, shape (n_points, n_points)."""
+    n = len(surface.points)
+    ends = np.concatenate([surface.edges, surface.edges[:, ::-1]])
+    adjacency = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    return sparse.csr_array(sparse.diags(adjacency.sum(axis=1)) - adjacency)

@@ -1,0 +1,172 @@
+"""A registered femur: where every vertex of the average lies on it, and values carried to and fro."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..closest import ClosestPoints, closest_points, interpolate
+from ..errors import RegistrationError
+from ..surface import Surface
+
+
+@dataclass(frozen=True)
+class SurfaceDistances:
+    """How far the deformed average and the subject are apart where both exist, in mm.
+
+    Attributes
+    ----------
+    to_subject_mean, to_subject_95 : float
+        From the vertices of the deformed average: mean and 95th percentile.
+    to_average_mean, to_average_95 : float
+        From the vertices of the subject.
+    """
+
+    to_subject_mean: float
+    to_subject_95: float
+    to_average_mean: float
+    to_average_95: float
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The average femur on a subject.
+
+    Attributes
+    ----------
+    subject : Surface
+        As it was given, in its own RAS space.
+    average : Surface
+        The average femur, a right one, in its own space.
+    side : str
+        ``left`` or ``right``: the subject's.
+    matrix : ndarray of shape (4, 4)
+        Similarity from the average to the right-sided subject: to the subject itself if it is a right
+        femur, to its mirror image (x of opposite sign) if it is a left one. Its determinant is positive.
+    deformed : Surface
+        The average's mesh laid on the subject, in the subject's RAS space, triangles looking outward.
+        The order of vertices is the average's.
+    covered : ndarray of shape (n_average,)
+        False where the subject has no counterpart: on and beyond a cut end.
+    distances : SurfaceDistances
+        What is left between the two surfaces.
+    bending_misfit_mm : float
+        Mean distance that a smooth bending left, before the last projection onto the surface; large
+        if the subject has a shape that no smooth bending of the average reaches.
+    folded : int
+        Number of triangles of the deformed average that are folded over.
+    remarks : tuple of str
+        Why somebody should look at this registration; empty if nothing is unusual.
+    """
+
+    subject: Surface
+    average: Surface
+    side: str
+    matrix: np.ndarray
+    deformed: Surface
+    covered: np.ndarray
+    distances: SurfaceDistances
+    bending_misfit_mm: float
+    folded: int
+    remarks: tuple[str, ...]
+
+    @property
+    def points(self) -> np.ndarray:
+        """The average's vertices on the subject, subject's RAS, mm, shape (n_average, 3)."""
+        return self.deformed.points
+
+    @property
+    def scale(self) -> float:
+        """Size of the subject over that of the average."""
+        return float(np.cbrt(np.linalg.det(self.matrix[:3, :3])))
+
+    @property
+    def look_at_it(self) -> bool:
+        """Whether somebody should look at this registration."""
+        return bool(self.remarks)
+
+    def to_average(self, values: np.ndarray) -> np.ndarray:
+        """Carry values at the subject's vertices to the average femur.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_subject,) or (n_subject, k)
+            Numbers are interpolated linearly; not-a-number where less than half of the weight is
+            known. Integers and booleans are labels: the one with most weight is taken.
+
+        Returns
+        -------
+        ndarray of shape (n_average,) or (n_average, k)
+            At vertices that are not covered: not-a-number, for integers -1, for booleans False.
+
+        Raises
+        ------
+        RegistrationError
+            If there is not one value a vertex.
+        """
+        return _carry(self.subject, self._on_subject, self.covered, values, "subject")
+
+    def to_subject(self, values: np.ndarray) -> np.ndarray:
+        """Carry values at the average's vertices to the subject.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_average,) or (n_average, k)
+            As for `to_average`.
+
+        Returns
+        -------
+        ndarray of shape (n_subject,) or (n_subject, k)
+            Missing, as in `to_average`, where the average has no counterpart.
+
+        Raises
+        ------
+        RegistrationError
+            If there is not one value a vertex.
+        """
+        return _carry(self.deformed, self._on_average, self.subject_covered, values, "average femur")
+
+    @cached_property
+    def subject_covered(self) -> np.ndarray:
+        """Whether each subject vertex has a counterpart on the average, shape (n_subject,)."""
+        place = self._on_average
+        near = place.distance < 1.5 * self.deformed.mean_spacing_mm
+        return near & self.covered[self.deformed.triangles[place.triangle]].any(axis=1)
+
+    @cached_property
+    def _on_subject(self) -> ClosestPoints:
+        return closest_points(self.subject, self.deformed.points)
+
+    @cached_property
+    def _on_average(self) -> ClosestPoints:
+        return closest_points(self.deformed, self.subject.points)
+
+
+def _carry(
+    surface: Surface, place: ClosestPoints, covered: np.ndarray, values: np.ndarray, name: str
+) -> np.ndarray:
+    values = np.asarray(values)
+    if len(values) != len(surface.points):
+        raise RegistrationError(
+            f"There are {len(values)} values for the {len(surface.points)} vertices of the {name}; "
+            "they belong to another surface."
+        )
+    if values.dtype.kind in "iub":
+        carried = _heaviest(values, surface.triangles[place.triangle], place.weights)
+        missing = values.dtype.type(0) if values.dtype.kind == "b" else -1
+        carried = carried if values.dtype.kind == "b" else carried.astype(np.int64)
+    else:
+        carried, missing = interpolate(surface, values, place.triangle, place.weights), np.nan
+    carried[~covered] = missing
+    return carried
+
+
+def _heaviest(labels: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of the labels at three corners, the one with the greatest sum of weights."""
+    at_corners = labels[corners]  # (n, 3) or (n, 3, k)
+    weights = weights.reshape(*weights.shape, *[1] * (labels.ndim - 1))
+    same = at_corners[:, :, None] == at_corners[:, None, :]
+    best = (same * weights[:, None]).sum(axis=2).argmax(axis=1)
+    return np.take_along_axis(at_corners, best[:, None], axis=1)[:, 0]
