@@ -188,12 +188,14 @@ def write_surface(path: str | Path, surface: Surface) -> None:
         Arrays keep their names; units go to field data as ``unit_of_<array>``.
     """
     polydata = to_polydata(replace(surface, points=(surface.points * _RAS_LPS).astype(np.float32)))
+    polydata.GetPolys().ConvertTo32BitStorage()  # half the size of VTK's default
     _add_text(polydata, _SPACE_FIELD, "LPS")
     with whole_file(path) as temporary:
         writer = vtk.vtkXMLPolyDataWriter()
         writer.SetFileName(str(temporary))
         writer.SetInputData(polydata)
-        writer.SetDataModeToBinary()
+        writer.SetDataModeToAppended()
+        writer.EncodeAppendedDataOff()
         writer.SetCompressorTypeToZLib()
         if not writer.Write():
             raise SurfaceError(f"{path}: the surface could not be written; is the disk full?")

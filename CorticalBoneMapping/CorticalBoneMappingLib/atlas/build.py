@@ -61,15 +61,7 @@ def build_average(people: int = 100, seed: int = 2015, progress: Progress = SILE
     upright = individual_map(FemurDimensions())(places)
     average = procrustes_mean(np.array(shapes), upright)
     dense = replace(template, points=average[:-1] - average[-1])
-    region = regions_of(
-        template.points,
-        template.normals,
-        HEAD_CENTRE,
-        HEAD_RADIUS_MM,
-        NECK_BASE,
-        LESSER_TROCHANTER_TIP,
-        END_Z_MM,
-    )
+    region = regions_of(template, _LANDMARKS)
     meshes = {}
     for density, vertices in _VERTICES.items():
         mesh = remesh(dense, n_points=vertices)

@@ -72,13 +72,13 @@ def regions_of(surface: Surface, landmarks: Landmarks) -> np.ndarray:
     along = (points - base) @ neck / length  # 0 at the base, `length` at the head's centre
     region = np.full(len(points), 9, dtype=np.int8)
     region[points[:, 2] < landmarks.lesser_trochanter[2] - 15.0] = 10
-    region[np.linalg.norm(points - landmarks.lesser_trochanter, axis=1) < 13.0] = 8
     region[(points[:, 2] > base[2] + 4.0) & (points[:, 0] > base[0] - 8.0)] = 6
     faces_laterally = (surface.normals[:, 0] > 0.6) & (points[:, 0] > base[0] + 8.0)
     region[faces_laterally & (np.abs(points[:, 2] - base[2] - 8.0) < 20.0)] = 7
     quadrant = _quadrant_of_neck(points, base, neck / length)
     on_neck = (along > 14.0) & (points[:, 0] < base[0] - 8.0)
     region[on_neck] = quadrant[on_neck]
+    region[np.linalg.norm(points - landmarks.lesser_trochanter, axis=1) < 13.0] = 8
     region[along > length - 0.72 * radius] = 1
     region[points[:, 2] < landmarks.end_z_mm + 0.6] = CUT_END
     return region
