@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +23,16 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from CorticalBoneMappingLib.cortex import METHODS
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.measures import MEASURES
+from CorticalBoneMappingLib.panel.choices import (
+    CalibrationKind,
+    Method,
+    ShownMeasure,
+    ShownOn,
+    Side,
+    Substance,
+)
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState
 from CorticalBoneMappingLib.panel.summary import quality_line, region_cells
 from CorticalBoneMappingLib.scene.models import surface_from_model
@@ -68,57 +74,6 @@ class CorticalBoneMapping(ScriptedLoadableModule):
 
 def registerSampleData():
     """Register sample data. There are none to download: `cbm simulate hip` makes a hip of known truth."""
-
-
-class _Choice(Enum):
-    """A choice in a combo box; Slicer shows what `label` gives, and saves the name."""
-
-    def label(self):
-        return self.value
-
-
-class Side(_Choice):
-    UNSET = "unset"
-    LEFT = "left"
-    RIGHT = "right"
-
-    def label(self):
-        return {"unset": _("(choose)"), "left": _("Left"), "right": _("Right")}[self.value]
-
-
-class CalibrationKind(_Choice):
-    NONE = "none"
-    LINEAR = "linear"
-    RODS = "rods"
-
-    def label(self):
-        return {
-            "none": _("None: values stay in HU"),
-            "linear": _("Slope and intercept"),
-            "rods": _("Phantom rods (file)"),
-        }[self.value]
-
-
-class Substance(_Choice):
-    K2HPO4 = "K2HPO4"
-    HA = "HA"
-
-
-class ShownOn(_Choice):
-    BONE = "bone"
-    AVERAGE = "average"
-
-    def label(self):
-        return {"bone": _("Bone"), "average": _("Average femur")}[self.value]
-
-
-class _MeasureChoice(_Choice):
-    def label(self):
-        return _(MEASURES[self.value].label)
-
-
-Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
-ShownMeasure = _MeasureChoice("ShownMeasure", {name.upper(): name for name in MEASURES})
 
 
 @parameterNodeWrapper
@@ -349,6 +304,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         for row, texts in enumerate(cells):
             for column, text in enumerate(texts):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
+        table.resizeColumnsToContents()
 
 
 class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
@@ -432,9 +388,11 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
     """Self test, in Slicer."""
 
     def setUp(self):
+        """Begin with an empty scene."""
         slicer.mrmlScene.Clear()
 
     def runTest(self):
+        """Run all tests."""
         self.setUp()
         self.test_WhatIsMissingIsSaid()
 

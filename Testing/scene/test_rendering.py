@@ -80,7 +80,7 @@ class View:
         """Pixels of shape (size, size, 3), rows from below; also written, for a person to look at."""
         camera = self._renderer.GetActiveCamera()
         camera.SetFocalPoint(*CENTRE)
-        camera.SetPosition(*(CENTRE + [0.0, 10 * RADIUS, 0.0]))
+        camera.SetPosition(CENTRE[0], CENTRE[1] + 10 * RADIUS, CENTRE[2])
         camera.SetViewUp(0, 0, 1)
         camera.ParallelProjectionOn()
         camera.SetParallelScale(self.half_height_mm)

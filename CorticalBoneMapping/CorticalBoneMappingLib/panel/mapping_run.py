@@ -7,7 +7,6 @@ import tempfile
 from enum import Enum
 from pathlib import Path
 
-from ..errors import CorticalBoneMappingError
 from ..study.femur import FemurResult
 from ..study.result_files import read_result
 from ..study.settings import MapSettings
@@ -145,9 +144,7 @@ def error_sentence(messages: list[str]) -> str:
     said = [line for line in messages if line.startswith(_ERROR_MARK)]
     if said:
         return said[-1].removeprefix(_ERROR_MARK).strip()
-    return str(
-        CorticalBoneMappingError("The program stopped by a fault of its own; its log has the details.")
-    )
+    return "The program stopped by a fault of its own; the details are in Slicer's error log."
 
 
 _ERROR_MARK = "error:"

@@ -1,0 +1,71 @@
+"""What can be chosen in the panel, with the words that a user reads; the one file here that needs Slicer."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from slicer.i18n import tr as _
+
+from ..cortex import METHODS
+from ..measures import MEASURES
+
+
+class _Choice(Enum):
+    """A choice in a combo box; Slicer shows what `label` gives, and saves the name."""
+
+    def label(self) -> str:
+        """Give what the user reads."""
+        return _(self.value)
+
+
+class _Labelled(_Choice):
+    """A choice whose words differ from its value."""
+
+    def __new__(cls, value: str, words: str):
+        """Keep the words beside the value; they are translated when they are shown."""
+        choice = object.__new__(cls)
+        choice._value_, choice.words = value, words
+        return choice
+
+    def label(self) -> str:
+        """Give what the user reads."""
+        return _(self.words)
+
+
+class Side(_Labelled):
+    """Side of the body; nothing is assumed."""
+
+    UNSET = "unset", "(choose)"
+    LEFT = "left", "Left"
+    RIGHT = "right", "Right"
+
+
+class CalibrationKind(_Labelled):
+    """How Hounsfield units become density."""
+
+    NONE = "none", "None: values stay in HU"
+    LINEAR = "linear", "Slope and intercept"
+    RODS = "rods", "Phantom rods (file)"
+
+
+class Substance(_Choice):
+    """Substance in which a density is expressed."""
+
+    K2HPO4 = "K2HPO4"
+    HA = "HA"
+
+
+class ShownOn(_Labelled):
+    """Surface on which a map is shown; the values are roles in `scene.results`."""
+
+    BONE = "bone", "Bone"
+    AVERAGE = "average", "Average femur"
+
+
+Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
+"""Methods of `cortex`, by their names."""
+
+ShownMeasure = _Labelled(
+    "ShownMeasure", {name.upper(): (name, measure.label) for name, measure in MEASURES.items()}
+)
+"""Measures of a map, by their labels."""
