@@ -1,1 +1,157 @@
-"""From a CT and a surface to the cortex at every point."""
+"""From a CT and a surface to the cortex at every point.
+
+A method is one small file with a function ``measure(scan: Scan) -> Estimates``, entered in `METHODS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from ..calibration import Calibration
+from ..errors import MeasurementError, SettingError
+from ..measures import Quality
+from ..progress import Progress
+from ..surface import Surface
+from ..volume import Volume
+from . import constant_density, half_maximum
+from .cortical_map import CorticalMap
+from .profiles import Profiles, sample_profiles
+from .scan import Estimates, Scan
+from .settings import CortexSettings
+
+__all__ = ["METHODS", "CorticalMap", "CortexSettings", "Estimates", "Scan", "measure_cortex"]
+
+METHODS: dict[str, Callable[[Scan], Estimates]] = {
+    "half-maximum": half_maximum.measure,
+    "constant-density": constant_density.measure,
+}
+
+# The part of the line without which no cortex can be measured: depth in mm.
+_NEEDED_MM = (-3.0, 3.0)
+_BEYOND_INNER_EDGE_MM = 1.5
+_METAL_FROM_MM = -3.0  # metal farther outside belongs to the acetabulum or a neighbour
+
+
+def measure_cortex(
+    surface: Surface,
+    volume: Volume,
+    calibration: Calibration,
+    *,
+    method: str = "constant-density",
+    settings: CortexSettings | None = None,
+    excluded: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> CorticalMap:
+    """Measure the cortex at every point of a periosteal surface.
+
+    Parameters
+    ----------
+    surface : Surface
+        n points, within about 1.5 mm of the periosteal edge; the outer edge itself is measured.
+    volume : Volume
+        CT in HU.
+    calibration : Calibration
+        From HU to density.
+    method : str
+        A name in `METHODS`.
+    settings : CortexSettings, optional
+        Densities among them are in the calibrated unit.
+    excluded : ndarray of bool, shape (n,), optional
+        Points not to measure (the caps of a truncated bone).
+    progress : Progress, optional
+
+    Returns
+    -------
+    CorticalMap
+
+    Raises
+    ------
+    SettingError
+        If there is no such method.
+    MeasurementError
+        If the surface lies outside the scan or every point is excluded, or if blur or density has to
+        be estimated and there is too little thick cortex for it.
+    """
+    if method not in METHODS:
+        raise SettingError(f"There is no method '{method}': choose one of {', '.join(METHODS)}.")
+    settings, progress = settings or CortexSettings(), progress or Progress()
+    excluded = np.zeros(len(surface.points), dtype=bool) if excluded is None else np.asarray(excluded, bool)
+    if excluded.shape != (len(surface.points),):
+        raise MeasurementError("The excluded points and the surface do not belong together: sizes differ.")
+    points = np.flatnonzero(~excluded)
+    if len(points) == 0:
+        raise MeasurementError("Every point of the surface is excluded: nothing is left to measure.")
+    progress.report(0.0, "Sampling the CT along the normals")
+    profiles = sample_profiles(surface.points[points], surface.normals[points], volume, settings)
+    metal, outside = _metal(profiles, settings), _leaves_scan(profiles, np.full(len(points), _NEEDED_MM[1]))
+    density = np.where(profiles.valid, calibration.density(profiles.values), 0.0)
+    scan = Scan(surface, points, replace(profiles, values=density), ~(metal | outside), settings)
+    if not scan.usable.any():
+        estimates = _nothing(len(points))
+    else:
+        progress.report(0.4, f"Measuring the cortex ({method})")
+        estimates = METHODS[method](scan)
+    outside |= _leaves_scan(profiles, estimates.outer_edge + estimates.thickness + _BEYOND_INNER_EDGE_MM)
+    quality = np.full(len(excluded), Quality.NOT_MEASURED, dtype=np.int8)
+    quality[points] = _quality(estimates, metal, outside)
+    result = _as_map(scan, estimates, quality, method)
+    progress.report(1.0, "Cortex measured")
+    return result
+
+
+def _metal(profiles: Profiles, settings: CortexSettings) -> np.ndarray:
+    above = (profiles.values > settings.metal_hu) & profiles.valid & (profiles.depth > _METAL_FROM_MM)
+    return above.any(axis=1)
+
+
+def _leaves_scan(profiles: Profiles, innermost: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        needed = (profiles.depth > _NEEDED_MM[0]) & (profiles.depth < innermost[:, None])
+    return (needed & ~profiles.valid).any(axis=1)
+
+
+def _nothing(count: int) -> Estimates:
+    empty, none = np.full(count, np.nan), np.zeros(count, dtype=bool)
+    return Estimates(empty, empty, empty, empty, empty, ~none, none, {})
+
+
+def _quality(estimates: Estimates, metal: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Quality of each measured point; the physical obstacles come before what the fit says."""
+    finite = np.isfinite(estimates.thickness) & np.isfinite(estimates.residual)
+    finite &= np.isfinite(estimates.cortical_density) & np.isfinite(estimates.trabecular_density)
+    return np.select(
+        [outside, metal, estimates.no_cortex, estimates.failed | ~finite | ~(estimates.thickness > 0)],
+        [Quality.OUTSIDE_SCAN, Quality.METAL, Quality.NO_CORTEX, Quality.FIT_FAILED],
+        Quality.GOOD,
+    )
+
+
+def _as_map(scan: Scan, estimates: Estimates, quality: np.ndarray, method: str) -> CorticalMap:
+    good = quality[scan.points] == Quality.GOOD
+
+    def over_surface(values: np.ndarray) -> np.ndarray:
+        whole = np.full(len(quality), np.nan)
+        whole[scan.points[good]] = values[good]
+        return whole
+
+    result = CorticalMap(
+        thickness=over_surface(estimates.thickness),
+        density=over_surface(estimates.cortical_density),
+        mass_surface_density=over_surface(estimates.thickness * estimates.cortical_density / 10.0),
+        trabecular_density=over_surface(estimates.trabecular_density),
+        residual=over_surface(estimates.residual),
+        periosteal_offset=over_surface(estimates.outer_edge),
+        quality=quality,
+        used={},
+    )
+    used = {
+        "method": method,
+        "settings": asdict(scan.settings),
+        "slice_thickness_mm": scan.profiles.slice_thickness_mm,
+        "noise": scan.noise if scan.usable.any() else None,
+        "counts": result.counts,
+    }
+    return replace(result, used=used | estimates.used)

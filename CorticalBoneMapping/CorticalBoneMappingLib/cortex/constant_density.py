@@ -1,0 +1,58 @@
+"""Constant density: one cortical density for the bone; edges and backgrounds are fitted.
+
+Treece, Gee, Mayhew, Poole 2010, Med Image Anal 14:276, sampled along the true normal. The blur is one
+property of the scan, not a free number at each point: in-plane Gaussian and slice profile.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .scan import Estimates, Scan
+from .three_layers import fit_three_layers
+
+_LEAST_PEAK_IN_NOISE = 5.0
+# Neighbouring samples share noise (half-pixel steps), so their true standard error is about twice this one.
+_LEAST_THICKNESS_IN_SE = 6.0
+_THINNEST_MM = 0.05
+
+
+def measure(scan: Scan) -> Estimates:
+    """Measure with the cortical density given, or estimated from the bone's own thick cortex.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of n points.
+
+    Returns
+    -------
+    Estimates
+
+    Raises
+    ------
+    MeasurementError
+        If blur or density has to be estimated and there is too little thick cortex for it.
+    """
+    thick = scan.thick_cortex
+    marks = scan.landmarks
+    fit = fit_three_layers(scan.profiles, marks, thick.sigma_mm, thick.density, scan.settings.highest_density)
+    faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
+    thin = fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se)
+    contrast = fit.cortex - np.maximum(fit.outside, fit.inside)
+    return Estimates(
+        outer_edge=fit.outer_edge,
+        thickness=fit.thickness,
+        cortical_density=fit.cortex,
+        trabecular_density=fit.inside,
+        residual=fit.residual,
+        failed=~fit.converged | fit.at_bound | (contrast < 2.0 * fit.residual),
+        no_cortex=faint | thin,
+        used={
+            "in_plane_sigma_mm": thick.sigma_mm,
+            "in_plane_sigma_from": thick.sigma_from,
+            "cortical_density": thick.density,
+            "cortical_density_from": thick.density_from,
+            "thick_cortex_points": thick.points,
+        },
+    )

@@ -1,0 +1,67 @@
+"""The cortex at every point of a surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..measures import Quality
+
+
+@dataclass(frozen=True)
+class CorticalMap:
+    """Maps over the n points of a surface; not-a-number wherever `quality` is not `Quality.GOOD`.
+
+    Attributes
+    ----------
+    thickness : ndarray of shape (n,)
+        Cortical thickness in mm.
+    density : ndarray of shape (n,)
+        Cortical density in mg/cm³ (HU without calibration).
+    mass_surface_density : ndarray of shape (n,)
+        Thickness × density / 10, in mg/cm² (HU·cm without calibration).
+    trabecular_density : ndarray of shape (n,)
+        Density beside the inner edge.
+    residual : ndarray of shape (n,)
+        Root mean square difference between profile and model.
+    periosteal_offset : ndarray of shape (n,)
+        Depth of the outer edge below the given surface in mm; negative where it lies outside.
+    quality : ndarray of int8, shape (n,)
+        `Quality` of each point.
+    used : dict
+        Method, settings and what was estimated from the scan; plain numbers and text, fit for JSON.
+    """
+
+    thickness: np.ndarray
+    density: np.ndarray
+    mass_surface_density: np.ndarray
+    trabecular_density: np.ndarray
+    residual: np.ndarray
+    periosteal_offset: np.ndarray
+    quality: np.ndarray
+    used: dict[str, Any]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n,)
+            float32, ``quality`` int8.
+        """
+        maps = {
+            "cortical_thickness": self.thickness,
+            "cortical_density": self.density,
+            "cortical_mass_surface_density": self.mass_surface_density,
+            "trabecular_density": self.trabecular_density,
+            "fit_residual": self.residual,
+            "periosteal_offset": self.periosteal_offset,
+        }
+        return {name: values.astype(np.float32) for name, values in maps.items()} | {"quality": self.quality}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of points by `Quality` name, all names."""
+        return {kind.name: int(np.count_nonzero(self.quality == kind)) for kind in Quality}

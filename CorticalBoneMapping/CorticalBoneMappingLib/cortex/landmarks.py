@@ -1,0 +1,165 @@
+"""Where on each profile the cortex seems to be, before any fit: edge, peak and backgrounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from .profiles import Profiles
+
+_SURFACE_ERROR_MM = 2.5  # a segmented surface is within this of the outer edge
+_RISE_WINDOW_MM = 0.75  # the outer edge is sought as the greatest rise over twice this
+_DROP = 0.25  # past the peak, this fraction of its height down is the inner flank, not noise
+_RISE_AGAIN = 0.2  # outside, a rise by this fraction of the peak's height is another bone
+_OUTER_BAND_MM = (1.5, 5.0)  # outside the edge: soft tissue
+_INNER_BAND_MM = (1.0, 5.0)  # inside the flank: trabecular bone
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """First sight of the cortex on n profiles, all in mm of depth and the unit of the profile.
+
+    Attributes
+    ----------
+    outer_edge, inner_edge : ndarray of shape (n,)
+        Half-maximum crossings; not-a-number where there is none.
+    peak_depth, peak : ndarray of shape (n,)
+        The peak between them.
+    outside, inside : ndarray of shape (n,)
+        Background outside and inside.
+    outer_limit : ndarray of shape (n,)
+        Where the tissue outside ends: beyond it the profile rises again, to another bone.
+    """
+
+    outer_edge: np.ndarray
+    inner_edge: np.ndarray
+    peak_depth: np.ndarray
+    peak: np.ndarray
+    outside: np.ndarray
+    inside: np.ndarray
+    outer_limit: np.ndarray
+
+    def take(self, which: np.ndarray) -> Landmarks:
+        """Give the landmarks of some points only."""
+        return Landmarks(*(getattr(self, item.name)[which] for item in fields(self)))
+
+
+def find_landmarks(profiles: Profiles) -> Landmarks:
+    """Find edges, peak and backgrounds of every profile.
+
+    Parameters
+    ----------
+    profiles : Profiles
+        Of n points.
+
+    Returns
+    -------
+    Landmarks
+    """
+    depth, values = profiles.depth, profiles.values
+    rows = np.arange(len(depth))
+    rise = _steepest_rise(profiles)
+    limit = _first_minimum_outward(profiles, rise)
+    outside = _median_between(
+        profiles,
+        np.maximum(limit, rise - _OUTER_BAND_MM[1]),
+        np.minimum(rise - _OUTER_BAND_MM[0], limit + 1.5),
+    )
+    outside = np.where(np.isfinite(outside), outside, _value_at(depth, values, limit))
+    column, flank = _peak_and_flank(profiles, rise, outside)
+    peak, peak_depth = values[rows, column], depth[rows, column]
+    inside = _median_between(profiles, flank + _INNER_BAND_MM[0], flank + _INNER_BAND_MM[1])
+    outer = _crossing(depth, values, column, 0.5 * (peak + outside), inward=False)
+    inner = _crossing(depth, values, column, 0.5 * (peak + inside), inward=True)
+    return Landmarks(outer, inner, peak_depth, peak, outside, inside, limit)
+
+
+def _steepest_rise(profiles: Profiles) -> np.ndarray:
+    """Depth (n,) near the surface where the values rise most over a short window."""
+    depth, values = profiles.depth, profiles.values
+    middle = np.linspace(-_SURFACE_ERROR_MM, _SURFACE_ERROR_MM, 21)
+    best, where = np.full(len(depth), -np.inf), np.zeros(len(depth))
+    for offset in middle:
+        at = np.full(len(depth), offset)
+        rise = _value_at(depth, values, at + _RISE_WINDOW_MM) - _value_at(depth, values, at - _RISE_WINDOW_MM)
+        rise = rise - 20.0 * np.abs(offset)  # of two like edges, the one nearer to the surface
+        where = np.where(rise > best, offset, where)
+        best = np.maximum(rise, best)
+    return where
+
+
+def _first_minimum_outward(profiles: Profiles, start: np.ndarray) -> np.ndarray:
+    """Depth (n,) of the lowest value on the way out from `start`, before the profile rises again."""
+    depth, values = profiles.depth[:, ::-1], profiles.values[:, ::-1]
+    beyond = (depth < start[:, None]) & profiles.valid[:, ::-1]
+    seen = np.where(beyond, values, np.inf)
+    lowest = np.minimum.accumulate(seen, axis=1)
+    top = np.max(np.where(np.abs(profiles.depth - start[:, None]) < 3.0, profiles.values, -np.inf), axis=1)
+    with np.errstate(invalid="ignore"):
+        risen = beyond & (values - lowest > _RISE_AGAIN * (top[:, None] - lowest))
+    stopped = np.maximum.accumulate(risen, axis=1)
+    column = np.argmin(np.where(stopped, np.inf, seen), axis=1)
+    last = depth[:, -1]
+    found = np.where(stopped.any(axis=1), depth[np.arange(len(depth)), column], last)
+    return np.minimum(found, start - 0.5)
+
+
+def _peak_and_flank(
+    profiles: Profiles, start: np.ndarray, outside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Column (n,) of the first peak inward of `start`, and the depth (n,) where its inner flank is clear."""
+    depth, values = profiles.depth, profiles.values
+    inward = (depth >= start[:, None]) & profiles.valid
+    seen = np.where(inward, values, -np.inf)
+    highest = np.maximum.accumulate(seen, axis=1)
+    with np.errstate(invalid="ignore"):
+        dropped = inward & (highest - values > _DROP * (highest - outside[:, None]))
+    stop = np.where(dropped.any(axis=1), np.argmax(dropped, axis=1), depth.shape[1] - 1)
+    before = np.arange(depth.shape[1])[None, :] <= stop[:, None]
+    column = np.argmax(np.where(before, seen, -np.inf), axis=1)
+    return column, depth[np.arange(len(depth)), stop]
+
+
+def _median_between(profiles: Profiles, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Median value (n,) of the samples with depth in [low, high]; not-a-number where there is none."""
+    within = (profiles.depth >= low[:, None]) & (profiles.depth <= high[:, None]) & profiles.valid
+    ordered = np.sort(np.where(within, profiles.values, np.inf), axis=1)
+    count = within.sum(axis=1)
+    rows = np.arange(len(ordered))
+    lower, upper = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, ordered.shape[1] - 1)
+    empty = count == 0
+    median = np.full(len(ordered), np.nan)
+    median[~empty] = 0.5 * (ordered[rows, lower][~empty] + ordered[rows, upper][~empty])
+    return median
+
+
+def _value_at(depth: np.ndarray, values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Linear interpolation of each row at its own depth `where` (n,)."""
+    column = np.clip((depth < where[:, None]).sum(axis=1), 1, depth.shape[1] - 1)
+    rows = np.arange(len(depth))
+    low, high = depth[rows, column - 1], depth[rows, column]
+    span = high - low
+    fraction = np.where(span > 0, np.clip((where - low) / np.where(span > 0, span, 1.0), 0.0, 1.0), 0.0)
+    return values[rows, column - 1] * (1.0 - fraction) + values[rows, column] * fraction
+
+
+def _crossing(
+    depth: np.ndarray, values: np.ndarray, peak: np.ndarray, level: np.ndarray, *, inward: bool
+) -> np.ndarray:
+    """Depth (n,) where the values fall through `level` on the way from the peak; not-a-number if never."""
+    columns = np.arange(depth.shape[1])[None, :]
+    beyond = columns > peak[:, None] if inward else columns < peak[:, None]
+    below = beyond & (values < level[:, None])
+    rows = np.arange(len(depth))
+    if inward:
+        after = np.argmax(below, axis=1)
+        before = np.maximum(after - 1, 0)
+    else:
+        after = depth.shape[1] - 1 - np.argmax(below[:, ::-1], axis=1)
+        before = np.minimum(after + 1, depth.shape[1] - 1)
+    drop = values[rows, before] - values[rows, after]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fraction = np.where(drop > 0, (values[rows, before] - level) / np.where(drop > 0, drop, 1.0), 0.5)
+    crossing = depth[rows, before] + np.clip(fraction, 0, 1) * (depth[rows, after] - depth[rows, before])
+    return np.where(below.any(axis=1), crossing, np.nan)
