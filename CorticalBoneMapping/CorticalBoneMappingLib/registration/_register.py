@@ -198,8 +198,8 @@ def _check_fit(misfit: float, covered: np.ndarray, average: Surface) -> None:
     if misfit > _WORST_MISFIT_MM or share < _LEAST_COVERED:
         raise RegistrationError(
             "The surface does not look like a proximal femur: after bending, the average femur is "
-            f"{misfit:.1f} mm away from it on average, and {share:.0%} of it has a counterpart. Was the right "
-            "bone segmented, with head, neck and trochanters?"
+            f"{misfit:.1f} mm away from it on average, and {share:.0%} of it has a counterpart. Was the "
+            "right bone segmented, with head, neck and trochanters?"
         )
 
 

@@ -72,9 +72,9 @@ def bend(
     basis, stiffness = _smooth_basis(average.points, flexibility)
     sampled_basis = basis[source.index]
     bent = average
-    total = sum(step.repeats for step in steps)
-    for done, step in enumerate(step for step in steps for _ in range(step.repeats)):
-        progress.report(done / total, "Bending the average femur onto the subject")
+    schedule = [step for step in steps for _ in range(step.repeats)]
+    for done, step in enumerate(schedule):
+        progress.report(done / len(schedule), "Bending the average femur onto the subject")
         pairs = _pairs(source, bent, target, tree)
         precision, pull = _pulls(source, target, pairs, step)
         coefficients = _most_likely(sampled_basis, stiffness, precision, pull)
@@ -106,9 +106,8 @@ def _smooth_basis(points: np.ndarray, flexibility: float) -> tuple[np.ndarray, n
     points = points - points.mean(axis=0)
     controls = points[thinned(points, _CONTROL_SPACING_MM)]
     among = _kernel(controls, controls, flexibility)
-    return _kernel(points, controls, flexibility), among + 1e-6 * np.trace(among) * np.eye(len(among)) / len(
-        among
-    )
+    among += 1e-6 * among[0, 0] * np.eye(len(controls))  # so that rounding cannot make it indefinite
+    return _kernel(points, controls, flexibility), among
 
 
 def _kernel(points: np.ndarray, controls: np.ndarray, flexibility: float) -> np.ndarray:
@@ -145,7 +144,7 @@ def _pairs(source: _Sample, bent: Surface, target: _Sample, tree: cKDTree) -> _P
 
 
 def _pulls(source: _Sample, target: _Sample, pairs: _Pairs, step: Step) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over each source point's pairs of precision (n, 3, 3), and of precision times displacement (n, 3)."""
+    """Sum over each source point's pairs of the precision, and of precision times displacement."""
     normals = target.normals[pairs.target]
     across, along = pairs.weight / step.along_normal_mm**2, pairs.weight / step.along_surface_mm**2
     precision = (across - along)[:, None, None] * normals[:, :, None] * normals[:, None, :]

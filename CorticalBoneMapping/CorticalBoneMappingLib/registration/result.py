@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..closest import ClosestPoints, closest_points, interpolate
-from ..errors import RegistrationError
+from ..closest import ClosestPoints, closest_points
 from ..surface import Surface
+from .carrying import carry
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Registration:
         Parameters
         ----------
         values : ndarray of shape (n_subject,) or (n_subject, k)
-            Numbers are interpolated linearly; not-a-number where less than half of the weight is
-            known. Integers and booleans are labels: the one with most weight is taken.
+            Numbers are interpolated to second order; not-a-number where less than half of the weight
+            is known. Integers and booleans are labels: the one with most weight is taken.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class Registration:
         RegistrationError
             If there is not one value a vertex.
         """
-        return _carry(self.subject, self._on_subject, self.covered, values, "subject")
+        return carry(self.subject, self._on_subject, self.covered, values, "subject")
 
     def to_subject(self, values: np.ndarray) -> np.ndarray:
         """Carry values at the average's vertices to the subject.
@@ -126,7 +126,7 @@ class Registration:
         RegistrationError
             If there is not one value a vertex.
         """
-        return _carry(self.deformed, self._on_average, self.subject_covered, values, "average femur")
+        return carry(self.deformed, self._on_average, self.subject_covered, values, "average femur")
 
     @cached_property
     def subject_covered(self) -> np.ndarray:
@@ -142,31 +142,3 @@ class Registration:
     @cached_property
     def _on_average(self) -> ClosestPoints:
         return closest_points(self.deformed, self.subject.points)
-
-
-def _carry(
-    surface: Surface, place: ClosestPoints, covered: np.ndarray, values: np.ndarray, name: str
-) -> np.ndarray:
-    values = np.asarray(values)
-    if len(values) != len(surface.points):
-        raise RegistrationError(
-            f"There are {len(values)} values for the {len(surface.points)} vertices of the {name}; "
-            "they belong to another surface."
-        )
-    if values.dtype.kind in "iub":
-        carried = _heaviest(values, surface.triangles[place.triangle], place.weights)
-        missing = values.dtype.type(0) if values.dtype.kind == "b" else -1
-        carried = carried if values.dtype.kind == "b" else carried.astype(np.int64)
-    else:
-        carried, missing = interpolate(surface, values, place.triangle, place.weights), np.nan
-    carried[~covered] = missing
-    return carried
-
-
-def _heaviest(labels: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Of the labels at three corners, the one with the greatest sum of weights."""
-    at_corners = labels[corners]  # (n, 3) or (n, 3, k)
-    weights = weights.reshape(*weights.shape, *[1] * (labels.ndim - 1))
-    same = at_corners[:, :, None] == at_corners[:, None, :]
-    best = (same * weights[:, None]).sum(axis=2).argmax(axis=1)
-    return np.take_along_axis(at_corners, best[:, None], axis=1)[:, 0]
