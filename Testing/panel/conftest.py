@@ -14,7 +14,6 @@ HERE = Path(__file__).parent
 MODULE = HERE.parents[1] / "CorticalBoneMapping" / "CorticalBoneMapping.py"
 sys.path[:0] = [str(HERE), str(HERE.parent / "scene")]
 
-exec(open("/tmp/shim.py").read())
 import qt_doubles  # noqa: E402
 import slicer_doubles  # noqa: E402
 from slicer_scene import SlicerScene, two_balls  # noqa: E402

@@ -47,7 +47,8 @@ def test_polling_never_waits_for_the_child():
 
 def test_a_stopped_child_can_tidy_up():
     code = """
-import time
+import signal, time
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line does
 try:
     print("ready", flush=True)
     time.sleep(60)
@@ -65,7 +66,7 @@ except KeyboardInterrupt:
 def test_a_child_that_will_not_stop_is_ended_with_its_own_children():
     code = """
 import signal, subprocess, sys, time
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 print(other.pid, flush=True)
 time.sleep(60)

@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed: pip install slicer-core")
 sys.path.insert(0, str(Path(__file__).parent))
 
-exec(open("/tmp/shim.py").read())
 from slicer_scene import SlicerScene, two_balls  # noqa: E402
 
 

@@ -11,7 +11,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from CorticalBoneMappingLib.measures import MEASURES, Quality
-from CorticalBoneMappingLib.study.femur import FemurResult
+from CorticalBoneMappingLib.study.result import FemurResult
 from CorticalBoneMappingLib.surface import Surface, from_polydata
 
 

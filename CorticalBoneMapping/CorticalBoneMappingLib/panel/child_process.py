@@ -85,14 +85,14 @@ class ChildProcess:
             self._end()
 
     def stop(self) -> None:
-        """Ask the child to stop, as Ctrl-C does, so that it can tidy up; `poll` ends it if it does not."""
+        """Ask the child to stop, so that it can tidy up; `poll` ends it if it does not."""
         if self.exit_code is not None or self.stopping:
             return
         self._stop_asked_at = time.monotonic()
         if os.name == "nt":
             self._end()  # a Windows process without a console cannot be asked
         else:
-            os.killpg(self._process.pid, signal.SIGINT)
+            os.killpg(self._process.pid, signal.SIGTERM)  # not SIGINT, which it may have inherited as ignored
 
     def close(self) -> None:
         """End the child if it lives, and wait until it is gone."""

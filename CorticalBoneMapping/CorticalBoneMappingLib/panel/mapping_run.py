@@ -7,7 +7,7 @@ import tempfile
 from enum import Enum
 from pathlib import Path
 
-from ..study.femur import FemurResult
+from ..study.result import FemurResult
 from ..study.result_files import read_result
 from ..study.settings import MapSettings
 from ..volume import Volume

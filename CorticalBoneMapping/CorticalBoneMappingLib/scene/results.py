@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import slicer
 
-from ..study.femur import FemurResult
+from ..study.result import FemurResult
 from .colour_table import colour_table
 from .models import add_map_model, hide_legend, show_measure, surface_from_model
 from .tables import add_region_table, region_rows
