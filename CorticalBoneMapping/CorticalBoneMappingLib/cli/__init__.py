@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CorticalBoneMappingError as error:
         _complain(f"error: {error}")
         return 1
+    except OSError as error:
+        _complain(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+        return 1
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0

@@ -99,12 +99,12 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
 
     names = {field.name for field in fields(MapSettings)}
     settings = MapSettings(**{name: value for name, value in vars(chosen).items() if name in names})
-    inputs = {"ct": input_record(chosen.ct), "mask": input_record(chosen.mask)}
-    if settings.calibration.startswith("rods:"):
-        inputs["rods"] = input_record(settings.calibration.removeprefix("rods:"))
     volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
     labelmap = read_labelmap(chosen.mask)
     result = map_femur(volume, labelmap, chosen.side, settings, progress.part(0.1, 0.95))
+    inputs = {"ct": input_record(chosen.ct), "mask": input_record(chosen.mask)}
+    if settings.calibration.startswith("rods:"):
+        inputs["rods"] = input_record(settings.calibration.removeprefix("rods:"))
     result = result.with_provenance(inputs=inputs, command=portable(chosen.command_line))
     progress.report(0.97, "Writing")
     write_result(result, chosen.out)

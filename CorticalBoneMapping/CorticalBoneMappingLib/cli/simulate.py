@@ -10,6 +10,7 @@ from .common import add_command, add_output_options, portable, progress_of, say
 
 if TYPE_CHECKING:
     from ..progress import Progress
+    from ..simulation.bone import Hip
     from ..volume import Volume
 
 CT_FILE, LABELS_FILE, TRUTH_FILE, RODS_FILE = "ct.nrrd", "labels.nrrd", "truth.vtp", "rods.csv"
@@ -74,7 +75,8 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     import numpy as np
 
     from ..files import write_json
-    from ..simulation import ScannerSettings, scan, simulate_hip
+    from ..simulation.scanner import scan
+    from ..simulation.scanner_settings import ScannerSettings
     from ..study.provenance import plain, program
     from ..surface import write_surface
     from ..volume_files import write_volume
@@ -84,7 +86,7 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     settings = ScannerSettings(**given)
     progress.report(0.0, "Making the hip")
-    made = scan(simulate_hip(chosen.seed, chosen.side), settings, progress.part(0.15, 0.85))
+    made = scan(_hip(chosen.seed, chosen.side), settings, progress.part(0.15, 0.85))
     truth = made.hip.femur.surface
     progress.report(0.85, "Writing")
     _write_ct(made.volume, chosen)
@@ -111,6 +113,15 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
         f"{settings.voxel_mm:g} × {settings.voxel_mm:g} × {settings.slice_spacing_mm:g} mm\n"
         f"True cortex: {thickness.min():.2f} to {thickness.max():.2f} mm, mean density {density:.0f} mg/cm³",
     )
+
+
+def _hip(seed: int, side: str) -> Hip:
+    from ..simulation.bone import Hip
+    from ..simulation.femur import draw_femur
+    from ..simulation.surroundings import with_pelvis
+
+    femur = draw_femur(seed, side)
+    return with_pelvis(Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm))
 
 
 def _write_ct(volume: Volume, chosen: argparse.Namespace) -> None:

@@ -54,7 +54,8 @@ def render_slices(
     """Draw a femur's CT in the plane of head and shaft and in three axial planes.
 
     The surface is drawn as a line. Where it has ``cortical_thickness``, the measured inner edge of the
-    cortex is drawn as a second line, that far along the inward normal.
+    cortex is drawn as a second line, that far along the inward normal from the measured outer edge
+    (``periosteal_offset`` inside the surface).
 
     Parameters
     ----------
@@ -195,10 +196,11 @@ def _image(plane: _Plane, volume: Volume) -> vtk.vtkImageActor:
 
 
 def _inner_edge(surface: Surface) -> Surface:
-    """Move the points inward by the thickness; triangles without a measurement are left out."""
+    """Move the points inward to the measured inner edge; triangles without a measurement are left out."""
     thickness = np.asarray(surface.arrays["cortical_thickness"], dtype=np.float64)
-    measured = np.isfinite(thickness)
-    points = surface.points - surface.normals * np.where(measured, thickness, 0.0)[:, None]
+    depth = thickness + surface.arrays.get("periosteal_offset", 0.0)
+    measured = np.isfinite(depth)
+    points = surface.points - surface.normals * np.where(measured, depth, 0.0)[:, None]
     return replace(
         surface, points=points, triangles=surface.triangles[measured[surface.triangles].all(axis=1)]
     )

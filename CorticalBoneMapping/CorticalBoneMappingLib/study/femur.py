@@ -25,7 +25,7 @@ from .result import FemurResult
 from .settings import MapSettings, check_side
 
 # Bone that a line from the surface may need around it: the longest line and a voxel to interpolate.
-_MARGIN_MM = 45.0
+_MARGIN_MM = 25.0
 
 
 def map_femur(
@@ -126,6 +126,7 @@ def _measure(
 
 def _with_measures(surface: Surface, cortical: CorticalMap, calibration: Calibration) -> Surface:
     units = {name: MEASURES[name].unit_for(calibration.is_calibrated) for name in MEASURES}
+    units["periosteal_offset"] = "mm"
     return surface.with_arrays(units=units, **cortical.arrays())
 
 
