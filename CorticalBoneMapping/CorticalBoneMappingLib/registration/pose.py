@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 from ..surface import Surface
 from .cut_ends import cut_end_of, cut_planes, mean_size_mm, principal_axes, thinned
 
-_COARSE_SAMPLES, _FINE_SAMPLES = 250, 1200
+_FIRST_SAMPLES, _COARSE_SAMPLES, _FINE_SAMPLES = 150, 250, 1200
+_AT_ONCE = 8
 _TRIM = 0.8  # the share of pairs that is believed; what lies beyond a cut is not even asked
 _LEAST_OVERLAP = 0.15  # of the points of either bone
 _SCALE_PLAY = 1.3  # how far a refined scale may leave the one estimated from volume and area
@@ -79,12 +80,13 @@ def find_pose(subject: Surface, average: Surface) -> Pose:
         From the average to the subject.
     """
     size = mean_size_mm(average)
-    target, source = _Cloud.of(subject, _COARSE_SAMPLES), _Cloud.of(average, _COARSE_SAMPLES)
+    target, source = _Cloud.of(subject, _FIRST_SAMPLES), _Cloud.of(average, _FIRST_SAMPLES)
     scale = mean_size_mm(subject) / size
     starts = _starts(target, source, scale)
     limits = (scale / _SCALE_PLAY, scale * _SCALE_PLAY)
     reach = 2.0 * size  # the mm that a fully turned normal counts: about a shaft's radius
     starts = _refine_together(starts, target, source, reach, (scale, scale), n_iterations=5, n_best=24)
+    target, source = _Cloud.of(subject, _COARSE_SAMPLES), _Cloud.of(average, _COARSE_SAMPLES)
     starts = _refine_together(starts, target, source, reach, limits, n_iterations=15, n_best=4)
     target, source = _Cloud.of(subject, _FINE_SAMPLES), _Cloud.of(average, _FINE_SAMPLES)
     poses = [_refine_alone(start, target, source, reach / 2, limits) for start in zip(*starts)]
@@ -154,10 +156,7 @@ def _refine_together(
     for _ in range(n_iterations):
         turned = rotations.transpose(0, 2, 1)
         moved = scales[:, None, None] * (source.points @ turned) + translations[:, None, :]
-        distance = _all_distances(moved, source.normals @ turned, target, reach)
-        to_target, to_source = distance.argmin(axis=2), distance.argmin(axis=1)
-        forth = np.take_along_axis(distance, to_target[:, :, None], axis=2)[:, :, 0]
-        back = np.take_along_axis(distance, to_source[:, None, :], axis=1)[:, 0]
+        forth, to_target, back, to_source = _closest(moved, source.normals @ turned, target, reach)
         returned = (target.points - translations[:, None, :]) @ rotations / scales[:, None, None]
         weights = np.concatenate(
             [
@@ -178,13 +177,29 @@ def _stacked(points: np.ndarray, n: int) -> np.ndarray:
     return np.broadcast_to(points, (n, *points.shape))
 
 
-def _all_distances(moved: np.ndarray, normals: np.ndarray, target: _Cloud, reach: float) -> np.ndarray:
-    """Squared distances in position and normal, shape (n_starts, n_source, n_target)."""
+def _closest(
+    moved: np.ndarray, normals: np.ndarray, target: _Cloud, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Least squared distance in position and normal, and whose it is: from each source, to each target.
+
+    All distances are one matrix product, |a|² + |b|² - 2ab; a few starts at a time stay in the cache.
+    """
     moved, fixed = np.concatenate([moved, reach * normals], axis=2), target.features(reach)
     centre = fixed.mean(axis=0)  # single precision is enough about the bone, not about the scanner
     moved, fixed = (moved - centre).astype(np.float32), (fixed - centre).astype(np.float32)
-    squares = (moved**2).sum(axis=2)[:, :, None] + (fixed**2).sum(axis=1)
-    return np.maximum(squares - 2.0 * moved @ fixed.T, 0.0)
+    ones = np.ones((*moved.shape[:2], 1), dtype=np.float32)
+    moved = np.concatenate([-2.0 * moved, (moved**2).sum(axis=2, keepdims=True), ones], axis=2)
+    fixed = np.concatenate(
+        [fixed, ones[0, :1].repeat(len(fixed), 0), (fixed**2).sum(axis=1)[:, None]], axis=1
+    )
+    found = []
+    for first in range(0, len(moved), _AT_ONCE):
+        distance = moved[first : first + _AT_ONCE] @ fixed.T
+        to_target, to_source = distance.argmin(axis=2), distance.argmin(axis=1)
+        forth = np.take_along_axis(distance, to_target[:, :, None], axis=2)[:, :, 0]
+        back = np.take_along_axis(distance, to_source[:, None, :], axis=1)[:, 0]
+        found.append((np.maximum(forth, 0.0), to_target, np.maximum(back, 0.0), to_source))
+    return tuple(np.concatenate(part) for part in zip(*found))
 
 
 def _believed(squared: np.ndarray, allowed: np.ndarray) -> np.ndarray:
