@@ -49,12 +49,22 @@ class Bone:
         -------
         Bone
         """
-
-        def trabecular_density(points: np.ndarray, depth: np.ndarray) -> np.ndarray:
-            return self.trabecular_density((points - shift - centre) @ rotation + centre, depth)
-
         points = (self.surface.points - centre) @ rotation.T + centre + shift
-        return Bone(replace(self.surface, points=points), trabecular_density)
+        moved = _Moved(self.trabecular_density, rotation, centre, shift)
+        return Bone(replace(self.surface, points=points), moved)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Trabecular density of a bone that was moved; an object, so that it can go to another process."""
+
+    at_home: TrabecularDensity
+    rotation: np.ndarray
+    centre: np.ndarray
+    shift: np.ndarray
+
+    def __call__(self, points: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        return self.at_home((points - self.shift - self.centre) @ self.rotation + self.centre, depth)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,15 @@ class ScanField:
         count = self.grid.blocks[axis] * self.grid.block[axis] if whole_blocks else self.grid.shape[axis]
         return (np.arange(count) + 0.5) * self.grid.cell_mm[axis]
 
-    def points(self, rows: slice = slice(None)) -> np.ndarray:
+    def rows_below(self, anterior_mm: float) -> slice:
+        """Rows (y) of which any voxel is posterior to a RAS y."""
+        ends = [np.array([0, count - 1]) for count in (self.shape[0], self.shape[2])]
+        k, j, i = np.meshgrid(ends[0], np.arange(self.shape[1]), ends[1], indexing="ij")
+        a = self.ijk_to_ras[1, 0] * i + self.ijk_to_ras[1, 1] * j + self.ijk_to_ras[1, 2] * k
+        rows = np.flatnonzero((a + self.ijk_to_ras[1, 3] < anterior_mm).any(axis=(0, 2)))
+        return slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)
+
+    def points(self, rows: slice) -> np.ndarray:
         """RAS mm of the voxels' centres in some rows (y), shape (z, y, x, 3)."""
         k, j, i = (np.arange(count) for count in self.shape)
         index = np.stack(np.meshgrid(k, j[rows], i, indexing="ij")[::-1], axis=-1)
@@ -117,16 +125,32 @@ class Background:
         x, y, z = (np.round(grid.to_grid(points) / grid.block_mm).astype(int) + 1).T
         return self._hu[z, y, x].astype(np.float64)
 
-    def image(self) -> np.ndarray:
-        """HU at the voxels; its edges are soft already, so it is not blurred again."""
-        image = self._hu
-        for axis in range(3):
-            place = self._field.centres(axis) / self._field.grid.block_mm[axis] + 1.0
-            image = np.moveaxis(image, 2 - axis, 0)
-            low = place.astype(int)
-            share = (place - low).astype(np.float32)[:, None, None]
-            image = np.moveaxis((1 - share) * image[low] + share * image[low + 1], 0, 2 - axis)
-        return np.ascontiguousarray(image)
+    def image(self, kernel: list[tuple[float, np.ndarray, np.ndarray]], profile: np.ndarray) -> np.ndarray:
+        """HU at the voxels.
+
+        Parameters
+        ----------
+        kernel : list of (float, ndarray, ndarray)
+            Weights, and matrices along y and x from fine cells to pixels, that make the blur in the plane.
+        profile : ndarray of shape (n_slices, n_cells)
+            The slice profile.
+
+        Returns
+        -------
+        ndarray of shape (z, y, x)
+        """
+        slices = np.tensordot(profile @ self._cells_from_nodes(2), self._hu, axes=1)
+        to_y, to_x = self._cells_from_nodes(1), self._cells_from_nodes(0)
+        return sum(
+            np.float32(weight) * ((down @ to_y) @ slices @ (across @ to_x).T)
+            for weight, down, across in kernel
+        )
+
+    def _cells_from_nodes(self, axis: int) -> np.ndarray:
+        """Linear interpolation along an axis, shape (cells, nodes)."""
+        grid = self._field.grid
+        place = self._field.cell_centres(axis, whole_blocks=axis == 2) / grid.block_mm[axis]
+        return np.maximum(0.0, 1.0 - np.abs(place[:, None] - self._nodes[axis])).astype(np.float32)
 
 
 def rotation(angles_deg: tuple[float, float, float]) -> np.ndarray:

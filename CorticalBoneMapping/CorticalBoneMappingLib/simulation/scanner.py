@@ -86,8 +86,10 @@ def scan(hip: Hip, settings: ScannerSettings | None = None, progress: Progress |
     progress.report(0.0, "Placing muscle and fat")
     background = Background(tissue, field)
     bones = _bones(hip, field, background, settings, progress.part(0.1, 0.5))
-    bone_hu, labels = _image(field, bones, settings, progress.part(0.5, 0.9))
-    hu = background.image() + _hardened(bone_hu, field, settings)
+    kernel, profile = _blur(field, settings)
+    bone_hu, labels = _image(field, bones, kernel, profile, progress.part(0.5, 0.9))
+    bone_hu *= np.float32(settings.slope_hu)
+    hu = background.image(kernel, profile) + _hardened(bone_hu, field, settings)
     if phantom is not None:
         _add_phantom(hu, phantom, field, settings)
     progress.report(0.9, "Adding noise")
@@ -117,13 +119,33 @@ def _bones(
     return bones
 
 
+def _blur(
+    field: ScanField, settings: ScannerSettings
+) -> tuple[list[tuple[float, np.ndarray, np.ndarray]], np.ndarray]:
+    """Weights and matrices (y, x) of the blur in the plane, and the slice profile."""
+    y, x = (
+        psf_matrices(
+            field.centres(axis), field.cell_centres(axis), settings.psf_sigma_mm, settings.edge_enhancement
+        )
+        for axis in (1, 0)
+    )
+    cells = field.cell_centres(2, whole_blocks=True)
+    profile = slice_matrix(field.centres(2), cells, settings.profile_mm)
+    return [(weight, down, across) for (weight, down), (_, across) in zip(y, x)], profile
+
+
 def _image(
-    field: ScanField, bones: list[tuple[int, VoxelisedBone]], settings: ScannerSettings, progress: Progress
+    field: ScanField,
+    bones: list[tuple[int, VoxelisedBone]],
+    kernel: list[tuple[float, np.ndarray, np.ndarray]],
+    profile: np.ndarray,
+    progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Blurred HU of the bones above their surroundings, and the label map."""
-    kernel = [
-        (weight, down, across.T.copy())
-        for (weight, down), (_, across) in zip(*(_psf(field, axis, settings) for axis in (1, 0)))
+    """Blurred density of the bones above that of their surroundings, and the label map."""
+    voxel = field.grid.cell_mm * field.cells
+    box = [
+        slice_matrix(field.centres(axis), field.cell_centres(axis, whole_blocks=axis == 2), voxel[axis])
+        for axis in range(3)
     ]
     z_cells = field.grid.block[2]
     slices = np.zeros((field.grid.blocks[2] * z_cells, *field.shape[1:]), dtype=np.float32)
@@ -137,30 +159,13 @@ def _image(
             if layer is None:
                 continue
             for weight, down, across in kernel:
-                slices[here] += np.float32(weight * settings.slope_hu) * (down @ layer.contrast @ across)
-            filled[label][here] += _voxel_means(layer.occupancy, field)
-    cells = field.cell_centres(2, whole_blocks=True)
-    profile = slice_matrix(field.centres(2), cells, settings.profile_mm)
-    whole_slice = slice_matrix(field.centres(2), cells, settings.slice_spacing_mm)
+                blurred = down[:, layer.y] @ layer.contrast @ across[:, layer.x].T
+                slices[here] += np.float32(weight) * blurred
+            filled[label][here] += box[1][:, layer.y] @ layer.occupancy @ box[0][:, layer.x].T
     labels = np.zeros(field.shape, dtype=np.uint8)
     for label, occupancy in filled.items():
-        labels[np.tensordot(whole_slice, occupancy, axes=1) >= 0.5] = label
+        labels[np.tensordot(box[2], occupancy, axes=1) >= 0.5] = label
     return np.tensordot(profile, slices, axes=1), labels
-
-
-def _psf(field: ScanField, axis: int, settings: ScannerSettings) -> list[tuple[float, np.ndarray]]:
-    return psf_matrices(
-        field.centres(axis), field.cell_centres(axis), settings.psf_sigma_mm, settings.edge_enhancement
-    )
-
-
-def _voxel_means(cells: np.ndarray, field: ScanField) -> np.ndarray:
-    """Means of fine cells over the pixels of the image, their own layer each in z."""
-    x, y = field.cells[:2]
-    _, rows, columns = field.shape
-    left, top = field.margin[:2] * field.cells[:2]
-    inner = cells[:, top : top + rows * y, left : left + columns * x]
-    return inner.reshape(len(cells), rows, y, columns, x).mean(axis=(2, 4))
 
 
 def _hardened(bone_hu: np.ndarray, field: ScanField, settings: ScannerSettings) -> np.ndarray:
@@ -182,6 +187,7 @@ def _hardened(bone_hu: np.ndarray, field: ScanField, settings: ScannerSettings) 
 def _phantom(hip: Hip, tissue: SoftTissue, settings: ScannerSettings) -> Phantom:
     points = hip.femur.surface.points
     middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
+    middle[2] += 0.5 * settings.shaft_cut_mm
     edge = tissue.posterior_edge(middle[0] + np.linspace(-Phantom.HALF_WIDTH_MM, Phantom.HALF_WIDTH_MM, 25))
     return phantom_under(edge, middle, settings.slope_hu, settings.intercept_hu)
 
@@ -189,10 +195,7 @@ def _phantom(hip: Hip, tissue: SoftTissue, settings: ScannerSettings) -> Phantom
 def _add_phantom(hu: np.ndarray, phantom: Phantom, field: ScanField, settings: ScannerSettings) -> None:
     """Draw the phantom into the rows of the image that show it."""
     highest = phantom.corners[:, 1].max() + 4.0 * settings.psf_sigma_mm
-    rows = np.flatnonzero((field.points()[..., 1] < highest).any(axis=(0, 2)))
-    if not len(rows):
-        return
-    here = slice(rows[0], rows[-1] + 1)
+    here = field.rows_below(highest)
     points = field.points(here)
     drawn = phantom.add_to(hu[:, here].ravel(), points.reshape(-1, 3), settings.psf_sigma_mm)
     hu[:, here] = drawn.reshape(points.shape[:-1])

@@ -71,15 +71,20 @@ class FineGrid:
 
 
 class Layer(NamedTuple):
-    """One layer of blocks, as its fine cells.
+    """The fine cells of one layer of blocks, in the box of one bone.
 
     Attributes
     ----------
+    y, x : slice
+        Cells of the grid that the box spans.
     contrast : ndarray of shape (cells in z, y, x)
         Density above that of the surroundings in mg/cm³, 0 outside the bone.
     occupancy : ndarray of shape (cells in z, y, x)
         Share of the cell that the bone fills.
     """
+
+    y: slice
+    x: slice
 
     contrast: np.ndarray
     occupancy: np.ndarray
@@ -131,12 +136,19 @@ class VoxelisedBone:
         if not len(y):
             return None
         contrast, occupancy = self._cells(row, y, x)
-        x_block, y_block, _ = self.grid.block
-        place = (y + self.first[1], x + self.first[0])
-        return Layer(
-            _scatter(contrast, place, self.grid, (y_block, x_block)),
-            _scatter(occupancy, place, self.grid, (y_block, x_block)),
-        )
+        x_first, y_first, _ = self.first * self.grid.block
+        contrast, occupancy = (self._scattered(cells, y, x) for cells in (contrast, occupancy))
+        rows, columns = contrast.shape[1:]
+        return Layer(slice(y_first, y_first + rows), slice(x_first, x_first + columns), contrast, occupancy)
+
+    def _scattered(self, cells: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Put the cells of some blocks into the box, shape (cells in z, y, x), within the grid."""
+        x_cells, y_cells, z_cells = self.grid.block
+        rows, columns = (count - 3 for count in self.depth.shape[1:])
+        box = np.zeros((z_cells, rows, y_cells, columns, x_cells), dtype=np.float32)
+        box[:, y, :, x] = cells.reshape(-1, z_cells, y_cells, x_cells)
+        most_y, most_x = (self.grid.shape[axis] - self.first[axis] * self.grid.block[axis] for axis in (1, 0))
+        return box.reshape(z_cells, rows * y_cells, columns * x_cells)[:, :most_y, :most_x]
 
     def _cells(self, row: int, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Contrast and occupancy of the cells of some blocks, each of shape (blocks, z * y * x cells)."""
@@ -184,11 +196,11 @@ def voxelise(
     _check(bone.surface)
     progress = progress or Progress()
     progress.report(0.0, "Finding the blocks of the bone")
-    samples = _surface_samples(bone.surface, 0.7 * float(grid.block_mm.min()))
+    samples = _surface_samples(bone.surface, float(grid.block_mm.min()))
     first, shape = _box(grid.to_grid(samples), grid)
     if min(shape) <= 0:
         return None
-    wanted = _wanted(grid.to_grid(samples), grid, first, shape)
+    wanted, apart = _wanted(grid.to_grid(samples), grid, first, shape)
     corners = (np.argwhere(wanted)[:, ::-1] + first - 1) * grid.block_mm
     points = grid.to_ras(corners)
     progress.report(0.2, "Measuring the depth below the surface")
@@ -198,10 +210,10 @@ def voxelise(
     progress.report(0.9, "Filling the bone")
     outside = surroundings(points)
     trabecular = bone.trabecular_density(points, np.maximum(depth, 0.0)) - outside
-    far = -1e3
+    # Beyond the wanted corners a stencil has little weight: there the rough distance serves.
     fields = [
         _filled(wanted, values, empty)
-        for values, empty in ((depth, far), (thickness, 0.0), (cortical - outside, 0.0), (trabecular, 0.0))
+        for values, empty in ((depth, -apart), (thickness, 0.0), (cortical - outside, 0.0), (trabecular, 0.0))
     ]
     return VoxelisedBone(grid, first, *fields)
 
@@ -236,30 +248,34 @@ def _box(samples: np.ndarray, grid: FineGrid) -> tuple[np.ndarray, np.ndarray]:
     return first, np.minimum(high, grid.blocks) - first
 
 
-def _wanted(samples: np.ndarray, grid: FineGrid, first: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Corners whose depth is needed: all inside the bone, and those near it, (z, y, x) + 3 corners.
+def _wanted(
+    samples: np.ndarray, grid: FineGrid, first: np.ndarray, shape: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners whose depth is needed (all inside the bone, and those near it), and rough distances.
 
-    A wider box is marked first, so that a bone that leaves the grid still has an inside.
+    Both have 3 corners more than there are blocks along each axis. A wider box is marked first, so that
+    a bone that leaves the grid still has an inside.
     """
     index = np.round(samples / grid.block_mm).astype(int)
     low = np.minimum(index.min(axis=0), first) - 2
     size = np.maximum(index.max(axis=0), first + shape) + 3 - low
-    apart = np.ones(size[::-1], dtype=bool)
-    apart[tuple((index - low).T[::-1])] = False
-    near = ndimage.distance_transform_edt(apart, sampling=grid.block_mm[::-1]) <= _reach(grid)
-    wanted = ndimage.binary_fill_holes(near)
+    empty = np.ones(size[::-1], dtype=bool)
+    empty[tuple((index - low).T[::-1])] = False
+    apart = ndimage.distance_transform_edt(empty, sampling=grid.block_mm[::-1])
+    wanted = ndimage.binary_fill_holes(apart <= _reach(grid))
     start = first - 1 - low
     z, y, x = (slice(start[axis], start[axis] + shape[axis] + 3) for axis in (2, 1, 0))
-    return wanted[z, y, x]
+    return wanted[z, y, x], apart[z, y, x]
 
 
 def _reach(grid: FineGrid) -> float:
     """How far from a boundary the corners of interpolation stencils can lie, mm."""
-    return 3.0 * float(np.linalg.norm(grid.block_mm))
+    return 2.2 * float(np.linalg.norm(grid.block_mm))
 
 
-def _filled(wanted: np.ndarray, values: np.ndarray, empty: float) -> np.ndarray:
-    field = np.full(wanted.shape, empty, dtype=np.float32)
+def _filled(wanted: np.ndarray, values: np.ndarray, empty: np.ndarray | float) -> np.ndarray:
+    field = np.empty(wanted.shape, dtype=np.float32)
+    field[...] = empty
     field[wanted] = values
     return field
 
@@ -322,15 +338,3 @@ def _widths(corners: np.ndarray, grid: FineGrid) -> np.ndarray:
 
 def _coverage(level: np.ndarray, width: np.ndarray) -> np.ndarray:
     return np.clip(0.5 + level / width, 0.0, 1.0)
-
-
-def _scatter(
-    cells: np.ndarray, place: tuple[np.ndarray, np.ndarray], grid: FineGrid, block_yx: tuple[int, int]
-) -> np.ndarray:
-    """Put the cells of some blocks into their layer, shape (cells in z, y, x)."""
-    x_blocks, y_blocks, _ = grid.blocks
-    z_cells = grid.block[2]
-    layer = np.zeros((y_blocks, x_blocks, z_cells, *block_yx), dtype=np.float32)
-    layer[place] = cells.reshape(-1, z_cells, *block_yx)
-    layer = layer.transpose(2, 0, 3, 1, 4).reshape(z_cells, y_blocks * block_yx[0], x_blocks * block_yx[1])
-    return layer[:, : grid.shape[1], : grid.shape[0]]
