@@ -21,7 +21,9 @@ _LEAST_POINTS = 500
 _COARSE = (Step(3.0, 24.0, 6), Step(1.5, 18.0, 4))  # enough to compare a bone with its mirror image
 _CLEARLY = 1.3  # given over mirrored misfits: at most 0.7 for the right side, at least 1.5 for the wrong one
 _WORST_MISFIT_MM, _UNUSUAL_MISFIT_MM, _UNUSUAL_DISTANCE_MM = 1.0, 0.5, 1.0
-_LEAST_COVERED = 0.35
+_LEAST_COVERED, _MOST_FOLDED = 0.35, 0.01
+# Femurs, whole or cut, stay below 3.5 mm on the average in their pose; a sphere or a banana is above 6 mm.
+_WORST_POSE_MM = 5.0
 _SCALES, _USUAL_SCALES = (0.6, 1.6), (0.8, 1.25)
 
 
@@ -89,7 +91,7 @@ def register(
     right = surface.mirrored() if side == "left" else surface
     right, marked = _with_cut_ends(right), _with_cut_ends(average)
     pose = find_pose(right, marked)
-    _check_scale(pose.scale)
+    _check_pose(pose)
     if settings.check_side:
         progress.report(0.15, "Making sure of the side")
         _check_side(right, marked, pose, side)
@@ -126,12 +128,23 @@ def _with_cut_ends(surface: Surface) -> Surface:
     return Surface(surface.points, surface.triangles, {CUT_END: cut_end_of(surface).astype(np.uint8)})
 
 
-def _check_scale(scale: float) -> None:
-    if not _SCALES[0] <= scale <= _SCALES[1]:
+def _check_pose(pose: Pose) -> None:
+    if not _SCALES[0] <= pose.scale <= _SCALES[1]:
         raise RegistrationError(
-            f"The bone is {scale:.2f} times the size of the average femur; {_SCALES[0]} to {_SCALES[1]} is "
-            "possible. Is it a femur, and are its coordinates in mm?"
+            f"The bone is {pose.scale:.2f} times the size of the average femur; {_SCALES[0]} to {_SCALES[1]} "
+            "is possible. Is it a femur, and are its coordinates in mm?"
         )
+    if pose.misfit_mm > _WORST_POSE_MM:
+        raise _unlike_a_femur(
+            f"laid on it as well as it goes, the average femur is {pose.misfit_mm:.1f} mm off"
+        )
+
+
+def _unlike_a_femur(why: str) -> RegistrationError:
+    return RegistrationError(
+        f"The surface does not look like a proximal femur: {why}. Was the right bone segmented, with head, "
+        "neck and trochanters?"
+    )
 
 
 def _check_side(right: Surface, average: Surface, pose: Pose, side: str) -> None:
@@ -164,15 +177,15 @@ def _registration(
     scale, covered = pose.scale, counterparts(laid, posed, laid)[0]
     there, bending = counterparts(bent, posed, laid)
     misfit = scale * _mean(np.linalg.norm(bending[there], axis=1))
-    _check_fit(misfit, covered, laid)
     distances = _distances(laid, posed, covered, scale)
-    folded = int(folded_triangles(laid, replace(laid, points=average.points)).sum())
+    folded = folded_triangles(laid, replace(laid, points=average.points))
+    _check_fit(misfit, covered, folded, laid)
     deformed = replace(average, points=pose.apply(laid.points), arrays={}, units={})
     if side == "left":
         deformed = deformed.mirrored()
-    remarks = _remarks(pose, misfit, distances, folded)
+    remarks = _remarks(pose, misfit, distances, int(folded.sum()))
     return Registration(
-        subject, average, side, pose.matrix, deformed, covered, distances, misfit, folded, remarks
+        subject, average, side, pose.matrix, deformed, covered, distances, misfit, int(folded.sum()), remarks
     )
 
 
@@ -193,14 +206,14 @@ def _high(distances: np.ndarray) -> float:
     return float(np.quantile(distances, 0.95)) if len(distances) else np.inf
 
 
-def _check_fit(misfit: float, covered: np.ndarray, average: Surface) -> None:
+def _check_fit(misfit: float, covered: np.ndarray, folded: np.ndarray, average: Surface) -> None:
+    if misfit > _WORST_MISFIT_MM:
+        raise _unlike_a_femur(f"bent as well as it goes, the average femur is {misfit:.1f} mm off")
     share = average.point_areas[covered].sum() / average.point_areas.sum()
-    if misfit > _WORST_MISFIT_MM or share < _LEAST_COVERED:
-        raise RegistrationError(
-            "The surface does not look like a proximal femur: after bending, the average femur is "
-            f"{misfit:.1f} mm away from it on average, and {share:.0%} of it has a counterpart. Was the "
-            "right bone segmented, with head, neck and trochanters?"
-        )
+    if share < _LEAST_COVERED:
+        raise _unlike_a_femur(f"only {share:.0%} of the average femur has a counterpart")
+    if folded.mean() > _MOST_FOLDED:
+        raise _unlike_a_femur(f"{folded.sum()} triangles of the average femur fold over when laid on it")
 
 
 def _remarks(pose: Pose, misfit: float, distances: SurfaceDistances, folded: int) -> tuple[str, ...]:
