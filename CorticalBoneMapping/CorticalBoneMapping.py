@@ -2,8 +2,7 @@
 
 import logging
 import os
-import shutil
-import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +24,7 @@ from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.measures import MEASURES
+from CorticalBoneMappingLib.panel.application import python_beside_slicer, simulate_hip, slice_thickness_mm
 from CorticalBoneMappingLib.panel.choices import (
     CalibrationKind,
     Method,
@@ -73,7 +73,16 @@ class CorticalBoneMapping(ScriptedLoadableModule):
 
 
 def registerSampleData():
-    """Register sample data. There are none to download: `cbm simulate hip` makes a hip of known truth."""
+    """Offer a simulated hip in Slicer's sample data; there is nothing to download."""
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category=_("Cortical Bone Mapping"),
+        sampleName="SimulatedHip",
+        nodeNames="SimulatedHip",
+        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "CorticalBoneMapping.png"),
+        customDownloader=simulate_hip,
+    )
 
 
 @parameterNodeWrapper
@@ -354,9 +363,8 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         missing = self.missingInputs(parameters)
         if missing:
             raise CorticalBoneMappingError(" ".join(missing))
-        ct = replace(
-            volume_from_node(parameters.volume), slice_thickness_mm=_sliceThickness(parameters.volume)
-        )
+        thickness = slice_thickness_mm(parameters.volume)
+        ct = replace(volume_from_node(parameters.volume), slice_thickness_mm=thickness)
         labelmap = labelmap_from_segment(parameters.segmentation, parameters.segmentID, ct)
         return MappingRun(
             ct,
@@ -364,7 +372,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
             parameters.side.value,
             self.settings(parameters),
             Path(parameters.outputFolder),
-            python=shutil.which("PythonSlicer") or sys.executable,
+            python=python_beside_slicer(),
         )
 
     def addResult(self, run: MappingRun) -> ResultNodes:
@@ -376,14 +384,6 @@ def _isSet(path) -> bool:
     return str(path) not in ("", os.curdir)
 
 
-def _sliceThickness(volume) -> float | None:
-    """Look up the slice thickness in mm where the CT came from DICOM: slices may overlap."""
-    instances = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
-    text = database.instanceValue(instances[0], "0018,0050") if instances and database else ""
-    return float(text) if text else None
-
-
 class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
     """Self test, in Slicer."""
 
@@ -393,10 +393,34 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run all tests."""
-        self.setUp()
-        self.test_WhatIsMissingIsSaid()
+        for test in (self.test_WhatIsMissingIsSaid, self.test_SimulatedHipIsMapped):
+            self.setUp()
+            test()
 
     def test_WhatIsMissingIsSaid(self):
         """An empty scene cannot be measured, and the panel says what it needs."""
         logic = CorticalBoneMappingLogic()
         self.assertEqual(len(logic.missingInputs(logic.getParameterNode())), 4)
+
+    def test_SimulatedHipIsMapped(self):
+        """From a coarse CT and a segment to models, table and folder, by the child process."""
+        coarse = ("--voxel", "1", "--slice", "2")
+        volume, segmentation = simulate_hip(options=coarse)
+        logic = CorticalBoneMappingLogic()
+        parameters = logic.getParameterNode()
+        parameters.volume, parameters.segmentation = volume, segmentation
+        parameters.segmentID = segmentation.GetSegmentation().GetSegmentIdBySegmentName(_("Femur"))
+        parameters.side, parameters.spacing = Side.RIGHT, 3.0
+        parameters.outputFolder = Path(slicer.app.temporaryPath) / "SimulatedHip" / "result"
+        run = logic.start(parameters)
+        while (state := run.poll()) == RunState.RUNNING:
+            slicer.app.processEvents()
+            time.sleep(POLL_MILLISECONDS / 1000)
+        self.assertEqual(state, RunState.DONE, run.log)
+        nodes = logic.addResult(run)
+        bone = surface_from_model(nodes.bone)
+        thickness = bone.arrays["cortical_thickness"]
+        measured = bone.arrays["quality"] == 0
+        self.assertGreater(measured.mean(), 0.5)
+        self.assertTrue((thickness[measured] > 0).all() and (thickness[measured] < 10).all())
+        self.assertEqual(results_in(slicer.mrmlScene)[0].identifier, nodes.identifier)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from CorticalBoneMappingLib.panel.child_process import ChildProcess
-from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState, error_sentence, map_command
+from CorticalBoneMappingLib.panel.commands import error_sentence, map_command
+from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState
 from CorticalBoneMappingLib.panel.summary import quality_line, region_cells
 from CorticalBoneMappingLib.progress import JsonProgress
 from CorticalBoneMappingLib.study.settings import MapSettings
@@ -84,11 +86,11 @@ time.sleep(60)
 def test_the_command_line_is_the_documented_one():
     settings = MapSettings(cortical_density=1162.25, calibration="linear:0.8,-2.5", spacing_mm=0.9)
     command = map_command("python", Path("ct.nrrd"), Path("m.nrrd"), "left", settings, Path("out"))
-    assert command == (
+    assert " ".join(command) == (
         "python -m CorticalBoneMappingLib.cli map ct.nrrd --mask m.nrrd --label 1 --side left --out out "
         "--method constant-density --calibration linear:0.8,-2.5 --spacing 0.9 --cortical-density 1162.25 "
         "--progress json"
-    ).split()
+    )
 
 
 def test_a_run_leaves_no_temporary_files_however_it_ends(tmp_path, monkeypatch):
@@ -126,7 +128,10 @@ def test_region_cells_are_those_of_the_measure_and_a_dash_where_nothing_was_meas
     empty = row | {"region": "head", "mean": float("nan"), "sd": float("nan"), "coverage": 0.0}
     other = row | {"measure": "cortical_density", "mean": 812.44, "sd": 40.26}
     rows = [row, empty, other]
-    assert region_cells(rows, "cortical_thickness") == [("neck", "1.23", "0.5", "50%"), ("head", "–", "–", "0%")]
+    assert region_cells(rows, "cortical_thickness") == [
+        ("neck", "1.23", "0.5", "50%"),
+        ("head", "–", "–", "0%"),
+    ]
     assert region_cells(rows, "cortical_density") == [("neck", "812", "40.3", "50%")]
 
 

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed: pip install slicer-core")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from slicer_scene import SlicerScene, two_balls  # noqa: E402
+from slicer_scene import SlicerScene, two_balls
 
 
 @pytest.fixture

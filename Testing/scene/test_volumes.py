@@ -9,7 +9,13 @@ import slicer.util
 import vtk
 
 from CorticalBoneMappingLib.errors import VolumeError
-from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
+from CorticalBoneMappingLib.scene.volumes import (
+    add_segmentation,
+    add_volume,
+    labelmap_from_segment,
+    volume_from_node,
+)
+from CorticalBoneMappingLib.volume import Volume
 
 # A grid like that of an oblique reformat: right-handed axes turned about two of them, spacing unequal.
 _TURN = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
@@ -125,6 +131,23 @@ def test_an_empty_or_absent_segment_is_refused_by_name(ct, segmentation):
         labelmap_from_segment(segmentation, empty, volume)
     with pytest.raises(VolumeError, match="has no segment 'Segment_9'"):
         labelmap_from_segment(segmentation, "Segment_9", volume)
+
+
+def test_a_scan_goes_into_the_scene_and_comes_back_as_it_was(scene):
+    rng = np.random.default_rng(1)
+    ct = Volume(rng.normal(0, 100, (6, 7, 8)).astype(np.float32), IJK_TO_RAS)
+    labels = Volume(rng.integers(0, 4, (6, 7, 8)).astype(np.uint8), IJK_TO_RAS)
+    node = add_volume(scene, ct, "CT")
+    segmentation = add_segmentation(scene, labels, {2: "Femur", 1: "Other bone"}, "Bones")
+    back = volume_from_node(node)
+    np.testing.assert_array_equal(back.array, ct.array)
+    np.testing.assert_allclose(back.ijk_to_ras, ct.ijk_to_ras, atol=1e-12)
+    segments = segmentation.GetSegmentation()
+    for label, name in ((2, "Femur"), (1, "Other bone")):
+        segment = labelmap_from_segment(segmentation, segments.GetSegmentIdBySegmentName(name), back)
+        np.testing.assert_array_equal(segment.array, labels.array == label)
+    assert segments.GetNumberOfSegments() == 2
+    assert scene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeNode") == 0
 
 
 def _volume_node(scene, name, array, node_class="vtkMRMLScalarVolumeNode", matrix=IJK_TO_RAS):

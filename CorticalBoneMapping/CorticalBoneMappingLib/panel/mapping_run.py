@@ -13,9 +13,7 @@ from ..study.settings import MapSettings
 from ..volume import Volume
 from ..volume_files import write_volume
 from .child_process import ChildProcess
-
-LABEL = 1
-"""Value of the femur in the label map that is handed over."""
+from .commands import error_sentence, map_command
 
 
 class RunState(Enum):
@@ -37,7 +35,7 @@ class MappingRun:
     side : {"left", "right"}
         Side of the body.
     settings : MapSettings
-        Choices; the label is `LABEL` whatever they say.
+        Choices; the label is `commands.LABEL` whatever they say.
     folder : Path
         Where the result is written.
     python : str
@@ -116,35 +114,3 @@ class MappingRun:
     def error_sentence(self) -> str:
         """Give the one sentence that a failed run has for the user; faults of the program have no other."""
         return error_sentence(self._child.messages)
-
-
-def map_command(
-    python: str, ct: Path, mask: Path, side: str, settings: MapSettings, folder: Path
-) -> list[str]:
-    """Give the command line that maps a femur, as a user would type it.
-
-    Returns
-    -------
-    list of str
-        Program and arguments.
-    """
-    command = [python, "-m", "CorticalBoneMappingLib.cli", "map", str(ct), "--mask", str(mask)]
-    command += ["--label", str(LABEL), "--side", side, "--out", str(folder), "--method", settings.method]
-    command += ["--calibration", settings.calibration, "--spacing", f"{settings.spacing_mm:g}"]
-    if settings.cortical_density is not None:
-        command += ["--cortical-density", str(settings.cortical_density)]
-    return [*command, "--progress", "json"]
-
-
-def error_sentence(messages: list[str]) -> str:
-    """Pick the sentence for the user out of what a failed command wrote.
-
-    A traceback is a fault of the program, which no sentence of its own explains.
-    """
-    said = [line for line in messages if line.startswith(_ERROR_MARK)]
-    if said:
-        return said[-1].removeprefix(_ERROR_MARK).strip()
-    return "The program stopped by a fault of its own; the details are in Slicer's error log."
-
-
-_ERROR_MARK = "error:"

@@ -83,6 +83,67 @@ def labelmap_from_segment(
     return _widened(trimmed, volume)
 
 
+def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add a CT to a scene.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the node is added.
+    volume : Volume
+        HU.
+    name : str
+        Name of the node.
+
+    Returns
+    -------
+    vtkMRMLScalarVolumeNode
+    """
+    return _add_node(scene, "vtkMRMLScalarVolumeNode", volume, name)
+
+
+def add_segmentation(
+    scene: slicer.vtkMRMLScene, labelmap: Volume, names: dict[int, str], name: str
+) -> slicer.vtkMRMLSegmentationNode:
+    """Add a label map to a scene as a segmentation.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the node is added.
+    labelmap : Volume
+        Labels; a label that `names` has not is left out.
+    names : dict of int to str
+        Name of the segment of each label.
+    name : str
+        Name of the segmentation.
+
+    Returns
+    -------
+    vtkMRMLSegmentationNode
+    """
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    segmentation.CreateDefaultDisplayNodes()
+    for label, segment_name in names.items():
+        one = replace(labelmap, array=(labelmap.array == label).astype(np.uint8))
+        node = _add_node(scene, "vtkMRMLLabelMapVolumeNode", one, segment_name)
+        slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(node, segmentation)
+        segments = segmentation.GetSegmentation()
+        segments.GetNthSegment(segments.GetNumberOfSegments() - 1).SetName(segment_name)
+        scene.RemoveNode(node)
+    return segmentation
+
+
+def _add_node(
+    scene: slicer.vtkMRMLScene, kind: str, volume: Volume, name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    node = scene.AddNewNodeByClass(kind, name)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.ijk_to_ras))
+    slicer.util.updateVolumeFromArray(node, volume.array)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
 def _labels_of(image: slicer.vtkOrientedImageData, node: slicer.vtkMRMLNode, name: str) -> Volume:
     if image.GetNumberOfPoints() == 0:
         raise VolumeError(f"The segment '{name}' is empty: draw the femur into it first.")

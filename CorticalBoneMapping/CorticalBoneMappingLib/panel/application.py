@@ -1,0 +1,84 @@
+"""What the panel asks of the Slicer application itself: its Python, its DICOM database, a sample scan."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from ..errors import CorticalBoneMappingError
+from ..scene.volumes import add_segmentation, add_volume
+from ..volume_files import read_labelmap, read_volume
+from .child_process import ChildProcess
+from .commands import error_sentence, simulate_command
+
+_POLL_SECONDS = 0.1
+
+
+def python_beside_slicer() -> str:
+    """Give the Python that can run beside Slicer; `sys.executable` may be Slicer itself."""
+    return shutil.which("PythonSlicer") or sys.executable
+
+
+def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
+    """Look up the slice thickness of a CT that came from DICOM.
+
+    Slices may overlap, so the distance between them does not tell it. None where it is not known.
+    """
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    text = database.instanceValue(instances[0], "0018,0050") if instances and database else ""
+    return float(text) if text else None
+
+
+def simulate_hip(
+    _source: object = None, options: Sequence[str] = ()
+) -> tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode]:
+    """Simulate the CT of a right hip, whose truth is known, and add it with its segmentation.
+
+    The files, the phantom's ``rods.csv`` among them, stay in Slicer's temporary folder.
+
+    Parameters
+    ----------
+    _source : object
+        What Slicer's sample data hands over; not used.
+    options : sequence of str
+        Further options of ``cbm simulate hip``.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If it could not be done, or was cancelled.
+    """
+    folder = Path(slicer.app.temporaryPath) / "SimulatedHip"
+    _run_with_dialog(simulate_command(python_beside_slicer(), folder, options), _("Simulating a hip …"))
+    volume = add_volume(slicer.mrmlScene, read_volume(folder / "ct.nrrd"), "SimulatedHip")
+    names = {1: _("Femur"), 2: _("Other bone")}
+    labelmap = read_labelmap(folder / "labels.nrrd")
+    segmentation = add_segmentation(slicer.mrmlScene, labelmap, names, "SimulatedHip bones")
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    return volume, segmentation
+
+
+def _run_with_dialog(command: list[str], text: str) -> None:
+    child = ChildProcess(command)
+    dialog = slicer.util.createProgressDialog(maximum=100, labelText=text)
+    try:
+        while child.running:
+            child.poll()
+            dialog.setValue(round(100 * child.fraction))
+            if dialog.wasCanceled:
+                child.stop()
+            slicer.app.processEvents()
+            time.sleep(_POLL_SECONDS)
+    finally:
+        child.close()
+        dialog.close()
+    if child.exit_code != 0:
+        raise CorticalBoneMappingError(error_sentence(child.messages))

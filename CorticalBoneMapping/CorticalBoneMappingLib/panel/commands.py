@@ -1,0 +1,63 @@
+"""The command lines that the panel runs, and what a failed one says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..study.settings import MapSettings
+
+LABEL = 1
+"""Value of the femur in the label map that is handed over."""
+
+_PROGRAM = ["-m", "CorticalBoneMappingLib.cli"]
+_ERROR_MARK = "error:"
+
+
+def map_command(
+    python: str, ct: Path, mask: Path, side: str, settings: MapSettings, folder: Path
+) -> list[str]:
+    """Give the command line that maps a femur, as a user would type it.
+
+    Returns
+    -------
+    list of str
+        Program and arguments.
+    """
+    command = [python, *_PROGRAM, "map", str(ct), "--mask", str(mask)]
+    command += ["--label", str(LABEL), "--side", side, "--out", str(folder), "--method", settings.method]
+    command += ["--calibration", settings.calibration, "--spacing", f"{settings.spacing_mm:g}"]
+    if settings.cortical_density is not None:
+        command += ["--cortical-density", str(settings.cortical_density)]
+    return [*command, "--progress", "json"]
+
+
+def simulate_command(python: str, folder: Path, options: Sequence[str] = ()) -> list[str]:
+    """Give the command line that simulates a hip.
+
+    Parameters
+    ----------
+    python : str
+        The Python that runs it.
+    folder : Path
+        Where the scan is written.
+    options : sequence of str
+        Further options of ``cbm simulate hip``.
+
+    Returns
+    -------
+    list of str
+        Program and arguments.
+    """
+    return [python, *_PROGRAM, "simulate", "hip", "--out", str(folder), *options, "--progress", "json"]
+
+
+def error_sentence(messages: list[str]) -> str:
+    """Pick the sentence for the user out of what a failed command wrote.
+
+    A traceback is a fault of the program, which no sentence of its own explains.
+    """
+    said = [line for line in messages if line.startswith(_ERROR_MARK)]
+    if said:
+        return said[-1].removeprefix(_ERROR_MARK).strip()
+    return "The program stopped by a fault of its own; the details are in Slicer's error log."
