@@ -22,7 +22,7 @@ from .profiles import Profiles, sample_profiles
 from .scan import Estimates, Scan
 from .settings import CortexSettings
 
-__all__ = ["METHODS", "CorticalMap", "CortexSettings", "Estimates", "Scan", "measure_cortex"]
+__all__ = ["METHODS", "CortexSettings", "CorticalMap", "Estimates", "Scan", "measure_cortex"]
 
 METHODS: dict[str, Callable[[Scan], Estimates]] = {
     "half-maximum": half_maximum.measure,

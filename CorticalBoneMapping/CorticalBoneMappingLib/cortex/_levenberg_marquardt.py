@@ -66,7 +66,7 @@ def fit_batch(
         Problems that have converged leave the batch, so the cost of a call falls with each step.
     """
     parameters = np.clip(start, lower, upper)
-    count, size = parameters.shape
+    count = len(parameters)
     residual, jacobian = model(np.arange(count), parameters)
     cost, gradient, matrix = _normal_equations(residual, jacobian)
     damping = np.full(count, _FIRST_DAMPING)

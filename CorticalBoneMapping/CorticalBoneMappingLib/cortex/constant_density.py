@@ -12,8 +12,7 @@ from .scan import Estimates, Scan
 from .three_layers import fit_three_layers
 
 _LEAST_PEAK_IN_NOISE = 5.0
-# Neighbouring samples share noise (half-pixel steps), so their true standard error is about twice this one.
-_LEAST_THICKNESS_IN_SE = 6.0
+_LEAST_THICKNESS_IN_SE = 3.0
 _THINNEST_MM = 0.05
 
 
@@ -36,7 +35,9 @@ def measure(scan: Scan) -> Estimates:
     """
     thick = scan.thick_cortex
     marks = scan.landmarks
-    fit = fit_three_layers(scan.profiles, marks, thick.sigma_mm, thick.density, scan.settings.highest_density)
+    fit = fit_three_layers(
+        scan.profiles, marks, thick.sigma_mm, thick.density, scan.settings.highest_density, scan.noise
+    )
     faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
     thin = fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se)
     contrast = fit.cortex - np.maximum(fit.outside, fit.inside)

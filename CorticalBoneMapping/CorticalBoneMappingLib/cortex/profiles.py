@@ -35,6 +35,8 @@ class Profiles:
         Whether the sample lies in the scan.
     across : ndarray of shape (n_points,)
         Cosine between the surface normal and the slice normal.
+    samples_per_voxel : ndarray of shape (n_points,)
+        How many samples share one voxel's noise, since steps are finer than voxels.
     slice_thickness_mm : float
         Width of the slice profile.
     """
@@ -43,6 +45,7 @@ class Profiles:
     values: np.ndarray
     valid: np.ndarray
     across: np.ndarray
+    samples_per_voxel: np.ndarray
     slice_thickness_mm: float
 
     def __len__(self) -> int:
@@ -56,6 +59,7 @@ class Profiles:
             values=self.values[which],
             valid=self.valid[which],
             across=self.across[which],
+            samples_per_voxel=self.samples_per_voxel[which],
         )
 
 
@@ -109,7 +113,7 @@ def sample_profiles(
         )
     values[~valid] = 0.0
     thickness = volume.slice_thickness_mm or float(volume.spacing_mm[2])
-    return Profiles(depth, values, valid, across, thickness)
+    return Profiles(depth, values, valid, across, _samples_per_voxel(across, volume, line), thickness)
 
 
 def _spline_coefficients(box: Volume) -> np.ndarray:
@@ -124,6 +128,13 @@ def _line(volume: Volume, settings: CortexSettings) -> np.ndarray:
     step = settings.step_mm or float(np.clip(volume.spacing_mm[:2].min() / 2.0, 0.2, 0.5))
     count = int(np.ceil((settings.outside_mm + settings.inside_mm) / step)) + 1
     return -settings.outside_mm + step * np.arange(count)
+
+
+def _samples_per_voxel(across: np.ndarray, volume: Volume, line: np.ndarray) -> np.ndarray:
+    """Mean length of a line in one voxel over the step of the samples, shape (n,)."""
+    pixel, spacing = float(volume.spacing_mm[:2].mean()), float(volume.spacing_mm[2])
+    crossed_per_mm = np.sqrt(np.maximum(1.0 - across**2, 0.0)) / pixel + np.abs(across) / spacing
+    return np.maximum(1.0 / (crossed_per_mm * (line[1] - line[0])), 1.0)
 
 
 def _on_slices(

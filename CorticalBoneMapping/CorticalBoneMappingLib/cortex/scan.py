@@ -13,7 +13,8 @@ from .profiles import Profiles
 from .scan_estimates import ThickCortex, estimate_from_thick_cortex
 from .settings import CortexSettings
 
-_NOISE_BAND_MM = (1.5, 5.0)  # outside the edge
+# Steeper lines meet the same slice in many samples, which then share its noise.
+_STEEPEST_FOR_NOISE = 0.7
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,25 @@ class Scan:
 
     @cached_property
     def noise(self) -> float:
-        """Standard deviation of the soft tissue outside, over all usable points."""
-        depth, edge = self.profiles.depth[self.usable], self.landmarks.outer_edge[self.usable]
-        band = (depth > (edge - _NOISE_BAND_MM[1])[:, None]) & (depth < (edge - _NOISE_BAND_MM[0])[:, None])
-        band &= depth >= self.landmarks.outer_limit[self.usable][:, None]
-        away = np.abs(self.profiles.values[self.usable] - self.landmarks.outside[self.usable][:, None])[band]
-        return 1.4826 * float(np.median(away)) if len(away) else 0.0
+        """Standard deviation of the noise, from what is rough along the lines, shape-free.
+
+        The median over all lines of the difference between a sample and the mean of those a pixel
+        before and behind: edges are too few to move it, and other bone near by does no harm. Noise that
+        is alike in neighbouring pixels is underestimated.
+        """
+        within_slices = self.usable & (np.abs(self.profiles.across) < _STEEPEST_FOR_NOISE)
+        chosen = self.profiles.take(within_slices if within_slices.any() else self.usable)
+        values, valid = chosen.values, chosen.valid
+        rough = values[:, 2:-2] - 0.5 * (values[:, :-4] + values[:, 4:])
+        rough = np.abs(rough[valid[:, 2:-2] & valid[:, :-4] & valid[:, 4:]])
+        return 1.4826 * float(np.median(rough)) / np.sqrt(1.5) if len(rough) else 0.0
 
     @cached_property
     def thick_cortex(self) -> ThickCortex:
         """In-plane blur and cortical density of this scan: given, or read off its thick cortex."""
-        return estimate_from_thick_cortex(self.profiles, self.landmarks, self.usable, self.settings)
+        return estimate_from_thick_cortex(
+            self.profiles, self.landmarks, self.usable, self.settings, self.noise
+        )
 
 
 @dataclass(frozen=True)

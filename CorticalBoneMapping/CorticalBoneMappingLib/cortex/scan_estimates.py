@@ -51,7 +51,7 @@ class ThickCortex:
 
 
 def estimate_from_thick_cortex(
-    profiles: Profiles, landmarks: Landmarks, usable: np.ndarray, settings: CortexSettings
+    profiles: Profiles, landmarks: Landmarks, usable: np.ndarray, settings: CortexSettings, noise: float
 ) -> ThickCortex:
     """Find in-plane blur and cortical density, each unless the settings give it.
 
@@ -65,6 +65,8 @@ def estimate_from_thick_cortex(
     usable : ndarray of bool, shape (n,)
         Points without metal and in the scan.
     settings : CortexSettings
+    noise : float
+        Standard deviation of the values.
 
     Returns
     -------
@@ -81,24 +83,24 @@ def estimate_from_thick_cortex(
     looked_at = np.flatnonzero(usable)
     looked_at = looked_at[:: max(1, len(looked_at) // _LOOKED_AT)]
     few, few_marks = profiles.take(looked_at), landmarks.take(looked_at)
-    fit = _free_fit(few, few_marks, sigma or _FIRST_SIGMA_MM, settings)
+    fit = _free_fit(few, few_marks, sigma or _FIRST_SIGMA_MM, settings, noise)
     thick, criterion = _thick_points(few, fit)
     few, few_marks = few.take(thick), few_marks.take(thick)
     sigma_from = "given"
     if sigma is None:
-        sigma = _best_sigma(few, few_marks, settings)
+        sigma = _best_sigma(few, few_marks, settings, noise)
         sigma_from = f"least residual over {criterion}"
     density_from = "given"
     if density is None:
-        density = float(np.median(_free_fit(few, few_marks, sigma, settings).cortex))
+        density = float(np.median(_free_fit(few, few_marks, sigma, settings, noise).cortex))
         density_from = f"median over {criterion}"
     return ThickCortex(float(sigma), float(density), sigma_from, density_from, len(thick))
 
 
 def _free_fit(
-    profiles: Profiles, landmarks: Landmarks, sigma_mm: float, settings: CortexSettings
+    profiles: Profiles, landmarks: Landmarks, sigma_mm: float, settings: CortexSettings, noise: float
 ) -> LayerFit:
-    return fit_three_layers(profiles, landmarks, sigma_mm, None, settings.highest_density)
+    return fit_three_layers(profiles, landmarks, sigma_mm, None, settings.highest_density, noise)
 
 
 def _thick_points(profiles: Profiles, fit: LayerFit) -> tuple[np.ndarray, str]:
@@ -120,10 +122,10 @@ def _thick_points(profiles: Profiles, fit: LayerFit) -> tuple[np.ndarray, str]:
     )
 
 
-def _best_sigma(profiles: Profiles, landmarks: Landmarks, settings: CortexSettings) -> float:
+def _best_sigma(profiles: Profiles, landmarks: Landmarks, settings: CortexSettings, noise: float) -> float:
     def misfit(sigma: float) -> float:
         # The median of the points' squared residuals: one strange place must not decide.
-        return float(np.median(_free_fit(profiles, landmarks, sigma, settings).residual ** 2))
+        return float(np.median(_free_fit(profiles, landmarks, sigma, settings, noise).residual ** 2))
 
     found = minimize_scalar(misfit, bounds=_SIGMA_RANGE_MM, method="bounded", options={"xatol": 0.004})
     return float(found.x)

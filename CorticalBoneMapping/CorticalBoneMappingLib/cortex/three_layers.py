@@ -19,7 +19,9 @@ _THICKEST_MM = 12.0
 _FULL_WEIGHT_BLURS = 2.0
 _OUTER_FALL_MM = 2.0
 _INNER_FALL_MM = 2.0
-_LEAST_WEIGHT = 0.01
+_LEAST_WEIGHT = 0.02  # less is nothing
+_SURFACE_SD_MM = 1.0  # of the given surface about the true edge
+_FIRST_ITERATIONS = 6  # enough to place the weights
 _SCALE = np.array([1.0, 1.0, 1000.0, 1000.0, 1000.0])
 
 
@@ -36,7 +38,7 @@ class LayerFit:
     residual : ndarray of shape (n,)
         Weighted root mean square difference between profile and model.
     thickness_se : ndarray of shape (n,)
-        Standard error of t in mm from the residual, samples taken as independent.
+        Standard error of t in mm, from the noise or the residual (the greater), voxels independent.
     converged, at_bound : ndarray of bool, shape (n,)
         Whether the fit came to rest, and whether at a bound other than t = 0.
     """
@@ -58,6 +60,7 @@ def fit_three_layers(
     sigma_mm: float,
     cortical_density: float | None,
     highest_density: float,
+    noise: float,
 ) -> LayerFit:
     """Fit edges and densities with a known blur.
 
@@ -73,18 +76,28 @@ def fit_three_layers(
         y1 of every point; None fits it at each point.
     highest_density : float
         Upper bound of y1 where it is fitted.
+    noise : float
+        Standard deviation of the values. It weighs the knowledge that the outer edge is within about a
+        millimetre of the given surface, which decides only where the profile does not: where one thick
+        slice swallows both edges, the profile knows the mass and not the place.
 
     Returns
     -------
     LayerFit
     """
+    start = _start(landmarks, cortical_density)
+    # Points of like thickness go together: they need the same part of the line and as many steps.
+    order = np.argsort(start[:, 1], kind="stable")
     parts = []
-    for first in range(0, len(profiles), _CHUNK):
-        part = np.arange(first, min(first + _CHUNK, len(profiles)))
-        here = landmarks.take(part)
-        parts.append(_fit_chunk(profiles.take(part), here, sigma_mm, cortical_density, highest_density))
+    for first in range(0, len(order), _CHUNK):
+        part = order[first : first + _CHUNK]
+        model = _ThreeLayers(
+            profiles.take(part), landmarks.outer_limit[part], sigma_mm, cortical_density, noise
+        )
+        parts.append(_fit_chunk(model, start[part], highest_density))
+    back = np.argsort(order, kind="stable")
     return LayerFit(
-        *(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(LayerFit))
+        *(np.concatenate([getattr(part, item.name) for part in parts])[back] for item in fields(LayerFit))
     )
 
 
@@ -92,25 +105,33 @@ class _ThreeLayers:
     """Residuals and Jacobian for `fit_batch`; parameters x0, t, y0, y2 and, if it is free, y1."""
 
     def __init__(
-        self, profiles: Profiles, sigma_mm: float, cortical_density: float | None, outer_limit: np.ndarray
+        self,
+        profiles: Profiles,
+        outer_limit: np.ndarray,
+        sigma_mm: float,
+        cortical_density: float | None,
+        noise: float,
     ) -> None:
-        self.depth, self.values, self.valid = profiles.depth, profiles.values, profiles.valid
+        self.profiles, self.outer_limit = profiles, outer_limit
         self.sigma = normal_sigma(sigma_mm, profiles.across)
         self.half_width = normal_half_width(profiles.slice_thickness_mm, profiles.across)
         self.cortical_density = cortical_density
-        self.outer_limit = outer_limit
-        self.root_weight = np.ones_like(self.depth)
+        self.noise = noise
+        self.edge_weight = noise / _SURFACE_SD_MM
 
     def follow(self, outer_edge: np.ndarray, thickness: np.ndarray) -> None:
-        """Weigh the samples by their distance from the cortex."""
+        """Weigh the samples by their distance from the cortex; leave out the columns without weight."""
+        depth = self.profiles.depth
         reach = _FULL_WEIGHT_BLURS * np.sqrt(self.sigma**2 + self.half_width**2 / 3.0)
-        inner_edge = outer_edge + thickness
-        outer = np.maximum((outer_edge - reach)[:, None] - self.depth, 0.0) / _OUTER_FALL_MM
-        inner = np.maximum(self.depth - (inner_edge + reach)[:, None], 0.0) / _INNER_FALL_MM
-        fall = np.exp(-0.5 * (outer**2 + inner**2))
-        weight = _LEAST_WEIGHT * (inner < 2.5) + (1.0 - _LEAST_WEIGHT) * fall
-        weight[~self.valid | (self.depth < self.outer_limit[:, None])] = 0.0
-        self.root_weight = np.sqrt(weight)
+        outer = np.maximum((outer_edge - reach)[:, None] - depth, 0.0) / _OUTER_FALL_MM
+        inner = np.maximum(depth - (outer_edge + thickness + reach)[:, None], 0.0) / _INNER_FALL_MM
+        weight = np.exp(-0.5 * (outer**2 + inner**2))
+        weight[(weight < _LEAST_WEIGHT) | ~self.profiles.valid] = 0.0
+        weight[depth < self.outer_limit[:, None]] = 0.0
+        columns = np.flatnonzero(weight.any(axis=0))
+        used = slice(columns[0], columns[-1] + 1) if len(columns) else slice(0, 1)
+        self.root_weight = np.sqrt(weight[:, used])
+        self.depth, self.values = depth[:, used], self.root_weight * self.profiles.values[:, used]
 
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x0, thickness, y0, y2 = (parameters[:, column, None] for column in range(4))
@@ -120,36 +141,35 @@ class _ThreeLayers:
         distance = self.depth[which] - x0
         outer, outer_slope = blurred_step(distance, sigma, half_width)
         inner, inner_slope = blurred_step(distance - thickness, sigma, half_width)
-        outer_slope *= weight * (y0 - y1)
-        inner_slope *= weight * (y1 - y2)
         outer *= weight
         inner *= weight
+        samples = weight.shape[1]
+        jacobian = np.zeros((parameters.shape[1], len(which), samples + 1))
+        by = jacobian[:, :, :samples]
+        np.multiply(inner_slope, weight * (y1 - y2), out=by[1])
+        np.add(by[1], outer_slope * weight * (y0 - y1), out=by[0])
+        np.subtract(weight, outer, out=by[2])
+        by[3] = inner
         share = outer - inner
-        jacobian = [outer_slope + inner_slope, inner_slope, weight - outer, inner]
-        model = y0 * jacobian[2] + y1 * share + y2 * inner
         if self.cortical_density is None:
-            jacobian.append(share)
-        return model - weight * self.values[which], np.stack(jacobian)
+            by[4] = share
+        residual = np.empty((len(which), samples + 1))
+        residual[:, :samples] = y0 * by[2] + y1 * share + y2 * inner - self.values[which]
+        residual[:, samples] = self.edge_weight * parameters[:, 0]
+        jacobian[0, :, samples] = self.edge_weight
+        return residual, jacobian
 
 
-def _fit_chunk(
-    profiles: Profiles,
-    landmarks: Landmarks,
-    sigma_mm: float,
-    cortical_density: float | None,
-    highest_density: float,
-) -> LayerFit:
-    model = _ThreeLayers(profiles, sigma_mm, cortical_density, landmarks.outer_limit)
-    start = _start(landmarks, cortical_density)
-    lower, upper = _bounds(len(start), cortical_density, highest_density)
+def _fit_chunk(model: _ThreeLayers, start: np.ndarray, highest_density: float) -> LayerFit:
+    lower, upper = _bounds(len(start), model.cortical_density, highest_density)
     scale = _SCALE[: start.shape[1]]
     model.follow(start[:, 0], start[:, 1])
-    fit = fit_batch(model, start, lower, upper, scale, iterations=12)
+    fit = fit_batch(model, start, lower, upper, scale, iterations=_FIRST_ITERATIONS)
     model.follow(fit.parameters[:, 0], fit.parameters[:, 1])
     fit = fit_batch(model, fit.parameters, lower, upper, scale)
     stuck = (fit.parameters <= lower) | (fit.parameters >= upper)
     stuck[:, 1] &= fit.parameters[:, 1] > 0.0  # no thickness at all is a finding, not a bound
-    return _as_layers(model, fit, cortical_density, stuck.any(axis=1))
+    return _as_layers(model, fit, stuck.any(axis=1))
 
 
 def _start(landmarks: Landmarks, cortical_density: float | None) -> np.ndarray:
@@ -185,22 +205,21 @@ def _bounds(
     return np.tile(lower, (count, 1)), np.tile(upper, (count, 1))
 
 
-def _as_layers(
-    model: _ThreeLayers, fit: BatchFit, cortical_density: float | None, at_bound: np.ndarray
-) -> LayerFit:
-    parameters = fit.parameters
-    free = parameters.shape[1]
+def _as_layers(model: _ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> LayerFit:
+    parameters, free = fit.parameters, fit.parameters.shape[1]
     weight = np.maximum((model.root_weight**2).sum(axis=1), 1e-9)
-    variance = fit.cost / np.maximum(weight - free, 1.0)
+    # With few voxels on the line a fit can pass through all of them: its residual then says nothing.
+    variance = np.maximum(fit.cost / np.maximum(weight - free, 1.0), model.noise**2)
+    variance *= model.profiles.samples_per_voxel
     own = np.einsum("kii->ki", fit.normal_matrix)
-    ridge = 1e-9 * own[:, :, None] * np.eye(free) + 1e-12 * np.eye(free)
+    ridge = (1e-9 * own[:, :, None] + 1e-12) * np.eye(free)  # where y0 or y2 has no sample
     covariance = np.linalg.inv(fit.normal_matrix + ridge)[:, 1, 1]
-    cortex = np.full(len(parameters), cortical_density) if cortical_density is not None else parameters[:, 4]
+    known = model.cortical_density
     return LayerFit(
         outer_edge=parameters[:, 0],
         thickness=parameters[:, 1],
         outside=parameters[:, 2],
-        cortex=cortex,
+        cortex=parameters[:, 4] if known is None else np.full(len(parameters), known),
         inside=parameters[:, 3],
         residual=np.sqrt(fit.cost / weight),
         thickness_se=np.sqrt(np.maximum(covariance, 0.0) * variance),
