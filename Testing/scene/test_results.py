@@ -39,7 +39,7 @@ def test_every_measure_is_shown_in_its_fixed_range_with_its_unit(scene, femur_re
         assert display.GetScalarRangeFlagAsString() == "UseManual"
         assert display.GetScalarRange() == measure.range
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
-        assert legend.GetTitleText() == f"{measure.label} ({measure.unit})"
+        assert legend.GetTitleText() == f"{measure.label}\n({measure.unit})"
 
 
 def test_an_uncalibrated_map_is_labelled_in_hu_and_says_so(scene, femur_result):
@@ -51,8 +51,8 @@ def test_an_uncalibrated_map_is_labelled_in_hu_and_says_so(scene, femur_result):
         show_result(nodes, name, on="bone")
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(nodes.bone.GetDisplayNode())
         titles[name] = legend.GetTitleText()
-    assert titles["cortical_thickness"] == "Cortical thickness (mm)"
-    assert titles["cortical_density"] == "Cortical density (HU, not calibrated)"
+    assert titles["cortical_thickness"] == "Cortical thickness\n(mm)"
+    assert titles["cortical_density"] == "Cortical density\n(HU, not calibrated)"
     assert titles["cortical_mass_surface_density"].endswith("(HU·cm, not calibrated)")
 
 
@@ -136,7 +136,7 @@ def test_two_results_survive_saving_and_a_restart_of_slicer(new_scene, femur_res
     assert display.GetScalarRange() == MEASURES["trabecular_density"].range
     assert display.GetColorNode().GetLookupTable().GetNanColor()[:3] == pytest.approx(NOT_MEASURED_COLOUR)
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
-    assert legend.GetTitleText() == "Trabecular density (mg/cm³)"
+    assert legend.GetTitleText() == "Trabecular density\n(mg/cm³)"
 
 
 def test_a_result_that_lost_a_node_is_not_offered_again(scene, femur_result):

@@ -98,11 +98,14 @@ def hide_legend(model: slicer.vtkMRMLModelNode) -> None:
 
 
 def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
-    """Give label and unit of a measure as this model holds it; says so where it is not calibrated."""
+    """Give label and unit of a measure as this model holds it; says so where it is not calibrated.
+
+    On two lines: the longest does not fit into a view on one.
+    """
     measure = MEASURES[measure_name]
     unit = surface_from_model(model).units.get(measure_name, measure.unit)
     note = "" if unit == measure.unit else ", not calibrated"
-    return f"{measure.label} ({unit}{note})"
+    return f"{measure.label}\n({unit}{note})"
 
 
 def _smoothly_shaded(surface: Surface) -> vtk.vtkPolyData:
