@@ -98,13 +98,17 @@ def test_an_error_that_was_put_in_is_found_in_its_own_thickness_bin():
     true_there = 0.4 + measured_at.points[:, 0] * 0.2
     put_in = np.where(true_there < 0.8, 0.3, np.where(true_there < 2.0, -0.1, 0.0))
     put_in[true_there > 3.5] = np.nan
-    measured = measured_at.with_arrays(cortical_thickness=true_there + put_in)
+    quality = np.where(np.isnan(put_in), Quality.FIT_FAILED, Quality.GOOD)
+    quality[true_there > 4.3] = Quality.NOT_MEASURED
+    measured = measured_at.with_arrays(cortical_thickness=true_there + put_in, quality=quality)
     rows = {row["bin"]: row for row in accuracy_rows(*thickness_errors(measured, truth))}
     assert rows["below 0.8"]["bias"] == pytest.approx(0.3)
     assert rows["0.8 to 1.2"]["bias"] == pytest.approx(-0.1)
     assert rows["1.2 to 2"]["mean_absolute"] == pytest.approx(0.1)
     assert rows["2 to 3"]["bias"] == pytest.approx(0.0, abs=1e-9)
-    assert rows["above 3"]["n_points"] - rows["above 3"]["n_measured"] == np.sum(np.isnan(put_in))
+    assert rows["above 3"]["n_points"] - rows["above 3"]["n_measured"] == np.sum(
+        quality == Quality.FIT_FAILED
+    )
 
 
 def test_a_result_comes_back_from_its_files_as_it_was_written(tmp_path):

@@ -22,7 +22,8 @@ example:
   cbm demo --out demo        then open demo/index.html
 
 A hip is simulated (0.6 × 0.6 × 1.0 mm), calibrated by the rods under it, and mapped with constant-density,
-which is told the true mean density of its cortex, and with half-maximum. The errors are printed."""
+which is told the true density of the whole cortex (mass over volume), and with half-maximum. The errors
+are printed."""
 
 _METHODS = ("constant-density", "half-maximum")
 _PICTURES = ("cortical_thickness", "cortical_mass_surface_density", "trabecular_density")
@@ -93,7 +94,7 @@ def _map(chosen: argparse.Namespace, hip: Path, method: str, progress: Progress)
 
 def _true_density(hip: Path) -> float:
     record = json.loads((hip / simulate.SIMULATION_FILE).read_text(encoding="utf-8"))
-    return record["mean_true_cortical_density"]
+    return record["true_cortical_density"]
 
 
 def _error_rows(hip: Path, result: FemurResult) -> list[list[str]]:

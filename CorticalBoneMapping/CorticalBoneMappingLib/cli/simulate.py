@@ -94,18 +94,19 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     write_surface(chosen.out / TRUTH_FILE, truth)
     if made.phantom is not None:
         made.phantom.write_table(chosen.out / RODS_FILE)
-    density = float(np.average(truth.arrays["cortical_density"], weights=truth.point_areas))
+    thickness = truth.arrays["cortical_thickness"]
+    # Mass over volume of the whole cortex: the one density that a bone of varying density has.
+    density = float(np.average(truth.arrays["cortical_density"], weights=truth.point_areas * thickness))
     record = {
         "program": program(),
         "side": chosen.side,
         "seed": chosen.seed,
         "scanner": asdict(settings),
-        "mean_true_cortical_density": round(density, 3),
+        "true_cortical_density": round(density, 3),
         "command": portable(chosen.command_line),
     }
     write_json(chosen.out / SIMULATION_FILE, plain(record))
     progress.report(1.0, "Done")
-    thickness = truth.arrays["cortical_thickness"]
     size = " × ".join(str(n) for n in made.volume.array.shape[::-1])
     say(
         chosen,

@@ -15,7 +15,7 @@ from ..volume import Volume
 from .canvas import PALE_INK, Canvas
 from .legend import draw_scale_bar
 
-BONE_WINDOW_HU = (-250.0, 1450.0)
+BONE_WINDOW_HU = (-250.0, 1650.0)
 """HU shown black and white."""
 
 # Okabe and Ito's vermillion and sky blue: apart in every kind of colour vision, and on every grey.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..closest import closest_points, interpolate
+from ..measures import Quality
 from ..surface import Surface
 
 BIN_EDGES_MM = (0.0, 0.8, 1.2, 2.0, 3.0, np.inf)
@@ -23,17 +24,19 @@ def thickness_errors(measured: Surface, truth: Surface) -> tuple[np.ndarray, np.
     Parameters
     ----------
     measured, truth : Surface
-        Both with ``cortical_thickness`` in mm.
+        Both with ``cortical_thickness`` in mm; `measured` with ``quality``.
 
     Returns
     -------
     true : ndarray of shape (n_points,)
-        True thickness at each measured point in mm.
+        True thickness at each point in mm; not-a-number on the cut ends of the bone, where no cortex
+        stands between the surface and the marrow.
     error : ndarray of shape (n_points,)
         Measured minus true in mm; not-a-number where nothing was measured.
     """
     found = closest_points(truth, measured.points)
     true = interpolate(truth, "cortical_thickness", found.triangle, found.weights)
+    true[measured.arrays["quality"] == Quality.NOT_MEASURED] = np.nan
     return true, measured.arrays["cortical_thickness"] - true
 
 
