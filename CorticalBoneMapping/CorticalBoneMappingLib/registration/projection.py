@@ -40,19 +40,31 @@ def project(bent: Surface, subject: Surface, average: Surface) -> np.ndarray:
     laplacian = _graph_laplacian(bent)
     points = bent.points
     for spread in _SPREADS:
-        there, step = counterparts(Surface(points, bent.triangles), subject, average)
-        weights = there.astype(np.float64)
-        system = sparse.diags(weights) + spread * laplacian + sparse.diags(np.full(len(points), 1e-6))
-        step = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(
-            weights[:, None] * step
-        )
-        points = points + step
-    for _ in range(_UNFOLDINGS):
+        points = points + _smooth_step(points, bent, subject, average, laplacian, spread)
+    for attempt in range(_UNFOLDINGS):
         folded = folded_triangles(Surface(points, bent.triangles), average)
         if not folded.any():
             break
-        points = _unfolded(points, folded, bent, subject, average, laplacian)
+        points = _evened(points, _around(bent, folded, n_rings=2 + attempt), laplacian)
+        if attempt < _UNFOLDINGS // 2:  # where the surface itself is the fold, stay a little off it
+            points = points + _smooth_step(points, bent, subject, average, laplacian, spread=0.5)
     return points
+
+
+def _smooth_step(
+    points: np.ndarray,
+    bent: Surface,
+    subject: Surface,
+    average: Surface,
+    laplacian: sparse.csr_array,
+    spread: float,
+) -> np.ndarray:
+    """Displacements to the closest places, smoothed; without a place a vertex follows its neighbours."""
+    there, step = counterparts(Surface(points, bent.triangles), subject, average)
+    weights = there.astype(np.float64)
+    system = sparse.diags(weights + 1e-6) + spread * laplacian
+    factor = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    return factor.solve(weights[:, None] * step)
 
 
 def counterparts(
@@ -104,24 +116,19 @@ def folded_triangles(surface: Surface, average: Surface) -> np.ndarray:
     return np.einsum("ij,ij->i", now, then) <= 0.0
 
 
-def _unfolded(
-    points: np.ndarray,
-    folded: np.ndarray,
-    bent: Surface,
-    subject: Surface,
-    average: Surface,
-    laplacian: sparse.csr_array,
-) -> np.ndarray:
-    """Even out the neighbourhood of folded triangles and put it back on the surface."""
-    free = np.zeros(len(points), dtype=bool)
-    free[bent.triangles[folded]] = True
-    free = widened(bent, widened(bent, free))
+def _around(surface: Surface, triangles: np.ndarray, n_rings: int) -> np.ndarray:
+    marked = np.zeros(len(surface.points), dtype=bool)
+    marked[surface.triangles[triangles]] = True
+    for _ in range(n_rings):
+        marked = widened(surface, marked)
+    return marked
+
+
+def _evened(points: np.ndarray, free: np.ndarray, laplacian: sparse.csr_array) -> np.ndarray:
+    """Put the free vertices where each is the mean of its neighbours (Tutte's embedding of a patch)."""
     points = points.copy()
-    inner = laplacian[free][:, free].tocsc()
-    points[free] = splu(inner).solve(-(laplacian[free][:, ~free] @ points[~free]))
-    there, step = counterparts(Surface(points, bent.triangles), subject, average)
-    move = free & there
-    points[move] += step[move]
+    inner, outer = laplacian[free][:, free], laplacian[free][:, ~free]
+    points[free] = splu(inner.tocsc()).solve(-(outer @ points[~free]))
     return points
 
 
