@@ -7,6 +7,7 @@ near the cortex. Their shapes are plausible, not measured.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -62,7 +63,7 @@ class SoftTissue:
     def posterior_edge(self, right: np.ndarray) -> float:
         """How far posterior the skin reaches (RAS y in mm) over places along R (mm)."""
         lateral = (right - self.hip.head_centre[0]) * self.hip.lateral[0]
-        half_width, half_height = self._half_axes()
+        half_width, half_height = self._half_axes
         part = np.clip(np.abs(lateral + _MIDLINE_MM) / half_width, 0.0, 1.0)
         return float(self.hip.head_centre[1] + 8.0 - half_height * ((1.0 - part**2.5) ** 0.4).max())
 
@@ -70,14 +71,17 @@ class SoftTissue:
         offset = (points - self.hip.head_centre).astype(np.float32)
         return offset[:, 0] * np.float32(self.hip.lateral[0]), offset[:, 1], offset[:, 2]
 
+    @cached_property
     def _half_axes(self) -> tuple[float, float]:
-        """Of the outline of the body; the greater trochanter is 17 mm below the skin."""
-        reach = ((self.hip.femur.surface.points - self.hip.head_centre) @ self.hip.lateral).max()
-        return _MIDLINE_MM + float(reach) + 17.0, 72.0
+        """Of the outline of the body: 17 mm beside the greater trochanter, and room behind the femur."""
+        lateral, anterior, _ = self._body_axes(self.hip.femur.surface.points)
+        half_width = _MIDLINE_MM + float(lateral.max()) + 17.0
+        room = (1.0 - (np.abs(lateral + _MIDLINE_MM) / half_width) ** 2.5) ** 0.4
+        return half_width, max(72.0, float(((np.abs(anterior - 8.0) + 16.0) / room).max()))
 
     def _depth_below_skin(self, lateral: np.ndarray, anterior: np.ndarray) -> np.ndarray:
         """Along the ray to the axis of the body, whose outline is a superellipse."""
-        half_width, half_height = self._half_axes()
+        half_width, half_height = self._half_axes
         x, y = np.abs(lateral + _MIDLINE_MM), np.abs(anterior - 8.0)
         level = ((x / half_width) ** 2.5 + (y / half_height) ** 2.5) ** 0.4
         return np.hypot(x, y) * (1.0 / np.maximum(level, 1e-3) - 1.0)
@@ -85,7 +89,11 @@ class SoftTissue:
     def _distance_to_fat_plane(
         self, lateral: np.ndarray, anterior: np.ndarray, superior: np.ndarray
     ) -> np.ndarray:
-        """Muscles are Voronoi cells around lines that run obliquely down the thigh."""
+        """Muscles are Voronoi cells, their walls bent, around lines that run obliquely down the thigh."""
+        lateral, anterior = (
+            lateral + 5.0 * np.sin(anterior / 19.0 + superior / 40.0),
+            anterior + 5.0 * np.sin(lateral / 21.0 - superior / 35.0),
+        )
         lines = np.random.default_rng(7).uniform([-70, -55, -0.3, -0.2], [75, 60, 0.3, 0.2], size=(15, 4))
         nearest = np.full_like(lateral, np.inf)
         second = nearest.copy()
@@ -168,9 +176,10 @@ def _pelvis_field(hip: Hip, joint_space_mm: float) -> tuple[np.ndarray, np.ndarr
     level = _smooth_minimum(level, np.linalg.norm(local, axis=1) - cup, 1.0)
     points = local * np.where([True, False, False], hip.lateral[0], 1.0) + hip.head_centre
     near = np.flatnonzero(level > -3.0)
-    clearance, _ = cKDTree(hip.femur.surface.points).query(points[near], distance_upper_bound=40.0)
+    most = joint_space_mm + 2.0
+    clearance, _ = cKDTree(hip.femur.surface.points).query(points[near], distance_upper_bound=most)
     # Beside a head that is not round, or a trochanter, the pelvis still keeps its distance.
-    level[near] = _smooth_minimum(level[near], np.minimum(clearance, 40.0) - joint_space_mm, 0.6)
+    level[near] = _smooth_minimum(level[near], np.minimum(clearance, most) - joint_space_mm, 0.6)
     matrix = np.eye(4)
     matrix[:3, :3] *= _GRID_MM
     matrix[0, 0] *= hip.lateral[0]
@@ -182,7 +191,8 @@ def _bone_around_cup(local: np.ndarray, cup: float) -> np.ndarray:
     """Positive inside the wall of the cup and its three stubs; (lateral, anterior, superior) mm."""
     opening = cup_opening("right").astype(np.float32)
     radius = np.linalg.norm(local, axis=1)
-    wall = cup + 6.0 - radius
+    above = np.maximum(local @ np.array([-0.3, -0.1, 0.95], dtype=np.float32), 0.0) / np.maximum(radius, 1.0)
+    wall = cup + 6.0 + 8.0 * above**2 - radius  # the roof carries the body and is the thickest
     cut = 3.0 - local @ opening  # the rim lies just beyond the equator of the head
     wall = _smooth_minimum(wall, cut, 4.0)
     parts = [
@@ -195,7 +205,8 @@ def _bone_around_cup(local: np.ndarray, cup: float) -> np.ndarray:
     level = parts[0]
     for part in parts[1:]:
         level = -_smooth_minimum(-level, -part, 4.0)
-    fossa = np.linalg.norm(local + opening * np.float32(0.62 * cup), axis=1) - np.float32(0.55 * cup)
+    medial_inferior = np.array([-0.9, -0.15, -0.4], dtype=np.float32)
+    fossa = np.linalg.norm(local - np.float32(0.62 * cup) * medial_inferior, axis=1) - np.float32(0.5 * cup)
     return _smooth_minimum(level, fossa, 1.5)
 
 
