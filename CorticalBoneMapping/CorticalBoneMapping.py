@@ -23,7 +23,6 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.measures import MEASURES
 from CorticalBoneMappingLib.panel.application import python_beside_slicer, simulate_hip, slice_thickness_mm
 from CorticalBoneMappingLib.panel.choices import (
     CalibrationKind,
@@ -34,7 +33,7 @@ from CorticalBoneMappingLib.panel.choices import (
     Substance,
 )
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState
-from CorticalBoneMappingLib.panel.summary import quality_line, region_cells
+from CorticalBoneMappingLib.panel.result_section import show_in_panel
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.results import (
     ROLE_ATTRIBUTE,
@@ -42,9 +41,7 @@ from CorticalBoneMappingLib.scene.results import (
     add_result,
     result_of,
     results_in,
-    show_result,
 )
-from CorticalBoneMappingLib.scene.tables import region_rows
 from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
 from CorticalBoneMappingLib.study.settings import MapSettings
 
@@ -206,7 +203,8 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
         self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
         self._showApply()
-        self._showResult(parameters)
+        measure, on = parameters.shownMeasure.value, parameters.shownOn.value
+        show_in_panel(self.ui, result_of(parameters.result), measure, on)
 
     def onSegmentSelected(self, _selected=None):
         """Keep segmentation and segment, for which Slicer's parameter node has no connector."""
@@ -291,29 +289,6 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             selector.setCurrentNode(parameters.segmentation)
         if segment and selector.currentSegmentID() != segment:
             selector.setCurrentSegmentID(segment)
-
-    def _showResult(self, parameters):
-        nodes = result_of(parameters.result)
-        self.ui.resultSection.enabled = nodes is not None
-        self.ui.qualityLabel.text = ""
-        self.ui.regionsTable.setRowCount(0)
-        if nodes is not None:
-            measure = parameters.shownMeasure.value
-            show_result(nodes, measure, parameters.shownOn.value)
-            surface = surface_from_model(nodes.bone)
-            self.ui.qualityLabel.text = quality_line(surface)
-            self._fillRegions(nodes, measure, surface.units.get(measure, MEASURES[measure].unit))
-
-    def _fillRegions(self, nodes, measure, unit):
-        table = self.ui.regionsTable
-        mean, spread = _("Mean ({unit})").format(unit=unit), _("SD ({unit})").format(unit=unit)
-        table.setHorizontalHeaderLabels([_("Region"), mean, spread, _("Measured")])
-        cells = region_cells(region_rows(nodes.regions), measure)
-        table.setRowCount(len(cells))
-        for row, texts in enumerate(cells):
-            for column, text in enumerate(texts):
-                table.setItem(row, column, qt.QTableWidgetItem(text))
-        table.resizeColumnsToContents()
 
 
 class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):

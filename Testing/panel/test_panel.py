@@ -191,6 +191,20 @@ def test_the_measure_and_the_surface_that_are_chosen_are_shown(panel, scene, fem
     ]
 
 
+def test_findings_are_counted_by_region_when_the_reasons_are_shown(panel, scene, femur_result):
+    nodes = add_result(scene, femur_result, "Hip")
+    panel.ui.resultSelector.setCurrentNode(nodes.bone)
+    panel.ui.shownMeasureCombo.setCurrentIndex(len(MEASURES))
+    table = panel.ui.regionsTable
+    assert [table.horizontalHeaderItem(column).text() for column in (1, 2, 3)] == [
+        "No cortex",
+        "Fit failed",
+        "Metal",
+    ]
+    rows = [[table.item(row, column).text() for column in range(4)] for row in range(table.rowCount)]
+    assert rows == [["femoral_neck_superior", "3", "2", "0"], ["subtrochanteric_shaft", "3", "2", "0"]]
+
+
 def test_a_saved_scene_comes_back_with_its_result_on_show(panel, scene, femur_result):
     add_result(scene, femur_result, "Hip")
     scene.InvokeEvent(scene.EndImportEvent)  # as when Slicer has loaded a scene while the panel is open

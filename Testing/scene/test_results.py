@@ -12,7 +12,7 @@ import slicer.util
 
 from CorticalBoneMappingLib.colours import NOT_MEASURED_COLOUR
 from CorticalBoneMappingLib.errors import SurfaceError
-from CorticalBoneMappingLib.measures import MEASURES
+from CorticalBoneMappingLib.measures import MEASURES, QUALITY_LABELS, Quality
 from CorticalBoneMappingLib.scene.models import show_measure
 from CorticalBoneMappingLib.scene.results import add_result, restore_result, results_in, show_result
 
@@ -40,6 +40,24 @@ def test_every_measure_is_shown_in_its_fixed_range_with_its_unit(scene, femur_re
         assert display.GetScalarRange() == measure.range
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
         assert legend.GetTitleText() == f"{measure.label}\n({measure.unit})"
+
+
+def test_the_reasons_for_no_value_are_shown_in_a_named_colour_each(scene, femur_result):
+    nodes = add_result(scene, femur_result, "Hip")
+    show_result(nodes, "quality", on="bone")
+    display = nodes.bone.GetDisplayNode()
+    lookup, table = display.GetColorNode().CreateLookupTableCopy(), display.GetColorNode()
+    lookup.SetRange(*display.GetScalarRange())
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
+    assert legend.GetUseColorNamesForLabels()
+    for kind in Quality:
+        assert table.GetColorName(kind) == QUALITY_LABELS[kind]
+        assert lookup.GetIndex(kind) == kind
+    colours = {lookup.GetTableValue(kind) for kind in Quality}
+    assert len(colours) == len(Quality)
+    show_result(nodes, "cortical_thickness", on="bone")  # and back
+    assert display.GetColorNode().GetNumberOfColors() == 256
+    assert not legend.GetUseColorNamesForLabels()
 
 
 def test_an_uncalibrated_map_is_labelled_in_hu_and_says_so(scene, femur_result):

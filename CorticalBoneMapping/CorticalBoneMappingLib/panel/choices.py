@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from ..cortex import METHODS
 from ..measures import MEASURES
+from ..scene.models import QUALITY
 
 
 class _Choice(Enum):
@@ -66,6 +67,8 @@ Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in MET
 """Methods of `cortex`, by their names."""
 
 ShownMeasure = _Labelled(
-    "ShownMeasure", {name.upper(): (name, measure.label) for name, measure in MEASURES.items()}
+    "ShownMeasure",
+    {name.upper(): (name, measure.label) for name, measure in MEASURES.items()}
+    | {"QUALITY": (QUALITY, "Why not measured")},
 )
-"""Measures of a map, by their labels."""
+"""Measures of a map, by their labels, and the reasons where there is no value."""

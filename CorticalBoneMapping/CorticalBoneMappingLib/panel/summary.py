@@ -50,6 +50,23 @@ def region_cells(rows: list[dict[str, Any]], measure: str) -> list[tuple[str, st
     ]
 
 
+def reason_cells(rows: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Give the cells of the regional table for the points without a value.
+
+    Parameters
+    ----------
+    rows : list of dict
+        With the keys of `study.regions.REGION_COLUMNS`.
+
+    Returns
+    -------
+    list of tuple of str
+        Region, and how many points have no cortex (a finding), a failed fit, or metal.
+    """
+    counts = {row["region"]: (row["n_no_cortex"], row["n_fit_failed"], row["n_metal"]) for row in rows}
+    return [(region, *(f"{n:,}" for n in numbers)) for region, numbers in counts.items()]
+
+
 def _number(value: float) -> str:
     """Write three significant digits, or a dash where nothing was measured."""
     if value != value:

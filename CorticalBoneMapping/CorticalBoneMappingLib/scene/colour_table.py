@@ -1,17 +1,27 @@
-"""The colours of cortical maps as a MRML colour table."""
+"""The colours of maps as MRML colour tables: one for measures, one for why a point carries none."""
 
 from __future__ import annotations
 
 import slicer
 
-from ..colours import NOT_MEASURED_COLOUR, sequential
+from ..colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
+from ..measures import QUALITY_LABELS, Quality
 
-_NAME = "Cortical bone map"
 _ATTRIBUTE = "CorticalBoneMapping.Colours"
+
+# After Okabe and Ito 2008, which every kind of colour vision tells apart.
+_QUALITY_COLOURS = {
+    Quality.GOOD: (0.90, 0.90, 0.84),
+    Quality.NOT_MEASURED: NOT_MEASURED_COLOUR,
+    Quality.OUTSIDE_SCAN: (0.34, 0.71, 0.91),
+    Quality.NO_CORTEX: NO_CORTEX_COLOUR,
+    Quality.FIT_FAILED: (0.90, 0.62, 0.00),
+    Quality.METAL: (0.15, 0.15, 0.15),
+}
 
 
 def colour_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
-    """Give the scene's table of map colours; it is added where it is not there yet.
+    """Give the scene's table for measures; it is added where it is not there yet.
 
     Parameters
     ----------
@@ -23,31 +33,33 @@ def colour_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
     vtkMRMLColorTableNode
         256 colours from little to much; not-a-number is grey.
     """
-    node = _existing_table(scene)
-    if node is None:
-        node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", _NAME)
-        node.SetAttribute(_ATTRIBUTE, "sequential")
-        node.SetTypeToUser()
-        node.SetHideFromEditors(False)
-        ramp = sequential(256)
-        node.SetNumberOfColors(len(ramp))
-        for index, (red, green, blue) in enumerate(ramp):
-            node.SetColor(index, f"{index}", red, green, blue, 1.0)
-    grey_where_not_measured(node)
-    return node
-
-
-def grey_where_not_measured(table: slicer.vtkMRMLColorTableNode) -> None:
-    """Paint points without a value grey.
-
-    MRML files do not keep the not-a-number colour of a table: without this, a restored map shows dark
-    red where nothing was measured, which reads as a value.
-    """
+    colours = [(f"{index}", tuple(colour)) for index, colour in enumerate(sequential(256))]
+    table = _table(scene, "Cortical bone map", colours)
+    # MRML files do not keep the colour of not-a-number: without this, a restored map shows dark red where
+    # nothing was measured, which reads as a value.
     table.GetLookupTable().SetNanColor(*NOT_MEASURED_COLOUR, 1.0)
     table.Modified()
+    return table
 
 
-def _existing_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode | None:
+def quality_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
+    """Give the scene's table for `Quality`: one named colour a value."""
+    colours = [(QUALITY_LABELS[kind], _QUALITY_COLOURS[kind]) for kind in Quality]
+    return _table(scene, "Cortical bone map quality", colours)
+
+
+def _table(
+    scene: slicer.vtkMRMLScene, name: str, colours: list[tuple[str, tuple[float, ...]]]
+) -> slicer.vtkMRMLColorTableNode:
+    """Find a table by what it says of itself (users may rename it), or make it."""
     kind = "vtkMRMLColorTableNode"
     tables = (scene.GetNthNodeByClass(index, kind) for index in range(scene.GetNumberOfNodesByClass(kind)))
-    return next((table for table in tables if table.GetAttribute(_ATTRIBUTE)), None)
+    node = next((table for table in tables if table.GetAttribute(_ATTRIBUTE) == name), None)
+    if node is None:
+        node = scene.AddNewNodeByClass(kind, name)
+        node.SetAttribute(_ATTRIBUTE, name)
+        node.SetTypeToUser()
+        node.SetNumberOfColors(len(colours))
+        for index, (label, colour) in enumerate(colours):
+            node.SetColor(index, label, *colour, 1.0)
+    return node

@@ -10,9 +10,12 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from ..errors import SurfaceError
-from ..measures import MEASURES
+from ..measures import MEASURES, Quality
 from ..surface import Surface, from_polydata, to_polydata
-from .colour_table import colour_table
+from .colour_table import colour_table, quality_table
+
+QUALITY = "quality"
+"""Array of the reasons why points carry no value; it is shown like a measure."""
 
 _MANUAL_RANGE = "UseManual"
 _NORMALS = "Normals"  # VTK's own name for them
@@ -69,7 +72,7 @@ def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool
     model : vtkMRMLModelNode
         From `add_map_model`, or restored from a saved scene.
     measure_name : str
-        One of `MEASURES`.
+        One of `MEASURES`, or `QUALITY`.
     legend : bool
         Whether the legend is seen; where several models stand in one view, one legend is enough.
 
@@ -82,10 +85,13 @@ def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool
     if polydata is None or not polydata.GetPointData().HasArray(measure_name):
         raise SurfaceError(f"The model '{model.GetName()}' carries no '{measure_name}'.")
     display = model.GetDisplayNode()
-    display.SetAndObserveColorNodeID(colour_table(model.GetScene()).GetID())
+    is_quality = measure_name == QUALITY
+    table = (quality_table if is_quality else colour_table)(model.GetScene())
+    display.SetAndObserveColorNodeID(table.GetID())
     display.SetActiveScalar(measure_name, vtk.vtkDataObject.POINT)
     display.SetScalarRangeFlagFromString(_MANUAL_RANGE)
-    display.SetScalarRange(*MEASURES[measure_name].range)
+    # Half a step beyond the first and the last kind, so that each has the whole of its colour.
+    display.SetScalarRange(*((-0.5, len(Quality) - 0.5) if is_quality else MEASURES[measure_name].range))
     display.SetScalarVisibility(True)
     _label_legend(model, legend_title(model, measure_name), legend)
 
@@ -102,6 +108,8 @@ def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
 
     On two lines: the longest does not fit into a view on one.
     """
+    if measure_name == QUALITY:
+        return "Quality"
     measure = MEASURES[measure_name]
     unit = surface_from_model(model).units.get(measure_name, measure.unit)
     note = "" if unit == measure.unit else ", not calibrated"
@@ -123,7 +131,8 @@ def _label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool) -> 
     if legend is None:
         legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(display)
     legend.SetTitleText(title)
-    legend.SetUseColorNamesForLabels(False)
-    legend.SetNumberOfLabels(5)
+    is_quality = display.GetActiveScalarName() == QUALITY
+    legend.SetUseColorNamesForLabels(is_quality)
+    legend.SetNumberOfLabels(len(Quality) if is_quality else 5)
     legend.SetLabelFormat("%.0f" if display.GetScalarRange()[1] > 20 else "%.1f")
     legend.SetVisibility(visible)

@@ -1,0 +1,54 @@
+"""The section of the panel that shows a result: its map in the view, its numbers in a table."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import qt
+from slicer.i18n import tr as _
+
+from ..measures import MEASURES
+from ..scene.models import QUALITY, surface_from_model
+from ..scene.results import ResultNodes, show_result
+from ..scene.tables import region_rows
+from .summary import quality_line, reason_cells, region_cells
+
+
+def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, on: str) -> None:
+    """Show a measure of a result in the scene and in the panel, or empty the section.
+
+    Parameters
+    ----------
+    ui : namespace of widgets
+        With ``resultSection``, ``qualityLabel`` and ``regionsTable``.
+    nodes : ResultNodes or None
+        The result; None where there is none.
+    measure : str
+        One of `MEASURES`, or `QUALITY`.
+    on : str
+        ``bone`` or ``average``.
+    """
+    ui.resultSection.enabled = nodes is not None
+    ui.qualityLabel.text = ""
+    ui.regionsTable.setRowCount(0)
+    if nodes is None:
+        return
+    show_result(nodes, measure, on)
+    bone = surface_from_model(nodes.bone)
+    ui.qualityLabel.text = quality_line(bone)
+    rows = region_rows(nodes.regions)
+    if measure == QUALITY:
+        _fill(ui.regionsTable, [_("No cortex"), _("Fit failed"), _("Metal")], reason_cells(rows))
+    else:
+        unit = bone.units.get(measure, MEASURES[measure].unit)
+        headings = [_("Mean ({unit})").format(unit=unit), _("SD ({unit})").format(unit=unit), _("Measured")]
+        _fill(ui.regionsTable, headings, region_cells(rows, measure))
+
+
+def _fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...]]) -> None:
+    table.setHorizontalHeaderLabels([_("Region"), *headings])
+    table.setRowCount(len(cells))
+    for row, texts in enumerate(cells):
+        for column, text in enumerate(texts):
+            table.setItem(row, column, qt.QTableWidgetItem(text))
+    table.resizeColumnsToContents()
