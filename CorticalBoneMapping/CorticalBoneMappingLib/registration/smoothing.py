@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
@@ -9,7 +11,8 @@ from scipy.sparse.linalg import splu
 from ..errors import SurfaceError
 from ..surface import Surface
 
-_N_STEPS = 8
+_N_STEPS = 6  # the fewest that leave less than 0.3 % on the peak of the kernel
+_GAMMA = 1.0 - np.sqrt(0.5)
 _LEAST_WEIGHT = 1e-6  # of the known: below it a filled value would be rounding noise
 
 
@@ -18,8 +21,8 @@ def smooth(surface: Surface, values: np.ndarray, fwhm_mm: float, *, fill: bool =
 
     Heat diffuses over the surface for the time t = FWHM² / (16 ln 2), which on a plane is a Gaussian
     kernel of that full width at half maximum (Chung et al. 2005). Cotangent Laplacian and vertex areas
-    (Meyer et al. 2003), implicit steps: stable for any width and any triangles. The
-    area-weighted mean of complete maps is kept, a constant map stays what it is.
+    (Meyer et al. 2003), implicit steps: stable for any width and any triangles. The area-weighted
+    mean of complete maps is kept, a constant map stays what it is.
 
     Parameters
     ----------
@@ -80,22 +83,27 @@ def _first_known(maps: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=0), first, 0.0)
 
 
-def _diffusion(surface: Surface, fwhm_mm: float):
-    """Give the function that diffuses columns for the time that makes the width."""
+def _diffusion(surface: Surface, fwhm_mm: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Give the function that diffuses columns for the time that makes the width.
+
+    Two implicit stages a step, of second order and L-stable (Alexander 1977): plain implicit steps
+    would need dozens to lose the peak that they leave on the kernel.
+    """
     time = fwhm_mm**2 / (16.0 * np.log(2.0))
     areas = np.maximum(surface.point_areas, 1e-9 * surface.point_areas.mean())
-    system = sparse.diags(areas) + (time / _N_STEPS) * _stiffness(surface)
+    system = sparse.diags(areas) + (_GAMMA * time / _N_STEPS) * _stiffness(surface)
     factor = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
     def diffuse(maps: np.ndarray) -> np.ndarray:
         for _ in range(_N_STEPS):
-            maps = factor.solve(areas[:, None] * maps)
+            stage = factor.solve(areas[:, None] * maps)
+            maps = factor.solve(areas[:, None] * (maps + (1.0 / _GAMMA - 1.0) * (stage - maps)))
         return maps
 
     return diffuse
 
 
-def _weights(diffuse, known: np.ndarray) -> np.ndarray:
+def _weights(diffuse: Callable[[np.ndarray], np.ndarray], known: np.ndarray) -> np.ndarray:
     """How much of each kernel lies on known values; maps with the same gaps are worked out once."""
     patterns, which = np.unique(known, axis=1, return_inverse=True)
     return diffuse(patterns.astype(np.float64))[:, which.ravel()]
