@@ -72,8 +72,7 @@ def measure_cortex(
     SettingError
         If there is no such method.
     MeasurementError
-        If the surface lies outside the scan or every point is excluded, or if blur or density has to
-        be estimated and there is too little thick cortex for it.
+        If the surface lies outside the scan, or every point is excluded.
     """
     if method not in METHODS:
         raise SettingError(f"There is no method '{method}': choose one of {', '.join(METHODS)}.")

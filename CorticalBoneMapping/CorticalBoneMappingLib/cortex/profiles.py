@@ -39,6 +39,8 @@ class Profiles:
         How many samples share one voxel's noise, since steps are finer than voxels.
     slice_thickness_mm : float
         Width of the slice profile.
+    pixel_mm : float
+        Mean pixel spacing within the slice.
     """
 
     depth: np.ndarray
@@ -47,6 +49,7 @@ class Profiles:
     across: np.ndarray
     samples_per_voxel: np.ndarray
     slice_thickness_mm: float
+    pixel_mm: float
 
     def __len__(self) -> int:
         return len(self.depth)
@@ -112,8 +115,15 @@ def sample_profiles(
             prefilter=False,
         )
     values[~valid] = 0.0
-    thickness = volume.slice_thickness_mm or float(volume.spacing_mm[2])
-    return Profiles(depth, values, valid, across, _samples_per_voxel(across, volume, line), thickness)
+    return Profiles(
+        depth,
+        values,
+        valid,
+        across,
+        _samples_per_voxel(across, volume, line),
+        slice_thickness_mm=volume.slice_thickness_mm or float(volume.spacing_mm[2]),
+        pixel_mm=float(volume.spacing_mm[:2].mean()),
+    )
 
 
 def _spline_coefficients(box: Volume) -> np.ndarray:
