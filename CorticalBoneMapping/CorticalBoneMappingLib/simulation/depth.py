@@ -68,7 +68,7 @@ def truth_at(surface: Surface, points: np.ndarray, reach_mm: float) -> Truth:
     corners, weights, squared = _closest_place(surface, points[exact], vertex[exact])
     # Close to the surface the closest triangle need not touch the closest vertex: ask the next ones too.
     close = np.flatnonzero(squared < surface.mean_spacing_mm**2)
-    _, next_ones = tree.query(points[exact[close]], k=[2, 3, 4])
+    _, next_ones = tree.query(points[exact[close]], k=[2, 3])
     for column in next_ones.T:
         others = _closest_place(surface, points[exact[close]], column)
         closer = others[2] < squared[close]

@@ -9,6 +9,7 @@ darkening in proportion to the bone nearby, and a cupping of the body), motion, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from .optics import correlated_noise, psf_matrices, slice_matrix
 from .phantom import Phantom, phantom_under
 from .scanner_settings import ScannerSettings
 from .surroundings import SoftTissue
-from .voxelise import VoxelisedBone, voxelise
+from .voxelise import Layer, VoxelisedBone, voxelise
 
 FEMUR_LABEL, OTHER_BONE_LABEL = 1, 2
 
@@ -147,25 +148,41 @@ def _image(
         slice_matrix(field.centres(axis), field.cell_centres(axis, whole_blocks=axis == 2), voxel[axis])
         for axis in range(3)
     ]
-    z_cells = field.grid.block[2]
-    slices = np.zeros((field.grid.blocks[2] * z_cells, *field.shape[1:]), dtype=np.float32)
-    filled = {label: np.zeros_like(slices) for label, _ in bones}
-    for z in range(field.grid.blocks[2]):
-        if z % 16 == 0:
-            progress.report(z / field.grid.blocks[2], "Blurring the slices")
-        here = slice(z * z_cells, (z + 1) * z_cells)
-        for label, bone in bones:
-            layer = bone.layer(z)
-            if layer is None:
-                continue
+    image = np.zeros(field.shape, dtype=np.float32)
+    labels = np.zeros(field.shape, dtype=np.uint8)
+    for number, (label, bone) in enumerate(bones):
+        part = progress.part(number / len(bones), (number + 1) / len(bones))
+        for k, layer in _slices(bone, profile, box[2]):
+            part.report(k / len(image), "Blurring the slices")
             for weight, down, across in kernel:
                 blurred = down[:, layer.y] @ layer.contrast @ across[:, layer.x].T
-                slices[here] += np.float32(weight) * blurred
-            filled[label][here] += box[1][:, layer.y] @ layer.occupancy @ box[0][:, layer.x].T
-    labels = np.zeros(field.shape, dtype=np.uint8)
-    for label, occupancy in filled.items():
-        labels[np.tensordot(box[2], occupancy, axes=1) >= 0.5] = label
-    return np.tensordot(profile, slices, axes=1), labels
+                image[k] += np.float32(weight) * blurred
+            filled = box[1][:, layer.y] @ layer.occupancy @ box[0][:, layer.x].T
+            labels[k][filled >= 0.5] = label
+    return image, labels
+
+
+def _slices(bone: VoxelisedBone, profile: np.ndarray, box: np.ndarray) -> Iterator[tuple[int, Layer]]:
+    """Give each slice once: contrast under the slice profile, occupancy as the mean over the voxel.
+
+    A slice is kept until the last of its fine layers has come, so that few are in memory at a time.
+    """
+    z_cells = bone.grid.block[2]
+    touched = (profile > 0) | (box > 0)
+    last = profile.shape[1] - 1 - np.argmax(touched[:, ::-1], axis=1)
+    waiting: dict[int, Layer] = {}
+    for z in range(bone.grid.blocks[2]):
+        layer, cells = bone.layer(z), slice(z * z_cells, (z + 1) * z_cells)
+        if layer is not None:
+            for k in np.flatnonzero(touched[:, cells].any(axis=1)):
+                contrast = np.tensordot(profile[k, cells], layer.contrast, axes=1)
+                occupancy = np.tensordot(box[k, cells], layer.occupancy, axes=1)
+                before = waiting.get(k)
+                if before is not None:
+                    contrast, occupancy = before.contrast + contrast, before.occupancy + occupancy
+                waiting[k] = Layer(layer.y, layer.x, contrast, occupancy)
+        for k in [k for k in waiting if last[k] < cells.stop]:
+            yield int(k), waiting.pop(k)
 
 
 def _hardened(bone_hu: np.ndarray, field: ScanField, settings: ScannerSettings) -> np.ndarray:

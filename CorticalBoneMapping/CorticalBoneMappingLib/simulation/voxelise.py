@@ -196,11 +196,11 @@ def voxelise(
     _check(bone.surface)
     progress = progress or Progress()
     progress.report(0.0, "Finding the blocks of the bone")
-    samples = _surface_samples(bone.surface, float(grid.block_mm.min()))
-    first, shape = _box(grid.to_grid(samples), grid)
+    samples = grid.to_grid(_surface_samples(bone.surface, float(grid.block_mm.min())))
+    first, shape = _box(samples, grid)
     if min(shape) <= 0:
         return None
-    wanted, apart = _wanted(grid.to_grid(samples), grid, first, shape)
+    wanted, apart = _wanted(samples, grid, first, shape)
     corners = (np.argwhere(wanted)[:, ::-1] + first - 1) * grid.block_mm
     points = grid.to_ras(corners)
     progress.report(0.2, "Measuring the depth below the surface")
@@ -209,7 +209,10 @@ def voxelise(
     depth, thickness, cortical = truth_at(bone.surface, points, reach)
     progress.report(0.9, "Filling the bone")
     outside = surroundings(points)
-    trabecular = bone.trabecular_density(points, np.maximum(depth, 0.0)) - outside
+    trabecular = np.zeros_like(depth)
+    inside = depth > -float(np.linalg.norm(grid.block_mm))
+    trabecular[inside] = bone.trabecular_density(points[inside], np.maximum(depth[inside], 0.0))
+    trabecular -= outside
     # Beyond the wanted corners a stencil has little weight: there the rough distance serves.
     fields = [
         _filled(wanted, values, empty)
