@@ -12,7 +12,7 @@ import slicer.util
 
 from CorticalBoneMappingLib.colours import NOT_MEASURED_COLOUR
 from CorticalBoneMappingLib.errors import SurfaceError
-from CorticalBoneMappingLib.measures import MEASURES, QUALITY_LABELS, Quality
+from CorticalBoneMappingLib.measures import MEASURES, Quality
 from CorticalBoneMappingLib.scene.models import show_measure
 from CorticalBoneMappingLib.scene.results import add_result, restore_result, results_in, show_result
 
@@ -51,10 +51,10 @@ def test_the_reasons_for_no_value_are_shown_in_a_named_colour_each(scene, femur_
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
     assert legend.GetUseColorNamesForLabels()
     for kind in Quality:
-        assert table.GetColorName(kind) == QUALITY_LABELS[kind]
         assert lookup.GetIndex(kind) == kind
-    colours = {lookup.GetTableValue(kind) for kind in Quality}
-    assert len(colours) == len(Quality)
+    assert len({lookup.GetTableValue(kind) for kind in Quality}) == len(Quality)
+    assert len({table.GetColorName(kind) for kind in Quality}) == len(Quality)
+    assert table.GetColorName(Quality.METAL) == "metal"
     show_result(nodes, "cortical_thickness", on="bone")  # and back
     assert display.GetColorNode().GetNumberOfColors() == 256
     assert not legend.GetUseColorNamesForLabels()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import slicer
 
 from ..colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
-from ..measures import QUALITY_LABELS, Quality
+from ..measures import Quality
 
 _ATTRIBUTE = "CorticalBoneMapping.Colours"
 
-# After Okabe and Ito 2008, which every kind of colour vision tells apart.
+# Short names: Slicer shrinks a legend's letters until the longest fits. Colours after Okabe and Ito 2008,
+# which every kind of colour vision tells apart.
 _QUALITY_COLOURS = {
-    Quality.GOOD: (0.90, 0.90, 0.84),
-    Quality.NOT_MEASURED: NOT_MEASURED_COLOUR,
-    Quality.OUTSIDE_SCAN: (0.34, 0.71, 0.91),
-    Quality.NO_CORTEX: NO_CORTEX_COLOUR,
-    Quality.FIT_FAILED: (0.90, 0.62, 0.00),
-    Quality.METAL: (0.15, 0.15, 0.15),
+    Quality.GOOD: ("measured", (0.90, 0.90, 0.84)),
+    Quality.NOT_MEASURED: ("cut end", NOT_MEASURED_COLOUR),
+    Quality.OUTSIDE_SCAN: ("outside scan", (0.34, 0.71, 0.91)),
+    Quality.NO_CORTEX: ("no cortex", NO_CORTEX_COLOUR),
+    Quality.FIT_FAILED: ("fit failed", (0.90, 0.62, 0.00)),
+    Quality.METAL: ("metal", (0.15, 0.15, 0.15)),
 }
 
 
@@ -44,8 +45,7 @@ def colour_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
 
 def quality_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
     """Give the scene's table for `Quality`: one named colour a value."""
-    colours = [(QUALITY_LABELS[kind], _QUALITY_COLOURS[kind]) for kind in Quality]
-    return _table(scene, "Cortical bone map quality", colours)
+    return _table(scene, "Cortical bone map quality", [_QUALITY_COLOURS[kind] for kind in Quality])
 
 
 def _table(

@@ -134,5 +134,9 @@ def _label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool) -> 
     is_quality = display.GetActiveScalarName() == QUALITY
     legend.SetUseColorNamesForLabels(is_quality)
     legend.SetNumberOfLabels(len(Quality) if is_quality else 5)
-    legend.SetLabelFormat("%.0f" if display.GetScalarRange()[1] > 20 else "%.1f")
+    number_format = "%.0f" if display.GetScalarRange()[1] > 20 else "%.1f"
+    legend.SetLabelFormat("%s" if is_quality else number_format)
+    # Slicer fits the numbers into the width, and gives the title their size: a narrow legend keeps the
+    # longest title within the view.
+    legend.SetSize(0.25 if is_quality else 0.1, 0.5)
     legend.SetVisibility(visible)
