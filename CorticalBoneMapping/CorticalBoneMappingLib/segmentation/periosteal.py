@@ -95,7 +95,7 @@ def _dense_surface(mask: Volume, spacing_mm: float) -> tuple[Surface, list[str]]
     """Outer surface of the mask, closing its gaps step by step until there is no tunnel."""
     spacing_kji = mask.spacing_mm[::-1]
     padded = np.pad(mask.array, _MARGIN_VOXELS)
-    step = min(float(spacing_kji.min()), spacing_mm)
+    step = float(np.clip(spacing_mm, 0.5 * spacing_kji.min(), spacing_kji.min()))
     for closing in _CLOSINGS:
         closed = _closed(padded, closing)
         smooth, factors = smooth_field(closed, spacing_kji, step)
