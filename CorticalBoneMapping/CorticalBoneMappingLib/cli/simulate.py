@@ -10,11 +10,10 @@ from .common import add_command, add_output_options, portable, progress_of, say
 
 if TYPE_CHECKING:
     from ..progress import Progress
-    from ..simulation.bone import Hip
     from ..volume import Volume
 
 CT_FILE, LABELS_FILE, TRUTH_FILE, RODS_FILE = "ct.nrrd", "labels.nrrd", "truth.vtp", "rods.csv"
-SIMULATION_FILE = "simulation.json"
+SIMULATION_FILE, NIFTI_FILE, DICOM_FOLDER = "simulation.json", "ct.nii.gz", "dicom"
 
 _EPILOG = """\
 examples:
@@ -75,8 +74,7 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     import numpy as np
 
     from ..files import write_json
-    from ..simulation.scanner import scan
-    from ..simulation.scanner_settings import ScannerSettings
+    from ..simulation import ScannerSettings, scan, simulate_hip
     from ..study.provenance import plain, program
     from ..surface import write_surface
     from ..volume_files import write_volume
@@ -86,10 +84,10 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     settings = ScannerSettings(**given)
     progress.report(0.0, "Making the hip")
-    made = scan(_hip(chosen.seed, chosen.side), settings, progress.part(0.15, 0.85))
+    made = scan(simulate_hip(chosen.seed, chosen.side), settings, progress.part(0.15, 0.85))
     truth = made.hip.femur.surface
     progress.report(0.85, "Writing")
-    _write_ct(made.volume, chosen)
+    _write_ct(made.volume, chosen, progress.part(0.85, 0.95))
     write_volume(chosen.out / LABELS_FILE, made.labelmap)
     write_surface(chosen.out / TRUTH_FILE, truth)
     if made.phantom is not None:
@@ -116,16 +114,11 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     )
 
 
-def _hip(seed: int, side: str) -> Hip:
-    from ..simulation.bone import Hip
-    from ..simulation.femur import draw_femur
-    from ..simulation.surroundings import with_pelvis
-
-    femur = draw_femur(seed, side)
-    return with_pelvis(Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm))
-
-
-def _write_ct(volume: Volume, chosen: argparse.Namespace) -> None:
+def _write_ct(volume: Volume, chosen: argparse.Namespace, progress: Progress) -> None:
+    from ..simulation.dicom_writer import write_dicom_series
     from ..volume_files import write_volume
 
-    write_volume(chosen.out / {"nrrd": CT_FILE, "nifti": "ct.nii.gz"}[chosen.format], volume)
+    if chosen.format == "dicom":
+        write_dicom_series(chosen.out / DICOM_FOLDER, volume, chosen.seed, progress)
+    else:
+        write_volume(chosen.out / (CT_FILE if chosen.format == "nrrd" else NIFTI_FILE), volume)

@@ -95,7 +95,7 @@ def _draw_bar(canvas: Canvas, legend: Legend, left: float, bottom: float, top: f
     if np.any(legend.values > high):
         arrow = [[bar_left, top], [bar_right, top], [middle, top + tip]]
         canvas.polygons([arrow], legend.colours[-1:])
-    ticks = _round_ticks(low, high)
+    ticks = _round_ticks(low, high, most=max(2, int((top - bottom) / (1.7 * font))))
     decimals = max(0, -int(np.floor(np.log10(ticks[1] - ticks[0]))))
     for tick in ticks:
         y = bottom + (tick - low) / (high - low) * (top - bottom)
@@ -109,10 +109,10 @@ def _draw_bar(canvas: Canvas, legend: Legend, left: float, bottom: float, top: f
     )
 
 
-def _round_ticks(low: float, high: float) -> np.ndarray:
-    """Choose round values within a range, at most eight of them."""
+def _round_ticks(low: float, high: float, most: int) -> np.ndarray:
+    """Choose round values within a range, at most `most` (and at most eight) of them."""
     decade = 10.0 ** np.floor(np.log10(high - low))
     steps = decade * np.array([0.1, 0.2, 0.5, 1.0, 2.0, 5.0])
-    step = next(s for s in steps if (high - low) / s <= 7.0 + 1e-9)
+    step = next((s for s in steps if (high - low) / s <= min(most, 8) - 1 + 1e-9), steps[-1])
     first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
     return np.arange(first, last + 1) * step

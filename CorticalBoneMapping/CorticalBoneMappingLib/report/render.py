@@ -144,7 +144,8 @@ class _Page:
         self.lefts = self.margin + np.concatenate([[0.0], np.cumsum(self.panel_widths)[:-1]])
         self.legend_left = self.width - self.margin - legend + self.gap
         self.views_bottom = round(1.6 * self.margin)
-        self.views_height = self.pixels_per_mm * self.tallest_mm
+        # The legend needs a height of its own where only the top of a femur was scanned.
+        self.views_height = max(self.pixels_per_mm * self.tallest_mm, 16 * self.font(1.0))
         self.ends_y = self.views_bottom + self.views_height + 0.5 * self.margin
         self.caption_y = self.ends_y + self.font(1.0)
         head = (2.4 if self.has_title else 0.9) * self.margin
