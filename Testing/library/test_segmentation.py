@@ -54,7 +54,9 @@ def assert_one_closed_bone(surface):
     [(5, FINE), (12, FINE), (25, FINE), (8, THICK_SLICES), (25, THICK_SLICES), (12, COARSE), (25, COARSE)],
 )
 def test_the_surface_of_a_ball_is_the_sphere_to_a_quarter_of_a_voxel_and_does_not_shrink(radius, spacing):
-    found = periosteal_surface(labelled(ball(radius), margin(radius, spacing), spacing), spacing_mm=1.5)
+    found = periosteal_surface(
+        labelled(ball(radius), margin(radius, spacing), spacing), spacing_mm=radius / 8
+    )
     assert_one_closed_bone(found.surface)
     bias, rms = area_weighted(found.surface, np.linalg.norm(found.surface.points, axis=1) - radius)
     assert abs(bias) <= 0.1 * spacing[0]
