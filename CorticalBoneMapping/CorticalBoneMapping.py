@@ -13,7 +13,7 @@ import slicer.util
 import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Decimals, SingleStep, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -76,6 +76,7 @@ def registerSampleData():
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=_("Cortical Bone Mapping"),
         sampleName="SimulatedHip",
+        uris="",  # Slicer wants as many as there are nodes
         nodeNames="SimulatedHip",
         thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "CorticalBoneMapping.png"),
         customDownloader=simulate_hip,
@@ -96,14 +97,14 @@ class CorticalBoneMappingParameterNode:
     side: Side = Side.UNSET
     outputFolder: Path
     calibration: CalibrationKind = CalibrationKind.NONE
-    slope: Annotated[float, WithinRange(0.2, 5.0), Decimals(5), SingleStep(0.01)] = 1.0
-    intercept: Annotated[float, WithinRange(-1000.0, 1000.0), Decimals(3)] = 0.0
+    slope: Annotated[float, WithinRange(0.2, 5.0)] = 1.0
+    intercept: Annotated[float, WithinRange(-1000.0, 1000.0)] = 0.0
     substance: Substance = Substance.K2HPO4
     rodsFile: Path
     method: Method = Method(MapSettings().method)
     useCorticalDensity: bool = False
-    corticalDensity: Annotated[float, WithinRange(100.0, 5000.0), Decimals(0), SingleStep(10.0)] = 1000.0
-    spacing: Annotated[float, WithinRange(0.4, 5.0), Decimals(2), SingleStep(0.1)] = MapSettings().spacing_mm
+    corticalDensity: Annotated[float, WithinRange(100.0, 5000.0)] = 1000.0
+    spacing: Annotated[float, WithinRange(0.4, 5.0)] = MapSettings().spacing_mm
     result: slicer.vtkMRMLModelNode
     shownMeasure: ShownMeasure = ShownMeasure.CORTICAL_THICKNESS
     shownOn: ShownOn = ShownOn.BONE
@@ -181,10 +182,11 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             )
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
-                if edit.currentPath == ".":  # how an unset path is saved
-                    edit.currentPath = ""
+            # Not connectGui: it does not always return the tag, and without the tag the panel would stay
+            # connected to the parameters of a scene that was closed.
+            named = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+            named.pop(None, None)
+            self._guiTag = parameterNode.connectParametersToGui(named)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
             self.onParameters()
 
@@ -192,6 +194,9 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         """Bring the panel up to date with the parameters."""
         parameters = self._parameterNode
         self._showSegment(parameters)
+        for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
+            if edit.currentPath == os.curdir:  # how Slicer keeps a path that is not set
+                edit.currentPath = ""
         for names, kind in (
             (("slope", "intercept", "substance"), CalibrationKind.LINEAR),
             (("rodsFile",), CalibrationKind.RODS),
@@ -232,7 +237,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         """Show how far the run is; take up its end."""
         state = self._run.poll()
         self.ui.progressBar.value = round(100 * self._run.fraction)
-        if not self.ui.statusLabel.text.startswith(_("Cancelling")):
+        if not self._run.cancelling:
             self.ui.statusLabel.text = self._run.text
         if state == RunState.RUNNING:
             return

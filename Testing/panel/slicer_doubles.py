@@ -58,14 +58,6 @@ class WithinRange(typing.NamedTuple):
     maximum: float
 
 
-class Decimals(typing.NamedTuple):
-    value: int
-
-
-class SingleStep(typing.NamedTuple):
-    value: float
-
-
 def parameter_node_wrapper(cls):
     """Keep each annotated attribute of a class in a MRML node, as text or as a reference."""
     hints = typing.get_type_hints(cls, include_extras=True)
@@ -82,13 +74,15 @@ class _Parameters:
     def __init__(self, node):
         object.__setattr__(self, "parameterNode", node)
         object.__setattr__(self, "_connections", [])
+        object.__setattr__(self, "_writing", [])  # not empty while the widgets are written to
+        for name, (kind, *_) in self._kinds.items():  # as Slicer does, so that all are in the saved scene
+            if not issubclass(kind, slicer.vtkMRMLNode) and not node.HasParameter(name):
+                setattr(self, name, self._defaults[name] if name in self._defaults else kind())
 
     def __getattr__(self, name):
         kind = self._kinds[name][0]
         if issubclass(kind, slicer.vtkMRMLNode):
             return self.parameterNode.GetNodeReference(name)
-        if not self.parameterNode.HasParameter(name):
-            return self._defaults[name] if name in self._defaults else kind()
         text = self.parameterNode.GetParameter(name)
         if issubclass(kind, enum.Enum):
             return kind[text]
@@ -106,12 +100,10 @@ class _Parameters:
                 raise ValueError(f"{name} is within {limit.minimum} and {limit.maximum}, not {value}")
         self.parameterNode.SetParameter(name, value.name if isinstance(value, enum.Enum) else str(value))
 
-    def connectGui(self, widgets):  # noqa: N802
-        """Connect widgets that name a parameter; raises for a kind of widget that Slicer cannot connect."""
-        for widget in vars(widgets).values():
-            name = widget.property("SlicerParameterName")
-            if name is not None:
-                self._connect(widget, name, self._kinds[name])
+    def connectParametersToGui(self, widgets):  # noqa: N802
+        """Connect widgets to parameters by name; raises for a kind of widget that Slicer cannot connect."""
+        for name, widget in widgets.items():
+            self._connect(widget, name, self._kinds[name])
         tag = self.parameterNode.AddObserver("ModifiedEvent", self._to_gui)
         self._to_gui()
         return tag
@@ -124,19 +116,22 @@ class _Parameters:
         self._connections.clear()
 
     def _to_gui(self, *_):
-        for _, _, write in list(self._connections):
-            write()
+        """Write all parameters to all widgets, as Slicer does, without hearing the widgets' answers."""
+        if not self._writing:
+            self._writing.append(True)
+            for _, _, write in list(self._connections):
+                write()
+            self._writing.clear()
 
     def _connect(self, widget, name, kinds):
         signal, read, write = _CONNECTORS[type(widget).__name__](widget, *kinds)
 
         def from_gui(*_):
-            if read() != getattr(self, name):
+            if not self._writing:
                 setattr(self, name, read())
 
         def to_gui():
-            if read() != getattr(self, name):
-                write(getattr(self, name))
+            write(getattr(self, name))
 
         signal.connect(from_gui)
         self._connections.append((signal, from_gui, to_gui))
@@ -160,8 +155,6 @@ def _spin(widget, kind, *notes):
     for note in notes:
         if isinstance(note, WithinRange):
             widget.setRange(note.minimum, note.maximum)
-        elif isinstance(note, Decimals):
-            widget.setDecimals(note.value)
     return widget.valueChanged, lambda: widget.value, widget.setValue
 
 
@@ -227,8 +220,6 @@ def install(monkeypatch, scene, doubles, resources):
         "slicer.parameterNodeWrapper",
         parameterNodeWrapper=parameter_node_wrapper,
         WithinRange=WithinRange,
-        Decimals=Decimals,
-        SingleStep=SingleStep,
     )
     monkeypatch.setattr(slicer, "mrmlScene", scene, raising=False)
     monkeypatch.setattr(slicer, "app", types.SimpleNamespace(connect=lambda *_: None), raising=False)

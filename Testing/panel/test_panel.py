@@ -205,6 +205,18 @@ def test_findings_are_counted_by_region_when_the_reasons_are_shown(panel, scene,
     assert rows == [["femoral_neck_superior", "3", "2", "0"], ["subtrochanteric_shaft", "3", "2", "0"]]
 
 
+def test_unset_paths_stay_empty_whatever_else_is_changed(panel):
+    panel.ui.sideCombo.setCurrentIndex(1)  # Slicer then writes all parameters to their widgets
+    assert panel.ui.outputFolderEdit.currentPath == ""
+    assert panel.ui.rodsFileEdit.currentPath == ""
+
+
+def test_a_panel_that_was_left_no_longer_writes_to_the_parameters(panel, module):
+    panel.exit()
+    panel.ui.sideCombo.setCurrentIndex(1)
+    assert module.CorticalBoneMappingLogic().getParameterNode().side == module.Side.UNSET
+
+
 def test_a_saved_scene_comes_back_with_its_result_on_show(panel, scene, femur_result):
     add_result(scene, femur_result, "Hip")
     scene.InvokeEvent(scene.EndImportEvent)  # as when Slicer has loaded a scene while the panel is open

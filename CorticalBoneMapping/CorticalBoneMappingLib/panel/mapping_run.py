@@ -78,6 +78,11 @@ class MappingRun:
         return self._child.text
 
     @property
+    def cancelling(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._child.stopping
+
+    @property
     def log(self) -> str:
         """All that the child wrote besides its progress, for whoever looks for a fault."""
         return "\n".join(self._child.messages)

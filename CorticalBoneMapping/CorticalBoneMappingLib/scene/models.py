@@ -18,6 +18,7 @@ QUALITY = "quality"
 """Array of the reasons why points carry no value; it is shown like a measure."""
 
 _MANUAL_RANGE = "UseManual"
+_UNIT_FIELD = "unit_of_"  # how `surface.to_polydata` names the unit of an array
 _NORMALS = "Normals"  # VTK's own name for them
 
 
@@ -111,7 +112,8 @@ def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
     if measure_name == QUALITY:
         return "Quality"
     measure = MEASURES[measure_name]
-    unit = surface_from_model(model).units.get(measure_name, measure.unit)
+    kept = model.GetPolyData().GetFieldData().GetAbstractArray(_UNIT_FIELD + measure_name)
+    unit = measure.unit if kept is None else kept.GetValue(0)
     note = "" if unit == measure.unit else ", not calibrated"
     return f"{measure.label}\n({unit}{note})"
 
