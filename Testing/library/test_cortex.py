@@ -1,5 +1,6 @@
 """The measurement of the cortex, on eccentric balls that are scanned by brute force."""
 
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -225,6 +226,7 @@ def test_points_beyond_the_scan_and_excluded_points_carry_nothing():
     for name in MEASURES:
         np.testing.assert_array_equal(np.isfinite(arrays[name]), measured.quality == Quality.GOOD)
     assert sum(measured.counts.values()) == len(surface.points)
+    assert json.loads(json.dumps(measured.used, allow_nan=False))["counts"] == measured.counts
 
 
 def test_what_a_bone_of_thin_cortex_cannot_tell_is_assumed_and_said_so():

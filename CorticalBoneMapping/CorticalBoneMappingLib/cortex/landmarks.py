@@ -10,6 +10,7 @@ from .profiles import Profiles
 
 _SURFACE_ERROR_MM = 2.5  # a segmented surface is within this of the outer edge
 _RISE_WINDOW_MM = 0.75  # the outer edge is sought as the greatest rise over twice this
+_NEARER_IS_BETTER = 0.04  # per mm: of two like edges, the one nearer to the surface
 _DROP = 0.25  # past the peak, this fraction of its height down is the inner flank, not noise
 _RISE_AGAIN = 0.2  # outside, a rise by this fraction of the peak's height is another bone
 _OUTER_BAND_MM = (1.5, 5.0)  # outside the edge: soft tissue
@@ -83,7 +84,7 @@ def _steepest_rise(profiles: Profiles) -> np.ndarray:
     for offset in middle:
         at = np.full(len(depth), offset)
         rise = _value_at(depth, values, at + _RISE_WINDOW_MM) - _value_at(depth, values, at - _RISE_WINDOW_MM)
-        rise = rise - 20.0 * np.abs(offset)  # of two like edges, the one nearer to the surface
+        rise = rise * (1.0 - _NEARER_IS_BETTER * np.abs(offset))
         where = np.where(rise > best, offset, where)
         best = np.maximum(rise, best)
     return where

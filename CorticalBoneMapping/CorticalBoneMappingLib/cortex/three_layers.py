@@ -58,7 +58,7 @@ def fit_three_layers(
     profiles: Profiles,
     landmarks: Landmarks,
     sigma_mm: float,
-    cortical_density: float | None,
+    cortical_density: float | np.ndarray | None,
     highest_density: float,
     noise: float,
 ) -> LayerFit:
@@ -72,8 +72,8 @@ def fit_three_layers(
         Where to begin.
     sigma_mm : float
         In-plane Gaussian blur of the scan.
-    cortical_density : float or None
-        y1 of every point; None fits it at each point.
+    cortical_density : float, ndarray of shape (n,) or None
+        y1 of every point, or of each; None fits it at each point.
     highest_density : float
         Upper bound of y1 where it is fitted.
     noise : float
@@ -85,14 +85,19 @@ def fit_three_layers(
     -------
     LayerFit
     """
-    start = _start(landmarks, cortical_density)
+    known = None if cortical_density is None else np.broadcast_to(cortical_density, len(profiles))
+    start = _start(landmarks, known)
     # Points of like thickness go together: they need the same part of the line and as many steps.
     order = np.argsort(start[:, 1], kind="stable")
     parts = []
     for first in range(0, len(order), _CHUNK):
         part = order[first : first + _CHUNK]
         model = _ThreeLayers(
-            profiles.take(part), landmarks.outer_limit[part], sigma_mm, cortical_density, noise
+            profiles.take(part),
+            landmarks.outer_limit[part],
+            sigma_mm,
+            None if known is None else known[part],
+            noise,
         )
         parts.append(_fit_chunk(model, start[part], highest_density))
     back = np.argsort(order, kind="stable")
@@ -109,7 +114,7 @@ class _ThreeLayers:
         profiles: Profiles,
         outer_limit: np.ndarray,
         sigma_mm: float,
-        cortical_density: float | None,
+        cortical_density: np.ndarray | None,
         noise: float,
     ) -> None:
         self.profiles, self.outer_limit = profiles, outer_limit
@@ -135,7 +140,8 @@ class _ThreeLayers:
 
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x0, thickness, y0, y2 = (parameters[:, column, None] for column in range(4))
-        y1 = parameters[:, 4, None] if self.cortical_density is None else self.cortical_density
+        free = self.cortical_density is None
+        y1 = parameters[:, 4, None] if free else self.cortical_density[which, None]
         weight = self.root_weight[which]
         sigma, half_width = self.sigma[which, None], self.half_width[which, None]
         distance = self.depth[which] - x0
@@ -151,7 +157,7 @@ class _ThreeLayers:
         np.subtract(weight, outer, out=by[2])
         by[3] = inner
         share = outer - inner
-        if self.cortical_density is None:
+        if free:
             by[4] = share
         residual = np.empty((len(which), samples + 1))
         residual[:, :samples] = y0 * by[2] + y1 * share + y2 * inner - self.values[which]
@@ -172,7 +178,7 @@ def _fit_chunk(model: _ThreeLayers, start: np.ndarray, highest_density: float) -
     return _as_layers(model, fit, stuck.any(axis=1))
 
 
-def _start(landmarks: Landmarks, cortical_density: float | None) -> np.ndarray:
+def _start(landmarks: Landmarks, cortical_density: np.ndarray | None) -> np.ndarray:
     """First guess: the half-maximum edges, drawn together until the mass fits the density.
 
     Mass conservation (Treece, Poole, Gee 2012): t = t_half (peak − y_b) / (y1 − y_b), y_b = (y0 + y2)/2.
@@ -182,11 +188,10 @@ def _start(landmarks: Landmarks, cortical_density: float | None) -> np.ndarray:
     outer = np.where(np.isfinite(landmarks.outer_edge), landmarks.outer_edge, 0.0)
     inner = np.where(np.isfinite(landmarks.inner_edge), landmarks.inner_edge, outer + 3.0)
     thickness = np.maximum(inner - outer, 0.3)
-    y1 = np.full_like(y0, np.nan) if cortical_density is None else np.full_like(y0, cortical_density)
-    background = 0.5 * (y0 + y2)
-    shrink = np.clip((peak - background) / np.maximum(y1 - background, 1.0), 0.1, 1.0)
     if cortical_density is None:
         return np.stack([outer, thickness, y0, y2, peak], axis=1)
+    background = 0.5 * (y0 + y2)
+    shrink = np.clip((peak - background) / np.maximum(cortical_density - background, 1.0), 0.1, 1.0)
     middle = outer + 0.5 * thickness
     thickness = np.maximum(thickness * shrink, 0.2)
     start = np.where(shrink > 0.95, outer, np.maximum(middle - 0.5 * thickness, outer))
@@ -194,15 +199,14 @@ def _start(landmarks: Landmarks, cortical_density: float | None) -> np.ndarray:
 
 
 def _bounds(
-    count: int, cortical_density: float | None, highest_density: float
+    count: int, cortical_density: np.ndarray | None, highest_density: float
 ) -> tuple[np.ndarray, np.ndarray]:
     top = highest_density if cortical_density is None else cortical_density
-    lower = [-_LONGEST_OFFSET_MM, 0.0, -2000.0, -2000.0]
-    upper = [_LONGEST_OFFSET_MM, _THICKEST_MM, top, top]
-    if cortical_density is None:
-        lower.append(0.0)
-        upper.append(top)
-    return np.tile(lower, (count, 1)), np.tile(upper, (count, 1))
+    lower = np.tile([-_LONGEST_OFFSET_MM, 0.0, -2000.0, -2000.0, 0.0], (count, 1))
+    upper = np.tile([_LONGEST_OFFSET_MM, _THICKEST_MM, 0.0, 0.0, 0.0], (count, 1))
+    upper[:, 2:] = np.broadcast_to(top, count)[:, None]  # no background is denser than the cortex
+    size = 5 if cortical_density is None else 4
+    return lower[:, :size], upper[:, :size]
 
 
 def _as_layers(model: _ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> LayerFit:
@@ -219,7 +223,7 @@ def _as_layers(model: _ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> Laye
         outer_edge=parameters[:, 0],
         thickness=parameters[:, 1],
         outside=parameters[:, 2],
-        cortex=parameters[:, 4] if known is None else np.full(len(parameters), known),
+        cortex=parameters[:, 4] if known is None else known,
         inside=parameters[:, 3],
         residual=np.sqrt(fit.cost / weight),
         thickness_se=np.sqrt(np.maximum(covariance, 0.0) * variance),
