@@ -2,7 +2,8 @@
 
     python Testing/benchmarks/cortex_speed.py [--vertices 20000] [--loop 60]
 
-The loop fits the same profiles with the same model, starts and weights, one `least_squares` a vertex.
+The loop fits the same model to the same profiles over a fixed window (-4 to 8 mm, no weights) from the
+half-maximum edges, one `least_squares` a vertex.
 """
 
 from __future__ import annotations
