@@ -163,7 +163,8 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.setParameterNode(None)
 
     def onSceneLoaded(self, _caller=None, _event=None):
-        """Take up the inputs and results of a scene that was loaded while the panel is open."""
+        """Take up the inputs and results of a scene that was loaded."""
+        results_in(slicer.mrmlScene)  # makes their colours whole, also where the panel is not open
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -187,7 +188,9 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             named = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
             named.pop(None, None)
             self._guiTag = parameterNode.connectParametersToGui(named)
-            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+            # Of lower priority than Slicer's own observer, which writes the parameters to the widgets first.
+            node, event = parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent
+            self.addObserver(node, event, self.onParameters, priority=-1.0)
             self.onParameters()
 
     def onParameters(self, _caller=None, _event=None):
