@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("slicer", reason="slicer-core is not installed: pip install slicer-core")
-pytest.importorskip("PySide6", reason="PySide6 is not installed: pip install PySide6-Essentials")
 HERE = Path(__file__).parent
 MODULE = HERE.parents[1] / "CorticalBoneMapping" / "CorticalBoneMapping.py"
 sys.path[:0] = [str(HERE), str(HERE.parent / "scene")]
-
-import qt_doubles  # noqa: E402
-import slicer_doubles  # noqa: E402
-from slicer_scene import SlicerScene, two_balls  # noqa: E402
+try:
+    import qt_doubles
+    import slicer_doubles
+    from slicer_scene import SlicerScene, two_balls
+except ModuleNotFoundError as missing:
+    if missing.name not in ("slicer", "PySide6"):
+        raise
+    collect_ignore_glob = ["test_*.py"]  # a skip is not possible here: it would end the whole run
+    sys.stderr.write(f"Testing/panel is left out, since {missing.name} is not installed.\n")
 
 
 @pytest.fixture

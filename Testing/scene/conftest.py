@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("slicer", reason="slicer-core is not installed: pip install slicer-core")
 sys.path.insert(0, str(Path(__file__).parent))
-
-from slicer_scene import SlicerScene, two_balls
+try:
+    from slicer_scene import SlicerScene, two_balls
+except ModuleNotFoundError as missing:
+    if missing.name not in ("slicer", "PySide6"):
+        raise
+    collect_ignore_glob = ["test_*.py"]  # a skip is not possible here: it would end the whole run
+    sys.stderr.write(f"Testing/scene is left out, since {missing.name} is not installed.\n")
 
 
 @pytest.fixture
