@@ -12,7 +12,7 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from ..errors import CorticalBoneMappingError
+from ..errors import Cancelled, CorticalBoneMappingError
 from ..scene.volumes import add_segmentation, add_volume
 from ..volume_files import read_labelmap, read_volume
 from .child_process import ChildProcess
@@ -54,7 +54,7 @@ def simulate_hip(
     Raises
     ------
     CorticalBoneMappingError
-        If it could not be done, or was cancelled.
+        If it could not be done, or was cancelled (`Cancelled`).
     """
     folder = Path(slicer.app.temporaryPath) / "SimulatedHip"
     _run_with_dialog(simulate_command(python_beside_slicer(), folder, options), _("Simulating a hip …"))
@@ -80,5 +80,7 @@ def _run_with_dialog(command: list[str], text: str) -> None:
     finally:
         child.close()
         dialog.close()
+    if child.stopping:
+        raise Cancelled
     if child.exit_code != 0:
         raise CorticalBoneMappingError(error_sentence(child.messages))
