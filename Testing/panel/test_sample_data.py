@@ -67,7 +67,8 @@ def test_the_simulated_scan_comes_into_the_scene_with_the_femur_as_a_segment(
     folder = tmp_path / "SimulatedHip"
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, (12, 14, 16)).astype(np.uint8)
-    write_volume(folder / "ct.nrrd", Volume(labels * np.int16(1000) - np.int16(1000), np.eye(4)))
+    hu = labels * np.int16(1000) - np.int16(1000)
+    write_volume(folder / "ct.nrrd", Volume(hu, np.eye(4)))
     write_volume(folder / "labels.nrrd", Volume(labels, np.eye(4)))
     dialog = Dialog()
     put(dialog, 'import sys; print(\'{"fraction": 1.0, "text": "Done"}\', file=sys.stderr)')
