@@ -22,8 +22,8 @@ example:
   cbm demo --out demo        then open demo/index.html
 
 A hip is simulated (0.6 × 0.6 × 1.0 mm), calibrated by the rods under it, and mapped with constant-density,
-which is told the true density of the whole cortex (mass over volume), and with half-maximum. The errors
-are printed."""
+which is told the true cortical density (the same all over this hip), and with half-maximum. The errors are
+printed. A hip whose density varies: cbm simulate hip."""
 
 _METHODS = ("constant-density", "half-maximum")
 _PICTURES = ("cortical_thickness", "cortical_mass_surface_density", "trabecular_density")
@@ -67,6 +67,7 @@ def _simulate(chosen: argparse.Namespace, hip: Path, progress: Progress) -> None
     options = argparse.ArgumentParser()
     simulate.add_to(options.add_subparsers())
     arguments = ["simulate", "hip", "--out", str(hip), "--seed", str(chosen.seed), "--side", chosen.side]
+    arguments += ["--density-variation", "0"]
     parsed = options.parse_args([*arguments, "--quiet"])
     parsed.command_line = arguments
     simulate.simulate_to(parsed, progress)

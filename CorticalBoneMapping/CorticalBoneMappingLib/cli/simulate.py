@@ -50,6 +50,13 @@ def add_to(commands: Any) -> None:
         ("--hardening", "bone_hardening", "SHARE", "beam hardening of bone, 0 to 0.5 (default: 0)"),
     ):
         parser.add_argument(option, dest=name, metavar=unit, help=text, **given)
+    parser.add_argument(
+        "--density-variation",
+        type=float,
+        default=1.0,
+        metavar="TIMES",
+        help="how much the cortical density varies over the bone; 0: not at all (default: 1)",
+    )
     for option, name, text in (
         ("--patient-rotation", "patient_rotation_deg", "degrees about R, A and S that the patient is turned"),
         ("--slice-rotation", "grid_rotation_deg", "degrees about R, A and S that the slices are turned"),
@@ -84,7 +91,11 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     settings = ScannerSettings(**given)
     progress.report(0.0, "Making the hip")
-    made = scan(simulate_hip(chosen.seed, chosen.side), settings, progress.part(0.15, 0.85))
+    made = scan(
+        simulate_hip(chosen.seed, chosen.side, density_variation=chosen.density_variation),
+        settings,
+        progress.part(0.15, 0.85),
+    )
     truth = made.hip.femur.surface
     progress.report(0.85, "Writing")
     _write_ct(made.volume, chosen, progress.part(0.85, 0.95))

@@ -10,7 +10,11 @@ from .tissue import Tissue
 
 
 def simulate_hip(
-    seed: int = 0, side: str = "right", tissue: Tissue | None = None, joint_space_mm: float = 3.0
+    seed: int = 0,
+    side: str = "right",
+    tissue: Tissue | None = None,
+    joint_space_mm: float = 3.0,
+    density_variation: float = 1.0,
 ) -> Hip:
     """Draw a person from the population and make a hip.
 
@@ -24,6 +28,9 @@ def simulate_hip(
         Cortex and trabecular bone of the femur; else drawn like its dimensions.
     joint_space_mm : float
         Between head and socket, 1 to 6 mm.
+    density_variation : float
+        Of a drawn tissue, how much the cortical density differs from place to place: 0 is not at all, 1 is as
+        in the table of sites, at most 3.
 
     Returns
     -------
@@ -33,10 +40,12 @@ def simulate_hip(
     Raises
     ------
     SettingError
-        If the side is neither left nor right, or the joint space is out of bounds.
+        If the side is neither left nor right, or a value is out of bounds.
     """
     if side not in ("left", "right"):
         raise SettingError(f"The side is '{side}': choose left or right.")
-    femur = draw_femur(seed, side, tissue)
+    if not 0.0 <= density_variation <= 3.0:
+        raise SettingError(f"The density variation is {density_variation:g}: choose a value from 0 to 3.")
+    femur = draw_femur(seed, side, tissue, density_variation)
     hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
     return with_pelvis(hip, joint_space_mm)

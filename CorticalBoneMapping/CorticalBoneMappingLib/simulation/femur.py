@@ -44,7 +44,9 @@ class Femur:
         return self.dimensions.head_diameter_mm / 2.0
 
 
-def draw_femur(seed: int, side: str = "right", tissue: Tissue | None = None) -> Femur:
+def draw_femur(
+    seed: int, side: str = "right", tissue: Tissue | None = None, density_variation: float = 1.0
+) -> Femur:
     """Draw a person from the population and make the femur.
 
     Parameters
@@ -55,6 +57,8 @@ def draw_femur(seed: int, side: str = "right", tissue: Tissue | None = None) -> 
         ``"left"`` or ``"right"``.
     tissue : Tissue, optional
         Else drawn: thickness ± 15 %, cortical density ± 3 %, trabecular density ± 20 %.
+    density_variation : float
+        Of a drawn tissue: 0 gives the whole cortex one density.
 
     Returns
     -------
@@ -65,6 +69,7 @@ def draw_femur(seed: int, side: str = "right", tissue: Tissue | None = None) -> 
     drawn = Tissue(
         thickness_factor=float(np.exp(0.15 * np.clip(random.standard_normal(), -2, 2))),
         cortical_density=float(1080.0 * (1 + 0.03 * random.standard_normal())),
+        density_variation=density_variation,
         trabecular_factor=float(np.exp(0.2 * random.standard_normal())),
     )
     return make_femur(dimensions, tissue if tissue is not None else drawn, side, random)

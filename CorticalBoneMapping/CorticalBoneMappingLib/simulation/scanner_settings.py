@@ -101,7 +101,7 @@ class ScannerSettings:
     patient_position_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     grid_rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
     margin_mm: float = 15.0
-    shaft_cut_mm: float = 4.0
+    shaft_cut_mm: float = 12.0
     oversampling: int = 3
     largest_cell_mm: float = 0.34
 

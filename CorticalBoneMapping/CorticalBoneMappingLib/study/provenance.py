@@ -7,16 +7,17 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
+import SimpleITK as sitk
+import vtk
 
 from .. import __version__
 from ..measures import QUALITY_LABELS, Quality
 
-_LIBRARIES = ("numpy", "scipy", "vtk", "SimpleITK")
 _BLOCK = 1 << 20
 
 
@@ -36,7 +37,14 @@ class Stopwatch:
 
 def program() -> dict[str, Any]:
     """Name and version of this program and of what it computes with."""
-    libraries = {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+    # Asked of the libraries themselves: those inside Slicer have no record with the package manager.
+    libraries = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "vtk": vtk.vtkVersion.GetVTKVersion(),
+        "SimpleITK": sitk.Version.VersionString(),
+    }
     return {"name": "cortical-bone-mapping", "version": __version__, "libraries": libraries}
 
 
