@@ -19,6 +19,7 @@ HALF_WIDTH_MM, HALF_HEIGHT_MM = 170.0, 120.0
 
 ROD_DENSITY = (375.8, 157.0, 58.9, -53.4, -51.8)  # mg/cm³; a certificate of a Mindways phantom
 ROD_WATER = (923.2, 1119.5, 1103.6, 1057.0, 1012.2)
+_PHANTOM_LATERAL_MM, _BLOCK_HALF_MM = 92.0, (53.0, 11.0)
 _ROD_RADIUS_MM, _ROD_DISTANCE_MM = 6.5, 19.0
 _BLOCK_WATER = 1.03
 _SKIN_MM, _KEY_PLANE_MM = 1.8, 4.0
@@ -26,20 +27,27 @@ _SKIN_MM, _KEY_PLANE_MM = 1.8, 4.0
 # Lateral, anterior, half length, half width (mm), direction (degrees), lean (lateral, anterior per mm down)
 # of sheets of fat between muscles, and of rounder fat.
 _FAT = (
-    (118, 62, 40, 1.3, 20, 0.1, 0.0),  # under the tensor of the fascia lata
-    (92, 56, 22, 1.2, -55, 0.0, 0.1),  # sartorius and rectus
-    (62, 52, 24, 1.6, 10, 0.1, -0.1),  # in front of the iliopsoas
-    (128, -48, 42, 1.6, 38, 0.0, 0.0),  # under the gluteus maximus
-    (88, -66, 38, 1.4, 8, 0.0, 0.0),
-    (76, -84, 62, 0.9, 12, 0.0, 0.0),  # in the gluteus maximus
-    (110, -74, 36, 0.8, 30, 0.0, 0.0),
-    (52, -30, 20, 3.0, 60, 0.1, 0.0),  # ischiorectal
-    (30, -52, 17, 9.0, 65, 0.0, 0.0),
-    (141, -8, 26, 1.2, 80, 0.0, 0.0),  # gluteus medius and minimus
+    (126, 52, 30, 1.3, -38, 0.1, 0.0),  # under the tensor of the fascia lata
+    (98, 55, 26, 1.6, 30, 0.0, 0.1),  # sartorius and rectus
+    (80, 36, 20, 1.0, -30, 0.2, 0.0),
+    (36, 52, 16, 1.6, 10, 0.1, -0.1),  # in front of the pectineus
+    (60, 65, 19, 10.0, 8, 0.0, 0.0),  # around the femoral vessels
+    (136, -38, 34, 1.5, 58, 0.0, 0.0),  # under the gluteus maximus
+    (104, -60, 30, 1.8, 28, 0.0, 0.0),
+    (66, -62, 24, 2.0, -12, 0.0, 0.0),
+    (90, -78, 44, 0.8, 30, 0.0, 0.0),  # in the gluteus maximus
+    (72, -84, 42, 0.9, 24, 0.0, 0.0),
+    (56, -88, 36, 0.7, 18, 0.0, 0.0),
+    (116, -68, 30, 0.7, 40, 0.0, 0.0),
+    (28, -52, 20, 11.0, 62, 0.0, 0.0),  # ischiorectal
+    (143, -2, 24, 1.2, 84, 0.0, 0.0),  # gluteus medius and minimus
+    (132, 28, 16, 0.9, -70, 0.1, 0.0),
     (58, 15, 18, 1.3, -40, -0.2, 0.0),  # obturator
+    (52, -22, 16, 1.2, 70, 0.1, 0.0),
+    (0, -101, 2.5, 16.0, 0, 0.0, 0.0),  # between the buttocks
 )
-# Lateral, anterior, radius (mm), HU above muscle: femoral artery and vein, sciatic nerve.
-_VESSELS = ((66, 66, 4.6, 12), (54, 64, 5.4, 6), (72, -50, 4.0, -22))
+# Lateral, anterior, radius (mm), HU above muscle: femoral artery and vein, in their fat.
+_VESSELS = ((67, 66, 4.6, 12), (55, 64, 5.4, 6))
 
 
 @dataclass(frozen=True)
@@ -175,7 +183,7 @@ def patient(lateral: float, reach_mm: float, rods: bool = True) -> Body:
                 _cylinder((side * x, y), (length, width), fat - muscle, side * np.radians(angle), lean)
             )
         for x, y, radius, hu in _VESSELS:
-            parts.append(_cylinder((side * x, y), (radius, radius), np.array([hu / 1000.0, 0.0])))
+            parts.append(_cylinder((side * x, y), (radius, radius), muscle - fat + [hu / 1000.0, 0.0]))
     bladder = np.array([1.012, 0.0]) - muscle
     parts.append(Ellipsoid((0, 30, 35), (40, 30, 38), tuple(bladder)))
     parts += _other_hip(muscle) + (_rods() if rods else [])
@@ -184,20 +192,20 @@ def patient(lateral: float, reach_mm: float, rods: bool = True) -> Body:
 
 def rod_centres() -> np.ndarray:
     """Places of the rods in the body's lateral and anterior mm, shape (5, 2)."""
-    along = HEAD_FROM_MIDLINE_MM + 18.0 + (np.arange(5) - 2) * _ROD_DISTANCE_MM
+    along = _PHANTOM_LATERAL_MM + (np.arange(5) - 2) * _ROD_DISTANCE_MM
     return np.stack([along, np.full(5, -_rod_depth())], axis=1)
 
 
 def _rod_depth() -> float:
     """Below the skin where it hangs lowest above the phantom."""
-    nearest = HEAD_FROM_MIDLINE_MM + 18.0 - 49.0
+    nearest = _PHANTOM_LATERAL_MM - _BLOCK_HALF_MM[0]
     return HALF_HEIGHT_MM * np.sqrt(1.0 - (nearest / HALF_WIDTH_MM) ** 2) + 12.0
 
 
 def _rods() -> list[Ellipsoid]:
     centres = rod_centres()
     # A block with round ends: one flat ellipse of plastic holds the rods.
-    parts = [_cylinder(tuple(centres[2]), (56.0, 11.0), np.array([_BLOCK_WATER, 0.0]))]
+    parts = [_cylinder(tuple(centres[2]), _BLOCK_HALF_MM, np.array([_BLOCK_WATER, 0.0]))]
     for (x, y), density, water in zip(centres, ROD_DENSITY, ROD_WATER):
         values = np.array([water / 1000.0 - _BLOCK_WATER, density / 1000.0])
         parts.append(_cylinder((x, y), (_ROD_RADIUS_MM, _ROD_RADIUS_MM), values))

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import fft, sparse
 from scipy.special import i0
 
-_TAPS = 4  # of the Kaiser-Bessel kernel, with twofold oversampling: errors below 1e-3
+_TAPS = 5  # of the Kaiser-Bessel kernel, with twofold oversampling: errors of 3e-5 r.m.s.
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Geometry:
     """
 
     n_views: int = 800
-    n_detectors: int = 1140
+    n_detectors: int = 1200
     pitch_mm: float = 1.0 / 3.0
     aperture_mm: float = 0.55
     focal_spot_mm: float = 0.35
@@ -139,7 +139,7 @@ class ImageProjector:
         return sparse.csr_matrix((data, indices.ravel(), pointer), shape=(len(indices), width**2))
 
     def _taps(self, frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first = np.floor(frequency).astype(int) - _TAPS // 2 + 1
+        first = np.ceil(frequency - 0.5 * _TAPS).astype(int)
         tap = first[:, None] + np.arange(_TAPS)
         inside = 1.0 - (2.0 * (frequency[:, None] - tap) / _TAPS) ** 2
         weight = np.where(inside > 0, i0(self._beta * np.sqrt(np.maximum(inside, 0.0))), 0.0)
