@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from .dicom_series import MINIMUM_SLICES, is_dicom, read_series, series_of
 from .errors import VolumeError
