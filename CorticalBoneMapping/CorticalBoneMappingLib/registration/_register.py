@@ -11,7 +11,7 @@ from ..closest import closest_points
 from ..errors import RegistrationError, SettingError
 from ..progress import Progress
 from ..surface import Surface
-from .cut_ends import CUT_END, cut_end_of, widened
+from .cut_ends import cut_end_of, widened, with_cut_ends
 from .deformation import Step, bend
 from .pose import Pose, find_pose
 from .projection import counterparts, folded_triangles, project
@@ -89,7 +89,7 @@ def register(
     _check(surface, side)
     progress.report(0.0, "Looking for the pose of the femur")
     right = surface.mirrored() if side == "left" else surface
-    right, marked = _with_cut_ends(right), _with_cut_ends(average)
+    right, marked = with_cut_ends(right), with_cut_ends(average)
     pose = find_pose(right, marked)
     _check_pose(pose)
     if settings.check_side:
@@ -122,10 +122,6 @@ def _check(surface: Surface, side: str) -> None:
         )
     if surface.volume_mm3 <= 0:
         raise RegistrationError("The triangles of the surface look inward; turn them round.")
-
-
-def _with_cut_ends(surface: Surface) -> Surface:
-    return Surface(surface.points, surface.triangles, {CUT_END: cut_end_of(surface).astype(np.uint8)})
 
 
 def _check_pose(pose: Pose) -> None:

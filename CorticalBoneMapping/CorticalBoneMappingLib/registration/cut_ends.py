@@ -60,6 +60,11 @@ def cut_end_of(surface: Surface) -> np.ndarray:
     return marked
 
 
+def with_cut_ends(surface: Surface) -> Surface:
+    """Give the bare surface with its cut ends marked in ``cut_end``, looked for once if they were not."""
+    return Surface(surface.points, surface.triangles, {CUT_END: cut_end_of(surface).astype(np.uint8)})
+
+
 def _touching(
     centres: np.ndarray, facing: np.ndarray, normals: np.ndarray, points: np.ndarray, cosine: float
 ) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from ..surface import Surface
-from .cut_ends import cut_end_of, cut_planes, mean_size_mm, principal_axes, thinned
+from .cut_ends import cut_end_of, cut_planes, mean_size_mm, principal_axes, thinned, with_cut_ends
 
 _FIRST_SAMPLES, _COARSE_SAMPLES, _FINE_SAMPLES = 150, 250, 1200
 _AT_ONCE = 8
@@ -79,6 +79,7 @@ def find_pose(subject: Surface, average: Surface) -> Pose:
     Pose
         From the average to the subject.
     """
+    subject, average = with_cut_ends(subject), with_cut_ends(average)
     size = mean_size_mm(average)
     target, source = _Cloud.of(subject, _FIRST_SAMPLES), _Cloud.of(average, _FIRST_SAMPLES)
     scale = mean_size_mm(subject) / size
