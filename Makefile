@@ -25,7 +25,7 @@ demo: .venv/.library
 	$(BIN)/cbm demo --out demo
 
 bench: .venv/.tools
-	@set -e; for benchmark in Testing/benchmarks/bench_*.py; do echo "$$benchmark"; $(BIN)/python $$benchmark; done
+	@set -e; for benchmark in Testing/benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python $$benchmark; done
 
 atlas: .venv/.library
 	$(BIN)/python -m CorticalBoneMappingLib.atlas.build
