@@ -159,7 +159,7 @@ def test_a_command_that_is_asked_to_stop_ends_with_130_and_leaves_nothing(how, l
         said, errors = running.communicate(timeout=60)
     assert 0 <= first["fraction"] < 1
     assert running.returncode == 130
-    assert errors.splitlines()[-1] == "Cancelled: nothing was written."
+    assert errors.splitlines()[-1] == "Cancelled: no file is left half-written."
     assert "Traceback" not in errors
     assert said == ""
     assert not out.exists()

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen.run(chosen)
     except (KeyboardInterrupt, Cancelled):
-        _complain(str(Cancelled()))
+        _complain("Cancelled: no file is left half-written.")
         return _CANCELLED
     except CorticalBoneMappingError as error:
         _complain(f"error: {error}")

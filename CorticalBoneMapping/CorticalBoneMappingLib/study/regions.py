@@ -11,9 +11,6 @@ from ..surface import Surface
 
 WHOLE_FEMUR = "whole femur"
 
-NO_REGION = -1
-"""Region of a point that the average femur does not reach; it counts for the whole femur only."""
-
 REGION_COLUMNS: dict[str, type] = {
     "region": str,
     "measure": str,
@@ -42,7 +39,8 @@ def region_rows(surface: Surface, regions: np.ndarray, names: dict[int, str]) ->
     surface : Surface
         The subject's bone with measures and ``quality``; areas are the subject's own.
     regions : ndarray of int, shape (n_points,)
-        Region of each point; a value that `names` has not belongs to the whole femur only.
+        Region of each point; a value that `names` has not (-1 where the average
+        femur does not reach) belongs to the whole femur only.
     names : dict of int to str
         Names of the regions.
 
