@@ -7,12 +7,14 @@ measurement that suits only the Gaussian blur of `CorticalBoneMappingLib.simulat
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from CorticalBoneMappingLib.progress import Progress
 from CorticalBoneMappingLib.simulation.bone import Hip
 from CorticalBoneMappingLib.simulation.digital_hip import simulate_hip
 from CorticalBoneMappingLib.simulation.femur import draw_femur
 
+from .files import cached
 from .protocol import PROTOCOLS, Protocol
 from .scan import PhysicalScan, scan
 
@@ -24,6 +26,7 @@ def simulate(
     protocol: Protocol | str = "fine",
     side: str = "right",
     seed: int = 0,
+    cache: Path | None = None,
     progress: Progress | None = None,
 ) -> PhysicalScan:
     """Draw a person and scan the hip.
@@ -38,6 +41,8 @@ def simulate(
         ``"left"`` or ``"right"``.
     seed : int
         Of position and noise: another seed is a repeat scan of the same person.
+    cache : Path, optional
+        Folder that keeps scans: the same one is not made twice.
     progress : Progress, optional
         Told how far it is.
 
@@ -46,7 +51,12 @@ def simulate(
     PhysicalScan
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    return scan(patient_of(person, protocol, side), protocol, seed, progress=progress)
+    hip = patient_of(person, protocol, side)
+
+    def make() -> PhysicalScan:
+        return scan(hip, protocol, seed, progress=progress)
+
+    return make() if cache is None else cached(cache, hip, protocol, seed, make)
 
 
 def patient_of(person: int, protocol: Protocol, side: str = "right") -> Hip:

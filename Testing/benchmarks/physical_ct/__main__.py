@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of position and noise")
     parser.add_argument("--side", choices=("left", "right"), default="right")
     chosen = parser.parse_args()
-    made = simulate(chosen.person, chosen.protocol, chosen.side, chosen.seed, TerminalProgress())
+    made = simulate(chosen.person, chosen.protocol, chosen.side, chosen.seed, progress=TerminalProgress())
     write_scan(chosen.out, made, {"name": chosen.protocol, "person": chosen.person})
 
 

@@ -92,7 +92,7 @@ def scan(
         The same bits for the same arguments.
     """
     progress = progress or Progress()
-    hip = _positioned(hip, protocol, seed)
+    hip = positioned(hip, protocol, seed)
     progress.report(0.0, "Drawing the bones")
     run = _Run(hip, protocol, seed, geometry or Geometry())
     hu = run.reconstruct(progress.part(0.2, 1.0))
@@ -109,7 +109,8 @@ def scan(
     return PhysicalScan(volume, labelmap, hip, rods, protocol, seed)
 
 
-def _positioned(hip: Hip, protocol: Protocol, seed: int) -> Hip:
+def positioned(hip: Hip, protocol: Protocol, seed: int) -> Hip:
+    """Give the hip as it lies in the scanner: about 3° off in each rotation, shifted by part of a voxel."""
     random = np.random.default_rng([seed, 11])
     rotation = Rotation.from_euler("xyz", _POSE_SD_DEG * random.standard_normal(3), degrees=True)
     voxel = np.array([protocol.pixel_mm, protocol.pixel_mm, protocol.slice_spacing_mm])
