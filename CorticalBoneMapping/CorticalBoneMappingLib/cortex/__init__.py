@@ -16,7 +16,7 @@ from ..measures import Quality
 from ..progress import Progress
 from ..surface import Surface
 from ..volume import Volume
-from . import constant_density, half_maximum
+from . import constant_density, endocortical_ramp, half_maximum, independent, mass_conserving
 from .cortical_map import CorticalMap
 from .profiles import Profiles, sample_profiles
 from .scan import Estimates, Scan
@@ -27,6 +27,9 @@ __all__ = ["METHODS", "CortexSettings", "CorticalMap", "Estimates", "Scan", "mea
 METHODS: dict[str, Callable[[Scan], Estimates]] = {
     "half-maximum": half_maximum.measure,
     "constant-density": constant_density.measure,
+    "mass-conserving": mass_conserving.measure,
+    "independent": independent.measure,
+    "endocortical-ramp": endocortical_ramp.measure,
 }
 
 # The part of the line without which no cortex can be measured: depth in mm.

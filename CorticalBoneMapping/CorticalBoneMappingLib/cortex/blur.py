@@ -14,6 +14,8 @@ _SQRT_PI = np.sqrt(np.pi)
 # Below this r/s the rectangle changes the step by less than 1e-9 of it, while the difference quotient
 # of the formula would begin to cancel; so r is never taken smaller.
 _SMALLEST_RATIO = 1e-4
+# The ramp's formula is a second difference, which cancels sooner; the change is still below 1e-5.
+_SMALLEST_RAMP_RATIO = 3e-3
 # A Gaussian that vanishes (normal across the slices) would leave corners that no fit can follow.
 _SMALLEST_SIGMA_MM = 0.05
 
@@ -78,6 +80,50 @@ def blurred_step_by_blur(
     return by_sigma, by_half_width
 
 
+def blurred_ramp(
+    x: np.ndarray, width: np.ndarray, sigma: np.ndarray | float, half_width: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Blur a linear rise from 0 at 0 to 1 at `width` by a Gaussian and a rectangle.
+
+    Parameters
+    ----------
+    x : ndarray
+        Distance past the beginning of the ramp, in mm.
+    width : ndarray
+        Of the ramp in mm, broadcast against `x`; may be zero.
+    sigma, half_width
+        As for `blurred_step`.
+
+    Returns
+    -------
+    value : ndarray
+        R(x), from 0 to 1.
+    slope : ndarray
+        dR/dx in 1/mm.
+    by_width : ndarray
+        dR/dw in 1/mm.
+
+    Notes
+    -----
+    A ramp is a step blurred by a rectangle of half width h = w/2 about its middle, so with
+    G(u) = ∫E = ½[(u² + s²/2)·erf(u/s) + u·s·exp(−u²/s²)/√π] and d = x − h:
+    R = ½ + [G(d+r+h) − G(d+r−h) − G(d−r+h) + G(d−r−h)] / (8 r h).
+    """
+    s, r = _scale_and_half_width(sigma, half_width, _SMALLEST_RAMP_RATIO)
+    h = np.maximum(0.5 * width, _SMALLEST_RAMP_RATIO * s)
+    middle = x - h
+    value = slope = 0.0
+    for sign, place in ((1, r + h), (-1, r - h), (-1, h - r), (1, -r - h)):
+        u = (middle + place) / s
+        error, fall = erf(u), np.exp(-u * u) / _SQRT_PI
+        slope = slope + sign * (u * error + fall)
+        value = value + sign * 0.5 * ((u * u + 0.5) * error + u * fall)
+    scale = 8.0 * (r / s) * (h / s)
+    value = 0.5 + value / scale
+    at_end, _ = blurred_step(middle - h, sigma, half_width)
+    return value, slope / (s * scale), (at_end - value) / (2.0 * h)
+
+
 def scan_plane_half_width(slice_thickness_mm: float, normals_across: np.ndarray) -> np.ndarray:
     """Half width of the slice profile for a profile sampled in the scan plane.
 
@@ -127,7 +173,7 @@ def normal_sigma(
 
 
 def _scale_and_half_width(
-    sigma: np.ndarray | float, half_width: np.ndarray | float
+    sigma: np.ndarray | float, half_width: np.ndarray | float, smallest_ratio: float = _SMALLEST_RATIO
 ) -> tuple[np.ndarray, np.ndarray]:
     s = np.sqrt(2.0) * np.maximum(sigma, _SMALLEST_SIGMA_MM)
-    return s, np.maximum(half_width, _SMALLEST_RATIO * s)
+    return s, np.maximum(half_width, smallest_ratio * s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -22,7 +23,7 @@ _INNER_FALL_MM = 2.0
 _LEAST_WEIGHT = 0.02  # less is nothing
 _SURFACE_SD_MM = 1.0  # of the given surface about the true edge
 _FIRST_ITERATIONS = 6  # enough to place the weights
-_SCALE = np.array([1.0, 1.0, 1000.0, 1000.0, 1000.0])
+LAYER_SCALE = np.array([1.0, 1.0, 1000.0, 1000.0, 1000.0])
 
 
 @dataclass(frozen=True)
@@ -86,28 +87,68 @@ def fit_three_layers(
     LayerFit
     """
     known = None if cortical_density is None else np.broadcast_to(cortical_density, len(profiles))
-    start = _start(landmarks, known)
-    # Points of like thickness go together: they need the same part of the line and as many steps.
-    order = np.argsort(start[:, 1], kind="stable")
-    parts = []
-    for first in range(0, len(order), _CHUNK):
-        part = order[first : first + _CHUNK]
-        model = _ThreeLayers(
-            profiles.take(part),
-            landmarks.outer_limit[part],
-            sigma_mm,
-            None if known is None else known[part],
-            noise,
-        )
-        parts.append(_fit_chunk(model, start[part], highest_density))
+    start = first_guess(landmarks, known)
+
+    def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
+        own = None if known is None else known[part]
+        model = ThreeLayers(profiles.take(part), landmarks.outer_limit[part], sigma_mm, own, noise)
+        found = _fit_chunk(model, start[part], highest_density)
+        return tuple(getattr(found, item.name) for item in fields(LayerFit))
+
+    return LayerFit(*in_chunks(start[:, 1], fit_part))
+
+
+def in_chunks(
+    thickness: np.ndarray, fit_part: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+) -> tuple[np.ndarray, ...]:
+    """Fit points of like thickness together: they need the same part of the line and as many steps.
+
+    Parameters
+    ----------
+    thickness : ndarray of shape (n,)
+        First guess.
+    fit_part : callable
+        From the indices (k,) of some points to arrays of first dimension k.
+
+    Returns
+    -------
+    tuple of ndarray
+        What `fit_part` gives, of first dimension n, in the order of the points.
+    """
+    order = np.argsort(thickness, kind="stable")
+    parts = [fit_part(order[first : first + _CHUNK]) for first in range(0, len(order), _CHUNK)]
     back = np.argsort(order, kind="stable")
-    return LayerFit(
-        *(np.concatenate([getattr(part, item.name) for part in parts])[back] for item in fields(LayerFit))
-    )
+    return tuple(np.concatenate(arrays)[back] for arrays in zip(*parts, strict=True))
 
 
-class _ThreeLayers:
-    """Residuals and Jacobian for `fit_batch`; parameters x0, t, y0, y2 and, if it is free, y1."""
+def fit_following(
+    model: ThreeLayers, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, scale: np.ndarray
+) -> BatchFit:
+    """Fit with weights about the first guess, then with weights that follow the cortex found.
+
+    Parameters
+    ----------
+    model : ThreeLayers
+        Of k points; the first two parameters are x0 and t.
+    start, lower, upper : ndarray of shape (k, p)
+    scale : ndarray of shape (p,)
+        As for `fit_batch`.
+
+    Returns
+    -------
+    BatchFit
+    """
+    model.follow(start[:, 0], start[:, 1])
+    fit = fit_batch(model, start, lower, upper, scale, iterations=_FIRST_ITERATIONS)
+    model.follow(fit.parameters[:, 0], fit.parameters[:, 1])
+    return fit_batch(model, fit.parameters, lower, upper, scale)
+
+
+class ThreeLayers:
+    """Residuals and Jacobian for `fit_batch`; parameters x0, t, y0, y2 and, if it is free, y1.
+
+    Arguments are those of `fit_three_layers`; `follow` must place the weights before the first call.
+    """
 
     def __init__(
         self,
@@ -138,12 +179,17 @@ class _ThreeLayers:
         self.root_weight = np.sqrt(weight[:, used])
         self.depth, self.values = depth[:, used], self.root_weight * self.profiles.values[:, used]
 
+    def sigma_of(self, which: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Gaussian blur along the normal of the points `which` in mm, shape (k,): here, that of the scan."""
+        return self.sigma[which]
+
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give residuals, shape (k, m), and their Jacobian, shape (p, k, m), as `fit_batch` wants them."""
         x0, thickness, y0, y2 = (parameters[:, column, None] for column in range(4))
         free = self.cortical_density is None
         y1 = parameters[:, 4, None] if free else self.cortical_density[which, None]
         weight = self.root_weight[which]
-        sigma, half_width = self.sigma[which, None], self.half_width[which, None]
+        sigma, half_width = self.sigma_of(which, parameters)[:, None], self.half_width[which, None]
         distance = self.depth[which] - x0
         outer, outer_slope = blurred_step(distance, sigma, half_width)
         inner, inner_slope = blurred_step(distance - thickness, sigma, half_width)
@@ -166,22 +212,19 @@ class _ThreeLayers:
         return residual, jacobian
 
 
-def _fit_chunk(model: _ThreeLayers, start: np.ndarray, highest_density: float) -> LayerFit:
-    lower, upper = _bounds(len(start), model.cortical_density, highest_density)
-    scale = _SCALE[: start.shape[1]]
-    model.follow(start[:, 0], start[:, 1])
-    fit = fit_batch(model, start, lower, upper, scale, iterations=_FIRST_ITERATIONS)
-    model.follow(fit.parameters[:, 0], fit.parameters[:, 1])
-    fit = fit_batch(model, fit.parameters, lower, upper, scale)
+def _fit_chunk(model: ThreeLayers, start: np.ndarray, highest_density: float) -> LayerFit:
+    lower, upper = layer_bounds(len(start), model.cortical_density, highest_density)
+    fit = fit_following(model, start, lower, upper, LAYER_SCALE[: start.shape[1]])
     stuck = (fit.parameters <= lower) | (fit.parameters >= upper)
     stuck[:, 1] &= fit.parameters[:, 1] > 0.0  # no thickness at all is a finding, not a bound
     return _as_layers(model, fit, stuck.any(axis=1))
 
 
-def _start(landmarks: Landmarks, cortical_density: np.ndarray | None) -> np.ndarray:
-    """First guess: the half-maximum edges, drawn together until the mass fits the density.
+def first_guess(landmarks: Landmarks, cortical_density: np.ndarray | None) -> np.ndarray:
+    """Guess x0, t, y0, y2 (and y1, if no density is known): shape (n, 4 or 5).
 
-    Mass conservation (Treece, Poole, Gee 2012): t = t_half (peak − y_b) / (y1 − y_b), y_b = (y0 + y2)/2.
+    The half-maximum edges, drawn together until the mass fits the density (Treece, Poole, Gee 2012):
+    t = t_half (peak − y_b) / (y1 − y_b), y_b = (y0 + y2)/2.
     """
     y0, y2, peak = landmarks.outside, landmarks.inside, landmarks.peak
     y2 = np.where(np.isfinite(y2), y2, y0)
@@ -198,9 +241,10 @@ def _start(landmarks: Landmarks, cortical_density: np.ndarray | None) -> np.ndar
     return np.stack([start, thickness, y0, y2], axis=1)
 
 
-def _bounds(
+def layer_bounds(
     count: int, cortical_density: np.ndarray | None, highest_density: float
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds, each of shape (count, 4 or 5), of x0, t, y0, y2 (and y1 if it is free)."""
     top = highest_density if cortical_density is None else cortical_density
     lower = np.tile([-_LONGEST_OFFSET_MM, 0.0, -2000.0, -2000.0, 0.0], (count, 1))
     upper = np.tile([_LONGEST_OFFSET_MM, _THICKEST_MM, 0.0, 0.0, 0.0], (count, 1))
@@ -209,7 +253,7 @@ def _bounds(
     return lower[:, :size], upper[:, :size]
 
 
-def _as_layers(model: _ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> LayerFit:
+def _as_layers(model: ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> LayerFit:
     parameters, free = fit.parameters, fit.parameters.shape[1]
     weight = np.maximum((model.root_weight**2).sum(axis=1), 1e-9)
     # With few voxels on the line a fit can pass through all of them: its residual then says nothing.

@@ -1,0 +1,97 @@
+"""Three layers whose density and blur are both free at each point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .blur import blurred_step_by_blur
+from .landmarks import Landmarks
+from .profiles import Profiles
+from .three_layers import LAYER_SCALE, ThreeLayers, first_guess, fit_following, in_chunks, layer_bounds
+
+FIRST_SIGMA_MM = 0.75
+_SIGMA_RANGE_MM = (0.05, 5.0)  # the upper end is a quarter of a line of 20 mm
+
+
+@dataclass(frozen=True)
+class FreeFit:
+    """The model of `LayerFit` on n profiles, with its own blur at each.
+
+    Attributes
+    ----------
+    outer_edge, thickness : ndarray of shape (n,)
+        x0 and t in mm.
+    outside, cortex, inside : ndarray of shape (n,)
+        y0, y1, y2.
+    sigma : ndarray of shape (n,)
+        Gaussian blur along the normal in mm, besides the slice profile.
+    sound : ndarray of bool, shape (n,)
+        Whether the blur is within its range.
+    """
+
+    outer_edge: np.ndarray
+    thickness: np.ndarray
+    outside: np.ndarray
+    cortex: np.ndarray
+    inside: np.ndarray
+    sigma: np.ndarray
+    sound: np.ndarray
+
+
+def fit_free_blur(profiles: Profiles, landmarks: Landmarks, highest_density: float, noise: float) -> FreeFit:
+    """Fit edges, densities and blur at every point, the weights following the cortex.
+
+    Thin cortex cannot tell density, thickness and blur apart, so one by one they mean little there; the
+    curve through the profile and its mass are well determined.
+
+    Parameters
+    ----------
+    profiles : Profiles
+        Of n points.
+    landmarks : Landmarks
+        Where to begin.
+    highest_density : float
+        Upper bound of y1.
+    noise : float
+        As for `fit_three_layers`.
+
+    Returns
+    -------
+    FreeFit
+    """
+    start = first_guess(landmarks, None)
+    start = np.column_stack([start, np.full(len(start), FIRST_SIGMA_MM)])
+
+    def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
+        model = _FreeBlur(profiles.take(part), landmarks.outer_limit[part], FIRST_SIGMA_MM, None, noise)
+        lower, upper = layer_bounds(len(part), None, highest_density)
+        lower, upper = (
+            np.column_stack([bound, np.full(len(part), sigma)])
+            for bound, sigma in zip((lower, upper), _SIGMA_RANGE_MM, strict=True)
+        )
+        fit = fit_following(model, start[part], lower, upper, np.append(LAYER_SCALE, 1.0))
+        x0, thickness, y0, y2, y1, sigma = fit.parameters.T
+        sound = (sigma > _SIGMA_RANGE_MM[0]) & (sigma < _SIGMA_RANGE_MM[1])
+        return x0, thickness, y0, y1, y2, sigma, sound
+
+    return FreeFit(*in_chunks(start[:, 1], fit_part))
+
+
+class _FreeBlur(ThreeLayers):
+    """`ThreeLayers` with one more parameter at the end: σ along the normal."""
+
+    def sigma_of(self, which: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        return parameters[:, 5]
+
+    def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sigma = parameters[:, 5]
+        residual, jacobian = super().__call__(which, parameters)
+        x0, thickness, y0, y2, y1 = (parameters[:, column, None] for column in range(5))
+        distance = self.depth[which] - x0
+        half_width = self.half_width[which, None]
+        outer, _ = blurred_step_by_blur(distance, sigma[:, None], half_width)
+        inner, _ = blurred_step_by_blur(distance - thickness, sigma[:, None], half_width)
+        jacobian[5, :, :-1] = self.root_weight[which] * ((y1 - y0) * outer + (y2 - y1) * inner)
+        return residual, jacobian
