@@ -170,6 +170,20 @@ def _real(projected):
     return projected[0].real, projected[1]
 
 
+def test_the_turning_gantry_blurs_along_circles():
+    integrals = ellipses(SMALL, ((0.0, 50.0), (2.0, 2.0), (1e-3, 0.0)))
+    # So thin that the signal falls in proportion: its moments are those of the blur.
+    shown = Detector(monochromatic(120.0)).measure(*integrals.astype(float))
+    for view, turn in ((0, 50.0), (120, 0.0)):  # the disc moves along the detector by 50 and 0 mm a radian
+        still, moved = integrals[0, view].astype(float), shown[view]
+        spread = [
+            np.average((SMALL.detector_mm - 50.0 * np.sin(SMALL.angles[view])) ** 2, weights=row)
+            for row in (still, moved)
+        ]
+        swept = turn * np.pi / SMALL.n_views
+        assert spread[1] - spread[0] == pytest.approx(swept**2 / 12.0, abs=2e-3)
+
+
 def test_noise_has_the_predicted_standard_deviation():
     integrals = ellipses(SMALL, ((0.0, 0.0), (65.0, 45.0), (1.0, 0.0)))
     quiet, beam = Detector(tube(120.0)), tube(120.0)

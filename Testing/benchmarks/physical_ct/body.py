@@ -27,20 +27,20 @@ _SKIN_MM, _KEY_PLANE_MM = 1.8, 4.0
 # Lateral, anterior, half length, half width (mm), direction (degrees), lean (lateral, anterior per mm down)
 # of sheets of fat between muscles, and of rounder fat.
 _FAT = (
-    (126, 52, 30, 1.3, -38, 0.1, 0.0),  # under the tensor of the fascia lata
+    (126, 52, 30, 1.3, -38, -0.2, 0.1),  # under the tensor of the fascia lata
     (98, 55, 26, 1.6, 30, 0.0, 0.1),  # sartorius and rectus
     (80, 36, 20, 1.0, -30, 0.2, 0.0),
     (36, 52, 16, 1.6, 10, 0.1, -0.1),  # in front of the pectineus
     (60, 65, 19, 10.0, 8, 0.0, 0.0),  # around the femoral vessels
-    (136, -38, 34, 1.5, 58, 0.0, 0.0),  # under the gluteus maximus
-    (104, -60, 30, 1.8, 28, 0.0, 0.0),
-    (66, -62, 24, 2.0, -12, 0.0, 0.0),
-    (90, -78, 44, 0.8, 30, 0.0, 0.0),  # in the gluteus maximus
+    (136, -38, 34, 1.5, 58, -0.15, -0.1),  # under the gluteus maximus
+    (104, -60, 30, 1.8, 28, -0.1, 0.1),
+    (66, -62, 24, 2.0, -12, 0.1, 0.1),
+    (90, -78, 44, 0.8, 30, 0.1, 0.05),  # in the gluteus maximus
     (72, -84, 42, 0.9, 24, 0.0, 0.0),
     (56, -88, 36, 0.7, 18, 0.0, 0.0),
     (116, -68, 30, 0.7, 40, 0.0, 0.0),
     (28, -52, 20, 11.0, 62, 0.0, 0.0),  # ischiorectal
-    (143, -2, 24, 1.2, 84, 0.0, 0.0),  # gluteus medius and minimus
+    (143, -2, 24, 1.2, 84, -0.2, 0.1),  # gluteus medius and minimus
     (132, 28, 16, 0.9, -70, 0.1, 0.0),
     (58, 15, 18, 1.3, -40, -0.2, 0.0),  # obturator
     (52, -22, 16, 1.2, 70, 0.1, 0.0),

@@ -1,7 +1,8 @@
 """A CT of a digital hip by physics: rays through the body, photons, filtered back-projection.
 
 Simplifications, all stated: parallel rays (a fan after rebinning), axial scans whose rows do not diverge,
-no scatter, no motion, no helical interpolation, focal spot and aperture averaged before the logarithm.
+no scatter, no motion, no helical interpolation; detector aperture and focal spot blur the line integrals
+instead of the intensities (no exponential edge gradient), and detectors do not alias.
 """
 
 from __future__ import annotations
