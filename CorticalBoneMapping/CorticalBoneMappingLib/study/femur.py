@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def map_femur(
         "cortex": cortical.used,
         "registration": registration_summary(registration),
         "points": count_quality(quality),
-        "notes": [*found.notes, *registration.remarks, *_notes(quality)],
+        "notes": [*found.notes, *registration.remarks, *_assumptions(cortical.used), *_notes(quality)],
         "timings_s": watch.seconds,
     }
     progress.report(1.0, "Femur mapped")
@@ -130,13 +131,29 @@ def _with_measures(surface: Surface, cortical: CorticalMap, calibration: Calibra
     return surface.with_arrays(units=units, **cortical.arrays())
 
 
+def _assumptions(used: dict[str, Any]) -> list[str]:
+    """Name what the scan could not tell, so that nobody takes it for measured."""
+    named = {
+        "cortical_density": "The cortical density could not be read off this scan",
+        "in_plane_sigma_mm": "The blur of the scanner could not be read off this scan",
+    }
+    notes = []
+    for name, sentence in named.items():
+        origin = str(used.get(f"{name.removesuffix('_mm')}_from", ""))
+        if origin.startswith("assumed"):
+            notes.append(f"{sentence}; {used[name]:g} was {origin}.")
+    return notes
+
+
 def _notes(quality: np.ndarray) -> list[str]:
     """Say plainly what the reader of a map must know."""
     notes = []
     if metal := int(np.sum(quality == Quality.METAL)):
         notes.append(f"Metal was found at {metal} points; they carry no values.")
     if missing := int(np.sum(quality == Quality.NO_CORTEX)):
-        notes.append(f"At {missing} points there is no measurable cortex; this is a finding, not a failure.")
+        notes.append(
+            f"At {missing} points there is no measurable cortex: it is missing there, or too thin for this scan."
+        )
     if outside := int(np.sum(quality == Quality.OUTSIDE_SCAN)):
         notes.append(f"At {outside} points the scan does not reach far enough to measure.")
     return notes
