@@ -29,7 +29,7 @@ from .reconstruction import BackProjector
 
 FEMUR_LABEL, OTHER_BONE_LABEL = 1, 2
 
-_CELL_MM = 0.2
+_CELL_MM, _PROJECTOR_SIZE = 0.2, 1440  # 144 mm of bones, and as much again around them
 _DEPTHS_IN_ROW = 2
 _ABOVE_HEAD_MM, _FIELD_MARGIN_MM, _BELOW_RODS_MM = 12.0, 15.0, 14.0
 _POSE_SD_DEG = 3.0
@@ -93,9 +93,11 @@ def scan(
         The same bits for the same arguments.
     """
     progress = progress or Progress()
+    # The table stays where it is when the patient lies a little differently, and so do the voxels.
+    frame = Frame(hip.head_centre - [hip.lateral[0] * HEAD_FROM_MIDLINE_MM, HEAD_ANTERIOR_MM, 0.0])
     hip = positioned(hip, protocol, seed)
     progress.report(0.0, "Drawing the bones")
-    run = _Run(hip, protocol, seed, geometry or Geometry())
+    run = _Run(hip, frame, protocol, seed, geometry or Geometry())
     hu = run.reconstruct(progress.part(0.2, 1.0))
     hu = np.clip(np.round(hu), _LOWEST_HU, _HIGHEST_HU).astype(np.float32)
     matrix = run.ijk_to_ras
@@ -121,10 +123,9 @@ def positioned(hip: Hip, protocol: Protocol, seed: int) -> Hip:
 class _Run:
     """One scan while it is made; rows of detectors go up along z, slices collect them."""
 
-    def __init__(self, hip: Hip, protocol: Protocol, seed: int, geometry: Geometry) -> None:
-        self.protocol, self.seed, self.geometry = protocol, seed, geometry
+    def __init__(self, hip: Hip, frame: Frame, protocol: Protocol, seed: int, geometry: Geometry) -> None:
+        self.frame, self.protocol, self.seed, self.geometry = frame, protocol, seed, geometry
         lateral = -hip.lateral[0]  # the slices' x looks to the patient's left
-        self.frame = Frame(hip.head_centre - [hip.lateral[0] * HEAD_FROM_MIDLINE_MM, HEAD_ANTERIOR_MM, 0.0])
         femur = self.frame.from_ras(hip.femur.surface.points)
         self.body = patient(lateral, float(np.abs(femur[:, 0]).max()))
         self.x, self.y, self.z = self._voxel_centres(femur, lateral, hip.head_radius_mm)
@@ -252,18 +253,18 @@ class _Run:
         high[1] = -rods[:, 1].min() + _BELOW_RODS_MM
         across = lateral * rods[:, 0]
         low[0], high[0] = min(low[0], across.min() - 10.0), max(high[0], across.max() + 10.0)
-        top = head_radius + _ABOVE_HEAD_MM
-        steps = (self.protocol.pixel_mm, self.protocol.pixel_mm, self.protocol.slice_spacing_mm)
-        x, y = (np.arange(low[n], high[n], steps[n]) for n in (0, 1))
-        count = int(np.ceil(self.protocol.length_mm / steps[2]))
-        return x, y, top - steps[2] * np.arange(count)[::-1]
+        pixel, spacing = self.protocol.pixel_mm, self.protocol.slice_spacing_mm
+        x, y = (pixel * np.arange(np.floor(low[n] / pixel), np.ceil(high[n] / pixel)) for n in (0, 1))
+        top = round((head_radius + _ABOVE_HEAD_MM) / spacing)
+        count = int(np.ceil(self.protocol.length_mm / spacing))
+        return x, y, spacing * np.arange(top - count + 1, top + 1)
 
     def _cells(self, hip: Hip, femur: np.ndarray, lateral: float) -> tuple[np.ndarray, np.ndarray]:
         """Fine cells around the bones; of a pelvis too large for them the medial end is left out."""
         others = [self.frame.from_ras(bone.surface.points) for bone in hip.other_bones]
         points = np.concatenate([femur, *others])
         low, high = points[:, :2].min(axis=0) - 1.0, points[:, :2].max(axis=0) + 1.0
-        most = self._projector_size // 2 * _CELL_MM - 1.0
+        most = _PROJECTOR_SIZE // 2 * _CELL_MM - 1.0
         if lateral > 0:
             low[0] = max(low[0], high[0] - most)
         else:
@@ -272,14 +273,10 @@ class _Run:
             _CELL_MM * np.arange(np.floor(a / _CELL_MM), np.ceil(b / _CELL_MM)) for a, b in zip(low, high)
         )
 
-    @property
-    def _projector_size(self) -> int:
-        return 1440
-
     @cached_property
     def _projector(self) -> ImageProjector:
         x, y = self.cells
-        return ImageProjector(self.geometry, (x[len(x) // 2], y[len(y) // 2]), _CELL_MM, self._projector_size)
+        return ImageProjector(self.geometry, (x[len(x) // 2], y[len(y) // 2]), _CELL_MM, _PROJECTOR_SIZE)
 
     @cached_property
     def _to_voxels(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
