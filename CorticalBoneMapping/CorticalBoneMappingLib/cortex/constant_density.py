@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .rejection import without_cortex
 from .scan import Estimates, Scan
 from .three_layers import fit_three_layers
-
-_LEAST_PEAK_IN_NOISE = 5.0
-_LEAST_THICKNESS_IN_SE = 3.0
-# Toward zero thickness, place and thickness of the shell look alike and the standard error is too small.
-_THINNEST_MM = 0.15
 
 
 def measure(scan: Scan) -> Estimates:
@@ -30,12 +26,14 @@ def measure(scan: Scan) -> Estimates:
     Estimates
     """
     thick = scan.thick_cortex
-    marks = scan.landmarks
     fit = fit_three_layers(
-        scan.profiles, marks, thick.sigma_mm, thick.density, scan.settings.highest_density, scan.noise
+        scan.profiles,
+        scan.landmarks,
+        thick.sigma_mm,
+        thick.density,
+        scan.settings.highest_density,
+        scan.noise,
     )
-    faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
-    thin = fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se)
     contrast = fit.cortex - np.maximum(fit.outside, fit.inside)
     return Estimates(
         outer_edge=fit.outer_edge,
@@ -44,7 +42,7 @@ def measure(scan: Scan) -> Estimates:
         trabecular_density=fit.inside,
         residual=fit.residual,
         failed=~fit.converged | fit.at_bound | (contrast < 2.0 * fit.residual),
-        no_cortex=faint | thin,
+        no_cortex=without_cortex(scan, fit),
         used={
             "in_plane_sigma_mm": thick.sigma_mm,
             "in_plane_sigma_from": thick.sigma_from,

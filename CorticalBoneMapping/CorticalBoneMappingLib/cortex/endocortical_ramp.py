@@ -69,7 +69,7 @@ def measure(scan: Scan) -> Estimates:
         scan, fit.outer_edge, thickness + 0.5 * fit.width, fit.outside, cortex, fit.inside, fit.residual
     )
     rejected |= ~fit.converged | (fit.width >= _WIDEST_MM)
-    no_cortex = without_cortex(scan, thickness)
+    no_cortex = without_cortex(scan)
     widths = fit.width[scan.usable & ~rejected & ~no_cortex]
     return Estimates(
         outer_edge=fit.outer_edge,

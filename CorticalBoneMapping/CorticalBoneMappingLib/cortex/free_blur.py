@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blur import blurred_step_by_blur
+from .blur import blurred_step_by_sigma
 from .landmarks import Landmarks
 from .profiles import Profiles
 from .three_layers import LAYER_SCALE, ThreeLayers, first_guess, fit_following, in_chunks, layer_bounds
 
 FIRST_SIGMA_MM = 0.75
 _SIGMA_RANGE_MM = (0.05, 5.0)  # the upper end is a quarter of a line of 20 mm
+
+# By then the curve stands; further steps only walk along the valley of density against blur.
+_ITERATIONS = 15
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def fit_free_blur(profiles: Profiles, landmarks: Landmarks, highest_density: flo
             np.column_stack([bound, np.full(len(part), sigma)])
             for bound, sigma in zip((lower, upper), _SIGMA_RANGE_MM, strict=True)
         )
-        fit = fit_following(model, start[part], lower, upper, np.append(LAYER_SCALE, 1.0))
+        fit = fit_following(model, start[part], lower, upper, np.append(LAYER_SCALE, 1.0), _ITERATIONS)
         x0, thickness, y0, y2, y1, sigma = fit.parameters.T
         sound = (sigma > _SIGMA_RANGE_MM[0]) & (sigma < _SIGMA_RANGE_MM[1])
         return x0, thickness, y0, y1, y2, sigma, sound
@@ -91,7 +94,7 @@ class _FreeBlur(ThreeLayers):
         x0, thickness, y0, y2, y1 = (parameters[:, column, None] for column in range(5))
         distance = self.depth[which] - x0
         half_width = self.half_width[which, None]
-        outer, _ = blurred_step_by_blur(distance, sigma[:, None], half_width)
-        inner, _ = blurred_step_by_blur(distance - thickness, sigma[:, None], half_width)
+        outer = blurred_step_by_sigma(distance, sigma[:, None], half_width)
+        inner = blurred_step_by_sigma(distance - thickness, sigma[:, None], half_width)
         jacobian[5, :, :-1] = self.root_weight[which] * ((y1 - y0) * outer + (y2 - y1) * inner)
         return residual, jacobian

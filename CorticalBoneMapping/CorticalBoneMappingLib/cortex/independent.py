@@ -45,7 +45,7 @@ def measure(scan: Scan) -> Estimates:
         trabecular_density=fit.inside,
         residual=fit.residual,
         failed=~known | ~free.sound | ~fit.converged | fit.at_bound | rejected,
-        no_cortex=without_cortex(scan, fit.thickness),
+        no_cortex=without_cortex(scan),
         used={"in_plane_sigma_mm": thick.sigma_mm, "in_plane_sigma_from": thick.sigma_from},
     )
 

@@ -57,7 +57,7 @@ def measure(scan: Scan) -> Estimates:
         # Whether the free fit came to rest is not asked: along the valley where density and thickness
         # trade, the mass, which is all that is taken from it, stands still.
         failed=rejected,
-        no_cortex=without_cortex(scan, thickness),
+        no_cortex=without_cortex(scan),
         used={
             "in_plane_sigma_mm": thick.sigma_mm,
             "in_plane_sigma_from": thick.sigma_from,

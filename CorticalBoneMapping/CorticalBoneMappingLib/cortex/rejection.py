@@ -8,29 +8,39 @@ from __future__ import annotations
 import numpy as np
 
 from .scan import Scan
+from .three_layers import LayerFit, fit_three_layers
 
 _LEAST_PEAK_IN_NOISE = 5.0
 _LEAST_CONTRAST_IN_RESIDUALS = 2.0
-# Toward zero thickness, place and thickness of the shell look alike: nothing thinner is claimed.
+_LEAST_THICKNESS_IN_SE = 3.0
+# Toward zero thickness, place and thickness of the shell look alike and the standard error is too small.
 _THINNEST_MM = 0.15
 
 
-def without_cortex(scan: Scan, thickness: np.ndarray) -> np.ndarray:
+def without_cortex(scan: Scan, fit: LayerFit | None = None) -> np.ndarray:
     """Find points where no step of density could be a cortex.
+
+    Every method asks the same question, so that all find the same places: would a cortex of the bone's
+    density be thicker than nothing there? A fit with a free density cannot tell: without a shell, its
+    cortex is just more of what lies inside.
 
     Parameters
     ----------
     scan : Scan
         Of n points.
-    thickness : ndarray of shape (n,)
-        Fitted, in mm.
+    fit : LayerFit, optional
+        With the bone's density, if there is one already.
 
     Returns
     -------
     ndarray of bool, shape (n,)
     """
-    faint = ~(scan.landmarks.peak - scan.landmarks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
-    return faint | (thickness < _THINNEST_MM)
+    marks, thick = scan.landmarks, scan.thick_cortex
+    if fit is None:
+        highest = scan.settings.highest_density
+        fit = fit_three_layers(scan.profiles, marks, thick.sigma_mm, thick.density, highest, scan.noise)
+    faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
+    return faint | (fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se))
 
 
 def breaks_rules(

@@ -122,7 +122,12 @@ def in_chunks(
 
 
 def fit_following(
-    model: ThreeLayers, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, scale: np.ndarray
+    model: ThreeLayers,
+    start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    scale: np.ndarray,
+    iterations: int = 40,
 ) -> BatchFit:
     """Fit with weights about the first guess, then with weights that follow the cortex found.
 
@@ -132,7 +137,8 @@ def fit_following(
         Of k points; the first two parameters are x0 and t.
     start, lower, upper : ndarray of shape (k, p)
     scale : ndarray of shape (p,)
-        As for `fit_batch`.
+    iterations : int
+        As for `fit_batch`; those of the second fit.
 
     Returns
     -------
@@ -141,7 +147,7 @@ def fit_following(
     model.follow(start[:, 0], start[:, 1])
     fit = fit_batch(model, start, lower, upper, scale, iterations=_FIRST_ITERATIONS)
     model.follow(fit.parameters[:, 0], fit.parameters[:, 1])
-    return fit_batch(model, fit.parameters, lower, upper, scale)
+    return fit_batch(model, fit.parameters, lower, upper, scale, iterations)
 
 
 class ThreeLayers:
