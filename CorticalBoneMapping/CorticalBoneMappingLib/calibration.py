@@ -1,4 +1,4 @@
-"""From HU to density: linear, by the rods of a phantom, or not at all.
+"""From HU to density: linear, by the rods of a phantom, by the patient's own tissues, or not at all.
 
 Densities are mg/cm³ of the phantom's substance, dipotassium phosphate (K2HPO4) or hydroxyapatite (HA);
 the two scales differ, so the substance is always stated beside the number.
@@ -6,13 +6,15 @@ the two scales differ, so the substance is always stated beside the number.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 
+from .beam_hardening import HARDENING_RELATIVE_SD, HARDENING_STATED, PatientCheck, check_in_patient
 from .errors import CalibrationError
+from .internal_calibration import InternalFit, internal_calibration
 from .rods import Rods, known_equivalent, read_rods
 from .volume import Volume
 
@@ -21,6 +23,9 @@ _MINDWAYS_CORRECTION = (-0.2174, 999.6)
 # 80 to 140 kVp give about 0.5 to 1 mg/cm³ per HU; outside these bounds units or signs are mixed up.
 _SLOPE_BOUNDS = (0.2, 5.0)
 _LEAST_CORRELATION = 0.99
+_INTERNAL = {"internal": True, "internal:without-cortex": False}
+
+Covariance = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class RodFit:
     correlation : float
         Pearson's, of HU (less the water term) with density.
     slope_se, intercept_se : float or None
-        Standard errors of the calibration's slope and intercept; None with two rods, which fit exactly.
+        Standard errors of the calibration's slope and intercept by this fit alone; None with two rods,
+        which fit exactly.
     """
 
     rods: Rods
@@ -51,11 +57,11 @@ class RodFit:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Density as ``slope * HU + intercept``. Made by `none`, `linear` or `from_rods`.
+    """Density as ``slope * HU + intercept``. Made by `none`, `linear`, `from_rods` or `internal`.
 
     Attributes
     ----------
-    kind : {"none", "linear", "rods"}
+    kind : {"none", "linear", "rods", "internal"}
         How it was made.
     slope : float
         mg/cm³ per HU.
@@ -63,15 +69,22 @@ class Calibration:
         mg/cm³ at 0 HU.
     equivalent : str or None
         What the density is of: "K2HPO4", "HA", or None where it is not stated.
-    fit : RodFit or None
-        The fit of the rods, if made by rods.
+    fit : RodFit or InternalFit or None
+        The fit of the rods or of the patient's tissues, if made by one.
+    covariance : tuple of tuple of float, or None
+        Of slope and intercept, everything that is uncertain about them: of rods, the scatter of their fit
+        and beam hardening between them and the bone. None where it is not known.
+    patient : PatientCheck or None
+        Where rods were measured in a CT: what fat, muscle and cortex of the patient say about them.
     """
 
-    kind: Literal["none", "linear", "rods"]
+    kind: Literal["none", "linear", "rods", "internal"]
     slope: float
     intercept: float
     equivalent: str | None = None
-    fit: RodFit | None = None
+    fit: RodFit | InternalFit | None = None
+    covariance: Covariance | None = None
+    patient: PatientCheck | None = None
 
     @property
     def is_calibrated(self) -> bool:
@@ -147,12 +160,53 @@ class Calibration:
             raise CalibrationError(f"A line of {sigma:.3g} HU per mg/cm³ cannot be; are the columns swapped?")
         slope, intercept = float(1.0 / sigma), float(-beta / sigma)
         _check_line(slope, intercept)
-        fit = _rod_fit(rods, _correlation(density, value), residuals, covariance, slope, beta)
-        return cls("rods", slope, intercept, equivalent, fit)
+        of_line = None if covariance is None else _turned_round(covariance, slope, beta)
+        fit = _rod_fit(rods, _correlation(density, value), residuals, of_line)
+        return cls("rods", slope, intercept, equivalent, fit, _with_hardening(of_line, slope, intercept))
+
+    @classmethod
+    def internal(cls, volume: Volume, with_cortex: bool = True) -> Calibration:
+        """Calibrate to K2HPO4 by the patient's own air, fat, muscle and cortex; see `internal_calibration`.
+
+        Parameters
+        ----------
+        volume : Volume
+            The CT in HU.
+        with_cortex : bool
+            Whether dense cortex is a reference: more certain, but it draws each person's cortical density
+            towards the reference.
+
+        Raises
+        ------
+        CalibrationError
+            If fat or muscle is not found, or the tissues do not fit together.
+        """
+        fit = internal_calibration(volume, with_cortex)
+        return cls("internal", fit.slope, fit.intercept, "K2HPO4", fit, fit.covariance)
 
     def density(self, hu: np.ndarray) -> np.ndarray:
         """Density in `unit` at HU; any shape, the floating-point type stays."""
         return np.asarray(hu) * self.slope + self.intercept
+
+    def density_sd(self, hu: np.ndarray) -> np.ndarray:
+        """Standard deviation of `density` by what is uncertain about slope and intercept; any shape.
+
+        Not-a-number where that is not known: with a line that was given, two rods, or no calibration.
+        """
+        hu = np.asarray(hu, dtype=float)
+        if self.covariance is None:
+            return np.full_like(hu, np.nan)
+        (of_slope, both), (_, of_intercept) = self.covariance
+        return np.sqrt(of_slope * hu**2 + 2.0 * both * hu + of_intercept)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the densities must know, as sentences."""
+        if isinstance(self.fit, InternalFit):
+            return _internal_remarks(self.fit, float(self.density_sd(np.array(1300.0))))
+        return (
+            (HARDENING_STATED, *(self.patient.remarks if self.patient else ())) if self.kind == "rods" else ()
+        )
 
     def describe(self) -> dict[str, Any]:
         """Everything about the calibration as plain values, for a provenance file."""
@@ -163,7 +217,22 @@ class Calibration:
             "slope": self.slope,
             "intercept": self.intercept,
         }
-        return described | {"fit": asdict(self.fit)} if self.fit else described
+        if self.fit:
+            described["fit"] = asdict(self.fit)
+        if self.covariance:
+            described["covariance"] = [list(row) for row in self.covariance]
+            described["density_sd"] = {
+                f"at {hu} HU": round(float(self.density_sd(np.array(hu))), 2) for hu in (0, 300, 1300)
+            }
+        if self.kind == "rods":
+            described["beam_hardening"] = {
+                "relative_sd": HARDENING_RELATIVE_SD,
+                "corrected": False,
+                "statement": HARDENING_STATED,
+            }
+        if self.patient:
+            described["patient"] = asdict(self.patient)
+        return described
 
 
 def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
@@ -172,9 +241,11 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
     Parameters
     ----------
     text : str
-        ``none``, ``linear:SLOPE,INTERCEPT`` (or ``linear:SLOPE,INTERCEPT,HA``), or ``rods:FILE``.
+        ``none``, ``linear:SLOPE,INTERCEPT`` (or ``linear:SLOPE,INTERCEPT,HA``), ``rods:FILE``,
+        ``internal`` or ``internal:without-cortex``.
     volume : Volume, optional
-        The CT, needed where the file of rods gives places instead of HU.
+        The CT, needed by ``internal``, and where the file of rods gives no HU. Rods of K2HPO4 are held
+        against the patient's tissues in it.
 
     Raises
     ------
@@ -185,7 +256,11 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
     if kind == "none" and not rest:
         return Calibration.none()
     if kind == "rods" and rest:
-        return Calibration.from_rods(read_rods(rest, volume))
+        return _checked(Calibration.from_rods(read_rods(rest, volume)), volume)
+    if text.strip() in _INTERNAL:
+        if volume is None:
+            raise CalibrationError(f"'{text}': a CT is needed to calibrate by the patient's own tissues.")
+        return Calibration.internal(volume, _INTERNAL[text.strip()])
     parts = [part.strip() for part in rest.split(",")]
     if kind == "linear" and len(parts) in (2, 3):
         try:
@@ -197,8 +272,31 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
         return Calibration.linear(slope, intercept, *parts[2:])
     raise CalibrationError(
         f"'{text}' is no calibration. Write 'none', 'linear:SLOPE,INTERCEPT' "
-        "(density = slope · HU + intercept) or 'rods:FILE'."
+        "(density = slope · HU + intercept), 'rods:FILE', 'internal' or 'internal:without-cortex'."
     )
+
+
+def _checked(calibration: Calibration, volume: Volume | None) -> Calibration:
+    if volume is None or calibration.equivalent != "K2HPO4":
+        return calibration
+    patient = check_in_patient(volume, calibration.slope, calibration.intercept)
+    return replace(calibration, patient=patient)
+
+
+def _internal_remarks(fit: InternalFit, sd_at_cortex: float) -> tuple[str, ...]:
+    relative = sd_at_cortex / (fit.slope * 1300.0 + fit.intercept)
+    names = [tissue.name for tissue in fit.tissues]
+    said = [
+        f"Calibrated without a phantom by {', '.join(names)}: effective energy {fit.energy_kev:.0f} ± "
+        f"{fit.energy_sd_kev:.0f} keV, density of cortex uncertain by {relative:.0%} (standard deviation)."
+    ]
+    if fit.cortex_pull > 0:
+        said.append(
+            f"The patient's own cortex is one of the references: {fit.cortex_pull:.0%} of what sets its "
+            "density apart from others' is taken for the scanner's. To compare densities between people or "
+            "visits use rods, or internal:without-cortex."
+        )
+    return tuple(said)
 
 
 def _density_and_value(rods: Rods) -> tuple[np.ndarray, np.ndarray]:
@@ -259,20 +357,23 @@ def _regress(density: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.nda
     return line, np.linalg.inv(design.T @ design) * (residuals @ residuals) / freedom, residuals
 
 
-def _rod_fit(
-    rods: Rods,
-    correlation: float,
-    residuals: np.ndarray,
-    covariance: np.ndarray | None,
-    slope: float,
-    beta: float,
-) -> RodFit:
+def _turned_round(covariance: np.ndarray, slope: float, beta: float) -> np.ndarray:
+    """Covariance of slope = 1 / sigma and intercept = -beta / sigma from that of (sigma, beta)."""
+    derivatives = np.array([[-(slope**2), 0.0], [beta * slope**2, -slope]])
+    return derivatives @ covariance @ derivatives.T
+
+
+def _with_hardening(covariance: np.ndarray | None, slope: float, intercept: float) -> Covariance | None:
+    """Add what beam hardening does to every density by the same share."""
+    if covariance is None:
+        return None
+    line = HARDENING_RELATIVE_SD * np.array([slope, intercept])
+    return tuple(map(tuple, (covariance + np.outer(line, line)).tolist()))
+
+
+def _rod_fit(rods: Rods, correlation: float, residuals: np.ndarray, covariance: np.ndarray | None) -> RodFit:
     slope_se = intercept_se = None
     if covariance is not None:
-        # Derivatives of slope = 1 / sigma and intercept = -beta / sigma by (sigma, beta).
-        by_slope = np.array([-(slope**2), 0.0])
-        by_intercept = np.array([beta * slope**2, -slope])
-        slope_se = float(np.sqrt(by_slope @ covariance @ by_slope))
-        intercept_se = float(np.sqrt(by_intercept @ covariance @ by_intercept))
+        slope_se, intercept_se = (float(value) for value in np.sqrt(np.diag(covariance)))
     rms = float(np.sqrt(np.mean(residuals**2)))
     return RodFit(rods, tuple(residuals.tolist()), rms, correlation, slope_se, intercept_se)

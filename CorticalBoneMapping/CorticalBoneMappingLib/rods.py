@@ -1,4 +1,4 @@
-"""The rods of a density phantom: their table, and their HU in the CT."""
+"""The rods of a density phantom: their table, and their HU in the CT at places given or found."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from .errors import CalibrationError
+from .rod_search import RodRow, find_row
 from .volume import Volume
 
 EQUIVALENTS = ("K2HPO4", "HA")
@@ -19,6 +20,8 @@ _MOST_SPREAD_HU, _LEAST_SUSPECT_SPREAD_HU, _MOST_SPREAD_RATIO = 100.0, 25.0, 2.5
 _LEAST_ROD_VOXELS = 10
 _TRIMMED = 0.1
 _PLACE = ("x_ras", "y_ras", "z_ras")
+# Of a rod that was found, the part that no edge blurs into, and its bubbles at the ends are not in it.
+_CORE_OF_RADIUS, _CORE_OF_LENGTH, _MOST_CORE_MM = 0.6, 0.8, 60.0
 _CYLINDER_MM = {"radius_mm": 5.0, "length_mm": 10.0}
 _COLUMNS = {"density", "water", "hu", *_PLACE, *_CYLINDER_MM}
 
@@ -41,6 +44,8 @@ class Rods:
         Standard deviation of the voxels, where the HU were measured here.
     n_voxels : tuple of int or None
         Number of voxels, where the HU were measured here.
+    found_at : tuple of tuple of float or None
+        Middle of each rod, RAS mm, where the rods were searched for.
     """
 
     density: tuple[float, ...]
@@ -49,6 +54,7 @@ class Rods:
     equivalent: str | None = None
     hu_sd: tuple[float, ...] | None = None
     n_voxels: tuple[int, ...] | None = None
+    found_at: tuple[tuple[float, float, float], ...] | None = None
 
 
 def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
@@ -56,7 +62,9 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
 
     Columns: ``density`` (mg/cm³); ``water`` (the water term of a Mindways certificate, which selects that
     model); and either ``hu``, or ``x_ras``, ``y_ras``, ``z_ras`` (the centre of a cylinder across the
-    slices, RAS mm as Slicer shows it) with, if wanted, ``radius_mm`` (5) and ``length_mm`` (10). A
+    slices, RAS mm as Slicer shows it) with, if wanted, ``radius_mm`` (5) and ``length_mm`` (10), or
+    neither: then the rods are searched for (`find_rods`), and must stand in the table in the order in
+    which they lie in the phantom, from either end. A
     line ``# equivalent: HA`` or ``# equivalent: K2HPO4`` states the substance; other lines with # are
     comments.
 
@@ -65,7 +73,7 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     path : str or Path
         The table, UTF-8, with commas.
     volume : Volume, optional
-        The CT, needed where places are given.
+        The CT, needed where HU are not given.
 
     Returns
     -------
@@ -86,11 +94,54 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
         return Rods(density, tuple(row["hu"] for row in table), water, equivalent)
     if volume is None:
         raise CalibrationError(
-            f"{path}: the table gives places of rods, so a CT is needed to measure them in."
+            f"{path}: the table gives no HU of rods, so a CT is needed to measure them in."
         )
+    if _PLACE[0] not in table[0]:
+        return find_rods(volume, density, water, equivalent)
     means, sds, counts, spreads = zip(*(_measure(volume, row, n) for n, row in enumerate(table, start=1)))
     _check_uniform(spreads)
     return Rods(density, means, water, equivalent, sds, counts)
+
+
+def find_rods(
+    volume: Volume,
+    density: tuple[float, ...],
+    water: tuple[float, ...] | None = None,
+    equivalent: str | None = None,
+) -> Rods:
+    """Find the rods of a known phantom in the CT and measure them.
+
+    They are equal cylinders, equally spaced in a row under the patient, along the slice axis (10° oblique
+    at most); the search is `rod_search.find_row`. Measured is the core of each, along its own axis.
+
+    Parameters
+    ----------
+    volume : Volume
+        The CT in HU.
+    density : tuple of float
+        Certified densities in their order in the phantom, from either end, mg/cm³.
+    water : tuple of float, optional
+        Water terms, which say that the phantom is Mindways'; without them it is QRM's or any other.
+    equivalent : str, optional
+        "K2HPO4" or "HA".
+
+    Returns
+    -------
+    Rods
+        With HU, their spread and the places found.
+
+    Raises
+    ------
+    CalibrationError
+        If the rods are not found, more than one row or both orders fit, or a rod is not uniform.
+    """
+    row = find_row(volume, np.array(density, float), None if water is None else np.array(water, float))
+    means, sds, counts, spreads = zip(
+        *(_statistics(_core(volume, row, n), n + 1) for n in range(len(density)))
+    )
+    _check_uniform(spreads)
+    places = tuple(tuple(round(float(x), 2) for x in centre) for centre in row.centres)
+    return Rods(tuple(density), means, water, equivalent, sds, counts, places)
 
 
 def known_equivalent(name: str | None) -> str | None:
@@ -136,10 +187,13 @@ def _check_columns(path: Path, header: list[str]) -> None:
             f"{path}: unknown column '{unknown[0]}'. Columns are separated by commas and named "
             f"{', '.join(sorted(_COLUMNS))}."
         )
-    has_place = set(_PLACE) <= set(header)
-    if "density" not in header or ("hu" in header) == has_place or len(set(header)) < len(header):
+    places = len(set(_PLACE) & set(header))
+    sized = bool(set(_CYLINDER_MM) & set(header))
+    wrong = places not in (0, 3) or ("hu" in header and places) or (sized and not places)
+    if "density" not in header or wrong or len(set(header)) < len(header):
         raise CalibrationError(
-            f"{path}: the columns must be 'density' and either 'hu' or all of {', '.join(_PLACE)}, each once."
+            f"{path}: the columns must be 'density' and either 'hu' or all of {', '.join(_PLACE)}, each "
+            "once, or neither to have the rods searched for."
         )
 
 
@@ -181,7 +235,25 @@ def _measure(volume: Volume, row: dict[str, float], number: int) -> tuple[float,
     across = np.hypot(
         (i + low[0] - index[0]) * volume.spacing_mm[0], (j + low[1] - index[1]) * volume.spacing_mm[1]
     )
-    values = np.sort(box[across <= radius].astype(float))
+    return _statistics(box[across <= radius], number)
+
+
+def _core(volume: Volume, row: RodRow, n: int) -> np.ndarray:
+    """Voxels in the core of rod n, which may be oblique to the slices."""
+    half = 0.5 * min(_CORE_OF_LENGTH * row.length_mm, _MOST_CORE_MM) * row.axis
+    ends = np.stack([row.centres[n] - half, row.centres[n] + half])
+    near = volume.crop(ends, row.radius_mm)
+    k, j, i = np.indices(near.array.shape)
+    offset = near.points_of(np.stack([i, j, k], axis=-1)) - row.centres[n]
+    along = offset @ row.axis
+    across = np.linalg.norm(offset - along[..., None] * row.axis, axis=-1)
+    inside = (across <= _CORE_OF_RADIUS * row.radius_mm) & (np.abs(along) <= np.linalg.norm(half))
+    return near.array[inside]
+
+
+def _statistics(values: np.ndarray, number: int) -> tuple[float, float, int, float]:
+    """Give trimmed mean, SD and number of the voxels of one rod, and the SD that its trimmed range shows."""
+    values = np.sort(values.astype(float))
     if len(values) < _LEAST_ROD_VOXELS:
         raise CalibrationError(
             f"Rod {number} holds only {len(values)} voxels; make its radius or length larger."

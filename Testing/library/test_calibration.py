@@ -190,7 +190,7 @@ def test_places_without_a_ct_are_refused(tmp_path):
         ("density,hu\n0,1\n100\n", "line 3: 1 cells, but 2 columns"),
         ("density;hu\n0;1\n", "unknown column 'density;hu'. Columns are separated by commas"),
         ("density,watr,hu\n0,1,2\n", "unknown column 'watr'"),
-        ("density\n0\n", "either 'hu' or all of x_ras, y_ras, z_ras"),
+        ("density,x_ras,y_ras\n0,1,2\n", "either 'hu' or all of x_ras, y_ras, z_ras"),
         ("density,hu,x_ras,y_ras,z_ras\n0,1,2,3,4\n", "either 'hu' or all of"),
         ("density,hu\n", "the table of rods is empty"),
         ("# equivalent: chalk\ndensity,hu\n0,1\n100,150\n", "'chalk' is no known substance"),
