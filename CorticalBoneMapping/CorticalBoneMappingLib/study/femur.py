@@ -152,7 +152,7 @@ def _notes(quality: np.ndarray) -> list[str]:
         notes.append(f"Metal was found at {metal} points; they carry no values.")
     if missing := int(np.sum(quality == Quality.NO_CORTEX)):
         notes.append(
-            f"At {missing} points there is no measurable cortex: it is missing there, or too thin for this scan."
+            f"At {missing} points there is no measurable cortex: it is missing, or too thin for this scan."
         )
     if outside := int(np.sum(quality == Quality.OUTSIDE_SCAN)):
         notes.append(f"At {outside} points the scan does not reach far enough to measure.")
