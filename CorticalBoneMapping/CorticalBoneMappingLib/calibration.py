@@ -193,11 +193,17 @@ class Calibration:
 
         Not-a-number where that is not known: with a line that was given, two rods, or no calibration.
         """
-        hu = np.asarray(hu, dtype=float)
+        return self.shift_sd(np.asarray(hu, dtype=float), 1.0)
+
+    def shift_sd(self, by_slope: np.ndarray | float, by_intercept: np.ndarray | float) -> np.ndarray | float:
+        """Standard deviation of anything that goes with slope and intercept by these derivatives."""
         if self.covariance is None:
-            return np.full_like(hu, np.nan)
+            return by_slope * np.nan
         (of_slope, both), (_, of_intercept) = self.covariance
-        return np.sqrt(of_slope * hu**2 + 2.0 * both * hu + of_intercept)
+        variance = (
+            of_slope * by_slope**2 + 2.0 * both * by_slope * by_intercept + of_intercept * by_intercept**2
+        )
+        return np.sqrt(np.maximum(variance, 0.0))
 
     @property
     def remarks(self) -> tuple[str, ...]:

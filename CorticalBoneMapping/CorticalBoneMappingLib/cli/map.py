@@ -20,13 +20,18 @@ examples:
           --calibration linear:0.81,-2.4 --cortical-density 1150
       calibrated: density = 0.81 HU - 2.4 mg/cm³; cortex taken as 1150 mg/cm³
   cbm map ct.nrrd --mask labels.nrrd --side right --out result --calibration rods:phantom.csv
+      phantom.csv holds a rod a line: density (and water, for a Mindways phantom), with its hu, or its
+      place x_ras,y_ras,z_ras, or neither: then the rods are searched for under the patient
+  cbm map ct.nrrd --mask labels.nrrd --side right --out result --calibration internal
+      no phantom: by the patient's own air, fat, muscle and cortex; much less certain, and says so
 
 writes to DIR:
   periosteal_surface.vtp  the bone: cortical_thickness (mm), cortical_density (mg/cm³),
                           cortical_mass_surface_density (mg/cm²), trabecular_density (mg/cm³),
                           fit_residual, quality; in HU without calibration
   average_femur.vtp       the same maps on the average (right) femur
-  points.csv regions.csv  the values by point and by region
+  points.csv regions.csv  the values by point and by region, with calibration_sd: how far a regional
+                          mean is uncertain by the calibration alone
   provenance.json         settings, inputs, calibration, counts, versions, times"""
 
 _TABLE_MEASURES = (
@@ -59,7 +64,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--calibration",
         metavar="HOW",
-        help="none (default), linear:SLOPE,INTERCEPT (mg/cm³ = SLOPE · HU + INTERCEPT) or rods:FILE",
+        help="none (default), linear:SLOPE,INTERCEPT (mg/cm³ = SLOPE · HU + INTERCEPT), rods:FILE, internal "
+        "(by the patient's own tissues) or internal:without-cortex (less certain, but fair between people)",
         **given,
     )
     parser.add_argument(

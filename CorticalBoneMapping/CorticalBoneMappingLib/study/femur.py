@@ -81,7 +81,8 @@ def map_femur(
         on_average = carry_to_average(bone, average.surface, registration, settings.smoothing_fwhm_mm)
     with watch.time("regions"):
         names = {number: name for number, name in average.region_names.items() if number != CUT_END}
-        rows = region_rows(bone, bone.arrays["region"], names)
+        given = settings.cortical_density is not None
+        rows = region_rows(bone, bone.arrays["region"], names, calibration, given)
     chosen = asdict(settings) | {"label": label, "calibration": without_folders(settings.calibration)}
     quality = bone.arrays["quality"]
     provenance = {
@@ -93,7 +94,13 @@ def map_femur(
         "cortex": cortical.used,
         "registration": registration_summary(registration),
         "points": count_quality(quality),
-        "notes": [*found.notes, *registration.remarks, *_assumptions(cortical.used), *_notes(quality)],
+        "notes": [
+            *calibration.remarks,
+            *found.notes,
+            *registration.remarks,
+            *_assumptions(cortical.used),
+            *_notes(quality),
+        ],
         "timings_s": watch.seconds,
     }
     progress.report(1.0, "Femur mapped")

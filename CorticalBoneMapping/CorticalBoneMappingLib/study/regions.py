@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..calibration import Calibration
 from ..measures import MEASURES, Quality
 from ..surface import Surface
 
@@ -17,6 +18,7 @@ REGION_COLUMNS: dict[str, type] = {
     "unit": str,
     "mean": float,
     "sd": float,
+    "calibration_sd": float,
     "coverage": float,
     "n_points": int,
     "area_mm2": float,
@@ -27,7 +29,13 @@ REGION_COLUMNS: dict[str, type] = {
 """Columns of the region table and what they hold; `region_rows` explains them."""
 
 
-def region_rows(surface: Surface, regions: np.ndarray, names: dict[int, str]) -> list[dict[str, Any]]:
+def region_rows(
+    surface: Surface,
+    regions: np.ndarray,
+    names: dict[int, str],
+    calibration: Calibration | None = None,
+    density_given: bool = False,
+) -> list[dict[str, Any]]:
     """Summarise every measure in every region and in the whole femur.
 
     Each point weighs by the area it stands for, so that the result does not depend on where the mesh is
@@ -43,12 +51,19 @@ def region_rows(surface: Surface, regions: np.ndarray, names: dict[int, str]) ->
         femur does not reach) belongs to the whole femur only.
     names : dict of int to str
         Names of the regions.
+    calibration : Calibration, optional
+        By which the measures were made; tells how uncertain they are for it.
+    density_given : bool
+        Whether the density of the cortex was told in mg/cm³, so that the calibration moves thickness.
 
     Returns
     -------
     list of dict
         A row per region and measure with the keys of `REGION_COLUMNS`. ``mean`` and ``sd`` are
-        area-weighted (not-a-number where nothing was measured), ``coverage`` is the measured part of
+        area-weighted (not-a-number where nothing was measured). ``calibration_sd`` is by how much the mean
+        would shift, as a standard deviation, were the calibration made anew; all regions shift together.
+        It is 0 for thickness (for density instead, where that was given), and not-a-number where it is not
+        known. ``coverage`` is the measured part of
         the area (0 to 1), ``n_points`` counts the points with a value, ``area_mm2`` is the area of the
         region, and ``n_no_cortex`` (a finding), ``n_fit_failed`` and ``n_metal`` count points without.
     """
@@ -56,15 +71,23 @@ def region_rows(surface: Surface, regions: np.ndarray, names: dict[int, str]) ->
     groups = {WHOLE_FEMUR: periosteal} | {
         name: periosteal & (regions == number) for number, name in sorted(names.items())
     }
+    calibration = calibration or Calibration.none()
     return [
-        _row(surface, name, inside, measure)
+        _row(surface, name, inside, measure, calibration, density_given)
         for name, inside in groups.items()
         for measure in MEASURES
         if measure in surface.arrays
     ]
 
 
-def _row(surface: Surface, region: str, inside: np.ndarray, measure: str) -> dict[str, Any]:
+def _row(
+    surface: Surface,
+    region: str,
+    inside: np.ndarray,
+    measure: str,
+    calibration: Calibration,
+    density_given: bool,
+) -> dict[str, Any]:
     values, quality = surface.arrays[measure], surface.arrays["quality"][inside]
     measured = inside & np.isfinite(values)
     area = float(surface.point_areas[inside].sum())
@@ -75,6 +98,7 @@ def _row(surface: Surface, region: str, inside: np.ndarray, measure: str) -> dic
         "unit": surface.units.get(measure, MEASURES[measure].unit),
         "mean": mean,
         "sd": sd,
+        "calibration_sd": _calibration_sd(surface, measured, measure, mean, calibration, density_given),
         "coverage": float(surface.point_areas[measured].sum() / area) if area > 0 else 0.0,
         "n_points": int(measured.sum()),
         "area_mm2": area,
@@ -82,6 +106,33 @@ def _row(surface: Surface, region: str, inside: np.ndarray, measure: str) -> dic
         "n_fit_failed": int(np.sum(quality == Quality.FIT_FAILED)),
         "n_metal": int(np.sum(quality == Quality.METAL)),
     }
+
+
+def _calibration_sd(
+    surface: Surface,
+    measured: np.ndarray,
+    measure: str,
+    mean: float,
+    calibration: Calibration,
+    density_given: bool,
+) -> float:
+    """Shift of a regional mean by the calibration, (∂mean/∂slope, ∂mean/∂intercept) through its covariance.
+
+    Every measure is linear in slope and intercept: a density ρ = slope · HU + intercept; mass, which is
+    ρ · thickness / 10; a residual, which is a difference of densities; thickness, which neither touches.
+    """
+    if not np.isfinite(mean) or calibration.covariance is None:
+        return float("nan")
+    if measure == ("cortical_density" if density_given else "cortical_thickness"):
+        return 0.0
+    if measure == "cortical_thickness":
+        return float("nan")  # it moves, but by how much depends on what surrounds the cortex
+    by_intercept = 0.0 if measure == "fit_residual" else 1.0
+    if measure == "cortical_mass_surface_density":
+        thickness = surface.arrays["cortical_thickness"][measured].astype(np.float64)
+        by_intercept = _weighted(thickness, surface.point_areas[measured])[0] / 10.0
+    by_slope = (mean - by_intercept * calibration.intercept) / calibration.slope
+    return float(calibration.shift_sd(by_slope, by_intercept))
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

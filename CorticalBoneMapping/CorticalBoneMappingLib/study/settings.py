@@ -25,7 +25,7 @@ class MapSettings:
     cortical_density : float or None
         Density of the cortex for ``constant-density``, in the calibrated unit (HU without calibration).
     calibration : str
-        ``none``, ``linear:SLOPE,INTERCEPT`` or ``rods:FILE``.
+        ``none``, ``linear:SLOPE,INTERCEPT``, ``rods:FILE`` or ``internal``; see `parse_calibration`.
     spacing_mm : float
         Distance between neighbouring points of the surface, 0.4 to 5 mm.
     smoothing_fwhm_mm : float
