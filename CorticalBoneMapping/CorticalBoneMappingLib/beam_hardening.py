@@ -16,8 +16,8 @@ from .attenuation import REFERENCES, WATER_IN_SOLUTION, effective_energy, hu_per
 from .tissues import TissueSample, find_tissues
 from .volume import Volume
 
-HARDENING_RELATIVE_SD = 0.05
-"""Standard deviation, as a share of bone density, of what beam hardening does between rods and bone."""
+HARDENING_RELATIVE_SD = 0.06
+"""Share of bone density that beam hardening is counted with: the root mean square of 0 to -10 %."""
 
 HARDENING_STATED = (
     "Rods under the patient are brighter than the same density amid the body: bone calibrated by them may "

@@ -113,13 +113,13 @@ def test_a_rod_of_water_in_plastic_like_water_is_found_by_its_neighbours():
     ],
 )
 def test_rods_that_are_not_those_of_the_certificate_are_refused(draw, density, water):
-    with pytest.raises(CalibrationError, match="no phantom of . rods with these densities was found"):
+    with pytest.raises(CalibrationError, match=r"no phantom of . rods with these densities was found"):
         find_rods(scene(draw), density, water)
 
 
 def test_two_phantoms_are_refused_as_ambiguous():
     def both(hu, points):
-        return qrm(qrm(hu, points), points + [0.0, 27.0, 0.0])
+        return qrm(qrm(hu, points), points + np.array([0.0, 27.0, 0.0]))
 
     with pytest.raises(CalibrationError, match="fits at two places; the search is ambiguous"):
         find_rods(scene(both), QRM)

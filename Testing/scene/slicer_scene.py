@@ -101,6 +101,7 @@ def _row(region: str, measure: str, unit: str, mean: float) -> dict[str, Any]:
         "unit": unit,
         "mean": mean,
         "sd": 1.0 / 3.0,
+        "calibration_sd": 0.0,
         "coverage": 0.975,
         "n_points": 412,
         "area_mm2": 903.5,
