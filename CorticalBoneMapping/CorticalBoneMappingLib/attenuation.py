@@ -8,8 +8,10 @@ composition tell which.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 _KEV = np.array([30.0, 40.0, 50.0, 60.0, 80.0, 100.0, 150.0])
 _CM2_PER_G = {
@@ -68,7 +70,7 @@ REFERENCES = {
 
 
 def mass_attenuation(material: str, kev: float) -> float:
-    """Give the mass attenuation coefficient, log-log between the energies of the table.
+    """Give the mass attenuation coefficient, a log-log cubic spline through the energies of the table.
 
     Parameters
     ----------
@@ -85,7 +87,7 @@ def mass_attenuation(material: str, kev: float) -> float:
     if material == "K2HPO4":
         grams = sum(_K2HPO4_GRAMS.values())
         return sum(g / grams * mass_attenuation(element, kev) for element, g in _K2HPO4_GRAMS.items())
-    return float(np.exp(np.interp(np.log(kev), np.log(_KEV), np.log(_CM2_PER_G[material]))))
+    return float(np.exp(_spline(material)(np.log(kev))))
 
 
 def hu_per_density(kev: float) -> float:
@@ -101,3 +103,8 @@ def effective_energy(sigma: float) -> float:
     kev = np.linspace(40.0, 140.0, 401)
     found = np.array([hu_per_density(energy) for energy in kev])
     return float(np.interp(sigma, found[::-1], kev[::-1]))
+
+
+@cache
+def _spline(material: str) -> CubicSpline:
+    return CubicSpline(np.log(_KEV), np.log(_CM2_PER_G[material]))

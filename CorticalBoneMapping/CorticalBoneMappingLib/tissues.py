@@ -19,6 +19,8 @@ _WINDOWS = {
 _SOFT_SMOOTHING_MM = 1.5
 _MOST_VOXELS = 6_000_000  # of a large CT every second or third voxel is enough
 _BONE_HU, _METAL_HU = 700.0, 2600.0
+# Of the brightest bone: what is cortex, and what of it may be averaged. Dense spongiosa is neither.
+_CORTEX_SHARE, _PLATEAU_SHARE = 0.6, 0.85
 _METAL_MARGIN_MM = 30.0
 # Cortex deeper than this is not lowered by the blur; a solid thicker than twice the other is no cortex.
 _LEAST_DEPTH_MM, _MOST_DEPTH_MM = 2.0, 5.0
@@ -51,8 +53,8 @@ def find_tissues(volume: Volume) -> dict[str, TissueSample]:
     """Find the tissues to calibrate by.
 
     Air, fat and muscle are modes of the smoothed image where it is flat; padding (one value over and over,
-    or below −1020 HU) is no air. Cortex is bone at least 2 mm from its edges within the slice, where the
-    blur of a CT no longer lowers it; rods of a phantom, thicker than any cortex, and slices within 30 mm
+    or below −1020 HU) is no air. Cortex is the brightest bone at least 2 mm from its edges within the slice,
+    where the blur of a CT no longer lowers it; rods of a phantom, thicker than any cortex, and slices within 30 mm
     of metal are left out.
 
     Parameters
@@ -116,17 +118,19 @@ def _deep_cortex(volume: Volume) -> np.ndarray:
     array, spacing = volume.array, volume.spacing_mm
     free = ~_near_metal(volume)
     bone = (array > _BONE_HU) & free[:, None, None]
+    if not bone.any():
+        return np.zeros(0)
+    level = float(np.percentile(array[bone], 99))
+    bone &= array > _CORTEX_SHARE * level
     in_slice = np.zeros((3, 3, 3), dtype=int)
     in_slice[1] = 1
     pieces, count = ndimage.label(bone, structure=in_slice)
-    if count == 0:
-        return np.zeros(0)
     depth = np.zeros(array.shape, dtype=np.float32)
     for k in np.flatnonzero(bone.any(axis=(1, 2))):
         depth[k] = ndimage.distance_transform_edt(bone[k], sampling=spacing[1::-1])
     deepest = ndimage.maximum(depth, pieces, np.arange(count + 1))
     cortex = (depth >= _LEAST_DEPTH_MM) & (deepest[pieces] <= _MOST_DEPTH_MM)
-    return array[cortex]
+    return array[cortex & (array > _PLATEAU_SHARE * level)]
 
 
 def _near_metal(volume: Volume) -> np.ndarray:
