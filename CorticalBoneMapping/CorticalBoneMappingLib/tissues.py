@@ -54,8 +54,8 @@ def find_tissues(volume: Volume) -> dict[str, TissueSample]:
 
     Air, fat and muscle are modes of the smoothed image where it is flat; padding (one value over and over,
     or below −1020 HU) is no air. Cortex is the brightest bone at least 2 mm from its edges within the slice,
-    where the blur of a CT no longer lowers it; rods of a phantom, thicker than any cortex, and slices within 30 mm
-    of metal are left out.
+    where the blur of a CT no longer lowers it; rods of a phantom, thicker than any cortex, and slices
+    within 30 mm of metal are left out.
 
     Parameters
     ----------
