@@ -118,7 +118,7 @@ def blurred_ramp(
     """
     s, r = _scale_and_half_width(sigma, half_width, _SMALLEST_RAMP_RATIO)
     h = np.maximum(0.5 * width, _SMALLEST_RAMP_RATIO * s)
-    middle = x - h
+    middle = x - 0.5 * width
     value = slope = 0.0
     for sign, place in ((1, r + h), (-1, r - h), (-1, h - r), (1, -r - h)):
         u = (middle + place) / s
@@ -127,8 +127,11 @@ def blurred_ramp(
         value = value + sign * 0.5 * ((u * u + 0.5) * error + u * fall)
     scale = 8.0 * (r / s) * (h / s)
     value = 0.5 + value / scale
-    at_end, _ = blurred_step(middle - h, sigma, half_width)
-    return value, slope / (s * scale), (at_end - value) / (2.0 * h)
+    slope = slope / (s * scale)
+    # dR/dw = [B(x − w) − R]/w; where the ramp is narrower than h, only its middle still moves with w.
+    at_end, _ = blurred_step(x - width, sigma, half_width)
+    by_width = np.where(width >= 2.0 * h, (at_end - value) / (2.0 * h), -0.5 * slope)
+    return value, slope, by_width
 
 
 def scan_plane_half_width(slice_thickness_mm: float, normals_across: np.ndarray) -> np.ndarray:

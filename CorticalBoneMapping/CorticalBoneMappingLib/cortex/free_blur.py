@@ -31,7 +31,7 @@ class FreeFit:
     sigma : ndarray of shape (n,)
         Gaussian blur along the normal in mm, besides the slice profile.
     sound : ndarray of bool, shape (n,)
-        Whether the blur is within its range.
+        Whether the blur is narrower than a quarter of the line.
     """
 
     outer_edge: np.ndarray
@@ -76,7 +76,8 @@ def fit_free_blur(profiles: Profiles, landmarks: Landmarks, highest_density: flo
         )
         fit = fit_following(model, start[part], lower, upper, np.append(LAYER_SCALE, 1.0), _ITERATIONS)
         x0, thickness, y0, y2, y1, sigma = fit.parameters.T
-        sound = (sigma > _SIGMA_RANGE_MM[0]) & (sigma < _SIGMA_RANGE_MM[1])
+        # Across the slices their profile is all the blur there is, so none left to σ is no fault.
+        sound = sigma < _SIGMA_RANGE_MM[1]
         return x0, thickness, y0, y1, y2, sigma, sound
 
     return FreeFit(*in_chunks(start[:, 1], fit_part))

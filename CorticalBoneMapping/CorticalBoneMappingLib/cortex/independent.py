@@ -32,7 +32,7 @@ def measure(scan: Scan) -> Estimates:
     profiles, thick, highest = scan.profiles, scan.thick_cortex, scan.settings.highest_density
     free = fit_free_blur(profiles, scan.landmarks, highest, scan.noise)
     density = _local_density(scan, free, thick.sigma_mm)
-    known = np.isfinite(density) & (density < highest)
+    known = np.isfinite(density) & (density < highest) & (free.cortex < highest)
     fixed = np.where(known, density, thick.density)  # a stand-in, so that the batch runs; rejected below
     fit = fit_three_layers(profiles, scan.landmarks, thick.sigma_mm, fixed, highest, scan.noise)
     rejected = breaks_rules(

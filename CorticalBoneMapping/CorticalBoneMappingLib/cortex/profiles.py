@@ -41,6 +41,8 @@ class Profiles:
         Width of the slice profile.
     pixel_mm : float
         Mean pixel spacing within the slice.
+    line : ndarray of shape (n_samples,)
+        Distance inward at which each sample would lie, had it not been moved onto its slice, in mm.
     """
 
     depth: np.ndarray
@@ -50,6 +52,7 @@ class Profiles:
     samples_per_voxel: np.ndarray
     slice_thickness_mm: float
     pixel_mm: float
+    line: np.ndarray
 
     def __len__(self) -> int:
         return len(self.depth)
@@ -123,6 +126,7 @@ def sample_profiles(
         _samples_per_voxel(across, volume, line),
         slice_thickness_mm=volume.slice_thickness_mm or float(volume.spacing_mm[2]),
         pixel_mm=float(volume.spacing_mm[:2].mean()),
+        line=line,
     )
 
 
