@@ -16,8 +16,8 @@ _WINDOWS = {
     "muscle": (-20.0, 110.0, 15.0, 5.0),
     "cortical bone": (700.0, 2600.0, 60.0, 0.2),
 }
-_SOFT_SMOOTHING_MM = 1.5
-_MOST_VOXELS = 6_000_000  # of a large CT every second or third voxel is enough
+_SLAB_MM, _SOFT_SMOOTHING_MM, _FLAT_HU = 3.0, 1.5, 8.0
+_MOST_VOXELS, _MOST_SLICES = 6_000_000, 60  # of a large CT, spread evenly, is enough
 _BONE_HU, _METAL_HU = 700.0, 2600.0
 # Of the brightest bone: what is cortex, and what of it may be averaged. Dense spongiosa is neither.
 _CORTEX_SHARE, _PLATEAU_SHARE = 0.6, 0.85
@@ -70,11 +70,11 @@ def find_tissues(volume: Volume) -> dict[str, TissueSample]:
     found = {"air": _sample("air", _thinned(volume), volume)}
     soft = _flat(volume)
     found |= {name: _sample(name, soft, volume) for name in ("adipose", "muscle")}
-    found["cortical bone"] = _sample("cortical bone", (_deep_cortex(volume), 1), volume)
+    found["cortical bone"] = _sample("cortical bone", _deep_cortex(volume), volume)
     return {name: sample for name, sample in found.items() if sample is not None}
 
 
-def _sample(name: str, values: tuple[np.ndarray, int], volume: Volume) -> TissueSample | None:
+def _sample(name: str, values: tuple[np.ndarray, float], volume: Volume) -> TissueSample | None:
     """Mean about the mode of voxels; `values` are some HU and how many voxels each stands for."""
     hu, every = values
     low, high, width, least = _WINDOWS[name]
@@ -94,7 +94,7 @@ def _sample(name: str, values: tuple[np.ndarray, int], volume: Volume) -> Tissue
     return TissueSample(name, mode, float(near.std()), len(near) * per_value)
 
 
-def _thinned(volume: Volume) -> tuple[np.ndarray, int]:
+def _thinned(volume: Volume) -> tuple[np.ndarray, float]:
     """HU of evenly spread voxels without padding, and how many each stands for."""
     step = int(np.ceil((volume.array.size / _MOST_VOXELS) ** 0.5))
     hu = volume.array[:, ::step, ::step].ravel()
@@ -102,35 +102,51 @@ def _thinned(volume: Volume) -> tuple[np.ndarray, int]:
     return hu[hu > lowest] if np.mean(hu == lowest) > 0.02 else hu, step**2
 
 
-def _flat(volume: Volume) -> tuple[np.ndarray, int]:
-    """Smoothed HU away from edges: where a wide and a narrow smoothing agree."""
-    step = max(1, round(1.0 / volume.spacing_mm[0])) if volume.array.size > _MOST_VOXELS else 1
-    array, spacing = volume.array[:, ::step, ::step], volume.spacing_mm * [step, step, 1]
-    clipped = np.clip(array, -400.0, 600.0)
-    sigma = _SOFT_SMOOTHING_MM / spacing[::-1]
-    narrow = ndimage.gaussian_filter(clipped, sigma, truncate=3.0)
-    wide = ndimage.gaussian_filter(narrow, 1.5 * sigma, truncate=3.0)
-    return narrow[np.abs(narrow - wide) < 8.0], step**2
+def _flat(volume: Volume) -> tuple[np.ndarray, float]:
+    """Smoothed HU of slabs of 3 mm away from edges: where a wide and a narrow smoothing agree."""
+    slices = int(np.clip(round(_SLAB_MM / volume.spacing_mm[2]), 1, len(volume.array)))
+    sigma = _SOFT_SMOOTHING_MM / volume.spacing_mm[1::-1]
+    starts = _spread(len(volume.array) - slices + 1)
+    values = []
+    for start in starts:
+        slab = np.clip(volume.array[start : start + slices], -400.0, 600.0).mean(axis=0)
+        narrow = ndimage.gaussian_filter(slab, sigma, truncate=3.0)
+        wide = ndimage.gaussian_filter(narrow, 1.5 * sigma, truncate=3.0)
+        values.append(narrow[np.abs(narrow - wide) < _FLAT_HU])
+    return np.concatenate(values), len(volume.array) / len(starts)
 
 
-def _deep_cortex(volume: Volume) -> np.ndarray:
-    """HU of bone at least 2 mm from its edges within the slice."""
-    array, spacing = volume.array, volume.spacing_mm
-    free = ~_near_metal(volume)
-    bone = (array > _BONE_HU) & free[:, None, None]
-    if not bone.any():
-        return np.zeros(0)
-    level = float(np.percentile(array[bone], 99))
-    bone &= array > _CORTEX_SHARE * level
-    in_slice = np.zeros((3, 3, 3), dtype=int)
-    in_slice[1] = 1
-    pieces, count = ndimage.label(bone, structure=in_slice)
-    depth = np.zeros(array.shape, dtype=np.float32)
-    for k in np.flatnonzero(bone.any(axis=(1, 2))):
-        depth[k] = ndimage.distance_transform_edt(bone[k], sampling=spacing[1::-1])
+def _deep_cortex(volume: Volume) -> tuple[np.ndarray, float]:
+    """HU of bone at least 2 mm from its edges within the slice, and how many voxels each stands for."""
+    free = np.flatnonzero(~_near_metal(volume))
+    if not len(free):
+        return np.zeros(0), 1.0
+    chosen = free[_spread(len(free))]
+    bone = [image[image > _BONE_HU] for image in volume.array[chosen]]
+    if not sum(map(len, bone)):
+        return np.zeros(0), 1.0
+    level = float(np.percentile(np.concatenate(bone), 99))
+    values = [_plateau(volume.array[k], level, volume.spacing_mm[1::-1]) for k in chosen]
+    return np.concatenate(values), len(free) / len(chosen)
+
+
+def _plateau(image: np.ndarray, level: float, spacing: np.ndarray) -> np.ndarray:
+    """HU in the middle of thick cortex in one slice; `level` is the brightest bone's."""
+    bright = image > max(_BONE_HU, _CORTEX_SHARE * level)
+    if not bright.any():
+        return np.zeros(0, dtype=image.dtype)
+    box = ndimage.find_objects(ndimage.binary_dilation(bright).astype(np.int8))[0]
+    image, bright = image[box], bright[box]
+    pieces, count = ndimage.label(bright)
+    depth = ndimage.distance_transform_edt(pieces > 0, sampling=spacing)
     deepest = ndimage.maximum(depth, pieces, np.arange(count + 1))
     cortex = (depth >= _LEAST_DEPTH_MM) & (deepest[pieces] <= _MOST_DEPTH_MM)
-    return array[cortex & (array > _PLATEAU_SHARE * level)]
+    return image[cortex & (image > _PLATEAU_SHARE * level)]
+
+
+def _spread(count: int) -> np.ndarray:
+    """Indices of at most 60 of `count` things, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, _MOST_SLICES)).astype(int))
 
 
 def _near_metal(volume: Volume) -> np.ndarray:
