@@ -16,7 +16,14 @@ from ..measures import Quality
 from ..progress import Progress
 from ..surface import Surface
 from ..volume import Volume
-from . import constant_density, endocortical_ramp, half_maximum, independent, mass_conserving
+from . import (
+    constant_density,
+    endocortical_ramp,
+    half_maximum,
+    independent,
+    mass_conserving,
+    surface_map,
+)
 from .cortical_map import CorticalMap
 from .profiles import Profiles, sample_profiles
 from .scan import Estimates, Scan
@@ -30,6 +37,7 @@ METHODS: dict[str, Callable[[Scan], Estimates]] = {
     "mass-conserving": mass_conserving.measure,
     "independent": independent.measure,
     "endocortical-ramp": endocortical_ramp.measure,
+    "surface-map": surface_map.measure,
 }
 
 # The part of the line without which no cortex can be measured: depth in mm.
@@ -134,7 +142,9 @@ def _quality(estimates: Estimates, metal: np.ndarray, outside: np.ndarray) -> np
 def _as_map(scan: Scan, estimates: Estimates, quality: np.ndarray, method: str) -> CorticalMap:
     good = quality[scan.points] == Quality.GOOD
 
-    def over_surface(values: np.ndarray) -> np.ndarray:
+    def over_surface(values: np.ndarray | None) -> np.ndarray | None:
+        if values is None:
+            return None
         whole = np.full(len(quality), np.nan)
         whole[scan.points[good]] = values[good]
         return whole
@@ -148,6 +158,9 @@ def _as_map(scan: Scan, estimates: Estimates, quality: np.ndarray, method: str) 
         periosteal_offset=over_surface(estimates.outer_edge),
         quality=quality,
         used={},
+        thickness_sd=over_surface(estimates.thickness_sd),
+        density_sd=over_surface(estimates.cortical_density_sd),
+        mass_sd=over_surface(estimates.mass_sd),
     )
     used = {
         "method": method,

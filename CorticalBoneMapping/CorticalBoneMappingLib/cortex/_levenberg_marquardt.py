@@ -68,7 +68,7 @@ def fit_batch(
     parameters = np.clip(start, lower, upper)
     count = len(parameters)
     residual, jacobian = model(np.arange(count), parameters)
-    cost, gradient, matrix = _normal_equations(residual, jacobian)
+    cost, gradient, matrix = normal_equations(residual, jacobian)
     damping = np.full(count, _FIRST_DAMPING)
     converged = np.zeros(count, dtype=bool)
     active = np.flatnonzero(np.isfinite(cost))
@@ -86,7 +86,7 @@ def fit_batch(
         trial = np.clip(parameters[active] + step, lower[active], upper[active])
         moved = np.max(np.abs(trial - parameters[active]) / scale, axis=1)
         residual, jacobian = model(active, trial)
-        trial_cost, trial_gradient, trial_matrix = _normal_equations(residual, jacobian)
+        trial_cost, trial_gradient, trial_matrix = normal_equations(residual, jacobian)
         better = trial_cost <= cost[active]
         gain = cost[active] - trial_cost
         done = (moved < _STEP_TOLERANCE) | (better & (gain <= _COST_TOLERANCE * cost[active]))
@@ -99,7 +99,7 @@ def fit_batch(
     return BatchFit(parameters, cost, matrix, converged)
 
 
-def _normal_equations(residual: np.ndarray, jacobian: np.ndarray) -> tuple[np.ndarray, ...]:
+def normal_equations(residual: np.ndarray, jacobian: np.ndarray) -> tuple[np.ndarray, ...]:
     """Give the cost (k,), the gradient Jᵀr (k, p) and JᵀJ (k, p, p)."""
     size, count, _ = jacobian.shape
     gradient = np.empty((count, size))

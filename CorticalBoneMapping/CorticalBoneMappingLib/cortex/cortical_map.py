@@ -32,6 +32,8 @@ class CorticalMap:
         `Quality` of each point.
     used : dict
         Method, settings and what was estimated from the scan; plain numbers and text, fit for JSON.
+    thickness_sd, density_sd, mass_sd : ndarray of shape (n,) or None
+        Standard deviations of thickness, density and mass surface density, if the method knows them.
     """
 
     thickness: np.ndarray
@@ -42,9 +44,14 @@ class CorticalMap:
     periosteal_offset: np.ndarray
     quality: np.ndarray
     used: dict[str, Any]
+    thickness_sd: np.ndarray | None = None
+    density_sd: np.ndarray | None = None
+    mass_sd: np.ndarray | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.
+
+        Standard deviations, where there are any, have the name of their measure and ``_sd``.
 
         Returns
         -------
@@ -58,7 +65,11 @@ class CorticalMap:
             "trabecular_density": self.trabecular_density,
             "fit_residual": self.residual,
             "periosteal_offset": self.periosteal_offset,
+            "cortical_thickness_sd": self.thickness_sd,
+            "cortical_density_sd": self.density_sd,
+            "cortical_mass_surface_density_sd": self.mass_sd,
         }
+        maps = {name: values for name, values in maps.items() if values is not None}
         return {name: values.astype(np.float32) for name, values in maps.items()} | {"quality": self.quality}
 
     @property

@@ -86,6 +86,9 @@ class Estimates:
         No step of density that could be a cortex.
     used : dict
         What the method took from the scan, for the record.
+    thickness_sd, cortical_density_sd, mass_sd : ndarray of shape (n,) or None
+        Standard deviations of thickness (mm), cortical density and mass surface density, if the method
+        knows them.
     """
 
     outer_edge: np.ndarray
@@ -96,3 +99,6 @@ class Estimates:
     failed: np.ndarray
     no_cortex: np.ndarray
     used: dict
+    thickness_sd: np.ndarray | None = None
+    cortical_density_sd: np.ndarray | None = None
+    mass_sd: np.ndarray | None = None
