@@ -34,7 +34,7 @@ class Noise:
     sd : float
         Standard deviation, in the unit of the volume.
     in_plane_mm : float
-        Correlation length L within the slices; 0 is white.
+        Correlation length L within the slices, the mean of rows and columns; 0 is white.
     across_mm : float
         Across them.
     """
@@ -82,7 +82,8 @@ def estimate_noise(volume: Volume, points: np.ndarray) -> Noise | None:
         _length(1.0 - np.mean(_spread(uniform, [(axis, 1)]) ** 2) / whole, spacing[i])
         for i, axis in ((0, 3), (1, 2), (2, 1))
     )
-    return Noise(sd, float(np.sqrt(along * down)), across)
+    # Far from the middle of the body, noise is streaks: long in one direction, short in the other.
+    return Noise(sd, 0.5 * (along + down), across)
 
 
 def _tissue_blocks(box: Volume) -> np.ndarray:
