@@ -25,6 +25,8 @@ class Measure:
         Unit when it is not.
     range : tuple of float
         Fixed range of the colour scale, in `unit`.
+    is_uncertainty : bool
+        Whether it is the standard deviation of another measure; not every method gives it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Measure:
     unit: str
     uncalibrated_unit: str
     range: tuple[float, float]
+    is_uncertainty: bool = False
 
     def unit_for(self, calibrated: bool) -> str:
         """Unit of the values, by whether the CT was calibrated."""
@@ -48,6 +51,16 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure("trabecular_density", "Trabecular density", "mg/cm³", "HU", (-100.0, 500.0)),
         Measure("fit_residual", "Fit residual", "mg/cm³", "HU", (0.0, 100.0)),
+        Measure("cortical_thickness_sd", "SD of cortical thickness", "mm", "mm", (0.0, 0.3), True),
+        Measure("cortical_density_sd", "SD of cortical density", "mg/cm³", "HU", (0.0, 100.0), True),
+        Measure(
+            "cortical_mass_surface_density_sd",
+            "SD of cortical mass surface density",
+            "mg/cm²",
+            "HU·cm",
+            (0.0, 20.0),
+            True,
+        ),
     )
 }
 

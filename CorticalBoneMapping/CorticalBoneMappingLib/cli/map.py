@@ -52,13 +52,18 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--label", type=int, metavar="N", help="its label, if there are several", **given)
     parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
-    parser.add_argument("--method", help="half-maximum or constant-density (default)", **given)
+    parser.add_argument(
+        "--method",
+        help="surface-map (default), constant-density, independent, mass-conserving, endocortical-ramp or "
+        "half-maximum",
+        **given,
+    )
     parser.add_argument(
         "--cortical-density",
         type=float,
         metavar="VALUE",
-        help="density of the cortex in the calibrated unit (HU without calibration); "
-        "default: estimated from the bone's own thick cortex",
+        help="density of the cortex in the calibrated unit (HU without calibration): of every point for "
+        "constant-density, of thick cortex for surface-map; default: estimated from the bone's own",
         **given,
     )
     parser.add_argument(

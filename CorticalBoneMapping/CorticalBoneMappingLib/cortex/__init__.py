@@ -51,7 +51,7 @@ def measure_cortex(
     volume: Volume,
     calibration: Calibration,
     *,
-    method: str = "constant-density",
+    method: str = "surface-map",
     settings: CortexSettings | None = None,
     excluded: np.ndarray | None = None,
     progress: Progress | None = None,

@@ -68,7 +68,7 @@ Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in MET
 
 ShownMeasure = _Labelled(
     "ShownMeasure",
-    {name.upper(): (name, measure.label) for name, measure in MEASURES.items()}
+    {name.upper(): (name, measure.label) for name, measure in MEASURES.items() if not measure.is_uncertainty}
     | {"QUALITY": (QUALITY, "Why not measured")},
 )
 """Measures of a map, by their labels, and the reasons where there is no value."""

@@ -31,10 +31,15 @@ def carry_to_average(
     Returns
     -------
     Surface
-        The average femur with the bone's measures and ``quality``. A place that the subject's scan did
-        not reach is `Quality.NOT_MEASURED`.
+        The average femur with the bone's measures and ``quality``; without their standard deviations if
+        they are smoothed, since the average of values is surer than the values. A place that the subject's
+        scan did not reach is `Quality.NOT_MEASURED`.
     """
-    maps = {name: registration.to_average(bone.arrays[name]) for name in MEASURES if name in bone.arrays}
+    maps = {
+        name: registration.to_average(bone.arrays[name])
+        for name, measure in MEASURES.items()
+        if name in bone.arrays and not (measure.is_uncertainty and fwhm_mm > 0)
+    }
     quality = registration.to_average(bone.arrays["quality"].astype(np.int64))
     quality = np.where(quality < 0, Quality.NOT_MEASURED, quality)
     measured = np.isfinite(np.stack(list(maps.values()))).all(axis=0)

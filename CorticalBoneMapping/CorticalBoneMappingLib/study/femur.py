@@ -133,9 +133,9 @@ def _measure(
 
 
 def _with_measures(surface: Surface, cortical: CorticalMap, calibration: Calibration) -> Surface:
-    units = {name: MEASURES[name].unit_for(calibration.is_calibrated) for name in MEASURES}
-    units["periosteal_offset"] = "mm"
-    return surface.with_arrays(units=units, **cortical.arrays())
+    arrays = cortical.arrays()
+    units = {name: MEASURES[name].unit_for(calibration.is_calibrated) for name in MEASURES if name in arrays}
+    return surface.with_arrays(units=units | {"periosteal_offset": "mm"}, **arrays)
 
 
 def _assumptions(used: dict[str, Any]) -> list[str]:

@@ -75,8 +75,8 @@ def region_rows(
     return [
         _row(surface, name, inside, measure, calibration, density_given)
         for name, inside in groups.items()
-        for measure in MEASURES
-        if measure in surface.arrays
+        for measure, kind in MEASURES.items()
+        if measure in surface.arrays and not kind.is_uncertainty
     ]
 
 

@@ -23,7 +23,8 @@ class MapSettings:
     method : str
         One of `cortex.METHODS`.
     cortical_density : float or None
-        Density of the cortex for ``constant-density``, in the calibrated unit (HU without calibration).
+        Density of the cortex in the calibrated unit (HU without calibration): of every point for
+        ``constant-density``, of thick cortex for ``surface-map``; None estimates it from the scan.
     calibration : str
         ``none``, ``linear:SLOPE,INTERCEPT``, ``rods:FILE`` or ``internal``; see `parse_calibration`.
     spacing_mm : float
@@ -38,7 +39,7 @@ class MapSettings:
     """
 
     label: int | None = None
-    method: str = "constant-density"
+    method: str = "surface-map"
     cortical_density: float | None = None
     calibration: str = "none"
     spacing_mm: float = 1.2
