@@ -2,8 +2,8 @@
 
 Rods lie under the patient, where the beam is softer than amid the body: the same density is brighter there.
 Bone calibrated by them therefore reads low, by up to a tenth where much bone or a large body surrounds it.
-Nothing in a scan tells that share: it would need the true density of some bone. So it is stated and counted
-as uncertainty, not corrected. What fat and muscle do tell is an *offset* between patient and rods.
+The HU of tissues do not tell that share: it would need the true density of some bone. So a calibration
+states it and counts it as uncertainty, and does not correct it. What fat and muscle do tell is an *offset* between patient and rods.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HARDENING_RELATIVE_SD = 0.06
 
 HARDENING_STATED = (
     "Rods under the patient are brighter than the same density amid the body: bone calibrated by them may "
-    "read up to 10 % low. Not corrected, because the scan does not tell it; it is part of calibration_sd."
+    "read up to 10 % low. The calibration does not correct this; it is part of calibration_sd."
 )
 
 _ENERGY_RANGE_KEV = (50.0, 95.0)  # what 80 to 140 kVp can be behind a hip

@@ -29,8 +29,8 @@ _SAME_PLACE_MM = 3.0
 # HU per mg/cm³ and HU at zero that scanners give for K2HPO4 or HA between 80 and 140 kVp.
 _SIGMA_BOUNDS, _BETA_BOUNDS = (0.6, 3.5), (-80.0, 80.0)
 _MINDWAYS_BETA, _MINDWAYS_SIGMA = -999.6, 0.2174
-_MOST_RESIDUAL_HU, _MOST_RESIDUAL_SHARE = 10.0, 0.03
-_LEAST_CIRCLE = 0.35  # share of the circumference that is an edge, on average over the rods
+_MOST_RESIDUAL_HU, _MOST_RESIDUAL_SHARE = 8.0, 0.02
+_LEAST_CIRCLE = 0.5  # share of the circumference that is an edge, on average over the rods
 _LEAST_OTHER_CIRCLE = 0.5  # from there on it is a rod
 _CORE_PIXELS = 5  # what is averaged in the middle of a rod while searching, mm
 _MISFIT_WEIGHT_HU = 50.0  # that weighs as much as a whole circle
@@ -226,7 +226,7 @@ def _uncertified(centres: np.ndarray, radius: np.ndarray, circles: Circles) -> n
     limit = np.array(circles.votes.shape[:0:-1]) - 1
     inside = np.all((pixels >= 0) & (pixels <= limit), axis=2)
     x, y = np.moveaxis(np.clip(pixels, 0, limit), 2, 0)
-    share = circles.share_at(x, y, np.broadcast_to(radius[:, None], x.shape))
+    share = circles.share_at(x, y, np.broadcast_to(radius[:, None], x.shape), near=True)
     return np.where(inside, share, 0.0).max(axis=1)
 
 

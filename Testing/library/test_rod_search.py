@@ -101,6 +101,7 @@ def test_a_rod_of_water_in_plastic_like_water_is_found_by_its_neighbours():
         (mindways, QRM, None),
         (mindways, ROD_DENSITY[::2], ROD_WATER[::2]),
         (mindways, ROD_DENSITY[:4], ROD_WATER[:4]),
+        (mindways, ROD_DENSITY[1:], ROD_WATER[1:]),
         (qrm, ROD_DENSITY, ROD_WATER),
     ],
     ids=[
@@ -108,7 +109,8 @@ def test_a_rod_of_water_in_plastic_like_water_is_found_by_its_neighbours():
         "no phantom, QRM",
         "another phantom",
         "every second rod",
-        "four of five",
+        "the first four",
+        "the last four",
         "not Mindways",
     ],
 )
