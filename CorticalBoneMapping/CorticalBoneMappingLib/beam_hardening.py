@@ -3,7 +3,8 @@
 Rods lie under the patient, where the beam is softer than amid the body: the same density is brighter there.
 Bone calibrated by them therefore reads low, by up to a tenth where much bone or a large body surrounds it.
 The HU of tissues do not tell that share: it would need the true density of some bone. So a calibration
-states it and counts it as uncertainty, and does not correct it. What fat and muscle do tell is an *offset* between patient and rods.
+states it and counts it as uncertainty, and does not correct it. What fat and muscle do
+tell is an *offset* between patient and rods.
 """
 
 from __future__ import annotations
