@@ -1,0 +1,149 @@
+"""Run every method on every scan, and keep what it found beside the truth."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from CorticalBoneMappingLib import cortex
+from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
+from CorticalBoneMappingLib.cortex import METHODS, measure_cortex
+from CorticalBoneMappingLib.errors import MeasurementError
+from CorticalBoneMappingLib.measures import Quality
+from CorticalBoneMappingLib.surface import Surface
+from CorticalBoneMappingLib.volume import Volume
+
+from . import cache
+from .plan import Case
+from .scans import MadeScan, make_scan
+from .start_surface import start_surface
+from .truth import bound, truth
+
+_MARGIN_MM = 25.0
+_SIGMA_FROM = "constant-density"  # where the simulator has no single number for the blur
+_FALLBACK_SIGMA_MM = 0.6
+_MEASURES = {
+    "thickness": "thickness",
+    "density": "density",
+    "mass": "mass_surface_density",
+    "trabecular": "trabecular_density",
+}
+_DEVIATIONS = {name: f"{name}_sd" for name in ("thickness", "density", "mass")}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One scan with its truth and the result of each method.
+
+    Attributes
+    ----------
+    case : Case
+        Which scan.
+    true, bound : dict of str to ndarray of shape (n,)
+        From `truth.truth` and `truth.bound`.
+    found : dict of str to dict of str to ndarray
+        By method: ``thickness``, ``density``, ``mass``, ``trabecular``, ``offset``, ``quality`` and, where
+        the method gives them, ``thickness_sd``, ``density_sd``, ``mass_sd`` of shape (n,); ``seconds`` (CPU)
+        and ``used`` (JSON).
+    """
+
+    case: Case
+    true: cache.Arrays
+    bound: cache.Arrays
+    found: dict[str, cache.Arrays]
+
+
+def measured(case: Case, folder: Path) -> Measured:
+    """Scan, measure by all methods, and compare; what the cache holds is not done again.
+
+    Parameters
+    ----------
+    case : Case
+        Which scan.
+    folder : Path
+        Of the cache.
+
+    Returns
+    -------
+    Measured
+    """
+    made = make_scan(case, folder)
+    surface = start_surface(made.labelmap, 100 * case.person + case.seed, folder)
+    calibration = parse_calibration(f"rods:{made.rods}", made.volume)
+    scanned = cache.digest(made.volume.array, made.volume.ijk_to_ras, surface.points, surface.triangles)
+    key = [scanned, calibration.slope, calibration.intercept]
+    found = {}
+    for method in METHODS:
+        name = cache.digest(method, _SOURCES[method], key)
+        found[method] = cache.kept(
+            folder / "results", name, lambda method=method: _run(method, made, surface, calibration)
+        )
+    true = truth(made, surface)
+    sigma = made.sigma_mm or _estimated_sigma(found)
+    return Measured(case, true, bound(made, surface, true, calibration, sigma, folder), found)
+
+
+def all_measured(cases: list[Case], folder: Path) -> list[Measured]:
+    """Measure all scans, telling the terminal how far it is."""
+    begun, done = time.perf_counter(), []
+    for number, case in enumerate(cases, start=1):
+        done.append(measured(case, folder))
+        minutes = (time.perf_counter() - begun) / 60.0
+        print(f"{number}/{len(cases)} {minutes:5.1f} min  {case.text}", file=sys.stderr, flush=True)
+    return done
+
+
+def default_method() -> str:
+    """The method that `measure_cortex` takes when none is named."""
+    return inspect.signature(measure_cortex).parameters["method"].default
+
+
+def _run(method: str, made: MadeScan, surface: Surface, calibration: Calibration) -> cache.Arrays:
+    volume = made.volume.crop(surface.points, _MARGIN_MM)
+    cut = surface.arrays["cut_end"] > 0
+    begun = time.process_time()
+    try:
+        result = measure_cortex(surface, volume, calibration, method=method, excluded=cut)
+    except MeasurementError as error:
+        return _nothing(len(cut), str(error), time.process_time() - begun)
+    arrays = {name: getattr(result, attribute) for name, attribute in _MEASURES.items()}
+    arrays |= {"offset": result.periosteal_offset, "quality": result.quality}
+    for name in _DEVIATIONS.values():
+        values = getattr(result, name, None)
+        if values is not None:
+            arrays[name] = values
+    used = json.dumps(result.used, default=float)
+    return arrays | {"seconds": np.array(time.process_time() - begun), "used": np.array(used)}
+
+
+def _nothing(count: int, why: str, seconds: float) -> cache.Arrays:
+    arrays = {name: np.full(count, np.nan) for name in (*_MEASURES, "offset")}
+    arrays["quality"] = np.full(count, Quality.FIT_FAILED, dtype=np.int8)
+    return arrays | {"seconds": np.array(seconds), "used": np.array(json.dumps({"error": why}))}
+
+
+def _estimated_sigma(found: dict[str, cache.Arrays]) -> float:
+    return json.loads(str(found[_SIGMA_FROM]["used"])).get("in_plane_sigma_mm") or _FALLBACK_SIGMA_MM
+
+
+def _sources(method: str) -> bytes:
+    """What a method's result depends on: its own modules, and those around all methods."""
+    start = Path(cortex.__file__)
+    around = [start.with_name(f"{name}.py") for name in ("profiles", "settings", "cortical_map", "scan")]
+    # Of the package itself only the functions: one more method in its table changes no other's result.
+    frame = [node for node in ast.parse(start.read_bytes()).body if isinstance(node, ast.FunctionDef)]
+    text = "".join(ast.unparse(node) for node in frame).encode()
+    own = Path(inspect.getfile(METHODS[method]))
+    volume = Path(inspect.getfile(Volume)).read_bytes()
+    return text + volume + b"".join(cache.sources(path) for path in (own, *around))
+
+
+# Read when the modules are imported: an edit during a long run is not what was run.
+_SOURCES = {method: _sources(method) for method in METHODS}
