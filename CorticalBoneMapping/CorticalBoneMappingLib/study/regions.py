@@ -123,11 +123,13 @@ def _calibration_sd(
     """
     if not np.isfinite(mean) or calibration.covariance is None:
         return float("nan")
-    if measure == ("cortical_density" if density_given else "cortical_thickness"):
+    if measure == "cortical_density" and density_given:
         return 0.0
-    if measure == "cortical_thickness":
-        return float("nan")  # it moves, but by how much depends on what surrounds the cortex
-    by_intercept = 0.0 if measure == "fit_residual" else 1.0
+    if MEASURES[measure].unit == "mm":
+        # Where the density was given, thickness moves, but by how much depends on what surrounds the cortex.
+        return float("nan") if density_given else 0.0
+    # A residual or standard deviation is a difference of densities, to which the intercept adds nothing.
+    by_intercept = 0.0 if measure == "fit_residual" or measure.endswith("_sd") else 1.0
     if measure == "cortical_mass_surface_density":
         thickness = surface.arrays["cortical_thickness"][measured].astype(np.float64)
         by_intercept = _weighted(thickness, surface.point_areas[measured])[0] / 10.0
