@@ -32,7 +32,6 @@ def bone(calibration):
         "cortical_mass_surface_density": density * thickness / 10,
         "trabecular_density": calibration.density(trabecular_hu),
         "fit_residual": calibration.slope * (20.0 + x),
-        "cortical_density_sd": calibration.slope * (30.0 + y),
     }
     return surface.with_arrays(**maps, quality=np.zeros(len(x), dtype=np.uint8))
 

@@ -128,8 +128,8 @@ def _calibration_sd(
     if MEASURES[measure].unit == "mm":
         # Where the density was given, thickness moves, but by how much depends on what surrounds the cortex.
         return float("nan") if density_given else 0.0
-    # A residual or standard deviation is a difference of densities, to which the intercept adds nothing.
-    by_intercept = 0.0 if measure == "fit_residual" or measure.endswith("_sd") else 1.0
+    # A residual is a difference of densities, to which the intercept adds nothing.
+    by_intercept = 0.0 if measure == "fit_residual" else 1.0
     if measure == "cortical_mass_surface_density":
         thickness = surface.arrays["cortical_thickness"][measured].astype(np.float64)
         by_intercept = _weighted(thickness, surface.point_areas[measured])[0] / 10.0
