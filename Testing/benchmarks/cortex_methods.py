@@ -153,7 +153,9 @@ def bound_cells(cases: list[Case], known: bool) -> list[str]:
 
 
 def _bound(case: Case, known: bool) -> np.ndarray:
-    fitted = measure_cortex(case.surface, case.volume, case.calibration, excluded=case.excluded)
+    fitted = measure_cortex(
+        case.surface, case.volume, case.calibration, method="constant-density", excluded=case.excluded
+    )
     asked = ~case.excluded
     inside, outer = (
         np.where(np.isfinite(values), values, np.nanmedian(values))[asked]

@@ -32,7 +32,7 @@ TRUE = CortexSettings(cortical_density=CORTEX)
 def test_constant_density_finds_the_thickness_on_a_fine_scan():
     surface = surface_near_the_ball()
     outer, thickness = truth(surface)
-    measured = measure_cortex(surface, scanned(), HU, settings=TRUE)
+    measured = measure_cortex(surface, scanned(), HU, settings=TRUE, method="constant-density")
     error = measured.thickness - thickness
     assert np.mean(measured.quality == Quality.GOOD) > 0.99
     assert np.nanmean(np.abs(error)) < 0.03
@@ -47,7 +47,9 @@ def test_constant_density_finds_the_thickness_on_a_fine_scan():
 def test_constant_density_holds_on_thick_slices():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
-    measured = measure_cortex(surface, scanned(pixel=4, slice_=13, noise=24.0), HU, settings=TRUE)
+    measured = measure_cortex(
+        surface, scanned(pixel=4, slice_=13, noise=24.0), HU, settings=TRUE, method="constant-density"
+    )
     error = measured.thickness - thickness
     assert np.mean(measured.quality == Quality.GOOD) > 0.95
     assert np.nanmean(np.abs(error)) < 0.08
@@ -57,7 +59,7 @@ def test_constant_density_holds_on_thick_slices():
 def test_blur_and_density_are_read_off_the_thick_cortex():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
-    measured = measure_cortex(surface, scanned(), HU)
+    measured = measure_cortex(surface, scanned(), HU, method="constant-density")
     assert measured.used["in_plane_sigma_mm"] == pytest.approx(SIGMA, rel=0.06)
     assert measured.used["cortical_density"] == pytest.approx(CORTEX, rel=0.01)
     assert measured.used["noise"] == pytest.approx(14.0, rel=0.35)  # the spline smooths it
@@ -100,8 +102,8 @@ def test_a_turned_scan_gives_the_same_map():
     turn[:3, 3] = [10.0, -40.0, 300.0]
     turned = replace(surface, points=surface.points @ turn[:3, :3].T + turn[:3, 3])
     turned_volume = replace(volume, ijk_to_ras=turn @ volume.ijk_to_ras)
-    before = measure_cortex(surface, volume, HU, settings=TRUE)
-    after = measure_cortex(turned, turned_volume, HU, settings=TRUE)
+    before = measure_cortex(surface, volume, HU, settings=TRUE, method="constant-density")
+    after = measure_cortex(turned, turned_volume, HU, settings=TRUE, method="constant-density")
     # A sample half way between two slices may go to either: that, and rounding, is all that may differ.
     difference = np.abs(after.thickness - before.thickness)
     assert np.nanmedian(difference) < 1e-6
@@ -111,9 +113,11 @@ def test_a_turned_scan_gives_the_same_map():
 def test_calibration_scales_density_and_leaves_thickness():
     surface, volume = surface_near_the_ball(400), scanned()
     line = Calibration.linear(0.8, -5.0)
-    in_hu = measure_cortex(surface, volume, HU, settings=replace(TRUE, in_plane_sigma_mm=SIGMA))
+    in_hu = measure_cortex(
+        surface, volume, HU, settings=replace(TRUE, in_plane_sigma_mm=SIGMA), method="constant-density"
+    )
     settings = CortexSettings(cortical_density=0.8 * CORTEX - 5.0, in_plane_sigma_mm=SIGMA)
-    in_mg = measure_cortex(surface, volume, line, settings=settings)
+    in_mg = measure_cortex(surface, volume, line, settings=settings, method="constant-density")
     np.testing.assert_allclose(in_mg.thickness, in_hu.thickness, atol=2e-3)
     np.testing.assert_allclose(in_mg.density, 0.8 * in_hu.density - 5.0, rtol=1e-9)
 
@@ -121,7 +125,9 @@ def test_calibration_scales_density_and_leaves_thickness():
 def test_a_neighbouring_bone_does_not_wreck_the_fit():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
-    measured = measure_cortex(surface, scanned(neighbour_mm=3.0), HU, settings=TRUE)
+    measured = measure_cortex(
+        surface, scanned(neighbour_mm=3.0), HU, settings=TRUE, method="constant-density"
+    )
     near = surface.normals[:, 2] > 0.1
     error = np.abs(measured.thickness - thickness)
     assert np.mean(measured.quality[near] == Quality.GOOD) > 0.97
@@ -130,7 +136,7 @@ def test_a_neighbouring_bone_does_not_wreck_the_fit():
 
 def test_bone_without_a_shell_is_a_finding():
     surface, settings = surface_near_the_ball(), replace(TRUE, in_plane_sigma_mm=SIGMA)
-    measured = measure_cortex(surface, scanned(shell=False), HU, settings=settings)
+    measured = measure_cortex(surface, scanned(shell=False), HU, settings=settings, method="constant-density")
     assert np.mean(measured.quality == Quality.NO_CORTEX) > 0.97
 
 
@@ -140,8 +146,10 @@ def test_metal_is_flagged_where_it_is_and_changes_nothing_elsewhere():
     places = volume.points_of(np.stack(np.indices(volume.array.shape)[::-1], axis=-1))
     with_metal[np.linalg.norm(places - [0.0, 0.0, 14.0], axis=-1) < 3.0] = 8000.0
     settings = replace(TRUE, in_plane_sigma_mm=SIGMA)
-    clean = measure_cortex(surface, volume, HU, settings=settings)
-    measured = measure_cortex(surface, replace(volume, array=with_metal), HU, settings=settings)
+    clean = measure_cortex(surface, volume, HU, settings=settings, method="constant-density")
+    measured = measure_cortex(
+        surface, replace(volume, array=with_metal), HU, settings=settings, method="constant-density"
+    )
     metal = measured.quality == Quality.METAL
     assert np.all(metal[surface.normals[:, 2] > 0.99])
     far = surface.normals[:, 2] < 0.0
@@ -168,7 +176,7 @@ def test_points_beyond_the_scan_and_excluded_points_carry_nothing():
 def test_what_a_bone_of_thin_cortex_cannot_tell_is_assumed_and_said_so():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
-    used = measure_cortex(surface, scanned(), HU, excluded=thickness > 0.9).used
+    used = measure_cortex(surface, scanned(), HU, excluded=thickness > 0.9, method="constant-density").used
     assert used["cortical_density_from"].startswith("assumed")
     assert used["in_plane_sigma_from"].startswith("assumed")
     assert used["thick_cortex_points"] == 0
@@ -177,9 +185,11 @@ def test_what_a_bone_of_thin_cortex_cannot_tell_is_assumed_and_said_so():
 def test_a_surface_beside_the_scan_is_an_error_in_words():
     surface = surface_near_the_ball(50)
     with pytest.raises(MeasurementError, match="lies outside the scan"):
-        measure_cortex(replace(surface, points=surface.points + 500.0), scanned(), HU)
+        measure_cortex(
+            replace(surface, points=surface.points + 500.0), scanned(), HU, method="constant-density"
+        )
     with pytest.raises(MeasurementError, match="nothing is left"):
-        measure_cortex(surface, scanned(), HU, excluded=np.ones(50, dtype=bool))
+        measure_cortex(surface, scanned(), HU, excluded=np.ones(50, dtype=bool), method="constant-density")
 
 
 def test_settings_out_of_bounds_are_refused_in_words():
