@@ -44,7 +44,7 @@ SCANS = (
 )
 DENSE = 1000.0
 # Person, tube voltage, polychromatic or not.
-PHYSICAL = ((22, 100.0, True), (25, 120.0, True), (23, 140.0, True), (22, 100.0, False), (25, 120.0, False))
+PHYSICAL = ((22, 100.0, True), (25, 120.0, True), (23, 140.0, True), (22, 100.0, False))
 _THICK_MM, _IN_PLANE = 4.2, 0.25
 
 
