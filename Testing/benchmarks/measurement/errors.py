@@ -14,8 +14,9 @@ from CorticalBoneMappingLib.measures import Quality
 from .measure import Measured
 
 BIN_EDGES_MM = (0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 6.0)
-BINS = tuple(pairwise(BIN_EDGES_MM))
-ALL = (BIN_EDGES_MM[0], BIN_EDGES_MM[-1] + 1e-6)
+# The thickest cortex there is belongs to the last bin.
+BINS = tuple(pairwise((*BIN_EDGES_MM[:-1], BIN_EDGES_MM[-1] + 1e-6)))
+ALL = (BINS[0][0], BINS[-1][1])
 MEASURES = {"thickness": "mm", "density": "%", "mass": "%", "trabecular": "mg/cm³"}
 """Measures and the unit of their errors; % is of the truth."""
 

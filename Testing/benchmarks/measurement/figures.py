@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,14 @@ def error_against_thickness(scans: list[Measured], methods: Sequence[str], path:
     for column, protocol in zip(axes.T, shown):
         for number, method in enumerate(methods):
             x, bias, mae = _curves(found[protocol], method)
+            label = method if protocol == shown[0] else None
             style = {
                 "color": _COLOURS[number % len(_COLOURS)],
                 "marker": _MARKERS[number % len(_MARKERS)],
                 "ms": 4,
                 "lw": 1.4,
             }
-            column[0].plot(x, bias, label=method, **style)
+            column[0].plot(x, bias, label=label, **style)
             column[1].plot(x, mae, **style)
         column[0].axhline(0.0, color="black", lw=0.6)
         column[0].set_title(f"{protocol} mm", fontsize=10)
@@ -125,7 +127,7 @@ def _curves(group: list[Measured], method: str) -> tuple[np.ndarray, np.ndarray,
     error = errors.by_measure["thickness"]
     edges = np.geomspace(BIN_EDGES_MM[0], BIN_EDGES_MM[-1], _STEPS + 1)
     curve = []
-    for low, high in zip(edges, edges[1:]):
+    for low, high in pairwise(edges):
         inside = (errors.thickness >= low) & (errors.thickness < high) & np.isfinite(error)
         if inside.sum() >= _FEWEST:
             values = error[inside]

@@ -133,29 +133,22 @@ def plan(quick: bool = False) -> list[Case]:
     """Give all scans, those that tell most first; `quick` is one femur in two protocols."""
     if quick:
         return [_standard(FINE, 1), _standard(COARSE, 1)]
-    standard = [_standard(name, person) for person in _PERSONS for name in PROTOCOLS]
-    physical = [
-        Case("accuracy", name, PHYSICAL, person, hardened=name not in (FINEST, FINE))
-        for person in _PHYSICAL_PERSONS
-        for name in (FINE, COARSE, MID, FINEST, THICK)
-    ]
-    bone_kernel = [
-        Case("accuracy", FINE, PHYSICAL_BONE, person, hardened=True) for person in _PHYSICAL_PERSONS
-    ]
-    edge = [replace(_standard(name, person), scanner=EDGE) for person in _EDGE_PERSONS for name in PROTOCOLS]
+    first, *later = ([_standard(name, person) for name in PROTOCOLS] for person in _PERSONS)
+    others = [_physical(person) for person in _PHYSICAL_PERSONS]
+    edge = [[replace(_standard(n, person), scanner=EDGE) for n in PROTOCOLS] for person in _EDGE_PERSONS]
     flipped = [_flipped(_standard(name, person)) for person in _FLIPPED_PERSONS for name in PROTOCOLS]
-    first = len(PROTOCOLS)
-    return [
-        *standard[:first],
-        *physical[:3],
-        *_defects(),
-        *standard[first:],
-        *edge,
-        *flipped,
-        *_repeats(),
-        *physical[3:],
-        *bone_kernel,
+    groups = [first, others[0][:3], _defects(), later[0], edge[0], _repeats(), others[1][:3], *later[1:]]
+    groups += [flipped, *edge[1:], *(some[3:] for some in others)]
+    return [case for group in groups for case in group]
+
+
+def _physical(person: int) -> list[Case]:
+    """Scans of one person by the physical scanner; its own protocols tell whether the beam hardens."""
+    protocols = (FINE, COARSE, MID, FINEST, THICK)
+    cases = [
+        Case("accuracy", name, PHYSICAL, person, hardened=name not in (FINEST, FINE)) for name in protocols
     ]
+    return [*cases, Case("accuracy", FINE, PHYSICAL_BONE, person, hardened=True)]
 
 
 def _standard(name: str, person: int) -> Case:

@@ -37,8 +37,8 @@ def _winners(scans: list[Measured], methods: Sequence[str]) -> list[str]:
             bound = median_bounds(group, "thickness_given", *ALL)
             found.append(
                 f"{protocol} mm, {scanner}: least thickness error by `{order[0]}` "
-                f"({mae[order[0]]:.3f} mm mean absolute, 0.3–6 mm), then `{order[1]}` ({mae[order[1]]:.3f}) and "
-                f"`{order[2]}` ({mae[order[2]]:.3f}); `{order[-1]}` has the largest ({mae[order[-1]]:.3f}). "
+                f"({mae[order[0]]:.3f} mm mean absolute, 0.3–6 mm), then `{order[1]}` ({mae[order[1]]:.3f}) "
+                f"and `{order[2]}` ({mae[order[2]]:.3f}); `{order[-1]}` has the largest ({mae[order[-1]]:.3f}). "
                 f"The bound of a single profile whose density is known is ± {bound:.3f} mm (median)."
             )
     return found
@@ -51,12 +51,11 @@ def _thin(scans: list[Measured], methods: Sequence[str]) -> str:
     for method in methods:
         found = row(pooled(group, method), "thickness", *BINS[0])
         if found["n"] >= _FEWEST:
-            told.append(f"`{method}` {found['bias']:+.3f}".replace("-", "−"))
-    return (
-        f"Bias between {BINS[0][0]:g} and {BINS[0][1]:g} mm over all protocols (mm): {', '.join(told)}."
-        if told
-        else ""
-    )
+            told.append(f"`{method}` {_signed(found['bias'], 3)}")
+    if not told:
+        return ""
+    low, high = BINS[0]
+    return f"Bias between {low:g} and {high:g} mm over all protocols (mm): {', '.join(told)}."
 
 
 def _promises(scans: list[Measured], method: str) -> str:
@@ -87,8 +86,8 @@ def _coverage(scans: list[Measured], method: str) -> list[str]:
     if not told:
         return []
     return [
-        f"`{method}`: its 95 % intervals hold the truth in 92 to 98 % of the points in {inside} of {told} bins "
-        "(of all protocols, scanners and measures)."
+        f"`{method}`: its 95 % intervals hold the truth in 92 to 98 % of the points in {inside} of {told} "
+        "bins (of all protocols, scanners and measures)."
     ]
 
 
@@ -103,8 +102,8 @@ def _beside(scans: list[Measured], method: str) -> str:
     worst = max(known, key=lambda name: known[name])
     verdict = "within" if known[worst] <= _MOST_BESIDE else "more than"
     return (
-        f"`{method}` beside the acetabulum: its error is at most {known[worst]:.1f} times that elsewhere at the same "
-        f"thickness ({worst}), {verdict} the {_MOST_BESIDE:g} that are allowed."
+        f"`{method}` beside the acetabulum: its error is at most {known[worst]:.1f} times that elsewhere "
+        f"at the same thickness ({worst}), {verdict} the {_MOST_BESIDE:g} that are allowed."
     )
 
 
@@ -120,12 +119,12 @@ def _hardening(scans: list[Measured], method: str) -> str:
                     row(pooled(g, method), "density", 1.5, ALL[1])["bias"] for g in (usual, group)
                 )
                 change = (after - before) * (1 if "with " in scanner else -1)
-                told.append(f"{change:+.1f} % ({protocol})".replace("-", "−"))
+                told.append(f"{_signed(change, 1)} % ({protocol})")
     if not told:
         return ""
     return (
-        f"`{method}`: beam hardening of 5 % changes the cortical density above 1.5 mm, in the same persons, by "
-        f"{', '.join(told)}; rods under the patient cannot tell."
+        f"`{method}`: beam hardening of 5 % changes the cortical density above 1.5 mm, in the same persons, "
+        f"by {', '.join(told)}; rods under the patient cannot tell."
     )
 
 
@@ -162,3 +161,7 @@ def _defect(scans: list[Measured], method: str) -> str:
         f"`{method}`, focal defect: {', '.join(f'{k:.0f} %' for k in kept)} of its depth are kept; "
         f"{verdict} reach the promised {_LEAST_KEPT:g} %."
     )
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")

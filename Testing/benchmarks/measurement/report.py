@@ -85,7 +85,8 @@ def _repeats(scans: list[Measured]) -> str:
     if not chosen:
         return ""
     persons, seeds = len({case.person for case in chosen}), len({case.seed for case in chosen})
-    return f"{persons} persons, {seeds} scans each at {chosen[0].protocol} mm: new position, new noise, new mask."
+    what = f"{persons} persons, {seeds} scans each at {chosen[0].protocol} mm"
+    return f"{what}: new position, new noise, new mask."
 
 
 def _edge_error(scans: list[Measured]) -> float:

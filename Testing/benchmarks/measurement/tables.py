@@ -10,9 +10,9 @@ from .errors import ALL, BINS, MEASURES, Errors, median_bounds, pooled, row, sha
 from .measure import Measured, default_method
 from .plan import EDGE, PHYSICAL, PHYSICAL_BONE, PLAIN, PROTOCOLS
 from .repeats import kept_depth, regional_cv
-from .targets import TARGETS, outcomes
+from .targets import TARGETS, Outcome, outcomes
 
-OURS = "surface-map"
+OURS, BASELINE = "surface-map", "constant-density"
 _LABELS = {
     "thickness": "Cortical thickness, error in mm",
     "density": "Cortical density, error in %",
@@ -24,8 +24,9 @@ _FEWEST = 30  # points that make a bin
 
 
 def judged(methods: Sequence[str]) -> list[str]:
-    """The methods that the promises are held against: the default, and `surface-map` where there is one."""
-    return list(dict.fromkeys([default_method(), *(name for name in methods if name == OURS)]))
+    """Methods that promises are held against: the default, `surface-map`, the plain fit; the first two."""
+    wanted = dict.fromkeys([default_method(), OURS, BASELINE])
+    return [name for name in wanted if name in methods][:2]
 
 
 def groups(scans: list[Measured]) -> dict[tuple[str, str], list[Measured]]:
@@ -63,9 +64,15 @@ def promises(scans: list[Measured], methods: Sequence[str]) -> str:
             digits = 3 if same[0].unit == "mm" else 1
             cells = [protocol, scanner, same[0].name, f"≤ {same[0].promised:g} {same[0].unit}"]
             for one in same:
-                cells += [_number(one.reached, digits), "yes" if one.met else "**no**"]
+                cells += [_number(one.reached, digits), _verdict(one)]
             lines.append(cells)
     return _table(header, lines)
+
+
+def _verdict(outcome: Outcome) -> str:
+    if not np.isfinite(outcome.reached):
+        return "–"
+    return "yes" if outcome.met else "**no**"
 
 
 def accuracy(scans: list[Measured], methods: Sequence[str]) -> str:
