@@ -260,4 +260,5 @@ def _centroids(surface: Surface) -> np.ndarray:
     total = np.stack(
         [np.bincount(corner, np.repeat(centres[:, axis], 3), n_points) for axis in range(3)], axis=1
     )
-    return total / (3.0 * surface.point_areas[:, None])
+    area = 3.0 * surface.point_areas[:, None]
+    return np.where(area > 0, total / np.where(area > 0, area, 1.0), surface.points)

@@ -193,13 +193,14 @@ def flip_to_delaunay(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndar
     known = keys[order[:, 0]]
     exists = known[np.minimum(np.searchsorted(known, new_key), len(known) - 1)] == new_key
     wanted = np.flatnonzero((excess > 1e-6) & ~exists & _unfolded(points, a, b, c, d))
-    best = np.zeros(len(triangles))
-    np.maximum.at(best, left[wanted] // 3, excess[wanted])
-    np.maximum.at(best, right[wanted] // 3, excess[wanted])
-    wins = (excess[wanted] == best[left[wanted] // 3]) & (excess[wanted] == best[right[wanted] // 3])
-    chosen = wanted[wins]
+    # Ranks, not angles: on a regular mesh many are equal, and each triangle may take part in one flip only.
+    rank = np.empty(len(wanted), dtype=np.int64)
+    rank[np.argsort(excess[wanted], kind="stable")] = np.arange(1, len(wanted) + 1)
+    best = np.zeros(len(triangles), dtype=np.int64)
+    np.maximum.at(best, left[wanted] // 3, rank)
+    np.maximum.at(best, right[wanted] // 3, rank)
+    chosen = wanted[(rank == best[left[wanted] // 3]) & (rank == best[right[wanted] // 3])]
     chosen = chosen[np.unique(new_key[chosen], return_index=True)[1]]
-    chosen = chosen[np.unique(left[chosen] // 3, return_index=True)[1]]
     lost = np.bincount(np.concatenate([a[chosen], b[chosen]]), minlength=len(valence))
     chosen = chosen[np.minimum((valence - lost)[a[chosen]], (valence - lost)[b[chosen]]) >= 3]
     flipped = triangles.copy()

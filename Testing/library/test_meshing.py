@@ -210,3 +210,18 @@ def test_real_femur_surfaces_are_remeshed_near_uniformly():
     assert_closed_manifold(remeshed, 2)
     assert_near_uniform(remeshed, 2.0)
     assert remeshed.volume_mm3 == pytest.approx(surface.volume_mm3, rel=0.005)
+
+
+@pytest.mark.parametrize("spacing", [1.5, 2.0, 3.0])
+def test_a_blocky_surface_with_many_equal_angles_stays_a_closed_manifold(spacing):
+    # Steps of 3 mm, as of a coarse label map: equal angles everywhere, and slivers without area.
+    k, j, i = np.meshgrid(*[np.arange(18)] * 3, indexing="ij")
+    blocks = ((k - 9) ** 2 + (j - 9) ** 2 < 30) & (np.abs(i - 9) < 7) | (
+        np.maximum(abs(k - 9), abs(j - 9)) < 4
+    )
+    blocks &= (i > 1) & (i < 16) & (k > 1) & (k < 16)
+    coarse = isosurface(blocks.astype(float), np.diag([3.0, 3.0, 3.0, 1.0]), 0.5)
+    mesh = remesh(coarse, spacing_mm=spacing)
+    assert np.all(np.isfinite(mesh.points))
+    assert mesh.is_closed()
+    assert not len(defects(mesh.triangles, len(mesh.points)))
