@@ -4,12 +4,13 @@ BIN := .venv/bin
 LIBRARY := CorticalBoneMapping/CorticalBoneMappingLib
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help test lint demo bench atlas clean
+.PHONY: help test lint demo bench bench-measurement atlas clean
 
 help:
 	@echo "make demo    simulate a hip, map it, and write pictures and tables to demo/"
 	@echo "make test    lint, import contracts and tests"
 	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
+	@echo "make bench-measurement  accuracy of every method on many simulated scans: hours; goes on where it was"
 	@echo "make atlas   build the average femur that ships with the library"
 	@echo "make clean   remove the environment and the demo"
 
@@ -26,6 +27,10 @@ demo: .venv/.library
 
 bench: .venv/.tools
 	@set -e; for benchmark in Testing/benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python $$benchmark; done
+
+bench-measurement: .venv/.tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
+	nice $(BIN)/python -m Testing.benchmarks.measurement
 
 atlas: .venv/.library
 	$(BIN)/python -m CorticalBoneMappingLib.atlas.build

@@ -75,7 +75,7 @@ def measured(case: Case, folder: Path) -> Measured:
     Measured
     """
     made = make_scan(case, folder)
-    surface = start_surface(made.labelmap, 100 * case.person + case.seed, folder)
+    surface = surface_of(made, case, folder)
     calibration = parse_calibration(f"rods:{made.rods}", made.volume)
     scanned = cache.digest(made.volume.array, made.volume.ijk_to_ras, surface.points, surface.triangles)
     key = [scanned, calibration.slope, calibration.intercept]
@@ -88,6 +88,11 @@ def measured(case: Case, folder: Path) -> Measured:
     true = truth(made, surface)
     sigma = made.sigma_mm or _estimated_sigma(found)
     return Measured(case, true, bound(made, surface, true, calibration, sigma, folder), found)
+
+
+def surface_of(made: MadeScan, case: Case, folder: Path) -> Surface:
+    """Give the surface that the measurement of a scan starts from; its error is the case's own."""
+    return start_surface(made.labelmap, 100 * case.person + case.seed, folder)
 
 
 def all_measured(cases: list[Case], folder: Path) -> list[Measured]:

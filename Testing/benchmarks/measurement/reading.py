@@ -35,11 +35,10 @@ def _winners(scans: list[Measured], methods: Sequence[str]) -> list[str]:
             mae = {name: row(pooled(group, name), "thickness", *ALL)["mae"] for name in methods}
             order = sorted(methods, key=lambda name: mae[name])
             bound = median_bounds(group, "thickness_given", *ALL)
+            told = [f"`{name}` ({mae[name]:.3f})" for name in order]
             found.append(
-                f"{protocol} mm, {scanner}: least thickness error by `{order[0]}` "
-                f"({mae[order[0]]:.3f} mm mean absolute, 0.3–6 mm), then `{order[1]}` ({mae[order[1]]:.3f}) "
-                f"and `{order[2]}` ({mae[order[2]]:.3f}); `{order[-1]}` has the largest ({mae[order[-1]]:.3f}). "
-                f"The bound of a single profile whose density is known is ± {bound:.3f} mm (median)."
+                f"{protocol} mm, {scanner}: mean absolute error of thickness (0.3–6 mm), least first, in mm: "
+                f"{', '.join(told)}. The bound of one profile of known density is {bound:.3f} (median SD)."
             )
     return found
 
