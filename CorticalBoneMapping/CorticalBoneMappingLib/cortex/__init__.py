@@ -25,6 +25,7 @@ from . import (
     surface_map,
 )
 from .cortical_map import CorticalMap
+from .noise import estimate_noise
 from .profiles import Profiles, sample_profiles
 from .scan import Estimates, Scan
 from .settings import CortexSettings
@@ -98,7 +99,8 @@ def measure_cortex(
     profiles = sample_profiles(surface.points[points], surface.normals[points], volume, settings)
     metal, outside = _metal(profiles, settings), _leaves_scan(profiles, np.full(len(points), _NEEDED_MM[1]))
     density = np.where(profiles.valid, calibration.density(profiles.values), 0.0)
-    scan = Scan(surface, points, replace(profiles, values=density), ~(metal | outside), settings)
+    usable, noise = ~(metal | outside), _tissue_noise(volume, surface, calibration)
+    scan = Scan(surface, points, replace(profiles, values=density), usable, settings, noise)
     if not scan.usable.any():
         estimates = _nothing(len(points))
     else:
@@ -110,6 +112,12 @@ def measure_cortex(
     result = _as_map(scan, estimates, quality, method)
     progress.report(1.0, "Cortex measured")
     return result
+
+
+def _tissue_noise(volume: Volume, surface: Surface, calibration: Calibration) -> float | None:
+    noise = estimate_noise(volume, surface.points)
+    density_per_hu = float(np.ptp(calibration.density(np.array([0.0, 1.0]))))
+    return None if noise is None else noise.sd * density_per_hu
 
 
 def _metal(profiles: Profiles, settings: CortexSettings) -> np.ndarray:

@@ -32,6 +32,9 @@ class Scan:
     usable : ndarray of bool, shape (n,)
         No metal on the line, and the line lies in the scan where the cortex is expected.
     settings : CortexSettings
+    tissue_noise : float or None
+        Standard deviation of the noise in flat tissue around the bone, in the unit of the profiles, if there
+        is enough of it.
     """
 
     surface: Surface
@@ -39,6 +42,7 @@ class Scan:
     profiles: Profiles
     usable: np.ndarray
     settings: CortexSettings
+    tissue_noise: float | None = None
 
     @cached_property
     def landmarks(self) -> Landmarks:
@@ -47,12 +51,14 @@ class Scan:
 
     @cached_property
     def noise(self) -> float:
-        """Standard deviation of the noise, from what is rough along the lines, shape-free.
+        """Standard deviation of the noise: that of flat tissue, else what is rough along the lines.
 
-        The median over all lines of the difference between a sample and the mean of those a pixel
-        before and behind: edges are too few to move it, and other bone near by does no harm. Noise that
-        is alike in neighbouring pixels is underestimated.
+        Along the lines, shape-free: the median over all lines of the difference between a sample and the
+        mean of those a pixel before and behind: edges are too few to move it, and other bone near by does
+        no harm. Noise that is alike in neighbouring pixels is underestimated so.
         """
+        if self.tissue_noise is not None:
+            return self.tissue_noise
         within_slices = self.usable & (np.abs(self.profiles.across) < _STEEPEST_FOR_NOISE)
         chosen = self.profiles.take(within_slices if within_slices.any() else self.usable)
         values, valid = chosen.values, chosen.valid
