@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
+
 from CorticalBoneMappingLib.closest import closest_points, interpolate
 from CorticalBoneMappingLib.errors import SurfaceError
 from CorticalBoneMappingLib.surface import Surface
-from scipy.spatial import ConvexHull
 
 
 def bumpy_ball(n: int, seed: int = 0) -> Surface:

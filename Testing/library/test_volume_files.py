@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from CorticalBoneMappingLib.errors import Cancelled, VolumeError
 from CorticalBoneMappingLib.progress import CallbackProgress
