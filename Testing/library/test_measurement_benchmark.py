@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from Testing.benchmarks.measurement import cache
 from Testing.benchmarks.measurement.errors import pooled, row, shares
+from Testing.benchmarks.measurement.line import thickness_along
 from Testing.benchmarks.measurement.measure import Measured
 from Testing.benchmarks.measurement.plan import COARSE, FINE, PLAIN, PROTOCOLS, Case, plan
 from Testing.benchmarks.measurement.repeats import kept_depth, regional_cv
@@ -14,6 +15,7 @@ from Testing.benchmarks.measurement.tables import beside_and_elsewhere
 from Testing.benchmarks.measurement.targets import outcomes
 
 from CorticalBoneMappingLib.measures import Quality
+from CorticalBoneMappingLib.surface import Surface
 from CorticalBoneMappingLib.volume import Volume
 
 
@@ -121,6 +123,19 @@ def test_the_error_of_the_mask_has_the_stated_size_and_leaves_other_bone_alone()
     between = np.corrcoef(edge[:, lag:].ravel(), edge[:, :-lag].ravel())[0, 1]
     assert between == pytest.approx(np.exp(-0.5), abs=0.2)
     assert not moved[array == 2].any()
+
+
+def test_a_line_askew_crosses_more_cortex_of_a_flat_plate():
+    axis = np.arange(-20.0, 20.5, 1.0)
+    points = np.stack([*np.meshgrid(axis, axis), np.zeros((len(axis), len(axis)))], axis=-1).reshape(-1, 3)
+    corner = (np.arange(len(axis) - 1)[:, None] * len(axis) + np.arange(len(axis) - 1)).ravel()
+    across = corner + len(axis) + 1
+    lower, upper = [np.stack([corner, a, b], axis=1) for a, b in ((corner + 1, across), (across, across - 1))]
+    plate = Surface(points, np.concatenate([lower, upper]), {"cortical_thickness": np.full(len(points), 2.0)})
+    angle = np.radians([0.0, 20.0, 40.0])
+    normals = np.stack([np.sin(angle), np.zeros(3), np.cos(angle)], axis=1)
+    found = thickness_along(plate, np.array([[0.3, 0.2, 0.5]] * 3), normals)
+    assert found == pytest.approx(2.0 / np.cos(angle), abs=1e-6)
 
 
 def test_a_result_is_made_once_and_again_when_a_module_it_imports_changes(tmp_path):

@@ -130,12 +130,26 @@ def shares(errors: Errors) -> dict[str, float]:
     return found | {"other": 1.0 - sum(found.values())}
 
 
+def line_errors(scans: list[Measured], low: float, high: float) -> dict[str, float]:
+    """Error of thickness of a perfect measurement along the start surfaces' normals, as in `row`."""
+    thickness, error = _over_points(scans, "line")
+    found = error[(thickness >= low) & (thickness < high) & np.isfinite(error)]
+    sd = float(found.std()) if len(found) else float("nan")
+    return {"n": len(found), "bias": _mean(found), "sd": sd, "mae": _mean(np.abs(found))}
+
+
 def median_bounds(scans: list[Measured], name: str, low: float, high: float) -> float:
     """Median over points of a Cramér–Rao bound by its name in `truth.bound`."""
-    thickness = np.concatenate([scan.true["thickness"][scan.true["counted"]] for scan in scans])
-    values = np.concatenate([scan.bound[name][scan.true["counted"]] for scan in scans])
+    thickness, values = _over_points(scans, name)
     inside = values[(thickness >= low) & (thickness < high) & np.isfinite(values)]
     return float(np.median(inside)) if len(inside) else float("nan")
+
+
+def _over_points(scans: list[Measured], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """True thickness and an array of `truth.bound` at the counted points of all scans."""
+    pairs = [(scan.true["thickness"], scan.bound[name], scan.true["counted"]) for scan in scans]
+    thickness, values = zip(*((t[counted], v[counted]) for t, v, counted in pairs))
+    return np.concatenate(thickness), np.concatenate(values)
 
 
 def _of_scan(scan: Measured, method: str) -> Errors:

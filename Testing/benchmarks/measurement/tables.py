@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .errors import ALL, BINS, MEASURES, Errors, median_bounds, pooled, row, shares
+from .errors import ALL, BINS, MEASURES, Errors, line_errors, median_bounds, pooled, row, shares
 from .measure import Measured, default_method
 from .plan import EDGE, PHYSICAL, PHYSICAL_BONE, PLAIN, PROTOCOLS
 from .repeats import kept_depth, regional_cv
@@ -94,6 +94,8 @@ def _accuracy_of(group: list[Measured], by_method: dict[str, Errors], measure: s
         found = [row(errors, measure, *edges) for edges in (*BINS, ALL)]
         lines.append([method, *(_accuracy_cell(one, _DIGITS[measure]) for one in found)])
     if measure == "thickness":
+        askew = [_accuracy_cell(line_errors(group, *edges), 3) for edges in (*BINS, ALL)]
+        lines.append(["*perfect along the line*", *(f"*{cell}*" for cell in askew)])
         for name, label in (("given", "density known"), ("free", "density free")):
             values = [median_bounds(group, f"thickness_{name}", *edges) for edges in (*BINS, ALL)]
             lines.append([f"*bound, {label}*", *(f"*± {_number(value, 3)}*" for value in values)])

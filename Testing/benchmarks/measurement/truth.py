@@ -18,7 +18,7 @@ from CorticalBoneMappingLib.cortex.settings import CortexSettings
 from CorticalBoneMappingLib.simulation import femur_shape
 from CorticalBoneMappingLib.surface import Surface
 
-from . import cache
+from . import cache, line
 from .scans import MadeScan, defect
 
 _FROM_CUT_END_MM = 5.0
@@ -77,7 +77,7 @@ def bound(
     sigma_mm: float,
     folder: Path,
 ) -> cache.Arrays:
-    """Give the Cramér–Rao bound of thickness and mass at every fourth point.
+    """Give the Cramér–Rao bound of thickness and mass at every fourth point, and how askew its line runs.
 
     Parameters
     ----------
@@ -94,10 +94,13 @@ def bound(
     -------
     dict of str to ndarray of shape (n,)
         ``thickness_given``, ``mass_given``, ``thickness_free``, ``mass_free``: with the cortical density
-        known or fitted at each point; not-a-number at points where it was not asked for.
+        known or fitted at each point. ``line``: error of thickness (mm) of a perfect measurement along the
+        start surface's normal. Not-a-number at points where it was not asked for.
     """
-    source = cache.sources(Path(cramer_rao.__file__)) + cache.sources(
-        Path(estimate_noise.__code__.co_filename)
+    source = (
+        cache.sources(Path(line.__file__))
+        + cache.sources(Path(cramer_rao.__file__))
+        + cache.sources(Path(estimate_noise.__code__.co_filename))
     )
     key = cache.digest(
         source, made.volume.array, surface.points, true["thickness"], sigma_mm, calibration.slope
@@ -118,7 +121,9 @@ def _bound(
         *(true[name][some] for name in ("density", "trabecular")),
     )
     in_density = type(noise)(noise.sd * calibration.slope, noise.in_plane_mm, noise.across_mm)
-    found = {}
+    found = {"line": np.full(len(surface.points), np.nan)}
+    along = line.thickness_along(made.hip.femur.surface, surface.points[some], surface.normals[some])
+    found["line"][some] = along - true["thickness"][some]
     for name, known in (("given", True), ("free", False)):
         least = cramer_rao.cramer_rao_bound(profiles, layers, sigma_mm, in_density, density_known=known)
         for measure in ("thickness", "mass"):
