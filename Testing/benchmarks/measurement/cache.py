@@ -61,33 +61,43 @@ def digest(*parts: Any) -> str:
     return whole.hexdigest()[:24]
 
 
-def sources(start: Path, but_not: frozenset[Path] = frozenset()) -> bytes:
+def sources(start: Path) -> bytes:
     """Text of a module and of all its neighbours in the same folder that it imports, directly or not.
 
     Parameters
     ----------
     start : Path
         The module's file.
-    but_not : frozenset of Path
-        Modules that are left out, with what only they import.
 
     Returns
     -------
     bytes
+        Without comments and docstrings.
     """
     found, waiting = {}, [start]
     while waiting:
         path = waiting.pop()
-        if path in found or path in but_not or not path.is_file():
+        if path in found or not path.is_file():
             continue
-        found[path] = path.read_bytes()
-        waiting += [path.parent / f"{name}.py" for name in _neighbours(found[path])]
+        tree = ast.parse(path.read_bytes())
+        found[path] = code(tree)
+        waiting += [path.parent / f"{name}.py" for name in _neighbours(tree)]
     return b"".join(found[path] for path in sorted(found))
 
 
-def _neighbours(source: bytes) -> list[str]:
+def code(tree: ast.AST) -> bytes:
+    """Text of parsed source without comments and docstrings, whose changes change no result."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node, clean=False
+        ):
+            node.body[:1] = [ast.Pass()]
+    return ast.unparse(tree).encode()
+
+
+def _neighbours(tree: ast.AST) -> list[str]:
     names = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             names += [node.module] if node.module else [alias.name for alias in node.names]
     return names

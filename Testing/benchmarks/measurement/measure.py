@@ -144,9 +144,9 @@ def _sources(method: str) -> bytes:
     around = [start.with_name(f"{name}.py") for name in ("profiles", "settings", "cortical_map", "scan")]
     # Of the package itself only the functions: one more method in its table changes no other's result.
     frame = [node for node in ast.parse(start.read_bytes()).body if isinstance(node, ast.FunctionDef)]
-    text = "".join(ast.unparse(node) for node in frame).encode()
+    text = b"".join(cache.code(node) for node in frame)
     own = Path(inspect.getfile(METHODS[method]))
-    volume = Path(inspect.getfile(Volume)).read_bytes()
+    volume = cache.code(ast.parse(inspect.getsource(Volume)))
     return text + volume + b"".join(cache.sources(path) for path in (own, *around))
 
 

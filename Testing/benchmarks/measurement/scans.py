@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import cache as once
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def make_scan(case: Case, folder: Path) -> MadeScan:
     if case.scanner in (PHYSICAL, PHYSICAL_BONE):
         return _physical(case, folder)
     settings = case.settings
-    key = cache.digest("scan", as_key(case), asdict(settings), *(p.read_bytes() for p in _simulation_files()))
+    key = cache.digest("scan", as_key(case), asdict(settings), _simulation())
     hip = _hip(case)
 
     def make() -> cache.Arrays:
@@ -108,8 +109,9 @@ def defect(hip: Hip) -> tuple[np.ndarray, np.ndarray]:
     return DEFECT_DEPTH * np.exp(-0.5 * squared / DEFECT_SIGMA_MM**2), middle
 
 
-def _simulation_files() -> list[Path]:
-    return sorted(path for path in _SIMULATION.glob("*.py") if path.stem != "dicom_writer")
+@once
+def _simulation() -> bytes:
+    return b"".join(cache.sources(_SIMULATION / f"{name}.py") for name in ("digital_hip", "scanner"))
 
 
 def _hip(case: Case) -> Hip:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ def start_surface(labelmap: Volume, seed: int, folder: Path) -> Surface:
         With ``cut_end``.
     """
     source = Path(periosteal_surface.__code__.co_filename)
-    parts = (cache.sources(source), Path(__file__).read_bytes(), labelmap.array, labelmap.ijk_to_ras, seed)
+    own = cache.code(ast.parse(Path(__file__).read_bytes()))
+    parts = (cache.sources(source), own, labelmap.array, labelmap.ijk_to_ras, seed)
 
     def make() -> cache.Arrays:
         found = periosteal_surface(imperfect(labelmap, seed), 1, SPACING_MM).surface
