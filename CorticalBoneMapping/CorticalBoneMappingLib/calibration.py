@@ -76,6 +76,8 @@ class Calibration:
         and beam hardening between them and the bone. None where it is not known.
     patient : PatientCheck or None
         Where rods were measured in a CT: what fat, muscle and cortex of the patient say about them.
+    hardening_sd : float or None
+        Which share of bone density is uncertain by beam hardening, where that was corrected.
     """
 
     kind: Literal["none", "linear", "rods", "internal"]
@@ -85,6 +87,7 @@ class Calibration:
     fit: RodFit | InternalFit | None = None
     covariance: Covariance | None = None
     patient: PatientCheck | None = None
+    hardening_sd: float | None = None
 
     @property
     def is_calibrated(self) -> bool:
@@ -205,14 +208,29 @@ class Calibration:
         )
         return np.sqrt(np.maximum(variance, 0.0))
 
+    def for_corrected_hardening(self, relative_sd: float) -> Calibration:
+        """Give the calibration for a CT in which beam hardening by bone is corrected.
+
+        Parameters
+        ----------
+        relative_sd : float
+            Which share of bone density stays uncertain; of rods it takes the place of what stands in
+            `covariance` for a CT that is not corrected.
+        """
+        covariance = self.covariance
+        if self.kind == "rods" and covariance is not None:
+            line = np.array([self.slope, self.intercept])
+            less = (HARDENING_RELATIVE_SD**2 - relative_sd**2) * np.outer(line, line)
+            covariance = tuple(map(tuple, (np.array(covariance) - less).tolist()))
+        return replace(self, covariance=covariance, hardening_sd=relative_sd)
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the densities must know, as sentences."""
         if isinstance(self.fit, InternalFit):
             return _internal_remarks(self.fit, float(self.density_sd(np.array(1300.0))))
-        return (
-            (HARDENING_STATED, *(self.patient.remarks if self.patient else ())) if self.kind == "rods" else ()
-        )
+        stated = (HARDENING_STATED,) if self.kind == "rods" and self.hardening_sd is None else ()
+        return stated + (self.patient.remarks if self.patient else ())
 
     def describe(self) -> dict[str, Any]:
         """Everything about the calibration as plain values, for a provenance file."""
@@ -230,7 +248,9 @@ class Calibration:
             described["density_sd"] = {
                 f"at {hu} HU": round(float(self.density_sd(np.array(hu))), 2) for hu in (0, 300, 1300)
             }
-        if self.kind == "rods":
+        if self.hardening_sd is not None:
+            described["beam_hardening"] = {"relative_sd": self.hardening_sd, "corrected": True}
+        elif self.kind == "rods":
             described["beam_hardening"] = {
                 "relative_sd": HARDENING_RELATIVE_SD,
                 "corrected": False,

@@ -20,7 +20,7 @@ from .volume import Volume
 MINIMUM_SLICES = 3
 _MODALITY, _IMAGE_TYPE, _DESCRIPTION = "0008|0060", "0008|0008", "0008|103e"
 _SERIES_UID, _POSITION, _ORIENTATION = "0020|000e", "0020|0032", "0020|0037"
-_PIXEL_SPACING, _SLICE_THICKNESS = "0028|0030", "0018|0050"
+_PIXEL_SPACING, _SLICE_THICKNESS, _KVP = "0028|0030", "0018|0050", "0018|0060"
 _INTERCEPT, _SLOPE, _RESCALE_TYPE = "0028|1052", "0028|1053", "0028|1054"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
@@ -114,7 +114,9 @@ def read_series(folder: Path, series: str | None = None, progress: Progress | No
     # The places are checked before the voxels are read: a wrong series is refused at once.
     matrix, thickness = _grid(chosen, folder, hint), _slice_thickness(chosen, folder)
     array = _read_voxels(chosen, progress.part(0.2, 1.0))
-    return Volume(array, matrix, str(folder), "CT", thickness)
+    voltage = _numbers(chosen[0].tags, _KVP, 1)
+    kvp = float(voltage[0]) if voltage is not None and voltage[0] > 0 else None
+    return Volume(array, matrix, str(folder), "CT", thickness, kvp)
 
 
 def _read_headers(folder: Path, progress: Progress) -> tuple[list[_Slice], list[str]]:

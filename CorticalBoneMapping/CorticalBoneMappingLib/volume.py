@@ -29,6 +29,8 @@ class Volume:
         DICOM modality, if known.
     slice_thickness_mm : float or None
         Width of the slice profile, if the file tells it; else take the slice spacing.
+    kvp : float or None
+        Peak voltage of the X-ray tube, if the file tells it.
     """
 
     array: np.ndarray
@@ -36,6 +38,7 @@ class Volume:
     source: str = "volume"
     modality: str | None = None
     slice_thickness_mm: float | None = None
+    kvp: float | None = None
 
     @cached_property
     def spacing_mm(self) -> np.ndarray:

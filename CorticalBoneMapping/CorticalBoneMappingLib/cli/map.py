@@ -74,6 +74,20 @@ def add_to(commands: Any) -> None:
         **given,
     )
     parser.add_argument(
+        "--hardening",
+        choices=("auto", "on", "off"),
+        help="correct beam hardening by bone where rods or a line calibrate: auto (default) if the CT shows "
+        "that it needs it, which some scanners' do not",
+        **given,
+    )
+    parser.add_argument(
+        "--kvp",
+        type=float,
+        metavar="KV",
+        help="voltage of the X-ray tube (default: what DICOM tells, else 120)",
+        **given,
+    )
+    parser.add_argument(
         "--spacing",
         type=float,
         metavar="MM",

@@ -20,6 +20,7 @@ from ..surface import Surface
 from ..volume import Volume
 from ..volume_files import check_overlap
 from .carry import carry_to_average, registration_summary
+from .hardening import without_hardening
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
 from .regions import region_rows
 from .result import FemurResult
@@ -71,8 +72,10 @@ def map_femur(
         calibration = parse_calibration(settings.calibration, volume)
     with watch.time("periosteal surface"):
         found = periosteal_surface(labelmap, label, settings.spacing_mm, progress=progress.part(0.02, 0.25))
+    with watch.time("beam hardening"):
+        hardening, calibration = without_hardening(volume, found.surface.points, side, calibration, settings)
     with watch.time("cortex"):
-        cortical = _measure(found.surface, volume, calibration, settings, progress.part(0.25, 0.65))
+        cortical = _measure(found.surface, hardening.volume, calibration, settings, progress.part(0.25, 0.65))
     bone = _with_measures(found.surface, cortical, calibration)
     with watch.time("registration"):
         registration = register(bone, average.surface, side, progress=progress.part(0.65, 0.95))
@@ -90,12 +93,14 @@ def map_femur(
         "settings": chosen,
         "side": side,
         "calibration": calibration.describe(),
+        "beam_hardening": hardening.describe(),
         "surface": {"n_points": len(bone.points), "spacing_mm": round(bone.mean_spacing_mm, 4)},
         "cortex": cortical.used,
         "registration": registration_summary(registration),
         "points": count_quality(quality),
         "notes": [
             *calibration.remarks,
+            hardening.statement,
             *found.notes,
             *registration.remarks,
             *_assumptions(cortical.used),

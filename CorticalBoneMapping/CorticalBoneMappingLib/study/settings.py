@@ -10,6 +10,8 @@ from ..errors import SettingError
 
 _SPACING_MM = (0.4, 5.0)
 _FWHM_MM = (0.0, 40.0)
+_KVP = (70.0, 150.0)
+HARDENING = ("auto", "on", "off")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class MapSettings:
         Distance between neighbouring points of the surface, 0.4 to 5 mm.
     smoothing_fwhm_mm : float
         Smoothing of the maps on the average femur, full width at half maximum, 0 (none) to 40 mm.
+    hardening : {"auto", "on", "off"}
+        Whether beam hardening by bone is corrected before a CT with rods or a given line is measured;
+        "auto" where the CT shows that it needs it. See `correct_hardening`.
+    kvp : float or None
+        Voltage of the X-ray tube, 70 to 150 kV; None for what the CT tells, else 120.
 
     Raises
     ------
@@ -44,6 +51,8 @@ class MapSettings:
     calibration: str = "none"
     spacing_mm: float = 1.2
     smoothing_fwhm_mm: float = 0.0
+    hardening: str = "auto"
+    kvp: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -52,6 +61,12 @@ class MapSettings:
             )
         _check_range("distance between points", self.spacing_mm, _SPACING_MM, "mm")
         _check_range("smoothing", self.smoothing_fwhm_mm, _FWHM_MM, "mm")
+        if self.hardening not in HARDENING:
+            raise SettingError(
+                f"The correction of beam hardening is {', '.join(HARDENING)}, not '{self.hardening}'."
+            )
+        if self.kvp is not None:
+            _check_range("tube voltage", self.kvp, _KVP, "kV")
         if self.label is not None and self.label < 1:
             raise SettingError(f"The label of the femur is a number from 1 up, not {self.label}.")
         if self.cortical_density is not None and not math.isfinite(self.cortical_density):
