@@ -139,8 +139,8 @@ def test_a_line_askew_crosses_more_cortex_of_a_flat_plate():
 
 
 def test_a_result_is_made_once_and_again_when_a_module_it_imports_changes(tmp_path):
-    (tmp_path / "a.py").write_text("from .b import x\n")
-    (tmp_path / "b.py").write_text("x = 1\n")
+    (tmp_path / "a.py").write_text('"""Imports b."""\nfrom .b import x\n')
+    (tmp_path / "b.py").write_text('"""A number."""\nx = 1\n')
     (tmp_path / "c.py").write_text("x = 1\n")
     made = []
 
@@ -150,6 +150,8 @@ def test_a_result_is_made_once_and_again_when_a_module_it_imports_changes(tmp_pa
 
     result()
     (tmp_path / "c.py").write_text("x = 2\n")
+    (tmp_path / "b.py").write_text('"""One."""\nx = 1  # comments and docstrings change no result\n')
+    (tmp_path / "a.py").write_text('"""Needs b."""\nfrom .b import x\n')
     assert result()["x"].tolist() == [0, 1, 2]
     assert len(made) == 1
     (tmp_path / "b.py").write_text("x = 2\n")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from CorticalBoneMappingLib.calibration import parse_calibration
 from CorticalBoneMappingLib.cortex.blur import blurred_step, normal_half_width, normal_sigma
 from CorticalBoneMappingLib.cortex.profiles import Profiles, sample_profiles
 from CorticalBoneMappingLib.cortex.settings import CortexSettings
 
 from .cache import Arrays
-from .measure import Measured, surface_of
+from .measure import Measured, prepared
 from .scans import make_scan
 
 if TYPE_CHECKING:
@@ -42,12 +41,13 @@ def draw_example(axes: Axes, scan: Measured, method: str, folder: Path) -> None:
         Of the cache.
     """
     made = make_scan(scan.case, folder)
-    surface, found = surface_of(made, scan.case, folder), scan.found[method]
+    ready, found = prepared(made, scan.case, folder), scan.found[method]
+    surface = ready.surface
     point = _typical(scan, found, surface.normals @ made.volume.slice_normal)
     profile = sample_profiles(
-        surface.points[[point]], surface.normals[[point]], made.volume, CortexSettings(inside_mm=9.0)
+        surface.points[[point]], surface.normals[[point]], ready.volume, CortexSettings(inside_mm=9.0)
     )
-    density = parse_calibration(f"rods:{made.rods}", made.volume).density(profile.values[0])
+    density = ready.calibration.density(profile.values[0])
     depth = profile.depth[0]
     fit, true = (
         {name: values[point] for name, values in arrays.items() if values.ndim}

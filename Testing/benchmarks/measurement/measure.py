@@ -17,6 +17,8 @@ from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
 from CorticalBoneMappingLib.cortex import METHODS, measure_cortex
 from CorticalBoneMappingLib.errors import MeasurementError
 from CorticalBoneMappingLib.measures import Quality
+from CorticalBoneMappingLib.study.hardening import without_hardening
+from CorticalBoneMappingLib.study.settings import MapSettings
 from CorticalBoneMappingLib.surface import Surface
 from CorticalBoneMappingLib.volume import Volume
 
@@ -52,12 +54,15 @@ class Measured:
         By method: ``thickness``, ``density``, ``mass``, ``trabecular``, ``offset``, ``quality`` and, where
         the method gives them, ``thickness_sd``, ``density_sd``, ``mass_sd`` of shape (n,); ``seconds`` (CPU)
         and ``used`` (JSON).
+    as_scanned : dict of str to ndarray, or None
+        Result of the default method without the correction of beam hardening, where there was one.
     """
 
     case: Case
     true: cache.Arrays
     bound: cache.Arrays
     found: dict[str, cache.Arrays]
+    as_scanned: cache.Arrays | None = None
 
 
 def measured(case: Case, folder: Path) -> Measured:
@@ -75,24 +80,50 @@ def measured(case: Case, folder: Path) -> Measured:
     Measured
     """
     made = make_scan(case, folder)
-    surface = surface_of(made, case, folder)
-    calibration = parse_calibration(f"rods:{made.rods}", made.volume)
-    scanned = cache.digest(made.volume.array, made.volume.ijk_to_ras, surface.points, surface.triangles)
-    key = [scanned, calibration.slope, calibration.intercept]
-    found = {}
-    for method in METHODS:
-        name = cache.digest(method, _SOURCES[method], key)
-        found[method] = cache.kept(
-            folder / "results", name, lambda method=method: _run(method, made, surface, calibration)
-        )
+    ready = prepared(made, case, folder)
+    surface = ready.surface
+    found = {method: _kept(method, surface, ready.volume, ready.calibration, folder) for method in METHODS}
+    as_scanned = None
+    if ready.corrected:
+        as_scanned = _kept(default_method(), surface, made.volume, ready.as_scanned, folder)
     true = truth(made, surface)
     sigma = made.sigma_mm or _estimated_sigma(found)
-    return Measured(case, true, bound(made, surface, true, calibration, sigma, folder), found)
+    least = bound(made, surface, true, ready.calibration, sigma, folder)
+    return Measured(case, true, least, found, as_scanned)
 
 
-def surface_of(made: MadeScan, case: Case, folder: Path) -> Surface:
-    """Give the surface that the measurement of a scan starts from; its error is the case's own."""
-    return start_surface(made.labelmap, 100 * case.person + case.seed, folder)
+@dataclass(frozen=True)
+class Prepared:
+    """A scan as ``cbm map`` has it before the cortex is measured.
+
+    Attributes
+    ----------
+    surface : Surface
+        Where the measurement starts.
+    volume : Volume
+        The CT, beam hardening by bone corrected where the scan shows it.
+    calibration : Calibration
+        For that CT, by the rods.
+    as_scanned : Calibration
+        For the CT as the scanner gave it.
+    corrected : bool
+        Whether beam hardening was corrected.
+    """
+
+    surface: Surface
+    volume: Volume
+    calibration: Calibration
+    as_scanned: Calibration
+    corrected: bool
+
+
+def prepared(made: MadeScan, case: Case, folder: Path) -> Prepared:
+    """Find the surface, calibrate, and correct beam hardening, as ``cbm map`` does by default."""
+    surface = start_surface(made.labelmap, 100 * case.person + case.seed, folder)
+    settings = MapSettings(calibration=f"rods:{made.rods}")
+    as_scanned = parse_calibration(settings.calibration, made.volume)
+    hardening, calibration = without_hardening(made.volume, surface.points, case.side, as_scanned, settings)
+    return Prepared(surface, hardening.volume, calibration, as_scanned, hardening.applied)
 
 
 def all_measured(cases: list[Case], folder: Path) -> list[Measured]:
@@ -110,8 +141,16 @@ def default_method() -> str:
     return inspect.signature(measure_cortex).parameters["method"].default
 
 
-def _run(method: str, made: MadeScan, surface: Surface, calibration: Calibration) -> cache.Arrays:
-    volume = made.volume.crop(surface.points, _MARGIN_MM)
+def _kept(
+    method: str, surface: Surface, volume: Volume, calibration: Calibration, folder: Path
+) -> cache.Arrays:
+    scanned = cache.digest(volume.array, volume.ijk_to_ras, surface.points, surface.triangles)
+    key = cache.digest(method, _SOURCES[method], [scanned, calibration.slope, calibration.intercept])
+    return cache.kept(folder / "results", key, lambda: _run(method, surface, volume, calibration))
+
+
+def _run(method: str, surface: Surface, volume: Volume, calibration: Calibration) -> cache.Arrays:
+    volume = volume.crop(surface.points, _MARGIN_MM)
     cut = surface.arrays["cut_end"] > 0
     begun = time.process_time()
     try:

@@ -123,7 +123,7 @@ def _hardening(scans: list[Measured], method: str) -> str:
         return ""
     return (
         f"`{method}`: beam hardening of 5 % changes the cortical density above 1.5 mm, in the same persons, "
-        f"by {', '.join(told)}; rods under the patient cannot tell."
+        f"by {', '.join(told)}; neither rods under the patient nor bands in the image tell."
     )
 
 

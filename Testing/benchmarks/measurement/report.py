@@ -53,6 +53,7 @@ def write_report(scans: list[Measured], methods: Sequence[str], report: Path, fo
         reading=reading(scans, methods),
         accuracy=tables.accuracy(scans, methods),
         scanners=tables.scanners(scans, methods),
+        hardening=tables.hardening(scans),
         coverage=tables.coverage(scans, methods),
         measured=tables.measured_and_time(scans, methods),
         beside=tables.beside_acetabulum(scans, methods),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -121,6 +122,27 @@ def scanners(scans: list[Measured], methods: Sequence[str]) -> str:
             cells.append(f"{_number(thickness, 3)} / {_number(mass, 1)} / {_number(density, 1)}")
         lines.append([protocol, scanner, str(len(group)), *cells])
     return _table(["protocol", "scanner", "scans", *methods], lines)
+
+
+def hardening(scans: list[Measured]) -> str:
+    """What the correction of beam hardening does, by the default method, in the scans that had one."""
+    method, lines = default_method(), []
+    for (protocol, scanner), group in groups(scans).items():
+        changed = [scan for scan in group if scan.as_scanned is not None]
+        if changed:
+            before = [replace(scan, found={method: scan.as_scanned}) for scan in changed]
+            cells = []
+            for some in (before, changed):
+                errors = pooled(some, method)
+                density = row(errors, "density", 1.5, ALL[1])
+                found = (row(errors, "thickness", *ALL)["mae"], row(errors, "mass", *ALL)["mae"])
+                cells += [_number(density["bias"], 1), _number(found[1], 1), _number(found[0], 3)]
+            lines.append([protocol, scanner, f"{len(changed)} of {len(group)}", *cells])
+    if not lines:
+        return "No scan of this run showed the bands of beam hardening.\n"
+    names = ("density bias %", "mass error %", "thickness error mm")
+    header = [*(f"{name}, as scanned" for name in names), *(f"{name}, corrected" for name in names)]
+    return _table(["protocol", "scanner", "corrected scans", *header], lines)
 
 
 def coverage(scans: list[Measured], methods: Sequence[str]) -> str:
