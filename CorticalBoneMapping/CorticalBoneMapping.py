@@ -330,6 +330,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         """Give the choices as the library takes them."""
         calibration = {
             CalibrationKind.NONE: "none",
+            CalibrationKind.INTERNAL: "internal",
             CalibrationKind.LINEAR: f"linear:{parameters.slope},{parameters.intercept},"
             f"{parameters.substance.value}",
             CalibrationKind.RODS: f"rods:{parameters.rodsFile}",

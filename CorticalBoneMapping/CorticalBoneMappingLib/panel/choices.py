@@ -47,6 +47,7 @@ class CalibrationKind(_Labelled):
     NONE = "none", "None: values stay in HU"
     LINEAR = "linear", "Slope and intercept"
     RODS = "rods", "Phantom rods (file)"
+    INTERNAL = "internal", "The patient's own tissues"
 
 
 class Substance(_Choice):
