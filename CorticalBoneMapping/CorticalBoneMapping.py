@@ -31,6 +31,7 @@ from CorticalBoneMappingLib.panel.choices import (
     ShownOn,
     Side,
     Substance,
+    map_settings,
 )
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
@@ -326,22 +327,6 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         ]
         return [sentence for isThere, sentence in wanted if not isThere]
 
-    def settings(self, parameters) -> MapSettings:
-        """Give the choices as the library takes them."""
-        calibration = {
-            CalibrationKind.NONE: "none",
-            CalibrationKind.INTERNAL: "internal",
-            CalibrationKind.LINEAR: f"linear:{parameters.slope},{parameters.intercept},"
-            f"{parameters.substance.value}",
-            CalibrationKind.RODS: f"rods:{parameters.rodsFile}",
-        }[parameters.calibration]
-        return MapSettings(
-            method=parameters.method.value,
-            cortical_density=parameters.corticalDensity if parameters.useCorticalDensity else None,
-            calibration=calibration,
-            spacing_mm=parameters.spacing,
-        )
-
     def start(self, parameters) -> MappingRun:
         """Begin to map the femur in a child process, so that Slicer stays alive."""
         missing = self.missingInputs(parameters)
@@ -354,7 +339,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
             ct,
             labelmap,
             parameters.side.value,
-            self.settings(parameters),
+            map_settings(parameters),
             Path(parameters.outputFolder),
             python=python_beside_slicer(),
         )

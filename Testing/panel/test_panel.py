@@ -96,10 +96,15 @@ def test_only_the_fields_of_the_chosen_calibration_are_seen(filled):
     ui = filled.ui
     filled.panel.show()
     seen = {}
-    for index in range(3):
+    for index in range(4):
         ui.calibrationCombo.setCurrentIndex(index)
         seen[index] = (ui.slopeEdit.isVisible(), ui.rodsFileEdit.isVisible(), ui.corticalDensityEdit.suffix)
-    assert seen == {0: (False, False, " HU"), 1: (True, False, " mg/cm³"), 2: (False, True, " mg/cm³")}
+    assert seen == {
+        0: (False, False, " HU"),
+        1: (True, False, " mg/cm³"),
+        2: (False, True, " mg/cm³"),
+        3: (False, False, " mg/cm³"),
+    }
 
 
 def test_the_panel_is_kept_in_the_parameter_node(filled, module, tmp_path):
@@ -112,7 +117,7 @@ def test_the_panel_is_kept_in_the_parameter_node(filled, module, tmp_path):
     ui.spacingEdit.setValue(0.9)
     filled.exit()  # the panel lets go; only the node remembers
     logic = module.CorticalBoneMappingLogic()
-    settings = logic.settings(logic.getParameterNode())
+    settings = module.map_settings(logic.getParameterNode())
     assert settings.calibration == "linear:0.81,-2.5,K2HPO4"
     assert settings.cortical_density == 1150
     assert settings.spacing_mm == 0.9

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from ..cortex import METHODS
 from ..measures import MEASURES
 from ..scene.models import QUALITY
+from ..study.settings import MapSettings
 
 
 class _Choice(Enum):
@@ -73,3 +74,20 @@ ShownMeasure = _Labelled(
     | {"QUALITY": (QUALITY, "Why not measured")},
 )
 """Measures of a map, by their labels, and the reasons where there is no value."""
+
+
+def map_settings(parameters) -> MapSettings:
+    """Give what was chosen in the panel, its parameter node, as the library takes it."""
+    calibration = {
+        CalibrationKind.NONE: "none",
+        CalibrationKind.INTERNAL: "internal",
+        CalibrationKind.LINEAR: f"linear:{parameters.slope},{parameters.intercept},"
+        f"{parameters.substance.value}",
+        CalibrationKind.RODS: f"rods:{parameters.rodsFile}",
+    }[parameters.calibration]
+    return MapSettings(
+        method=parameters.method.value,
+        cortical_density=parameters.corticalDensity if parameters.useCorticalDensity else None,
+        calibration=calibration,
+        spacing_mm=parameters.spacing,
+    )
