@@ -25,7 +25,7 @@ except ImportError as error:
 # Okabe and Ito's colours, which people with any colour vision tell apart; markers tell them apart as well.
 _COLOURS = ("#999999", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#D55E00", "#0072B2", "#000000")
 _MARKERS = "sv^DPoX*"
-_DPI = 100
+_DPI = 88
 _STEPS = 14
 _FEWEST = 100  # points that make a step of a curve
 

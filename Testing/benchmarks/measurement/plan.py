@@ -60,6 +60,7 @@ _HARDENING = 0.05
 _PERSONS, _EDGE_PERSONS, _FLIPPED_PERSONS, _PHYSICAL_PERSONS = (1, 2, 3, 4, 5), (6, 7), (1, 2), (11, 12)
 _REPEATS, _REPEATED_PERSONS = 4, (21, 22, 23)
 _DEFECT_PERSONS = (31, 32)
+_DENSITY_PERSONS = (41, 42)
 _PSF_FACTORS = (1.0, 0.88, 1.15, 0.95, 1.25)
 _ANISOTROPY = (0.8, 1.5, 1.0, 0.6, 1.2)
 _EDGE_ENHANCEMENT = 0.3
@@ -86,6 +87,9 @@ class Case:
         Whether the beam hardens.
     thinned : bool
         Whether the cortex has the focal defect.
+    density_variation : float
+        How much cortical density follows thickness: 1 as in the simulated population, 0 not at all, −1 the
+        other way round. A method that leans on what a population is like must not depend on it.
     """
 
     purpose: str
@@ -95,6 +99,7 @@ class Case:
     seed: int = 0
     hardened: bool = False
     thinned: bool = False
+    density_variation: float = 1.0
 
     @property
     def side(self) -> str:
@@ -106,7 +111,10 @@ class Case:
         """A line for people."""
         words = [self.purpose, f"{self.protocol} mm", self.scanner, f"person {self.person}", self.side]
         words += [f"scan {self.seed}"] * (self.purpose == "repeat") + ["hardened"] * self.hardened
-        return ", ".join([*words, *["thinned"] * self.thinned])
+        words += ["thinned"] * self.thinned
+        return ", ".join(
+            [*words, *[f"density × {self.density_variation:g}"] * (self.density_variation != 1.0)]
+        )
 
     @property
     def settings(self) -> ScannerSettings:
@@ -137,7 +145,17 @@ def plan(quick: bool = False) -> list[Case]:
     others = [_physical(person) for person in _PHYSICAL_PERSONS]
     edge = [[replace(_standard(n, person), scanner=EDGE) for n in PROTOCOLS] for person in _EDGE_PERSONS]
     flipped = [_flipped(_standard(name, person)) for person in _FLIPPED_PERSONS for name in PROTOCOLS]
-    groups = [first, others[0][:3], _defects(), later[0], edge[0], _repeats(), others[1][:3], *later[1:]]
+    groups = [
+        first,
+        others[0][:3],
+        _defects(),
+        _other_densities(),
+        later[0],
+        edge[0],
+        _repeats(),
+        others[1][:3],
+        *later[1:],
+    ]
     groups += [flipped, *edge[1:], *(some[3:] for some in others)]
     return [case for group in groups for case in group]
 
@@ -175,9 +193,20 @@ def _defects() -> list[Case]:
     ]
 
 
+def _other_densities() -> list[Case]:
+    """Bones whose cortical density goes with thickness otherwise than in the population."""
+    return [
+        replace(_standard(name, person), density_variation=variation)
+        for person in _DENSITY_PERSONS
+        for name in (FINE, COARSE)
+        for variation in (0.0, -1.0)
+    ]
+
+
 def as_key(case: Case) -> dict[str, Any]:
     """What the scan of a case depends on, plain."""
-    return {
+    other = {"density_variation": case.density_variation} if case.density_variation != 1.0 else {}
+    return other | {
         "protocol": case.protocol,
         "scanner": case.scanner,
         "person": case.person,

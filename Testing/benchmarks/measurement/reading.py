@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import ALL, BINS, median_bounds, pooled, row
+from .errors import ALL, BINS, line_errors, median_bounds, pooled, row
 from .measure import Measured, default_method
-from .plan import EDGE, PHYSICAL, PHYSICAL_BONE, PLAIN
+from .plan import PHYSICAL, PLAIN
 from .repeats import kept_depth, regional_cv
-from .tables import beside_and_elsewhere, defect_pairs, groups, judged
+from .tables import PROMISED, beside_and_elsewhere, defect_pairs, groups, judged
 from .targets import TARGETS, outcomes
 
 _COVERED = (0.92, 0.98)
@@ -24,7 +24,7 @@ def reading(scans: list[Measured], methods: Sequence[str]) -> str:
     for method in judged(methods):
         sentences += [_promises(scans, method), *_coverage(scans, method), _beside(scans, method)]
         sentences += [_hardening(scans, method), _other_scanners(scans, method)]
-        sentences += [_precision(scans, method), _defect(scans, method)]
+        sentences += [_askew(scans, method), _precision(scans, method), _defect(scans, method)]
     return "\n".join(f"* {sentence}" for sentence in sentences if sentence) + "\n"
 
 
@@ -59,7 +59,7 @@ def _thin(scans: list[Measured], methods: Sequence[str]) -> str:
 
 def _promises(scans: list[Measured], method: str) -> str:
     told = []
-    for scanner in (PLAIN, EDGE, PHYSICAL, PHYSICAL_BONE):
+    for scanner in PROMISED:
         kept = [
             one
             for (protocol, name), group in groups(scans).items()
@@ -110,7 +110,7 @@ def _hardening(scans: list[Measured], method: str) -> str:
     found = groups(scans)
     told = []
     for (protocol, scanner), group in found.items():
-        if scanner.startswith(f"{PLAIN}, "):
+        if scanner.endswith(" hardening"):
             persons = {scan.case.person for scan in group}
             usual = [scan for scan in found.get((protocol, PLAIN), []) if scan.case.person in persons]
             if usual:
@@ -131,12 +131,26 @@ def _other_scanners(scans: list[Measured], method: str) -> str:
     found = groups(scans)
     told = []
     for (protocol, scanner), group in found.items():
-        if scanner in (EDGE, PHYSICAL, PHYSICAL_BONE) and (protocol, PLAIN) in found:
+        if scanner in PROMISED and scanner != PLAIN and (protocol, PLAIN) in found:
             other, plain = (
                 row(pooled(g, method), "thickness", *ALL)["mae"] for g in (group, found[protocol, PLAIN])
             )
             told.append(f"{other:.3f} against {plain:.3f} mm ({protocol}, {scanner})")
-    return f"`{method}` where the blur is not Gaussian: {', '.join(told)}." if told else ""
+    return f"`{method}` on other scanners and other bones: {', '.join(told)}." if told else ""
+
+
+def _askew(scans: list[Measured], method: str) -> str:
+    """How much of the bias of the thickest cortex comes from lines that run askew."""
+    told = []
+    for (protocol, scanner), group in groups(scans).items():
+        if scanner in (PLAIN, PHYSICAL):
+            found = row(pooled(group, method), "thickness", *BINS[-1])["bias"]
+            line = line_errors(group, *BINS[-1])["bias"]
+            told.append(f"{_signed(line, 3)} of {_signed(found, 3)} mm ({protocol}, {scanner})")
+    low = BINS[-1][0]
+    return (
+        f"`{method}`: of its bias above {low:g} mm, lines askew to the true surface make {', '.join(told)}."
+    )
 
 
 def _precision(scans: list[Measured], method: str) -> str:

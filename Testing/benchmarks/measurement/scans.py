@@ -115,10 +115,10 @@ def _simulation() -> bytes:
 
 
 def _hip(case: Case) -> Hip:
-    protocol, tissue = PROTOCOLS[case.protocol], None
+    protocol = PROTOCOLS[case.protocol]
+    tissue = draw_femur(case.person, case.side, density_variation=case.density_variation).tissue
     if protocol.thickness_factor is not None:
-        drawn = draw_femur(case.person, case.side).tissue
-        tissue = replace(drawn, thickness_factor=protocol.thickness_factor)
+        tissue = replace(tissue, thickness_factor=protocol.thickness_factor)
     hip = simulate_hip(case.person, case.side, tissue, protocol.joint_space_mm)
     return _thinned(hip) if case.thinned else hip
 

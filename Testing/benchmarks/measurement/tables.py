@@ -13,7 +13,11 @@ from .plan import EDGE, PHYSICAL, PHYSICAL_BONE, PLAIN, PROTOCOLS
 from .repeats import kept_depth, regional_cv
 from .targets import TARGETS, Outcome, outcomes
 
+UNIFORM, REVERSED = "uniform density", "density reversed"
 OURS, BASELINE = "surface-map", "constant-density"
+PROMISED = (PLAIN, f"{PLAIN}, {UNIFORM}", f"{PLAIN}, {REVERSED}", EDGE, PHYSICAL, PHYSICAL_BONE)
+"""Kinds of scanner and of bone that the promises are held against."""
+
 _LABELS = {
     "thickness": "Cortical thickness, error in mm",
     "density": "Cortical density, error in %",
@@ -21,6 +25,7 @@ _LABELS = {
     "trabecular": "Trabecular density, error in mg/cm³",
 }
 _DIGITS = {"thickness": 3, "density": 1, "mass": 1, "trabecular": 0}
+_DENSITIES = {0.0: UNIFORM, -1.0: REVERSED}
 _FEWEST = 30  # points that make a bin
 
 
@@ -46,6 +51,8 @@ def groups(scans: list[Measured]) -> dict[tuple[str, str], list[Measured]]:
 def kind(scan: Measured) -> str:
     """Kind of scanner of a scan, with what is unusual about its beam."""
     usual = PROTOCOLS[scan.case.protocol].bone_hardening > 0
+    if scan.case.density_variation != 1.0:
+        return f"{PLAIN}, {_DENSITIES[scan.case.density_variation]}"
     if scan.case.scanner == PLAIN and scan.case.hardened != usual:
         return f"{PLAIN}, {'with' if scan.case.hardened else 'without'} hardening"
     return scan.case.scanner
@@ -58,7 +65,7 @@ def promises(scans: list[Measured], methods: Sequence[str]) -> str:
     header += [part for name in names for part in (name, "kept")]
     lines = []
     for (protocol, scanner), group in groups(scans).items():
-        if protocol not in TARGETS or scanner not in (PLAIN, EDGE, PHYSICAL, PHYSICAL_BONE):
+        if protocol not in TARGETS or scanner not in PROMISED:
             continue
         columns = [outcomes(pooled(group, name), protocol) for name in names]
         for same in zip(*columns):
