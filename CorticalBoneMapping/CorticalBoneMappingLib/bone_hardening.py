@@ -27,6 +27,8 @@ ASSUMED_KVP = 120.0
 LEFT_RELATIVE_SD = 0.025
 """What is uncertain about bone density after the correction; Docs/validation/beam_hardening.md."""
 
+_UNSEEN_RELATIVE_SD = 0.05  # where the CT does not show whether it needed the correction
+
 _PASSES, _FIRST_WATER_MM = 2, 150.0
 _SLICES_AT_ONCE = 16
 _AXIAL = 0.9
@@ -68,6 +70,12 @@ class HardeningCorrection:
     strength: float = float("nan")
     strength_sd: float = float("nan")
     bone_share: float = float("nan")
+
+    @property
+    def left_relative_sd(self) -> float:
+        """Which share of bone density stays uncertain after the correction."""
+        seen = self.strength_sd < _DECISIVE_SD and self.strength >= _HALF
+        return LEFT_RELATIVE_SD if seen else _UNSEEN_RELATIVE_SD
 
     def describe(self) -> dict[str, Any]:
         """Everything but the voxels as plain values, for a provenance file."""

@@ -67,6 +67,7 @@ def test_a_ring_of_bone_regains_its_density_against_a_rod_under_the_patient(scan
     assert done.applied
     assert before < 0.93
     assert after == pytest.approx(1.0, abs=0.015)
+    assert abs(after - 1.0) < done.left_relative_sd
 
 
 def test_muscle_shows_the_bands_of_a_polychromatic_beam_and_of_one_energy_it_does_not(scans, rays):
@@ -204,6 +205,11 @@ def test_bands_cannot_be_judged_without_muscle(scans):
     bone_alone = replace(volume, array=np.where(volume.array > 200, volume.array, -1000.0))
     section = BodySection.around(bone_alone, femur, "right", Pelvis())
     assert np.isnan(strength_of(np.ones_like(section.hu), section)).all()
+    done = correct_hardening(bone_alone, femur, "right", 120.0)
+    seen = correct_hardening(volume, femur, "right", 120.0)
+    assert done.applied
+    assert "too little muscle" in done.statement
+    assert done.left_relative_sd > seen.left_relative_sd
 
 
 def _reconstruct(rays):

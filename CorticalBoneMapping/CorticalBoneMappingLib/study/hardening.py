@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..bone_hardening import ASSUMED_KVP, LEFT_RELATIVE_SD, HardeningCorrection, correct_hardening
+from ..bone_hardening import ASSUMED_KVP, HardeningCorrection, correct_hardening
 from ..calibration import Calibration, RodFit, parse_calibration
 from ..volume import Volume
 from .settings import MapSettings
@@ -53,4 +53,4 @@ def without_hardening(
     fit = calibration.fit
     if isinstance(fit, RodFit) and fit.rods.n_voxels is not None:
         calibration = parse_calibration(settings.calibration, done.volume)
-    return done, calibration.for_corrected_hardening(LEFT_RELATIVE_SD)
+    return done, calibration.for_corrected_hardening(done.left_relative_sd)
