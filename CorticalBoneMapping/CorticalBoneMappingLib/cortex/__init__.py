@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from . import (
 from .cortical_map import CorticalMap
 from .noise import estimate_noise
 from .profiles import Profiles, sample_profiles
+from .refinement import surface_at_outer_edge
 from .scan import Estimates, Scan
 from .settings import CortexSettings
 
@@ -40,6 +42,8 @@ METHODS: dict[str, Callable[[Scan], Estimates]] = {
     "endocortical-ramp": endocortical_ramp.measure,
     "surface-map": surface_map.measure,
 }
+REFINED_METHODS = frozenset({"surface-map"})
+"""Methods that measure along the normals of the outer edge itself; the published ones use the mask's."""
 
 # The part of the line without which no cortex can be measured: depth in mm.
 _NEEDED_MM = (-3.0, 3.0)
@@ -96,22 +100,50 @@ def measure_cortex(
     if len(points) == 0:
         raise MeasurementError("Every point of the surface is excluded: nothing is left to measure.")
     progress.report(0.0, "Sampling the CT along the normals")
-    profiles = sample_profiles(surface.points[points], surface.normals[points], volume, settings)
-    metal, outside = _metal(profiles, settings), _leaves_scan(profiles, np.full(len(points), _NEEDED_MM[1]))
-    density = np.where(profiles.valid, calibration.density(profiles.values), 0.0)
-    usable, noise = ~(metal | outside), _tissue_noise(volume, surface, calibration)
-    scan = Scan(surface, points, replace(profiles, values=density), usable, settings, noise)
+    noise = _tissue_noise(volume, surface, calibration)
+    lines = _lines(surface, points, volume, calibration, settings, noise)
+    depth = np.zeros(len(surface.points))
+    if method in REFINED_METHODS and lines.scan.usable.any():
+        progress.report(0.1, "Finding the outer edge of the cortex")
+        edge, depth = surface_at_outer_edge(lines.scan)
+        lines = _lines(edge, points, volume, calibration, settings, noise)
+    scan = lines.scan
     if not scan.usable.any():
         estimates = _nothing(len(points))
     else:
         progress.report(0.4, f"Measuring the cortex ({method})")
         estimates = METHODS[method](scan)
-    outside |= _leaves_scan(profiles, estimates.outer_edge + estimates.thickness + _BEYOND_INNER_EDGE_MM)
+    innermost = estimates.outer_edge + estimates.thickness + _BEYOND_INNER_EDGE_MM
+    outside = lines.outside | _leaves_scan(scan.profiles, innermost)
+    estimates = replace(estimates, outer_edge=estimates.outer_edge + depth[points])
     quality = np.full(len(excluded), Quality.NOT_MEASURED, dtype=np.int8)
-    quality[points] = _quality(estimates, metal, outside)
+    quality[points] = _quality(estimates, lines.metal, outside)
     result = _as_map(scan, estimates, quality, method)
     progress.report(1.0, "Cortex measured")
     return result
+
+
+class _Lines(NamedTuple):
+    """A scan sampled along its lines, and which lines (n,) meet metal or leave the CT."""
+
+    scan: Scan
+    metal: np.ndarray
+    outside: np.ndarray
+
+
+def _lines(
+    surface: Surface,
+    points: np.ndarray,
+    volume: Volume,
+    calibration: Calibration,
+    settings: CortexSettings,
+    noise: float | None,
+) -> _Lines:
+    profiles = sample_profiles(surface.points[points], surface.normals[points], volume, settings)
+    metal, outside = _metal(profiles, settings), _leaves_scan(profiles, np.full(len(points), _NEEDED_MM[1]))
+    density = np.where(profiles.valid, calibration.density(profiles.values), 0.0)
+    scan = Scan(surface, points, replace(profiles, values=density), ~(metal | outside), settings, noise)
+    return _Lines(scan, metal, outside)
 
 
 def _tissue_noise(volume: Volume, surface: Surface, calibration: Calibration) -> float | None:

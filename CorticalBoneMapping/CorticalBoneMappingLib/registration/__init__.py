@@ -2,6 +2,5 @@
 
 from ._register import RegistrationSettings, register
 from .result import Registration, SurfaceDistances
-from .smoothing import smooth
 
-__all__ = ["Registration", "RegistrationSettings", "SurfaceDistances", "register", "smooth"]
+__all__ = ["Registration", "RegistrationSettings", "SurfaceDistances", "register"]

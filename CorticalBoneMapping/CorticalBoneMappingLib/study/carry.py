@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..measures import MEASURES, Quality
-from ..registration import Registration, smooth
+from ..registration import Registration
+from ..smoothing import smooth
 from ..surface import Surface
 
 

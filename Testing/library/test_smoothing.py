@@ -5,7 +5,7 @@ import pytest
 import vtk
 
 from CorticalBoneMappingLib.errors import SurfaceError
-from CorticalBoneMappingLib.registration import smooth
+from CorticalBoneMappingLib.smoothing import smooth
 from CorticalBoneMappingLib.surface import Surface, from_polydata
 
 _SIGMA_OF_FWHM = 1.0 / np.sqrt(8.0 * np.log(2.0))

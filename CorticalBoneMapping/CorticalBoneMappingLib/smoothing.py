@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from ..errors import SurfaceError
-from ..surface import Surface
+from .errors import SurfaceError
+from .surface import Surface
 
 _N_STEPS = 6  # the fewest that leave less than 0.3 % on the peak of the kernel
 _GAMMA = 1.0 - np.sqrt(0.5)
