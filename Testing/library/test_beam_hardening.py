@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from CorticalBoneMappingLib.attenuation import mass_attenuation
 from CorticalBoneMappingLib.body_section import BodySection, Pelvis, water_and_mineral
 from CorticalBoneMappingLib.bone_hardening import correct_hardening, predict_hardening, strength_of
 from CorticalBoneMappingLib.calibration import Calibration
+from CorticalBoneMappingLib.dicom_series import read_series
 from CorticalBoneMappingLib.parallel_beam import ParallelBeam
 from CorticalBoneMappingLib.rods import Rods
 from CorticalBoneMappingLib.tube import Tube
@@ -198,6 +200,21 @@ def test_an_assumed_voltage_is_said_to_be_assumed(scans):
     assert told.kvp == 100.0
     assert "100 kV" in told.statement
     assert "assumed" not in told.statement
+
+
+def test_dicom_tells_the_voltage(tmp_path):
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    tags = {"0008|0060": "CT", "0020|0037": "1\\0\\0\\0\\1\\0", "0018|0060": "110", "0020|000e": "1.2.3"}
+    for number in range(3):
+        image = sitk.GetImageFromArray(np.zeros((1, 8, 8), np.int16))
+        for tag, text in (
+            tags | {"0020|0032": f"0\\0\\{2 * number}", "0028|1052": "0", "0028|1053": "1"}
+        ).items():
+            image.SetMetaData(tag, text)
+        writer.SetFileName(str(tmp_path / f"{number}.dcm"))
+        writer.Execute(image)
+    assert read_series(tmp_path).kvp == 110.0
 
 
 def test_bands_cannot_be_judged_without_muscle(scans):
