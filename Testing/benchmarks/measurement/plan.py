@@ -112,9 +112,9 @@ class Case:
         words = [self.purpose, f"{self.protocol} mm", self.scanner, f"person {self.person}", self.side]
         words += [f"scan {self.seed}"] * (self.purpose == "repeat") + ["hardened"] * self.hardened
         words += ["thinned"] * self.thinned
-        return ", ".join(
-            [*words, *[f"density × {self.density_variation:g}"] * (self.density_variation != 1.0)]
-        )
+        if self.density_variation != 1.0:
+            words.append(f"density × {self.density_variation:g}")
+        return ", ".join(words)
 
     @property
     def settings(self) -> ScannerSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -243,9 +243,9 @@ def defects(scans: list[Measured], methods: Sequence[str]) -> str:
 def defect_pairs(scans: list[Measured]) -> list[tuple[Measured, Measured]]:
     """Pairs of scans of the same bone, without and with the focal defect."""
     chosen = [scan for scan in scans if scan.case.purpose == "defect"]
-    keyed: Callable[[Measured], tuple[str, int]] = lambda scan: (scan.case.protocol, scan.case.person)  # noqa: E731
-    intact = {keyed(scan): scan for scan in chosen if not scan.case.thinned}
-    return [(intact[keyed(scan)], scan) for scan in chosen if scan.case.thinned and keyed(scan) in intact]
+    intact = {scan.case: scan for scan in chosen if not scan.case.thinned}
+    pairs = ((intact.get(replace(scan.case, thinned=False)), scan) for scan in chosen if scan.case.thinned)
+    return [(before, after) for before, after in pairs if before is not None]
 
 
 _NOT_IN_RUN = "Not in this run.\n"
