@@ -81,7 +81,7 @@ def sources(start: Path) -> bytes:
             continue
         tree = ast.parse(path.read_bytes())
         found[path] = code(tree)
-        waiting += [path.parent / f"{name}.py" for name in _neighbours(tree)]
+        waiting += neighbours(path)
     return b"".join(found[path] for path in sorted(found))
 
 
@@ -95,9 +95,10 @@ def code(tree: ast.AST) -> bytes:
     return ast.unparse(tree).encode()
 
 
-def _neighbours(tree: ast.AST) -> list[str]:
+def neighbours(module: Path) -> list[Path]:
+    """Modules in the same folder that a module imports."""
     names = []
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(module.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             names += [node.module] if node.module else [alias.name for alias in node.names]
-    return names
+    return [module.parent / f"{name}.py" for name in names]

@@ -179,8 +179,8 @@ def _estimated_sigma(found: dict[str, cache.Arrays]) -> float:
 
 def _sources(method: str) -> bytes:
     """What a method's result depends on: its own modules, and those around all methods."""
-    start = Path(cortex.__file__)
-    around = [start.with_name(f"{name}.py") for name in ("profiles", "settings", "cortical_map", "scan")]
+    start, methods = Path(cortex.__file__), {Path(inspect.getfile(run)) for run in METHODS.values()}
+    around = sorted(set(cache.neighbours(start)) - methods)
     # Of the package itself only the functions: one more method in its table changes no other's result.
     frame = [node for node in ast.parse(start.read_bytes()).body if isinstance(node, ast.FunctionDef)]
     text = b"".join(cache.code(node) for node in frame)

@@ -136,7 +136,11 @@ def _other_scanners(scans: list[Measured], method: str) -> str:
                 row(pooled(g, method), "thickness", *ALL)["mae"] for g in (group, found[protocol, PLAIN])
             )
             told.append(f"{other:.3f} against {plain:.3f} mm ({protocol}, {scanner})")
-    return f"`{method}` on other scanners and other bones: {', '.join(told)}." if told else ""
+    return (
+        f"`{method}` on other scanners and other bones (other persons, too): {', '.join(told)}."
+        if told
+        else ""
+    )
 
 
 def _askew(scans: list[Measured], method: str) -> str:

@@ -84,7 +84,7 @@ def _figures() -> str:
 def _repeats(scans: list[Measured]) -> str:
     chosen = [scan.case for scan in scans if scan.case.purpose == "repeat"]
     if not chosen:
-        return ""
+        return "Regions of several scans of the same bone."
     persons, seeds = len({case.person for case in chosen}), len({case.seed for case in chosen})
     what = f"{persons} persons, {seeds} scans each at {chosen[0].protocol} mm"
     return f"{what}: new position, new noise, new mask."
