@@ -181,8 +181,9 @@ def _sources(method: str) -> bytes:
     """What a method's result depends on: its own modules, and those around all methods."""
     start, methods = Path(cortex.__file__), {Path(inspect.getfile(run)) for run in METHODS.values()}
     around = sorted(set(cache.neighbours(start)) - methods)
-    # Of the package itself only the functions: one more method in its table changes no other's result.
-    frame = [node for node in ast.parse(start.read_bytes()).body if isinstance(node, ast.FunctionDef)]
+    # Not the package's imports and table: one more method changes no other's result.
+    body = ast.parse(start.read_bytes()).body
+    frame = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom | ast.AnnAssign)]
     text = b"".join(cache.code(node) for node in frame)
     own = Path(inspect.getfile(METHODS[method]))
     volume = cache.code(ast.parse(inspect.getsource(Volume)))
