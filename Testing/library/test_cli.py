@@ -37,7 +37,9 @@ def left_femur(tmp_path_factory) -> tuple[Path, Surface]:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)], capture_output=True, encoding="utf-8", check=False
+    )
 
 
 def test_help_loads_none_of_the_heavy_libraries():
@@ -46,7 +48,7 @@ def test_help_loads_none_of_the_heavy_libraries():
         "try: main(['map', '--help'])\nexcept SystemExit: pass\n"
         "print(sorted({'numpy', 'scipy', 'vtk', 'SimpleITK'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -153,7 +155,9 @@ def test_a_command_that_is_asked_to_stop_ends_with_130_and_leaves_nothing(how, l
     path, _ = left_femur
     out = tmp_path / "out"
     command = [*PROGRAM, "register", str(path), "--side", "left", "--out", str(out), "--progress", "json"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as running:
         first = json.loads(running.stderr.readline())
         running.send_signal(how)
         said, errors = running.communicate(timeout=60)

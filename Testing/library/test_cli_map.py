@@ -179,7 +179,9 @@ def test_the_same_input_gives_the_same_bytes_but_for_the_timings(hip, mapped, tm
     for name in FILES:
         if name != "provenance.json":
             assert (tmp_path / name).read_bytes() == (mapped / name).read_bytes(), name
-    first, second = (json.loads((folder / "provenance.json").read_text()) for folder in (mapped, tmp_path))
+    first, second = (
+        json.loads((folder / "provenance.json").read_text("utf-8")) for folder in (mapped, tmp_path)
+    )
     for record in (first, second):
         record.pop("timings_s")
         record.pop("command")  # names the folder of the result, which is another one

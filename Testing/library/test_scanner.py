@@ -242,7 +242,7 @@ def test_the_label_map_covers_the_bone_where_it_lies_in_an_oblique_scan_of_a_tur
 
 def test_the_rods_under_the_patient_give_back_the_line_from_density_to_hu(tmp_path):
     settings = ScannerSettings(
-        slope_hu=1.1, intercept_hu=-6.0, voxel_mm=0.8, slice_spacing_mm=2.0, margin_mm=5.0
+        slope_hu=1.1, intercept_hu=-6.0, voxel_mm=0.8, slice_spacing_mm=2.0, margin_mm=5.0, shaft_cut_mm=0.0
     )
     result = scan(hip_of(bone_of(cylinder_distance, (9.0, 9.0, 14.3))), settings)
     result.phantom.write_table(tmp_path / "rods.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 an error that a sentence on stderr explains, 130 cancelled. A wrong command
         line leaves with `SystemExit` 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ³ shows ?, and the work goes on
     chosen = _parser().parse_args(arguments)
     chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
     before = signal.signal(signal.SIGTERM, _interrupt)
