@@ -102,8 +102,8 @@ def example_profiles(scans: list[Measured], method: str, folder: Path, path: Pat
         draw_example(one, group[0], method, folder)
         one.set_title(f"{protocol} mm", fontsize=10)
         one.set_xlabel("depth below the start surface (mm)")
+        one.legend(fontsize=8, frameon=False)
     axes[0, 0].set_ylabel("density (mg/cm³)")
-    axes[0, -1].legend(fontsize=8, frameon=False)
     _save(figure, path)
 
 

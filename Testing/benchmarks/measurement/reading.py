@@ -144,16 +144,17 @@ def _other_scanners(scans: list[Measured], method: str) -> str:
 
 
 def _askew(scans: list[Measured], method: str) -> str:
-    """How much of the bias of the thickest cortex comes from lines that run askew."""
+    """Bias of the thickest cortex, and what lines that run askew would make of it."""
     told = []
     for (protocol, scanner), group in groups(scans).items():
         if scanner in (PLAIN, PHYSICAL):
             found = row(pooled(group, method), "thickness", *BINS[-1])["bias"]
             line = line_errors(group, *BINS[-1])["bias"]
-            told.append(f"{_signed(line, 3)} of {_signed(found, 3)} mm ({protocol}, {scanner})")
+            told.append(f"{_signed(found, 3)} against {_signed(line, 3)} mm ({protocol}, {scanner})")
     low = BINS[-1][0]
     return (
-        f"`{method}`: of its bias above {low:g} mm, lines askew to the true surface make {', '.join(told)}."
+        f"`{method}`: its bias above {low:g} mm, against that of a perfect measurement along the normals of "
+        f"the start surface: {', '.join(told)}."
     )
 
 
