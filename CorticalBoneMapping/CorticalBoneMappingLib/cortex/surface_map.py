@@ -34,6 +34,9 @@ _SLICE_PROFILE_ERROR = 0.15  # of its variance: no scanner's profile is quite a 
 _DENSITY_ERROR = 0.005  # whatever the thickness
 _THINNEST_MM = 0.2  # thinner cortex says no less than this of the density: nothing
 _DENSITY_RANGE = (0.65, 1.3)  # of the level
+# Of the mass: in any scan, and more by the slice profile's share of the blur, since what lies in a thick slice
+# beside the line is not what lies on it.
+_MASS_ERROR, _MASS_ERROR_OF_SLICES = 0.01, 0.06
 _ENOUGH_POINTS = 100  # to judge the scatter
 _TILT_ERROR = 0.008  # of t: a normal 7° off lengthens the way through the cortex by so much
 
@@ -121,12 +124,17 @@ def _posterior(
 
 def _model_error(scan: Scan, fit: LayerFit) -> np.ndarray:
     """Standard deviation (n,) of the density that the model's own error causes, alike in neighbours."""
-    across, slice_mm = scan.profiles.across, scan.profiles.slice_thickness_mm
-    gaussian = normal_sigma(scan.thick_cortex.sigma_mm, across) ** 2
-    profile = normal_half_width(slice_mm, across) ** 2 / 3.0
+    gaussian, profile = _blur_variances(scan)
     blur = _BLUR_ERROR * gaussian + 0.5 * _SLICE_PROFILE_ERROR * profile  # ε σ_n²
     thickness = np.maximum(fit.thickness, _THINNEST_MM)
     return fit.cortex * (_DENSITY_ERROR + 12.0 * blur / thickness**2)
+
+
+def _blur_variances(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """Variance (n,) of the blur along the normals in mm²: the in-plane Gaussian's, the slice profile's."""
+    across, slice_mm = scan.profiles.across, scan.profiles.slice_thickness_mm
+    gaussian = normal_sigma(scan.thick_cortex.sigma_mm, across) ** 2
+    return gaussian, normal_half_width(slice_mm, across) ** 2 / 3.0
 
 
 def _standard_deviations(
@@ -143,7 +151,10 @@ def _standard_deviations(
     by_density = sensitivity.thickness_by_density
     thickness = np.sqrt(noise + (by_density * field.sd) ** 2)
     mass_by_density = fit.thickness + fit.cortex * by_density
-    mass = np.sqrt(fit.cortex**2 * noise + (mass_by_density * field.sd) ** 2) / 10.0
+    gaussian, profile = _blur_variances(scan)
+    model = _MASS_ERROR + _MASS_ERROR_OF_SLICES * profile / (gaussian + profile)
+    model *= fit.thickness * fit.cortex
+    mass = np.sqrt(fit.cortex**2 * noise + (mass_by_density * field.sd) ** 2 + model**2) / 10.0
     return _Spread(thickness, field.sd, mass, scatter)
 
 
