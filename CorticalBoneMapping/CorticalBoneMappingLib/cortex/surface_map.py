@@ -34,8 +34,8 @@ _SLICE_PROFILE_ERROR = 0.15  # of its variance: no scanner's profile is quite a 
 _DENSITY_ERROR = 0.005  # whatever the thickness
 _THINNEST_MM = 0.2  # thinner cortex says no less than this of the density: nothing
 _DENSITY_RANGE = (0.65, 1.3)  # of the level
-# Of the mass: in any scan, and more by the slice profile's share of the blur, since what lies in a thick slice
-# beside the line is not what lies on it.
+# Of the mass: in any scan, and more by the slice profile's share of the blur, since what lies in a thick
+# slice beside the line is not what lies on it.
 _MASS_ERROR, _MASS_ERROR_OF_SLICES = 0.01, 0.06
 _ENOUGH_POINTS = 100  # to judge the scatter
 _TILT_ERROR = 0.008  # of t: a normal 7° off lengthens the way through the cortex by so much
