@@ -152,8 +152,9 @@ def _assumptions(used: dict[str, Any]) -> list[str]:
     notes = []
     for name, sentence in named.items():
         origin = str(used.get(f"{name.removesuffix('_mm')}_from", ""))
-        if origin.startswith("assumed"):
-            notes.append(f"{sentence}; {used[name]:g} was {origin}.")
+        _, assumed, reason = origin.partition("assumed")
+        if assumed:
+            notes.append(f"{sentence}; {used[name]:g} was assumed{reason}. Do not trust its values.")
     return notes
 
 
