@@ -49,10 +49,6 @@ class Progress:
         return _Part(self, start, stop)
 
 
-SILENT = Progress()
-"""Tells nobody and never stops: the default of every long function."""
-
-
 class _Part(Progress):
     def __init__(self, whole: Progress, start: float, stop: float) -> None:
         self._whole, self._start, self._stop = whole, start, stop

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..closest import closest_points
 from ..meshing import remesh
-from ..progress import SILENT, Progress
+from ..progress import Progress
 from ..simulation.femur_shape import (
     HEAD_CENTRE,
     HEAD_RADIUS_MM,
@@ -34,7 +34,9 @@ _LANDMARKS = Landmarks(HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, LESSER_TROCHANTER
 _VERTICES = {"standard": 5600, "fine": 20000}
 
 
-def build_average(people: int = 100, seed: int = 2015, progress: Progress = SILENT) -> dict[str, Surface]:
+def build_average(
+    people: int = 100, seed: int = 2015, progress: Progress | None = None
+) -> dict[str, Surface]:
     """Average the simulated population.
 
     Parameters
@@ -51,6 +53,7 @@ def build_average(people: int = 100, seed: int = 2015, progress: Progress = SILE
     dict of str to Surface
         The meshes by density, each with ``region`` and ``cut_end``.
     """
+    progress = progress or Progress()
     template = mean_shape(end_z_mm=END_Z_MM)
     random = np.random.default_rng(seed)
     places = np.concatenate([template.points, HEAD_CENTRE[None]])
@@ -110,7 +113,7 @@ def _rotation_onto(shape: np.ndarray, target: np.ndarray) -> np.ndarray:
     return u @ sign @ vt
 
 
-def write_average(folder: Path = DATA, progress: Progress = SILENT) -> None:
+def write_average(folder: Path = DATA, progress: Progress | None = None) -> None:
     """Build the average femur and write its meshes.
 
     Parameters
