@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from CorticalBoneMappingLib.body_section import Pelvis
-from CorticalBoneMappingLib.bone_hardening import correct_hardening
 from CorticalBoneMappingLib.calibration import parse_calibration
+from CorticalBoneMappingLib.calibration.body_section import Pelvis
+from CorticalBoneMappingLib.calibration.bone_hardening import correct_hardening
+from CorticalBoneMappingLib.calibration.tube import Tube
 from CorticalBoneMappingLib.closest import closest_points, interpolate
 from CorticalBoneMappingLib.measures import Quality
 from CorticalBoneMappingLib.study.femur import map_femur
 from CorticalBoneMappingLib.study.settings import MapSettings
 from CorticalBoneMappingLib.surface import Surface, read_surface
-from CorticalBoneMappingLib.tube import Tube
 from CorticalBoneMappingLib.volume import Volume
 from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from CorticalBoneMappingLib.calibration import Calibration
-from CorticalBoneMappingLib.rods import find_rods
+from CorticalBoneMappingLib.calibration.rods import find_rods
 from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
 from CorticalBoneMappingLib.simulation.phantom import ROD_DENSITY, ROD_WATER, Phantom
 from CorticalBoneMappingLib.volume import Volume

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from CorticalBoneMappingLib.attenuation import mass_attenuation
-from CorticalBoneMappingLib.body_section import BodySection, Pelvis, water_and_mineral
-from CorticalBoneMappingLib.bone_hardening import correct_hardening, predict_hardening, strength_of
 from CorticalBoneMappingLib.calibration import Calibration
+from CorticalBoneMappingLib.calibration.attenuation import mass_attenuation
+from CorticalBoneMappingLib.calibration.body_section import BodySection, Pelvis, water_and_mineral
+from CorticalBoneMappingLib.calibration.bone_hardening import (
+    correct_hardening,
+    predict_hardening,
+    strength_of,
+)
+from CorticalBoneMappingLib.calibration.parallel_beam import ParallelBeam
+from CorticalBoneMappingLib.calibration.rods import Rods
+from CorticalBoneMappingLib.calibration.tube import Tube
 from CorticalBoneMappingLib.dicom_series import read_series
-from CorticalBoneMappingLib.parallel_beam import ParallelBeam
-from CorticalBoneMappingLib.rods import Rods
-from CorticalBoneMappingLib.tube import Tube
 from CorticalBoneMappingLib.volume import Volume
 
 PIXEL, SLICES, SIZE = 2.0, 8, (140, 200)  # 280 mm deep, 400 mm wide: the whole body

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
+from CorticalBoneMappingLib.calibration.rods import Rods, read_rods
 from CorticalBoneMappingLib.errors import CalibrationError
-from CorticalBoneMappingLib.rods import Rods, read_rods
 from CorticalBoneMappingLib.volume import Volume
 
 # The typical Mindways certificate: density and water term of the five rods, mg/cm³.

@@ -3,10 +3,10 @@ import csv
 import numpy as np
 import pytest
 
-from CorticalBoneMappingLib.beam_hardening import HARDENING_RELATIVE_SD
 from CorticalBoneMappingLib.calibration import Calibration
+from CorticalBoneMappingLib.calibration.beam_hardening import HARDENING_RELATIVE_SD
+from CorticalBoneMappingLib.calibration.rods import Rods
 from CorticalBoneMappingLib.measures import MEASURES
-from CorticalBoneMappingLib.rods import Rods
 from CorticalBoneMappingLib.study.regions import region_rows
 from CorticalBoneMappingLib.study.result import FemurResult
 from CorticalBoneMappingLib.study.result_files import read_result, write_result

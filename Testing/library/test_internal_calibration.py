@@ -4,12 +4,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from CorticalBoneMappingLib.attenuation import REFERENCES, effective_energy, hu_per_density, mass_attenuation
-from CorticalBoneMappingLib.beam_hardening import check_in_patient
 from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
+from CorticalBoneMappingLib.calibration.attenuation import (
+    REFERENCES,
+    effective_energy,
+    hu_per_density,
+    mass_attenuation,
+)
+from CorticalBoneMappingLib.calibration.beam_hardening import check_in_patient
+from CorticalBoneMappingLib.calibration.internal_calibration import fit_tissues, internal_calibration
+from CorticalBoneMappingLib.calibration.tissues import TissueSample, find_tissues
 from CorticalBoneMappingLib.errors import CalibrationError
-from CorticalBoneMappingLib.internal_calibration import fit_tissues, internal_calibration
-from CorticalBoneMappingLib.tissues import TissueSample, find_tissues
 from CorticalBoneMappingLib.volume import Volume
 
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
+from CorticalBoneMappingLib.calibration.rods import find_rods
 from CorticalBoneMappingLib.errors import CalibrationError
-from CorticalBoneMappingLib.rods import find_rods
 from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
 from CorticalBoneMappingLib.simulation.phantom import ROD_DENSITY, ROD_WATER, Phantom
 from CorticalBoneMappingLib.volume import Volume

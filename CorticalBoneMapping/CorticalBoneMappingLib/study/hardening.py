@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..bone_hardening import ASSUMED_KVP, HardeningCorrection, correct_hardening
 from ..calibration import Calibration, RodFit, parse_calibration
+from ..calibration.bone_hardening import ASSUMED_KVP, HardeningCorrection, correct_hardening
 from ..volume import Volume
 from .settings import MapSettings
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..volume import Volume
 from .attenuation import WATER_IN_SOLUTION
-from .volume import Volume
 
 PIXEL_MM, SLICE_MM = 2.0, 4.0
 _PADDING_HU = -1100.0  # lower is no measurement

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from .errors import CalibrationError
+from ..errors import CalibrationError
+from ..volume import Volume
 from .rod_search import RodRow, find_row
-from .volume import Volume
 
 EQUIVALENTS = ("K2HPO4", "HA")
 # Noise is much the same in all rods: one that varies far more holds an edge. Streaks may double it.

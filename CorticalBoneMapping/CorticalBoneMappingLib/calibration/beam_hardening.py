@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..volume import Volume
 from .attenuation import REFERENCES, WATER_IN_SOLUTION, effective_energy, hu_per_density
 from .tissues import TissueSample, find_tissues
-from .volume import Volume
 
 HARDENING_RELATIVE_SD = 0.06
 """Share of bone density that beam hardening is counted with: the root mean square of 0 to -10 %."""

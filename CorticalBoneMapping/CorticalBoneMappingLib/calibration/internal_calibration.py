@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
+from ..errors import CalibrationError
+from ..volume import Volume
 from .attenuation import REFERENCES, WATER_IN_SOLUTION, hu_per_density
-from .errors import CalibrationError
 from .tissues import TissueSample, find_tissues
-from .volume import Volume
 
 # What is believed before the scan is seen: 80 to 140 kVp behind a hip are about 55 to 80 keV; a scanner in
 # order shows water within 4 HU and air within 3 HU (one standard deviation each).

@@ -14,9 +14,9 @@ from itertools import combinations
 import numpy as np
 from scipy import ndimage
 
+from ..errors import CalibrationError
+from ..volume import Volume
 from .circles import Circles, find_circles
-from .errors import CalibrationError
-from .volume import Volume
 
 _SLAB_MM, _MOST_SLABS, _LEAST_SLABS = 12.0, 12, 3
 _LEAST_SHARE_OF_SLABS = 0.3
