@@ -23,9 +23,10 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.panel.application import python_beside_slicer, simulate_hip, slice_thickness_mm
+from CorticalBoneMappingLib.panel.application import facts_of_scan, python_beside_slicer, simulate_hip
 from CorticalBoneMappingLib.panel.choices import (
     CalibrationKind,
+    Hardening,
     Method,
     ShownMeasure,
     ShownOn,
@@ -89,7 +90,7 @@ class CorticalBoneMappingParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
-    calibration), `spacing` in mm. `result` is the bone of the result on show.
+    calibration), `kvp` in kV (0: what the CT tells), `spacing` in mm. `result` is the bone on show.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -102,6 +103,8 @@ class CorticalBoneMappingParameterNode:
     intercept: Annotated[float, WithinRange(-1000.0, 1000.0)] = 0.0
     substance: Substance = Substance.K2HPO4
     rodsFile: Path
+    hardening: Hardening = Hardening.AUTO
+    kvp: Annotated[float, WithinRange(0.0, 150.0)] = 0.0
     method: Method = Method(MapSettings().method)
     useCorticalDensity: bool = False
     corticalDensity: Annotated[float, WithinRange(100.0, 5000.0)] = 1000.0
@@ -201,13 +204,15 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
             if edit.currentPath == os.curdir:  # how Slicer keeps a path that is not set
                 edit.currentPath = ""
-        for names, kind in (
-            (("slope", "intercept", "substance"), CalibrationKind.LINEAR),
-            (("rodsFile",), CalibrationKind.RODS),
+        linear, rods = CalibrationKind.LINEAR, CalibrationKind.RODS
+        for names, kinds in (
+            (("slope", "intercept", "substance"), (linear,)),
+            (("rodsFile",), (rods,)),
+            (("hardening", "kvp"), (linear, rods)),
         ):
             for name in names:
                 for widget in (getattr(self.ui, f"{name}Edit"), getattr(self.ui, f"{name}Label")):
-                    widget.setVisible(parameters.calibration == kind)
+                    widget.setVisible(parameters.calibration in kinds)
         calibrated = parameters.calibration != CalibrationKind.NONE
         self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
         self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
@@ -332,8 +337,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         missing = self.missingInputs(parameters)
         if missing:
             raise CorticalBoneMappingError(" ".join(missing))
-        thickness = slice_thickness_mm(parameters.volume)
-        ct = replace(volume_from_node(parameters.volume), slice_thickness_mm=thickness)
+        ct = replace(volume_from_node(parameters.volume), **facts_of_scan(parameters.volume))
         labelmap = labelmap_from_segment(parameters.segmentation, parameters.segmentID, ct)
         return MappingRun(
             ct,

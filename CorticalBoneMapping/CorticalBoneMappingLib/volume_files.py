@@ -113,8 +113,8 @@ def read_labelmap(path: str | Path) -> Volume:
 def write_volume(path: str | Path, volume: Volume) -> None:
     """Write a CT or label map, compressed, whole or not at all.
 
-    The modality and slice thickness are kept: in NRRD and MHA as the keys ``modality`` and
-    ``slice_thickness_mm``, in NIfTI in the description field; `read_volume` reads them back.
+    Modality, slice thickness and tube voltage are kept: in NRRD and MHA as the keys ``modality``,
+    ``slice_thickness_mm`` and ``kvp``, in NIfTI in the description field; `read_volume` reads them back.
 
     Parameters
     ----------
@@ -136,7 +136,11 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     image.SetSpacing(volume.spacing_mm.tolist())
     image.SetOrigin((_RAS_LPS @ volume.ijk_to_ras[:3, 3]).tolist())
     image.SetDirection((_RAS_LPS @ volume.ijk_to_ras[:3, :3] / volume.spacing_mm).ravel().tolist())
-    notes = {"modality": volume.modality, "slice_thickness_mm": volume.slice_thickness_mm}
+    notes = {
+        "modality": volume.modality,
+        "slice_thickness_mm": volume.slice_thickness_mm,
+        "kvp": volume.kvp,
+    }
     notes = {key: str(value) for key, value in notes.items() if value is not None}
     if ending in (".nii", ".nii.gz"):
         notes = {"ITK_FileNotes": " ".join(f"{key}={value}" for key, value in notes.items())}
@@ -241,8 +245,7 @@ def _read_file(path: Path, pixel_type: int) -> Volume:
     direction = np.array(image.GetDirection()).reshape(3, 3)
     matrix[:3, :3] = _RAS_LPS @ direction * np.array(image.GetSpacing())
     matrix[:3, 3] = _RAS_LPS @ np.array(image.GetOrigin())
-    modality, thickness = _notes(tags)
-    return Volume(sitk.GetArrayFromImage(image), matrix, str(path), modality, thickness)
+    return Volume(sitk.GetArrayFromImage(image), matrix, str(path), *_notes(tags))
 
 
 def _check_dimensions(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -286,16 +289,20 @@ def _unpacked_size(path: Path) -> int:
     return size
 
 
-def _notes(tags: dict[str, str]) -> tuple[str | None, float | None]:
-    """Modality and slice thickness as `write_volume` keeps them, or as MetaImage names the modality."""
+def _notes(tags: dict[str, str]) -> tuple[str | None, float | None, float | None]:
+    """Modality, slice thickness, tube voltage as `write_volume` keeps them; MetaImage names the modality."""
     words = dict(word.split("=", 1) for word in tags.get("ITK_FileNotes", "").split() if "=" in word)
     words |= tags
     known = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR"}.get(tags.get("Modality", ""))
+    return words.get("modality", known), _positive(words, "slice_thickness_mm"), _positive(words, "kvp")
+
+
+def _positive(words: dict[str, str], name: str) -> float | None:
     try:
-        thickness = float(words["slice_thickness_mm"])
+        value = float(words[name])
     except (KeyError, ValueError):
-        return words.get("modality", known), None
-    return words.get("modality", known), thickness if 0 < thickness < np.inf else None
+        return None
+    return value if 0 < value < np.inf else None
 
 
 def _check_grid(volume: Volume) -> None:

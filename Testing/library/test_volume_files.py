@@ -327,15 +327,15 @@ def test_reading_a_series_tells_its_progress_and_stops_when_asked(tmp_path):
 
 @pytest.mark.parametrize("ending", [".nrrd", ".nii.gz", ".nii", ".mha"])
 def test_written_volumes_come_back_with_values_places_modality_and_thickness(tmp_path, ending):
-    volume = ct(modality="CT", slice_thickness_mm=1.25)
+    volume = ct(modality="CT", slice_thickness_mm=1.25, kvp=100.0)
     write_volume(tmp_path / f"ct.v1{ending}", volume)
     back = read_volume(tmp_path / f"ct.v1{ending}")
     np.testing.assert_array_equal(back.array, volume.array)
     np.testing.assert_allclose(back.ijk_to_ras, volume.ijk_to_ras, atol=2e-5)  # NIfTI keeps single precision
-    assert (back.modality, back.slice_thickness_mm) == ("CT", 1.25)
+    assert (back.modality, back.slice_thickness_mm, back.kvp) == ("CT", 1.25, 100.0)
     write_volume(tmp_path / f"bare{ending}", ct())
     bare = read_volume(tmp_path / f"bare{ending}")
-    assert (bare.modality, bare.slice_thickness_mm) == (None, None)
+    assert (bare.modality, bare.slice_thickness_mm, bare.kvp) == (None, None, None)
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"bare{ending}", f"ct.v1{ending}"]
 
 

@@ -88,8 +88,8 @@ def test_the_command_line_is_the_documented_one():
     command = map_command("python", Path("ct.nrrd"), Path("m.nrrd"), "left", settings, Path("out"))
     assert " ".join(command) == (
         "python -m CorticalBoneMappingLib.cli map ct.nrrd --mask m.nrrd --label 1 --side left --out out "
-        "--method surface-map --calibration linear:0.8,-2.5 --spacing 0.9 --cortical-density 1162.25 "
-        "--progress json"
+        "--method surface-map --calibration linear:0.8,-2.5 --spacing 0.9 --hardening auto --cortical-density "
+        "1162.25 --progress json"
     )
 
 

@@ -98,12 +98,13 @@ def test_only_the_fields_of_the_chosen_calibration_are_seen(filled):
     seen = {}
     for index in range(4):
         ui.calibrationCombo.setCurrentIndex(index)
-        seen[index] = (ui.slopeEdit.isVisible(), ui.rodsFileEdit.isVisible(), ui.corticalDensityEdit.suffix)
+        fields = (ui.slopeEdit, ui.rodsFileEdit, ui.hardeningEdit, ui.kvpEdit)
+        seen[index] = (*(field.isVisible() for field in fields), ui.corticalDensityEdit.suffix)
     assert seen == {
-        0: (False, False, " HU"),
-        1: (True, False, " mg/cm³"),
-        2: (False, True, " mg/cm³"),
-        3: (False, False, " mg/cm³"),
+        0: (False, False, False, False, " HU"),
+        1: (True, False, True, True, " mg/cm³"),
+        2: (False, True, True, True, " mg/cm³"),
+        3: (False, False, False, False, " mg/cm³"),
     }
 
 
@@ -115,12 +116,15 @@ def test_the_panel_is_kept_in_the_parameter_node(filled, module, tmp_path):
     ui.useCorticalDensityCheck.setChecked(True)
     ui.corticalDensityEdit.setValue(1150)
     ui.spacingEdit.setValue(0.9)
+    ui.hardeningEdit.setCurrentIndex(2)
+    ui.kvpEdit.setValue(100)
     filled.exit()  # the panel lets go; only the node remembers
     logic = module.CorticalBoneMappingLogic()
     settings = module.map_settings(logic.getParameterNode())
     assert settings.calibration == "linear:0.81,-2.5,K2HPO4"
     assert settings.cortical_density == 1150
     assert settings.spacing_mm == 0.9
+    assert (settings.hardening, settings.kvp) == ("off", 100.0)
     filled.enter()
     assert ui.segmentSelector.currentSegmentID() == "femur"
     assert ui.slopeEdit.value == 0.81

@@ -19,6 +19,7 @@ from .child_process import ChildProcess
 from .commands import error_sentence, simulate_command
 
 _POLL_SECONDS = 0.1
+_DICOM_TAGS = {"slice_thickness_mm": "0018,0050", "kvp": "0018,0060"}
 
 
 def python_beside_slicer() -> str:
@@ -26,15 +27,23 @@ def python_beside_slicer() -> str:
     return shutil.which("PythonSlicer") or sys.executable
 
 
-def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
-    """Look up the slice thickness of a CT that came from DICOM.
+def facts_of_scan(node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, float | None]:
+    """Look up what the voxels of a CT do not tell: slice thickness in mm, and tube voltage in kV.
 
-    Slices may overlap, so the distance between them does not tell it. None where it is not known.
+    Slices may overlap, so the distance between them is not their thickness. None where DICOM does not say.
+
+    Returns
+    -------
+    dict
+        ``slice_thickness_mm`` and ``kvp``, named as in `Volume`.
     """
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
-    text = database.instanceValue(instances[0], "0018,0050") if instances and database else ""
-    return float(text) if text else None
+    facts = {}
+    for name, tag in _DICOM_TAGS.items():
+        text = database.instanceValue(instances[0], tag) if instances and database else ""
+        facts[name] = float(text) if text else None
+    return facts
 
 
 def simulate_hip(

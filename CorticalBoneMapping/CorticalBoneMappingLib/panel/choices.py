@@ -51,6 +51,14 @@ class CalibrationKind(_Labelled):
     INTERNAL = "internal", "The patient's own tissues"
 
 
+class Hardening(_Labelled):
+    """Whether beam hardening by bone is corrected; the values are `study.settings.HARDENING`."""
+
+    AUTO = "auto", "Where the CT shows it"
+    ON = "on", "Always"
+    OFF = "off", "Never"
+
+
 class Substance(_Choice):
     """Substance in which a density is expressed."""
 
@@ -89,5 +97,7 @@ def map_settings(parameters) -> MapSettings:
         method=parameters.method.value,
         cortical_density=parameters.corticalDensity if parameters.useCorticalDensity else None,
         calibration=calibration,
+        hardening=parameters.hardening.value,
+        kvp=parameters.kvp or None,
         spacing_mm=parameters.spacing,
     )

@@ -27,6 +27,9 @@ def map_command(
     command = [python, *_PROGRAM, "map", str(ct), "--mask", str(mask)]
     command += ["--label", str(LABEL), "--side", side, "--out", str(folder), "--method", settings.method]
     command += ["--calibration", settings.calibration, "--spacing", f"{settings.spacing_mm:g}"]
+    command += ["--hardening", settings.hardening]
+    if settings.kvp is not None:
+        command += ["--kvp", f"{settings.kvp:g}"]
     if settings.cortical_density is not None:
         command += ["--cortical-density", str(settings.cortical_density)]
     return [*command, "--progress", "json"]
