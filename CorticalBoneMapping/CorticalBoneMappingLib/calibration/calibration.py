@@ -97,13 +97,7 @@ class Calibration:
 
     @classmethod
     def from_rods(cls, rods: Rods) -> Calibration:
-        """Fit the rods of a phantom: Mindways' solid K2HPO4 if they have a water term, else any table.
-
-        HU less the water term is regressed on density, ``HU - water = sigma * density + beta``; the
-        line is then turned round, ``density = (HU - beta) / sigma``. For Mindways
-        ``sigma_CT = sigma_ref - 0.2174`` and ``beta_CT = beta_ref + 999.6`` (Mindways QCT phantom
-        certificate). For a QRM phantom (0, 100, 200 mg/cm³ HA) or any other table the line is used as
-        it is. Standard errors follow from the regression by the delta method.
+        """Fit the rods of a phantom; see `fit_rods`. Beam hardening adds to what is uncertain.
 
         Parameters
         ----------
@@ -113,8 +107,7 @@ class Calibration:
         Raises
         ------
         CalibrationError
-            If there are fewer than two different densities, the rods do not lie on one line
-            (correlation below 0.99), or the slope is not believable.
+            If the rods do not fit one line, or the slope is not believable.
         """
         line = fit_rods(rods)
         _check_line(line.slope, line.intercept)
