@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SettingError
+from ..shape_model import ShapeModel, read_shape_model
 from ..surface import Surface, read_surface
 from .regions import CUT_END, REGION_NAMES
 
 DATA = Path(__file__).parent / "data"
 DENSITIES = {"standard": "average_femur.vtp", "fine": "average_femur_fine.vtp"}
 """The two meshes that are shipped: about 5,600 and about 20,000 vertices."""
+SHAPE_MODEL = "shape_model.vtp"
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,13 @@ class AverageFemur:
         (uint8, 1 at the flat end of the shaft, where there is nothing to measure).
     region_names : dict of int to str
         By the values of ``region``.
+    shape_model : ShapeModel
+        On the mesh of `surface`.
     """
 
     surface: Surface
     region_names: dict[int, str]
+    shape_model: ShapeModel
 
     @property
     def region(self) -> np.ndarray:
@@ -64,4 +69,6 @@ def load_average(density: str = "standard") -> AverageFemur:
     """
     if density not in DENSITIES:
         raise SettingError(f"There is no average femur '{density}'; choose one of {', '.join(DENSITIES)}.")
-    return AverageFemur(read_surface(DATA / DENSITIES[density]), dict(REGION_NAMES))
+    surface = read_surface(DATA / DENSITIES[density])
+    shape_model = read_shape_model(DATA / SHAPE_MODEL).resampled(surface)
+    return AverageFemur(surface, dict(REGION_NAMES), shape_model)
