@@ -29,6 +29,10 @@ class RegistrationError(CorticalBoneMappingError):
     """A femur cannot be brought onto the average femur."""
 
 
+class StatisticsError(CorticalBoneMappingError):
+    """A study's table, design or maps do not allow the analysis that was asked for."""
+
+
 class SettingError(CorticalBoneMappingError):
     """A setting has a value outside its bounds."""
 

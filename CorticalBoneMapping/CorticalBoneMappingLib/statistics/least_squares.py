@@ -1,0 +1,222 @@
+"""The linear model by least squares, at all vertices at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import StatisticsError
+from .contrast_map import ContrastMap
+from .contrasts import Contrast
+from .design import Design
+from .maps import Maps
+
+_CHUNK = 4096  # vertices whose small systems are solved together; bounds the memory
+_RANK_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A linear model fitted at every vertex.
+
+    Attributes
+    ----------
+    design : Design
+        Of n rows and p columns.
+    coefficients : ndarray of shape (p, v)
+        Not-a-number where the model could not be fitted.
+    residuals : ndarray of shape (n, v)
+        Value minus expected value, not-a-number where there is no value.
+    variance : ndarray of shape (v,)
+        Residual variance (of a row of weight 1).
+    dof : ndarray of shape (v,)
+        Residual degrees of freedom: rows with a value minus columns.
+    unscaled_covariance : ndarray of shape (p, p) or (v, p, p)
+        (XᵀWX)⁻¹; one for all vertices if every row has a value everywhere and all weigh the same.
+    weights : ndarray of shape (n, v) or (n, 1), optional
+        As given; none if all rows weigh 1.
+    """
+
+    design: Design
+    coefficients: np.ndarray
+    residuals: np.ndarray
+    variance: np.ndarray
+    dof: np.ndarray
+    unscaled_covariance: np.ndarray
+    weights: np.ndarray | None = None
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Whether the model could be fitted at a vertex and has a spread, shape (v,)."""
+        return np.isfinite(self.variance) & (self.variance > 0)
+
+    def test(self, contrast: Contrast | str, alternative: str = "two-sided") -> ContrastMap:
+        """Answer a contrast at every vertex.
+
+        Parameters
+        ----------
+        contrast : Contrast or str
+            A question, or its words (see `contrasts.read_contrast`).
+        alternative : str
+            ``two-sided``, ``greater`` or ``less``.
+
+        Returns
+        -------
+        ContrastMap
+            t = cβ / (s √(c (XᵀWX)⁻¹ cᵀ)), or F for several rows.
+        """
+        contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
+        covariance = contrast.matrix @ self.unscaled_covariance @ contrast.matrix.T
+        covariance = covariance * self.variance[:, None, None]
+        return answer(contrast, alternative, self.coefficients, covariance, self.dof)
+
+    def standardised_residuals(self) -> np.ndarray:
+        """Residuals over the root of their weighted sum of squares: u = √w r / √Σ w r², shape (n, v).
+
+        Rows without a value are 0, as are vertices without a fit: what random field theory needs to know
+        how rough the maps are (Worsley 1999).
+        """
+        scale = np.sqrt(np.where(self.fitted, self.variance * self.dof, np.inf))
+        rooted = 1.0 if self.weights is None else np.sqrt(self.weights)
+        return np.nan_to_num(self.residuals * rooted, copy=False) / scale
+
+
+def fit_least_squares(maps: Maps | np.ndarray, design: Design, weights: np.ndarray | None = None) -> Fit:
+    """Fit the design at every vertex.
+
+    Where rows have no value at a vertex, the model there is fitted to the rows that have one; where those
+    cannot tell all coefficients apart, or leave no degree of freedom, the vertex has no fit.
+
+    Parameters
+    ----------
+    maps : Maps or ndarray of shape (n, v)
+        One row a row of the design.
+    design : Design
+        Of n rows.
+    weights : ndarray of shape (n,) or (n, v), optional
+        Inverse variances up to a common factor, e.g. of `weighting.measurement_weights`; a row of weight 0
+        does not count.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    StatisticsError
+        If the shapes do not fit, or a weight is negative or missing where there is a value.
+    """
+    values = maps.values if isinstance(maps, Maps) else np.asarray(maps)
+    if values.ndim != 2 or len(values) != len(design.matrix):
+        raise StatisticsError(
+            f"The design has {len(design.matrix)} rows, but the maps have shape {values.shape}."
+        )
+    values = values.astype(np.float64, copy=False)
+    present = np.isfinite(values)
+    if weights is not None:
+        weights = _checked_weights(weights, present)
+    if weights is None and present.all():
+        return _complete(values, design)
+    return _with_gaps(values, design, present, weights)
+
+
+def answer(
+    contrast: Contrast, alternative: str, coefficients: np.ndarray, covariance: np.ndarray, dof: np.ndarray
+) -> ContrastMap:
+    """Make the contrast map of coefficients and of the covariance of the effects.
+
+    Parameters
+    ----------
+    contrast : Contrast
+        Of q rows.
+    alternative : str
+        See `ContrastMap`.
+    coefficients : ndarray of shape (p, v)
+        Of the model.
+    covariance : ndarray of shape (v, q, q)
+        Of the contrast's rows.
+    dof : ndarray of shape (v,)
+        For t, or for F's denominator.
+
+    Returns
+    -------
+    ContrastMap
+    """
+    effect = contrast.matrix @ coefficients
+    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2).T)
+    known = np.isfinite(effect).all(axis=0) & (error > 0).all(axis=0)
+    effect = np.where(known, effect, np.nan)
+    error = np.where(known, error, np.nan)
+    if contrast.is_single:
+        return ContrastMap(contrast, alternative, effect[0], error[0], effect[0] / error[0], dof)
+    statistic = np.full(effect.shape[1], np.nan)
+    solved = np.linalg.solve(covariance[known], effect.T[known][..., None])[..., 0]
+    statistic[known] = np.einsum("vq,vq->v", effect.T[known], solved) / len(contrast.matrix)
+    return ContrastMap(contrast, alternative, effect, error, statistic, dof)
+
+
+def _complete(values: np.ndarray, design: Design) -> Fit:
+    q, r = np.linalg.qr(design.matrix)
+    projected = q.T @ values
+    residuals = values - q @ projected
+    inverse = np.linalg.inv(r)
+    dof = float(len(values) - r.shape[1])
+    variance = np.einsum("nv,nv->v", residuals, residuals) / dof
+    dofs = np.full(values.shape[1], dof)
+    return Fit(design, inverse @ projected, residuals, variance, dofs, inverse @ inverse.T)
+
+
+def _with_gaps(values: np.ndarray, design: Design, present: np.ndarray, weights: np.ndarray | None) -> Fit:
+    """Solve the normal equations of every vertex in the orthonormal basis of the whole design.
+
+    In that basis the matrix QᵀWQ of a vertex is near the identity, so the squaring costs no digits, and all
+    of them come from one product of (v, n) weights with the (n, p²) products of columns.
+    """
+    q, r = np.linalg.qr(design.matrix)
+    back = np.linalg.inv(r)
+    n, p = q.shape
+    count = values.shape[1]
+    coefficients, covariance = np.full((p, count), np.nan), np.full((count, p, p), np.nan)
+    products = (q[:, :, None] * q[:, None, :]).reshape(n, p * p)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        weight = present[:, part] * (
+            1.0 if weights is None else weights[:, part if weights.shape[1] > 1 else slice(None)]
+        )
+        gram = (weight.T @ products).reshape(-1, p, p)
+        inverse = _inverse(gram)
+        right = (weight * np.where(present[:, part], values[:, part], 0.0)).T @ q
+        coefficients[:, part] = back @ np.einsum("vpq,vq->pv", inverse, right)
+        covariance[part] = back @ inverse @ back.T
+    used = present if weights is None else present & (weights > 0)
+    dof = used.sum(axis=0) - float(p)
+    residuals = np.where(present, values - design.matrix @ coefficients, np.nan)
+    squares = residuals**2 if weights is None else weights * residuals**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.where(dof > 0, np.nansum(squares, axis=0) / dof, np.nan)
+    variance = np.where(np.isfinite(coefficients[0]), variance, np.nan)
+    return Fit(design, coefficients, residuals, variance, dof, covariance, weights)
+
+
+def _inverse(gram: np.ndarray) -> np.ndarray:
+    """Inverses of symmetric matrices, not-a-number where a matrix has none, shape (v, p, p)."""
+    values, vectors = np.linalg.eigh(gram)
+    whole = values[:, 0] > _RANK_TOLERANCE * values[:, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = vectors / np.where(whole[:, None], values, np.nan)[:, None, :]
+    return scaled @ np.swapaxes(vectors, 1, 2)
+
+
+def _checked_weights(weights: np.ndarray, present: np.ndarray) -> np.ndarray:
+    weights = np.asarray(weights, dtype=np.float64)
+    weights = weights[:, None] if weights.ndim == 1 else weights
+    if weights.shape not in (present.shape, (len(present), 1)):
+        raise StatisticsError(f"The weights have shape {weights.shape}, the maps {present.shape}.")
+    wrong = ~(np.isfinite(weights) & (weights >= 0)) & present
+    if wrong.any():
+        raise StatisticsError(
+            f"{int(wrong.sum())} values have no weight (negative or missing); "
+            "is the measurement's own standard deviation known everywhere?"
+        )
+    return np.where(np.isfinite(weights), weights, 0.0)
