@@ -1,0 +1,213 @@
+"""Random field theory on the surface: corrected p of peaks and of clusters, without permutations."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..surface import Surface
+from .cluster_extent import cluster_p
+from .clusters import find_clusters
+from .corrected_test import CorrectedTest
+from .euler_density import densities
+from .smoothness import Smoothness
+from .statistic_map import (
+    StatisticMap,
+    at_common_dof,
+    n_tails,
+    towards,
+    upper_tail,
+    upper_threshold,
+)
+
+_LEAST_SMOOTH = 4.0  # FWHM in spacings of the mesh
+_FEWEST_DOF = 15.0
+_HIGHEST_CLUSTER_P = 0.001
+_SOURCE = "random field theory for non-isotropic smoothness (Worsley et al. 1999)"
+
+
+def random_field_peaks(tested: StatisticMap, smoothness: Smoothness, *, alpha: float = 0.05) -> CorrectedTest:
+    """Correct each vertex for the highest peak that chance makes anywhere on the surface.
+
+    P(max T > t) ≈ Σ resels_d · density_d(t), never more than Bonferroni's bound (Worsley et al. 1996,
+    Hum Brain Mapp 4:58). Two-sided: each tail at half the level.
+
+    Parameters
+    ----------
+    tested : StatisticMap
+        Such as a `ContrastMap`; it says its alternative itself.
+    smoothness : Smoothness
+        Of the residuals of the same model.
+    alpha : float
+        Chance of any false finding on the whole surface.
+
+    Returns
+    -------
+    CorrectedTest
+        `p` at every vertex that belongs to `smoothness`.
+    """
+    statistic, dof = at_common_dof(tested)
+    inside = smoothness.tested & np.isfinite(statistic)
+    tails = n_tails(tested)
+    kind = (dof, tested.numerator_dof, tested.is_t)
+    towards_alternative = towards(statistic, _side(tested))
+    p = np.full(len(statistic), np.nan)
+    p[inside] = tails * _maximum_p(towards_alternative[inside], smoothness, *kind)
+    # Below the height that is exceeded once on average, the expected Euler characteristic is no chance.
+    p[inside & (towards_alternative <= peak_threshold(1.0 / tails, smoothness, *kind))] = 1.0
+    return CorrectedTest(
+        statistic=np.where(inside, statistic, np.nan),
+        statistic_name="t" if tested.is_t else "F",
+        p=np.minimum(p, 1.0),
+        threshold=peak_threshold(alpha / tails, smoothness, *kind),
+        alpha=alpha,
+        alternative=tested.alternative,
+        controls="family-wise error",
+        method=f"{tested.alternative} test of peaks by {_SOURCE}, {_extent_in_words(smoothness)}",
+        warnings=tuple(_doubts(smoothness, dof)),
+    )
+
+
+def random_field_clusters(
+    surface: Surface,
+    tested: StatisticMap,
+    smoothness: Smoothness,
+    *,
+    cluster_forming_p: float = 0.001,
+    alpha: float = 0.05,
+) -> CorrectedTest:
+    """Correct each cluster for the largest, in resels, that chance makes anywhere on the surface.
+
+    A significant cluster says that there is an effect somewhere in it, not at each of its vertices.
+
+    Parameters
+    ----------
+    surface : Surface
+        The average femur.
+    tested : StatisticMap
+        Such as a `ContrastMap`; it says its alternative itself.
+    smoothness : Smoothness
+        Of the residuals of the same model.
+    cluster_forming_p : float
+        p of one tail at one vertex that makes the threshold of clusters, before any correction.
+    alpha : float
+        Chance of any false finding on the whole surface.
+
+    Returns
+    -------
+    CorrectedTest
+        With `clusters`; `p` is that of the vertex' cluster, 1 outside.
+    """
+    statistic, dof = at_common_dof(tested)
+    statistic = np.where(smoothness.tested, statistic, np.nan)
+    kind = (dof, tested.numerator_dof, tested.is_t)
+    threshold = upper_threshold(cluster_forming_p, *kind)
+    clusters = find_clusters(surface, statistic, threshold, _side(tested))
+    extent = clusters.total(smoothness.resels_per_vertex)
+    one_tail = cluster_p(
+        extent,
+        threshold,
+        smoothness.resels,
+        dof,
+        numerator_dof=tested.numerator_dof,
+        is_t=tested.is_t,
+    )
+    p = np.minimum(n_tails(tested) * one_tail, 1.0)
+    p_map = np.where(np.isfinite(statistic), clusters.spread(p, outside=1.0), np.nan)
+    doubts = _doubts(smoothness, dof)
+    if cluster_forming_p > _HIGHEST_CLUSTER_P:
+        doubts.append(
+            f"Clusters were formed at p = {cluster_forming_p:g}; above {_HIGHEST_CLUSTER_P:g} random field "
+            "theory finds too many. Use a permutation test, or a stricter threshold."
+        )
+    return CorrectedTest(
+        statistic=statistic,
+        statistic_name="t" if tested.is_t else "F",
+        p=p_map,
+        threshold=threshold,
+        alpha=alpha,
+        alternative=tested.alternative,
+        controls="family-wise error",
+        method=(
+            f"{tested.alternative} test of the extent of clusters formed at p = {cluster_forming_p:g} a tail "
+            f"(uncorrected) by {_SOURCE}, {_extent_in_words(smoothness)}"
+        ),
+        warnings=tuple(doubts),
+        clusters=clusters.with_values(resels=extent, p=p),
+    )
+
+
+def peak_threshold(
+    p: float, smoothness: Smoothness, dof: float, numerator_dof: int = 1, is_t: bool = True
+) -> float:
+    """Find the height that the highest peak of a null map passes with chance `p`, one tail.
+
+    Parameters
+    ----------
+    p : float
+        Above 0, not above 1.
+    smoothness : Smoothness
+        Of what was tested.
+    dof : float
+        Degrees of freedom of t, or of F's denominator.
+    numerator_dof : int
+        1 for t.
+    is_t : bool
+        Else F.
+
+    Returns
+    -------
+    float
+        0 if even that height is passed less often.
+    """
+    kind = (dof, numerator_dof, is_t)
+    n_tested = int(smoothness.tested.sum())
+    tails = np.geomspace(0.5, 0.5 * p / n_tested, 200)
+    heights = np.array([upper_threshold(tail, *kind) for tail in tails])
+    above = np.flatnonzero(_maximum_p(heights, smoothness, *kind) >= p)
+    if not len(above):
+        return 0.0
+    last = above[-1]  # from there on it falls: lower down the expected Euler characteristic turns back
+    return float(
+        brentq(
+            lambda height: _maximum_p(np.array([height]), smoothness, *kind)[0] - p,
+            heights[last],
+            heights[last + 1],
+            xtol=1e-10,
+        )
+    )
+
+
+def _maximum_p(
+    height: np.ndarray, smoothness: Smoothness, dof: float, numerator_dof: int, is_t: bool
+) -> np.ndarray:
+    """Expected Euler characteristic above heights, capped by Bonferroni's bound; may be above 1."""
+    expected = smoothness.resels @ densities(height, dof, numerator_dof, is_t)
+    return np.minimum(expected, smoothness.tested.sum() * upper_tail(height, dof, numerator_dof, is_t))
+
+
+def _side(tested: StatisticMap) -> str:
+    return tested.alternative if tested.is_t else "greater"
+
+
+def _extent_in_words(smoothness: Smoothness) -> str:
+    return (
+        f"{smoothness.resels[2]:.1f} resels, {int(smoothness.tested.sum())} vertices, FWHM "
+        f"{smoothness.fwhm_mm:.1f} mm"
+    )
+
+
+def _doubts(smoothness: Smoothness, dof: float) -> list[str]:
+    doubts = []
+    if smoothness.fwhm_mm < _LEAST_SMOOTH * smoothness.spacing_mm:
+        doubts.append(
+            f"The maps are only {smoothness.fwhm_mm:.1f} mm smooth (FWHM) on a mesh of "
+            f"{smoothness.spacing_mm:.1f} mm; random field theory asks for "
+            f"{_LEAST_SMOOTH * smoothness.spacing_mm:.0f} mm or more. Use a permutation test, or smooth more."
+        )
+    if dof < _FEWEST_DOF:
+        doubts.append(
+            f"With {dof:.0f} degrees of freedom the smoothness is poorly known and random field theory is "
+            "off. Use a permutation test."
+        )
+    return doubts
