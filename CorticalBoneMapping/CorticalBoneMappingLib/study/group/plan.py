@@ -1,0 +1,228 @@
+"""What a study asks: the file ``study.toml``."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ...errors import SettingError
+from ...measures import MEASURES
+from ...statistics.contrast_map import ALTERNATIVES
+
+MODELS = ("mixed", "least-squares")
+OUTCOMES = ("value", "change", "percent-change")
+HIPS = ("both", "mean", "left", "right")
+CORRECTIONS = ("random-field", "permutation", "TFCE", "false-discovery-rate")
+
+_NAME = re.compile(r"[\w][\w .+-]*")
+_BOUNDS = {
+    "smoothing_fwhm_mm": (0.0, 40.0),
+    "alpha": (1e-4, 0.5),
+    "cluster_p": (1e-6, 0.05),
+    "permutations": (100, 1_000_000),
+    "seed": (0, 2**32 - 1),
+}
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One model and one question.
+
+    Attributes
+    ----------
+    name : str
+        Names the folder of its results.
+    contrast : str
+        The question in words; see `statistics.contrasts.read_contrast`.
+    terms : tuple of str
+        Columns of the table, and interactions such as ``visit × arm`` (``*`` and ``:`` will do).
+    measure : str
+        One of `measures.MEASURES`.
+    endpoints : tuple of str
+        Numeric columns of the table that are put to the same model and question.
+    model : str
+        ``mixed``: the participant is a random effect (repeated visits, both hips); ``least-squares``: every
+        row stands for itself.
+    hips : str
+        ``both`` as rows of their own, their ``mean``, or only ``left`` or ``right``.
+    outcome : str
+        ``value``; ``change`` or ``percent-change`` from the participant's own baseline, which is then left
+        out of the rows.
+    baseline : str
+        The visit that changes count from.
+    alternative : str
+        One of `ALTERNATIVES`.
+    correction : str
+        One of `CORRECTIONS`.
+    alpha : float
+        Level of the whole map.
+    cluster_p : float
+        p at one vertex that begins a cluster.
+    smoothing_fwhm_mm : float
+        Smoothing on the average femur, on top of what `cbm map` did; mm.
+    permutations, seed : int
+        Of permutation and TFCE.
+    """
+
+    name: str
+    contrast: str
+    terms: tuple[str, ...]
+    measure: str = "cortical_mass_surface_density"
+    endpoints: tuple[str, ...] = ()
+    model: str = "mixed"
+    hips: str = "both"
+    outcome: str = "value"
+    baseline: str = "0"
+    alternative: str = "two-sided"
+    correction: str = "random-field"
+    alpha: float = 0.05
+    cluster_p: float = 0.001
+    smoothing_fwhm_mm: float = 10.0
+    permutations: int = 1000
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise SettingError(f"'{self.name}' cannot name a folder; use letters, digits, spaces, - and _.")
+        measures = [name for name, measure in MEASURES.items() if not measure.is_uncertainty]
+        for key, known in (
+            ("measure", measures),
+            ("model", MODELS),
+            ("hips", HIPS),
+            ("outcome", OUTCOMES),
+            ("alternative", ALTERNATIVES),
+            ("correction", CORRECTIONS),
+        ):
+            if getattr(self, key) not in known:
+                raise SettingError(f"{key} = '{getattr(self, key)}' is not one of {', '.join(known)}.")
+        for key, (low, high) in _BOUNDS.items():
+            if not low <= getattr(self, key) <= high:
+                raise SettingError(f"{key} = {getattr(self, key)} does not lie between {low:g} and {high:g}.")
+        if not self.terms:
+            raise SettingError("terms = [] leaves a model without anything in it; name at least one column.")
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study as its file tells it.
+
+    Attributes
+    ----------
+    name : str
+        For headings.
+    table : Path
+        CSV or TSV: participant, visit, side, path and whatever the models need.
+    results : Path
+        Folder that the column ``path`` is read from.
+    reference : dict of str to str
+        Level of a categorical column that the others are held against.
+    categorical : tuple of str
+        Columns of numbers that are levels all the same (``centre``); text, visit and side are without it.
+    analyses : tuple of Analysis
+    source : str
+        The file, for messages.
+    """
+
+    name: str
+    table: Path
+    results: Path
+    reference: dict[str, str]
+    categorical: tuple[str, ...]
+    analyses: tuple[Analysis, ...]
+    source: str
+
+
+def read_plan(path: str | Path) -> StudyPlan:
+    """Read ``study.toml``.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table ``[study]`` (name, table, results), perhaps ``[columns]`` (categorical, and a table
+        ``reference``), and an ``[[analysis]]`` per question with the keys of `Analysis`. Paths are
+        relative to the file.
+
+    Returns
+    -------
+    StudyPlan
+
+    Raises
+    ------
+    SettingError
+        If the file is missing or no TOML, a key is unknown or lacking, or a value out of bounds; names the
+        file and the key.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"{path}: there is no such study file ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: this is no TOML file: {error}.") from error
+    try:
+        return _plan(path, content)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+
+
+def _plan(path: Path, content: dict[str, Any]) -> StudyPlan:
+    _check_keys("the file", content, {"study", "columns", "analysis"}, {"study", "analysis"})
+    study, columns, analyses = content["study"], content.get("columns", {}), content["analysis"]
+    _check_keys("[study]", study, {"name", "table", "results"}, {"name", "table"})
+    _check_keys("[columns]", columns, {"categorical", "reference"}, set())
+    if not isinstance(analyses, list) or not analyses:
+        raise SettingError("write each analysis under [[analysis]], with double brackets.")
+    plans = tuple(_analysis(entry) for entry in analyses)
+    names = [plan.name for plan in plans]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise SettingError(f"two analyses are called '{twice[0]}'; rename one.")
+    return StudyPlan(
+        name=str(study["name"]),
+        table=path.parent / study["table"],
+        results=path.parent / study.get("results", "."),
+        reference={str(column): str(level) for column, level in columns.get("reference", {}).items()},
+        categorical=tuple(map(str, columns.get("categorical", ()))),
+        analyses=plans,
+        source=str(path),
+    )
+
+
+def _analysis(entry: dict[str, Any]) -> Analysis:
+    name = entry.get("name", "?")
+    known = {field.name: field.type for field in fields(Analysis)}
+    _check_keys(f"analysis '{name}'", entry, set(known), {"name", "contrast", "terms"})
+    values = {key: _typed(f"analysis '{name}', {key}", known[key], value) for key, value in entry.items()}
+    try:
+        return Analysis(**values)
+    except SettingError as error:
+        raise SettingError(f"analysis '{name}': {error}") from error
+
+
+def _typed(what: str, kind: str, value: Any) -> Any:
+    """Turn a TOML value into the type of its field (`kind`, as annotated), or say what it should be."""
+    if kind == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    if kind == "str" and isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)  # a visit may be written as a number
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and kind == "float":
+        return float(value)
+    if is_number and kind == "int" and value == int(value):
+        return int(value)
+    wanted = {"tuple[str, ...]": "a list of texts", "str": "a text", "int": "a whole number"}
+    raise SettingError(f"{what} = {value!r} should be {wanted.get(kind, 'a number')}.")
+
+
+def _check_keys(where: str, found: dict[str, Any], known: set[str], needed: set[str]) -> None:
+    if not isinstance(found, dict):
+        raise SettingError(f"{where} should be a table of keys and values.")
+    if unknown := sorted(set(found) - known):
+        raise SettingError(
+            f"{where} has an unknown key '{unknown[0]}'; known are {', '.join(sorted(known))}."
+        )
+    if lacking := sorted(needed - set(found)):
+        raise SettingError(f"{where} lacks the key '{lacking[0]}'.")
