@@ -83,8 +83,8 @@ def near_collinearity(matrix: np.ndarray, columns: Sequence[str]) -> list[str]:
             partner = int(np.argmax(others))
             remarks.append(
                 f"'{name}' can hardly be told from the other columns, most of all from "
-                f"'{columns[1 + partner]}' (correlation {correlation[index, partner]:.2f}): its standard error is "
-                f"{np.sqrt(inflation[index]):.1f} times what it would be alone."
+                f"'{columns[1 + partner]}' (correlation {correlation[index, partner]:.2f}): its standard "
+                f"error is {np.sqrt(inflation[index]):.1f} times what it would be alone."
             )
     return remarks
 

@@ -1,0 +1,272 @@
+"""Restricted maximum likelihood of nested random intercepts, at many vertices at once.
+
+The covariance of a vertex is σ² V with V = I + λ₁ Z₁Z₁ᵀ (+ λ₂ Z₂Z₂ᵀ); Z₁ tells which participant a row
+belongs to, Z₂ which side of which participant. V⁻¹ differs from the identity only through sums over these
+units, so all that is needed are sums over units and small matrices. σ² has a closed form given λ and is
+profiled out (Bates, Mächler, Bolker, Walker 2015, eq. 41); λ is found by Newton steps with the average of
+observed and expected information (Gilmour, Thompson, Cullis 1995).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+_LARGEST_RATIO = 1e8
+_ITERATIONS = 60
+_LONGEST_STEP = 2.0  # in log(1 + λ)
+_DECREMENT = 1e-10  # expected gain in deviance below which a vertex is done
+_FLOOR = 1e-300
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the data of v vertices say, as sums over units; the rows of x are in an orthonormal basis.
+
+    Attributes
+    ----------
+    gram : ndarray of shape (v, p, p)
+        xᵀx over the rows with a value.
+    x : ndarray of shape (v, u, p)
+        Sums of x over each unit.
+    y : ndarray of shape (v, u)
+        Sums of y over each unit, y being residuals of least squares (so that xᵀy = 0).
+    squares : ndarray of shape (v,)
+        yᵀy.
+    size : ndarray of shape (v, u)
+        Rows with a value in each unit.
+    starts : ndarray of int, shape (m,)
+        First unit of each participant.
+    nested : bool
+        Whether units are sides within participants (else they are the participants).
+    """
+
+    gram: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    squares: np.ndarray
+    size: np.ndarray
+    starts: np.ndarray
+    nested: bool
+
+    def take(self, vertices: np.ndarray) -> Sums:
+        """Give those of some vertices."""
+        names = ("gram", "x", "y", "squares", "size")
+        return replace(self, **{name: getattr(self, name)[vertices] for name in names})
+
+    @property
+    def dof(self) -> np.ndarray:
+        """Rows with a value minus columns, shape (v,)."""
+        return self.size.sum(axis=1) - self.gram.shape[1]
+
+    def per_participant(self, values: np.ndarray) -> np.ndarray:
+        """Sum units (axis 1) over each participant."""
+        return np.add.reduceat(values, self.starts, axis=1)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Give every unit its participant's value."""
+        counts = np.diff(np.append(self.starts, self.size.shape[1]))
+        return np.repeat(values, counts, axis=1)
+
+
+@dataclass(frozen=True)
+class State:
+    """The likelihood of v vertices at some ratios, and its slopes.
+
+    Attributes
+    ----------
+    ratios : ndarray of shape (v, k)
+        λ: variance of participants (and of sides within them) over the residual variance.
+    deviance : ndarray of shape (v,)
+        −2 log REML likelihood with σ² profiled out, without constants.
+    slope : ndarray of shape (v, k)
+        Its derivative by λ.
+    information : ndarray of shape (v, k + 1, k + 1)
+        Average information of (log σ², λ) in the deviance; the covariance of the estimates is twice its
+        inverse.
+    shift : ndarray of shape (v, p)
+        Coefficients to add to those of least squares.
+    inverse : ndarray of shape (v, p, p)
+        (XᵀV⁻¹X)⁻¹.
+    sensitivity : ndarray of shape (k, v, p, p)
+        XᵀV⁻¹ZZᵀV⁻¹X of each random effect.
+    variance : ndarray of shape (v,)
+        σ².
+    """
+
+    ratios: np.ndarray
+    deviance: np.ndarray
+    slope: np.ndarray
+    information: np.ndarray
+    shift: np.ndarray
+    inverse: np.ndarray
+    sensitivity: np.ndarray
+    variance: np.ndarray
+
+    def put(self, vertices: np.ndarray, other: State) -> None:
+        """Overwrite some vertices with those of another state."""
+        for name in vars(self):
+            axis = (slice(None), vertices) if name == "sensitivity" else vertices
+            getattr(self, name)[axis] = getattr(other, name)
+
+    def take(self, vertices: np.ndarray) -> State:
+        """Give those of some vertices."""
+        return State(
+            **{
+                n: value[:, vertices] if n == "sensitivity" else value[vertices]
+                for n, value in vars(self).items()
+            }
+        )
+
+
+def maximise(sums: Sums) -> tuple[State, np.ndarray]:
+    """Find the ratios of highest restricted likelihood.
+
+    Parameters
+    ----------
+    sums : Sums
+        Of v vertices.
+
+    Returns
+    -------
+    state : State
+        At the maximum; a ratio of 0 is on its bound.
+    converged : ndarray of bool, shape (v,)
+        Whether the steps came to rest there.
+    """
+    k = 2 if sums.nested else 1
+    state = evaluate(sums, np.full((len(sums.y), k), 1.0))
+    damping = np.zeros(len(sums.y))
+    converged = np.zeros(len(sums.y), dtype=bool)
+    for _ in range(_ITERATIONS):
+        todo = np.flatnonzero(~converged)
+        if len(todo) == 0:
+            break
+        now = state.take(todo)
+        step, decrement = _newton(now, damping[todo])
+        converged[todo[decrement < _DECREMENT]] = True
+        moving = decrement >= _DECREMENT
+        todo, now, step = todo[moving], now.take(moving), step[moving]
+        if len(todo) == 0:
+            break
+        logs = np.clip(np.log1p(now.ratios) + step, 0.0, np.log1p(_LARGEST_RATIO))
+        tried = evaluate(sums.take(todo), np.expm1(logs))
+        better = tried.deviance <= now.deviance + 1e-11 * np.abs(now.deviance)
+        state.put(todo[better], tried.take(better))
+        damping[todo] = np.where(better, damping[todo] / 10.0, np.maximum(10.0 * damping[todo], 0.1))
+    return state, converged
+
+
+def evaluate(sums: Sums, ratios: np.ndarray) -> State:
+    """Evaluate the restricted likelihood and its slopes.
+
+    Parameters
+    ----------
+    sums : Sums
+        Of v vertices.
+    ratios : ndarray of shape (v, k)
+        λ of participants, then of sides within them.
+
+    Returns
+    -------
+    State
+    """
+    precision = _Precision(sums, ratios)
+    x = precision.outer(sums.x)  # sums of V⁻¹X over units
+    gram = sums.gram + np.swapaxes(sums.x, 1, 2) @ precision.inner(sums.x)
+    inverse = np.linalg.inv(gram)
+    right = np.einsum("vup,vu->vp", sums.x, precision.inner(sums.y))
+    shift = np.einsum("vpq,vq->vp", inverse, right)
+    left_over = sums.squares + np.einsum("vu,vu->v", sums.y, precision.inner(sums.y))
+    left_over = np.maximum(left_over - np.einsum("vp,vp->v", right, shift), _FLOOR)
+    variance = left_over / sums.dof
+    determinant = np.linalg.slogdet(gram)[1]
+    deviance = sums.dof * np.log(variance) + precision.log_determinant + determinant
+    error = precision.outer(sums.y - np.einsum("vup,vp->vu", sums.x, shift))  # sums of P y
+    effects = [(x, error, error)]
+    if sums.nested:
+        wide = sums.per_participant(error)
+        effects.insert(0, (sums.per_participant(x), wide, sums.spread(wide)))
+    traces = precision.traces()
+    sensitivity = np.stack([np.swapaxes(design, 1, 2) @ design for design, _, _ in effects])
+    quadratic = np.stack([np.sum(part**2, axis=1) for _, part, _ in effects], axis=1) / variance[:, None]
+    slope = traces - np.einsum("vpq,kvqp->vk", inverse, sensitivity) - quadratic
+    pushed = [precision.outer(sums.size * spread) for _, _, spread in effects]
+    onto = [np.einsum("vup,vu->vp", x, spread) for _, _, spread in effects]
+    k = len(effects)
+    information = np.empty((len(ratios), k + 1, k + 1))
+    information[:, 0, 0] = sums.dof
+    information[:, 0, 1:] = information[:, 1:, 0] = quadratic
+    for a in range(k):
+        for b in range(k):
+            whole = np.einsum("vu,vu->v", effects[a][2], pushed[b])
+            fixed = np.einsum("vp,vpq,vq->v", onto[a], inverse, onto[b], optimize=True)
+            information[:, 1 + a, 1 + b] = (whole - fixed) / variance
+    return State(ratios, deviance, slope, information, shift, inverse, sensitivity, variance)
+
+
+class _Precision:
+    """V⁻¹ = I + U M Uᵀ, U telling which unit a row belongs to (Woodbury, once per level)."""
+
+    def __init__(self, sums: Sums, ratios: np.ndarray) -> None:
+        self._sums = sums
+        self._ratio = ratios[:, -1:]  # of the units
+        self._shrink = 1.0 / (1.0 + sums.size * self._ratio)
+        self.log_determinant = -np.log(self._shrink).sum(axis=1)
+        if sums.nested:
+            self._weight = sums.per_participant(sums.size * self._shrink)
+            self._outer_ratio = ratios[:, :1]
+            wide = 1.0 + self._outer_ratio * self._weight
+            self.log_determinant = self.log_determinant + np.log(wide).sum(axis=1)
+            self._factor = self._outer_ratio / wide
+
+    def inner(self, values: np.ndarray) -> np.ndarray:
+        """M times sums over units."""
+        shrink, ratio = _like(self._shrink, values), _like(self._ratio, values)
+        if not self._sums.nested:
+            return -ratio * shrink * values
+        shared = _like(self._factor, values) * self._sums.per_participant(shrink * values)
+        return -shrink * (ratio * values + self._sums.spread(shared))
+
+    def outer(self, values: np.ndarray) -> np.ndarray:
+        """Sums over units of V⁻¹ z, from those of z."""
+        shrink = _like(self._shrink, values)
+        if not self._sums.nested:
+            return shrink * values
+        shared = _like(self._factor, values) * self._sums.per_participant(shrink * values)
+        return shrink * (values - _like(self._sums.size, values) * self._sums.spread(shared))
+
+    def traces(self) -> np.ndarray:
+        """Trace of ZᵀV⁻¹Z of each random effect, shape (v, k)."""
+        part = self._sums.size * self._shrink
+        if not self._sums.nested:
+            return part.sum(axis=1)[:, None]
+        wide = (self._weight / (1.0 + self._outer_ratio * self._weight)).sum(axis=1)
+        side = (part * (1.0 - self._sums.spread(self._factor) * part)).sum(axis=1)
+        return np.stack([wide, side], axis=1)
+
+
+def _like(values: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return values[..., None] if other.ndim > values.ndim else values
+
+
+def _newton(state: State, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Step in log(1 + λ), in which the likelihood is nearer to a parabola, and the gain expected of it."""
+    stretch = 1.0 + state.ratios
+    slope = state.slope * stretch
+    crossed = state.information[:, 0, 1:]
+    curvature = state.information[:, 1:, 1:] - (
+        crossed[:, :, None] * crossed[:, None, :] / state.information[:, 0, 0][:, None, None]
+    )
+    curvature = curvature * stretch[:, :, None] * stretch[:, None, :]
+    held = (state.ratios <= 0) & (slope >= 0)  # on the bound, and pushed against it
+    held |= (state.ratios >= _LARGEST_RATIO) & (slope <= 0)
+    slope = np.where(held, 0.0, slope)
+    curvature = np.where(held[:, :, None] | held[:, None, :], 0.0, curvature)
+    diagonal = np.einsum("vkk->vk", curvature)
+    index = np.arange(diagonal.shape[1])
+    curvature[:, index, index] = diagonal * (1.0 + damping[:, None]) + 1e-12 + np.where(held, 1.0, 0.0)
+    step = -np.linalg.solve(curvature, slope[..., None])[..., 0]
+    decrement = -np.einsum("vk,vk->v", step, slope)
+    return np.clip(step, -_LONGEST_STEP, _LONGEST_STEP), decrement

@@ -1,0 +1,282 @@
+"""The linear mixed model for repeated visits and both hips, at all vertices at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import StatisticsError
+from ..progress import Progress
+from ._reml import State, Sums, maximise
+from .contrast_map import ContrastMap
+from .contrasts import Contrast
+from .design import Design
+from .least_squares import answer, fit_least_squares
+from .maps import Maps
+from .table import SIDE
+
+_CHUNK = 1024  # vertices worked on together; bounds the memory
+
+
+@dataclass(frozen=True)
+class MixedFit:
+    """A linear mixed model fitted at every vertex.
+
+    Attributes
+    ----------
+    design : Design
+        Of n rows and p columns.
+    coefficients : ndarray of shape (p, v)
+        Fixed effects; not-a-number where the model could not be fitted.
+    residuals : ndarray of shape (n, v)
+        Value minus expected value (random effects are part of it); not-a-number without a value.
+    variance : ndarray of shape (v,)
+        Residual variance σ².
+    ratios : ndarray of shape (v, k)
+        Variance of participants over σ², then that of sides within participants; 0 is on the bound.
+    covariance : ndarray of shape (v, p, p)
+        Of the coefficients.
+    sensitivity : ndarray of shape (k, v, p, p)
+        Derivative of the covariance by each ratio, divided by σ².
+    information : ndarray of shape (v, k + 1, k + 1)
+        Of (log σ², ratios); the covariance of these estimates is twice its inverse.
+    dof : ndarray of shape (v,)
+        Rows with a value minus columns, from which σ² comes; a contrast has its own.
+    units : ndarray of int, shape (n,)
+        Finest unit (participant, or side of a participant) of each row.
+    converged : ndarray of bool, shape (v,)
+        Whether the likelihood's maximum was reached.
+    """
+
+    design: Design
+    coefficients: np.ndarray
+    residuals: np.ndarray
+    variance: np.ndarray
+    ratios: np.ndarray
+    covariance: np.ndarray
+    sensitivity: np.ndarray
+    information: np.ndarray
+    dof: np.ndarray
+    units: np.ndarray
+    converged: np.ndarray
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Whether the model could be fitted at a vertex and has a spread, shape (v,)."""
+        return np.isfinite(self.variance) & (self.variance > 0)
+
+    @property
+    def intraclass_correlation(self) -> np.ndarray:
+        """Correlation of two rows of one participant (of different sides, if sides are told apart)."""
+        return self.ratios[:, 0] / (1.0 + self.ratios.sum(axis=1))
+
+    def test(self, contrast: Contrast | str, alternative: str = "two-sided") -> ContrastMap:
+        """Answer a contrast at every vertex.
+
+        Degrees of freedom are Satterthwaite's (1946), as Giesbrecht and Burns 1985 use them for one row and
+        Fai and Cornelius 1996 for several. A random effect whose variance is 0 does not count in them.
+
+        Parameters
+        ----------
+        contrast : Contrast or str
+            A question, or its words.
+        alternative : str
+            ``two-sided``, ``greater`` or ``less``.
+
+        Returns
+        -------
+        ContrastMap
+        """
+        contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
+        covariance = contrast.matrix @ self.covariance @ contrast.matrix.T
+        dof = np.full(len(self.variance), np.nan)
+        dof[self.fitted] = self._satterthwaite(contrast.matrix, covariance, self.fitted)
+        answered = answer(contrast, alternative, self.coefficients, covariance, dof)
+        return replace(answered, dof_method="Satterthwaite")
+
+    def standardised_residuals(self) -> np.ndarray:
+        """Whitened residuals over the root of their sum of squares, shape (n, v): V^(−½) r / √(rᵀV⁻¹r).
+
+        Rows without a value are 0, as are vertices without a fit.
+        """
+        residuals = np.nan_to_num(self.residuals)
+        present = np.isfinite(self.residuals).astype(np.float64)
+        for ratio, block in reversed(list(zip(np.nan_to_num(self.ratios).T, self._levels()))):
+            residuals, present = _whiten(residuals, present, ratio, block)
+        scale = np.sqrt(np.where(self.fitted, self.variance * self.dof, np.inf))
+        return residuals / scale
+
+    def _levels(self) -> list[np.ndarray]:
+        levels = [self.design.participants, self.units]
+        return levels[: self.ratios.shape[1]]
+
+    def _satterthwaite(self, rows: np.ndarray, covariance: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of the fitted vertices."""
+        parameters = _parameter_covariance(self.information[which], self.ratios[which])
+        values, vectors = np.linalg.eigh(covariance[which])
+        rotated = np.swapaxes(vectors, 1, 2) @ rows  # contrasts whose effects are independent, (v, q, p)
+        slopes = np.stack(
+            [values]
+            + [
+                np.einsum("vqp,vpr,vqr->vq", rotated, each[which], rotated, optimize=True)
+                * self.variance[which, None]
+                for each in self.sensitivity
+            ],
+            axis=-1,
+        )
+        spread = np.einsum("vqk,vkl,vql->vq", slopes, parameters, slopes, optimize=True)
+        each = 2.0 * values**2 / spread
+        if len(rows) == 1:
+            return each[:, 0]
+        expected = np.where(each > 2, each / np.maximum(each - 2.0, 1e-12), 0.0).sum(axis=1)
+        return np.where(expected > len(rows), 2.0 * expected / (expected - len(rows)), 1.0)
+
+
+def fit_mixed_model(
+    maps: Maps | np.ndarray,
+    design: Design,
+    sides: bool | None = None,
+    progress: Progress | None = None,
+) -> MixedFit:
+    """Fit the design with participants as random intercepts, by restricted maximum likelihood.
+
+    Parameters
+    ----------
+    maps : Maps or ndarray of shape (n, v)
+        One row a row of the design; rows without a value at a vertex do not count there.
+    design : Design
+        Its participants are the blocks.
+    sides : bool, optional
+        Whether the sides of a participant have a random intercept of their own within the participant's;
+        unless told, so if the table has both sides of a participant at several visits.
+    progress : Progress, optional
+        Told how far the work has come.
+
+    Returns
+    -------
+    MixedFit
+
+    Raises
+    ------
+    StatisticsError
+        If no participant has two rows, or sides cannot be told from the residual.
+    """
+    progress = progress or Progress()
+    ordinary = fit_least_squares(maps, design)
+    units, nested = _units(design, sides)
+    basis, triangle = np.linalg.qr(design.matrix)
+    back = np.linalg.inv(triangle)
+    p, count = ordinary.coefficients.shape
+    k = 2 if nested else 1
+    fit = MixedFit(
+        design,
+        ordinary.coefficients.copy(),
+        ordinary.residuals,
+        np.full(count, np.nan),
+        np.full((count, k), np.nan),
+        np.full((count, p, p), np.nan),
+        np.full((k, count, p, p), np.nan),
+        np.full((count, k + 1, k + 1), np.nan),
+        ordinary.dof,
+        units,
+        np.zeros(count, dtype=bool),
+    )
+    grouped = _Grouping(basis, units, design.participants, nested)
+    fitted = np.flatnonzero(ordinary.fitted)
+    fit.coefficients[:, ~ordinary.fitted] = np.nan
+    for start in range(0, len(fitted), _CHUNK):
+        progress.report(start / len(fitted), "Fitting the mixed model")
+        vertices = fitted[start : start + _CHUNK]
+        state, converged = maximise(grouped.sums(ordinary.residuals[:, vertices]))
+        _store(fit, vertices, state, back)
+        fit.converged[vertices] = converged
+    fit.residuals[:, fitted] -= design.matrix @ (fit.coefficients - ordinary.coefficients)[:, fitted]
+    return fit
+
+
+class _Grouping:
+    """Sums over units of the rows of maps."""
+
+    def __init__(self, basis: np.ndarray, units: np.ndarray, participants: np.ndarray, nested: bool) -> None:
+        self._order = np.lexsort((units, participants))
+        self._basis = basis[self._order]
+        sorted_units = units[self._order]
+        self._starts = np.flatnonzero(np.append(True, np.diff(sorted_units) != 0))
+        owner = participants[self._order][self._starts]
+        self._first_units = np.flatnonzero(np.append(True, np.diff(owner) != 0))
+        self._nested = nested
+
+    def sums(self, residuals: np.ndarray) -> Sums:
+        """Sum the residuals of some vertices, shape (n, v)."""
+        residuals = residuals[self._order].T
+        present = np.isfinite(residuals)
+        y = np.where(present, residuals, 0.0)
+        if present.all():
+            count = len(y)
+            x = np.add.reduceat(self._basis, self._starts, axis=0)
+            x = np.broadcast_to(x, (count, *x.shape))
+            gram = np.broadcast_to(np.eye(self._basis.shape[1]), (count, *2 * self._basis.shape[1:]))
+        else:
+            shown = present[:, :, None] * self._basis
+            x = np.add.reduceat(shown, self._starts, axis=1)
+            gram = np.swapaxes(shown, 1, 2) @ shown
+        size = np.add.reduceat(present.astype(np.float64), self._starts, axis=1)
+        sums = np.add.reduceat(y, self._starts, axis=1)
+        squares = np.einsum("vn,vn->v", y, y)
+        return Sums(gram, x, sums, squares, size, self._first_units, self._nested)
+
+
+def _store(fit: MixedFit, vertices: np.ndarray, state: State, back: np.ndarray) -> None:
+    fit.coefficients[:, vertices] += back @ state.shift.T
+    fit.variance[vertices] = state.variance
+    fit.ratios[vertices] = state.ratios
+    inverse = back @ state.inverse
+    fit.covariance[vertices] = inverse @ back.T * state.variance[:, None, None]
+    # d(XᵀV⁻¹X)⁻¹/dλ = (XᵀV⁻¹X)⁻¹ XᵀV⁻¹ZZᵀV⁻¹X (XᵀV⁻¹X)⁻¹
+    fit.sensitivity[:, vertices] = inverse @ state.sensitivity @ np.swapaxes(inverse, 1, 2)
+    fit.information[vertices] = state.information
+
+
+def _units(design: Design, sides: bool | None) -> tuple[np.ndarray, bool]:
+    participants, table = design.participants, design.table
+    if np.bincount(participants).max() < 2:
+        raise StatisticsError(
+            "No participant has more than one row, so there is no random effect; use least squares."
+        )
+    if sides is False or (SIDE not in table and sides is None):
+        return participants, False
+    labels = np.unique(table.labels(SIDE) if SIDE in table else table.column(SIDE), return_inverse=True)[1]
+    units = np.unique(participants * (labels.max() + 1) + labels, return_inverse=True)[1]
+    told_apart = len(np.unique(units)) > len(np.unique(participants)) and np.bincount(units).max() > 1
+    if sides and not told_apart:
+        raise StatisticsError(
+            "Sides cannot have a random effect of their own: that needs both sides of a participant, and a "
+            "side at several visits. Leave it out; participants have one."
+        )
+    return (units, True) if told_apart else (participants, False)
+
+
+def _parameter_covariance(information: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Twice the inverse, without the ratios that are on their bound, shape (v, k + 1, k + 1)."""
+    held = np.concatenate([np.zeros((len(ratios), 1), dtype=bool), ratios <= 0], axis=1)
+    pair = held[:, :, None] | held[:, None, :]
+    identity = np.eye(held.shape[1])
+    inverse = np.linalg.inv(np.where(pair, identity, information))
+    return np.where(pair, 0.0, 2.0 * inverse)
+
+
+def _whiten(
+    residuals: np.ndarray, direction: np.ndarray, ratio: np.ndarray, block: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take one level of the random effects out: (I + λ z zᵀ)^(−½) of each block, z the `direction`."""
+    order = np.argsort(block, kind="stable")
+    starts = np.flatnonzero(np.append(True, np.diff(block[order]) != 0))
+    counts = np.diff(np.append(starts, len(block)))
+    size = np.add.reduceat(direction[order] ** 2, starts, axis=0)
+    along = np.add.reduceat((direction * residuals)[order], starts, axis=0)
+    shrink = 1.0 / np.sqrt(1.0 + ratio * size)
+    share = np.divide(1.0 - shrink, size, out=np.zeros_like(size), where=size > 0)
+    back = np.argsort(order, kind="stable")
+    removed = direction * np.repeat(share * along, counts, axis=0)[back]
+    return residuals - removed, direction * np.repeat(shrink, counts, axis=0)[back]
