@@ -110,29 +110,6 @@ def collect_maps(
     return {measure: Maps(values[measure], table, measure, units[measure], average) for measure in measures}
 
 
-def one_hip_a_visit(maps: Maps) -> Maps:
-    """Average left and right of every participant and visit; one side alone stands for both.
-
-    Returns
-    -------
-    Maps
-        Rows in the order of their first; a vertex measured on one side only has that side's value. Columns
-        of the table are those of the first row, except ``side``, which is gone.
-    """
-    keys = list(zip(maps.table.labels(PARTICIPANT), maps.table.labels(VISIT)))
-    first: dict[tuple[str, str], int] = {}
-    group = np.array([first.setdefault(key, len(first)) for key in keys])
-    member = (np.arange(len(first))[:, None] == group).astype(np.float64)
-    count = member @ maps.measured.astype(np.float64)
-    total = member @ np.where(maps.measured, maps.values, 0.0)
-    with np.errstate(invalid="ignore"):
-        means = (total / count).astype(np.float32)
-    rows = np.array([int(np.argmax(group == number)) for number in range(len(first))])
-    table = maps.table.take(rows)
-    table = Table({name: values for name, values in table.columns.items() if name not in (SIDE, PATH)})
-    return replace(maps, values=means, table=table, sd=None)
-
-
 def parse_terms(texts: tuple[str, ...], table: Table, plan: StudyPlan) -> list[Term]:
     """Turn ``arm``, ``age`` or ``visit × arm`` into terms of a design.
 
