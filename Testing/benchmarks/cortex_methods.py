@@ -25,6 +25,7 @@ import ball_phantom
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.closest import closest_points, interpolate
 from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, CorticalMap, measure_cortex
+from CorticalBoneMappingLib.cortex.blur import Blur
 from CorticalBoneMappingLib.cortex.cramer_rao import Layers, cramer_rao_bound
 from CorticalBoneMappingLib.cortex.noise import Noise, estimate_noise
 from CorticalBoneMappingLib.cortex.profiles import sample_profiles
@@ -167,8 +168,8 @@ def _bound(case: Case, known: bool) -> np.ndarray:
     )
     noise = estimate_noise(case.volume, case.surface.points)
     in_unit = Noise(case.slope * noise.sd, noise.in_plane_mm, noise.across_mm)
-    sigma = fitted.used["in_plane_sigma_mm"]
-    return cramer_rao_bound(profiles, layers, sigma, in_unit, density_known=known).thickness
+    blur = Blur(fitted.used["in_plane_sigma_mm"], fitted.used["edge_enhancement"])
+    return cramer_rao_bound(profiles, layers, blur, in_unit, density_known=known).thickness
 
 
 if __name__ == "__main__":

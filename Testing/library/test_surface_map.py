@@ -12,7 +12,6 @@ from CorticalBoneMappingLib.cortex.profiles import sample_profiles
 from CorticalBoneMappingLib.cortex.scan import Scan
 from CorticalBoneMappingLib.cortex.sensitivity import density_sensitivity
 from CorticalBoneMappingLib.cortex.surface_map import _scatter
-from CorticalBoneMappingLib.cortex.three_layers import fit_three_layers
 from CorticalBoneMappingLib.measures import Quality
 
 
@@ -29,14 +28,12 @@ def ball():
 
 
 def fit_at(scan, density):
-    return fit_three_layers(
-        scan.profiles, scan.landmarks, 0.57, np.full(len(scan.points), density), 3000.0, scan.noise
-    )
+    return scan.fit(np.full(len(scan.points), density))
 
 
 def test_thickness_follows_density_as_refitting_says(ball):
     below, here, above = (fit_at(ball, CORTEX + step) for step in (-10.0, 0.0, 10.0))
-    told = density_sensitivity(ball, 0.57, here)
+    told = density_sensitivity(ball, here)
     refitted = (above.thickness - below.thickness) / 20.0
     _, true = truth(ball.surface)
     clear = here.converged & (true > 0.8)
@@ -47,7 +44,7 @@ def test_thickness_follows_density_as_refitting_says(ball):
 
 
 def test_density_that_a_profile_tells_is_the_minimum_of_its_cost(ball):
-    told = density_sensitivity(ball, 0.57, fit_at(ball, CORTEX * 0.97))
+    told = density_sensitivity(ball, fit_at(ball, CORTEX * 0.97))
     _, true = truth(ball.surface)
     thick = true > 2.5
     assert np.median(told.density[thick]) == pytest.approx(CORTEX, rel=0.01)
@@ -56,7 +53,7 @@ def test_density_that_a_profile_tells_is_the_minimum_of_its_cost(ball):
 
 
 def test_thin_cortex_tells_nothing_of_its_density(ball):
-    told = density_sensitivity(ball, 0.57, fit_at(ball, CORTEX))
+    told = density_sensitivity(ball, fit_at(ball, CORTEX))
     _, true = truth(ball.surface)
     assert np.median(told.precision[true < 0.7]) < 0.02 * np.median(told.precision[true > 2.5])
 

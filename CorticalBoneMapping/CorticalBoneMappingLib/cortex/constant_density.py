@@ -10,7 +10,6 @@ import numpy as np
 
 from .rejection import without_cortex
 from .scan import Estimates, Scan
-from .three_layers import fit_three_layers
 
 
 def measure(scan: Scan) -> Estimates:
@@ -26,14 +25,7 @@ def measure(scan: Scan) -> Estimates:
     Estimates
     """
     thick = scan.thick_cortex
-    fit = fit_three_layers(
-        scan.profiles,
-        scan.landmarks,
-        thick.sigma_mm,
-        thick.density,
-        scan.settings.highest_density,
-        scan.noise,
-    )
+    fit = scan.constant_density_fit
     contrast = fit.cortex - np.maximum(fit.outside, fit.inside)
     return Estimates(
         outer_edge=fit.outer_edge,
@@ -42,12 +34,6 @@ def measure(scan: Scan) -> Estimates:
         trabecular_density=fit.inside,
         residual=fit.residual,
         failed=~fit.converged | fit.at_bound | (contrast < 2.0 * fit.residual),
-        no_cortex=without_cortex(scan, fit),
-        used={
-            "in_plane_sigma_mm": thick.sigma_mm,
-            "in_plane_sigma_from": thick.sigma_from,
-            "cortical_density": thick.density,
-            "cortical_density_from": thick.density_from,
-            "thick_cortex_points": thick.points,
-        },
+        no_cortex=without_cortex(scan),
+        used=thick.record,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blur import blurred_step, normal_half_width, normal_sigma
+from .blur import Blur, blurred_step
 from .noise import Noise
 from .profiles import Profiles
 
@@ -64,7 +64,7 @@ class Bound:
 def cramer_rao_bound(
     profiles: Profiles,
     layers: Layers,
-    sigma_mm: float,
+    blur: Blur,
     noise: Noise,
     *,
     density_known: bool,
@@ -78,8 +78,8 @@ def cramer_rao_bound(
         Where n points are sampled; their values are not looked at.
     layers : Layers
         Where the model is differentiated.
-    sigma_mm : float
-        In-plane Gaussian blur of the scan, known.
+    blur : Blur
+        Of the scan, in its plane; known.
     noise : Noise
         In the unit of the layers, with its correlation.
     density_known : bool
@@ -103,7 +103,7 @@ def cramer_rao_bound(
     for first in range(0, count, _CHUNK):
         part = np.arange(first, min(first + _CHUNK, count))
         some = profiles.take(part)
-        jacobian = _jacobian(some, layers, part, sigma_mm, density_known)
+        jacobian = _jacobian(some, layers, part, blur, density_known)
         seen = some.valid & (some.depth >= limit[part, None])
         whitened = np.linalg.solve(_correlation(some, noise, seen), jacobian.transpose(0, 2, 1))
         parts.append(noise.sd**2 * _inverse(jacobian @ whitened))
@@ -111,15 +111,14 @@ def cramer_rao_bound(
 
 
 def _jacobian(
-    profiles: Profiles, layers: Layers, part: np.ndarray, sigma_mm: float, density_known: bool
+    profiles: Profiles, layers: Layers, part: np.ndarray, blur: Blur, density_known: bool
 ) -> np.ndarray:
     """Derivatives of the samples by x0, t, y0, y2 and y1, shape (k, p, m)."""
-    sigma = normal_sigma(sigma_mm, profiles.across)[:, None]
-    half_width = normal_half_width(profiles.slice_thickness_mm, profiles.across)[:, None]
+    line = blur.along(profiles.across, profiles.slice_thickness_mm).at(np.arange(len(part)))
     y0, y1, y2 = (values[part, None] for values in (layers.outside, layers.cortex, layers.inside))
     distance = profiles.depth - layers.outer_edge[part, None]
-    outer, outer_slope = blurred_step(distance, sigma, half_width)
-    inner, inner_slope = blurred_step(distance - layers.thickness[part, None], sigma, half_width)
+    outer, outer_slope = blurred_step(distance, *line)
+    inner, inner_slope = blurred_step(distance - layers.thickness[part, None], *line)
     by_edge, by_thickness = (y0 - y1) * outer_slope + (y1 - y2) * inner_slope, (y1 - y2) * inner_slope
     columns = [by_edge, by_thickness, 1.0 - outer, inner]
     return np.stack(columns if density_known else [*columns, outer - inner], axis=1)

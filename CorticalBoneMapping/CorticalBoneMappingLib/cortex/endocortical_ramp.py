@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blur import blurred_ramp, blurred_step
+from .blur import Blur, blurred_ramp, blurred_step
 from .landmarks import Landmarks
 from .profiles import Profiles
 from .rejection import breaks_rules, without_cortex
@@ -63,7 +63,7 @@ def measure(scan: Scan) -> Estimates:
         The thickness reaches to the middle of the ramp: a step there would hold the same mass.
     """
     thick = scan.thick_cortex
-    fit = fit_ramp(scan.profiles, scan.landmarks, thick.sigma_mm, thick.density, scan.noise)
+    fit = fit_ramp(scan.profiles, scan.landmarks, thick.blur, thick.density, scan.noise)
     thickness, cortex = fit.compact + 0.5 * fit.width, np.full(len(fit.width), thick.density)
     rejected = breaks_rules(
         scan, fit.outer_edge, thickness + 0.5 * fit.width, fit.outside, cortex, fit.inside, fit.residual
@@ -79,18 +79,13 @@ def measure(scan: Scan) -> Estimates:
         residual=fit.residual,
         failed=rejected,
         no_cortex=no_cortex,
-        used={
-            "in_plane_sigma_mm": thick.sigma_mm,
-            "in_plane_sigma_from": thick.sigma_from,
-            "cortical_density": thick.density,
-            "cortical_density_from": thick.density_from,
-            "median_endocortical_width_mm": float(np.median(widths)) if len(widths) else None,
-        },
+        used=thick.record
+        | {"median_endocortical_width_mm": float(np.median(widths)) if len(widths) else None},
     )
 
 
 def fit_ramp(
-    profiles: Profiles, landmarks: Landmarks, sigma_mm: float, cortical_density: float, noise: float
+    profiles: Profiles, landmarks: Landmarks, blur: Blur, cortical_density: float, noise: float
 ) -> RampFit:
     """Fit edges, the ramp's width and the densities beside the cortex.
 
@@ -100,8 +95,8 @@ def fit_ramp(
         Of n points.
     landmarks : Landmarks
         Where to begin.
-    sigma_mm : float
-        In-plane Gaussian blur of the scan.
+    blur : Blur
+        Of the scan, in its plane.
     cortical_density : float
         y1 of the bone.
     noise : float
@@ -117,7 +112,7 @@ def fit_ramp(
     start = np.column_stack([start, np.full(len(start), _FIRST_WIDTH_MM)])
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
-        model = _Ramp(profiles.take(part), landmarks.outer_limit[part], sigma_mm, known[part], noise)
+        model = _Ramp(profiles.take(part), landmarks.outer_limit[part], blur, known[part], noise)
         lower, upper = layer_bounds(len(part), known[part], cortical_density)
         lower, upper = np.pad(lower, ((0, 0), (0, 1))), np.pad(upper, ((0, 0), (0, 1)))
         upper[:, 4] = _WIDEST_MM
@@ -135,10 +130,10 @@ class _Ramp(ThreeLayers):
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x0, compact, y0, y2, width = (parameters[:, column, None] for column in range(5))
         y1, weight = self.cortical_density[which, None], self.root_weight[which]
-        sigma, half_width = self.sigma[which, None], self.half_width[which, None]
+        blur = self.blur_of(which, parameters)
         distance = self.depth[which] - x0
-        outer, outer_slope = blurred_step(distance, sigma, half_width)
-        inner, inner_slope, inner_by_width = blurred_ramp(distance - compact, width, sigma, half_width)
+        outer, outer_slope = blurred_step(distance, *blur)
+        inner, inner_slope, inner_by_width = blurred_ramp(distance - compact, width, *blur)
         samples = weight.shape[1]
         residual = np.empty((len(which), samples + 2))
         jacobian = np.zeros((5, *residual.shape))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blur import blurred_step_by_sigma
+from .blur import Blur, LineBlur, blurred_step_by_sigma
 from .landmarks import Landmarks
 from .profiles import Profiles
 from .three_layers import LAYER_SCALE, ThreeLayers, first_guess, fit_following, in_chunks, layer_bounds
@@ -43,7 +43,9 @@ class FreeFit:
     sound: np.ndarray
 
 
-def fit_free_blur(profiles: Profiles, landmarks: Landmarks, highest_density: float, noise: float) -> FreeFit:
+def fit_free_blur(
+    profiles: Profiles, landmarks: Landmarks, enhancement: float, highest_density: float, noise: float
+) -> FreeFit:
     """Fit edges, densities and blur at every point, the weights following the cortex.
 
     Thin cortex cannot tell density, thickness and blur apart, so one by one they mean little there; the
@@ -55,6 +57,8 @@ def fit_free_blur(profiles: Profiles, landmarks: Landmarks, highest_density: flo
         Of n points.
     landmarks : Landmarks
         Where to begin.
+    enhancement : float
+        Edge enhancement of the scan.
     highest_density : float
         Upper bound of y1.
     noise : float
@@ -66,9 +70,10 @@ def fit_free_blur(profiles: Profiles, landmarks: Landmarks, highest_density: flo
     """
     start = first_guess(landmarks, None)
     start = np.column_stack([start, np.full(len(start), FIRST_SIGMA_MM)])
+    blur = Blur(FIRST_SIGMA_MM, enhancement)
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
-        model = _FreeBlur(profiles.take(part), landmarks.outer_limit[part], FIRST_SIGMA_MM, None, noise)
+        model = _FreeBlur(profiles.take(part), landmarks.outer_limit[part], blur, None, noise)
         lower, upper = layer_bounds(len(part), None, highest_density)
         lower, upper = (
             np.column_stack([bound, np.full(len(part), sigma)])
@@ -86,16 +91,15 @@ def fit_free_blur(profiles: Profiles, landmarks: Landmarks, highest_density: flo
 class _FreeBlur(ThreeLayers):
     """`ThreeLayers` with one more parameter at the end: σ along the normal."""
 
-    def sigma_of(self, which: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-        return parameters[:, 5]
+    def blur_of(self, which: np.ndarray, parameters: np.ndarray) -> LineBlur:
+        return self.blur.at(which)._replace(sigma=parameters[:, 5, None])
 
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        sigma = parameters[:, 5]
         residual, jacobian = super().__call__(which, parameters)
         x0, thickness, y0, y2, y1 = (parameters[:, column, None] for column in range(5))
         distance = self.depth[which] - x0
-        half_width = self.half_width[which, None]
-        outer = blurred_step_by_sigma(distance, sigma[:, None], half_width)
-        inner = blurred_step_by_sigma(distance - thickness, sigma[:, None], half_width)
+        blur = self.blur_of(which, parameters)
+        outer = blurred_step_by_sigma(distance, *blur)
+        inner = blurred_step_by_sigma(distance - thickness, *blur)
         jacobian[5, :, :-1] = self.root_weight[which] * ((y1 - y0) * outer + (y2 - y1) * inner)
         return residual, jacobian

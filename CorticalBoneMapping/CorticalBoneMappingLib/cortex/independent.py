@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .blur import normal_half_width, normal_sigma
 from .free_blur import FreeFit, fit_free_blur
 from .peak import model_peak
 from .rejection import breaks_rules, without_cortex
 from .scan import Estimates, Scan
-from .three_layers import fit_three_layers
 
 
 def measure(scan: Scan) -> Estimates:
@@ -30,11 +28,11 @@ def measure(scan: Scan) -> Estimates:
     Estimates
     """
     profiles, thick, highest = scan.profiles, scan.thick_cortex, scan.settings.highest_density
-    free = fit_free_blur(profiles, scan.landmarks, highest, scan.noise)
-    density = _local_density(scan, free, thick.sigma_mm)
+    free = fit_free_blur(profiles, scan.landmarks, thick.blur.enhancement, highest, scan.noise)
+    density = _local_density(scan, free)
     known = np.isfinite(density) & (density < highest) & (free.cortex < highest)
     fixed = np.where(known, density, thick.density)  # a stand-in, so that the batch runs; rejected below
-    fit = fit_three_layers(profiles, scan.landmarks, thick.sigma_mm, fixed, highest, scan.noise)
+    fit = scan.fit(fixed)
     rejected = breaks_rules(
         scan, fit.outer_edge, fit.thickness, fit.outside, fit.cortex, fit.inside, fit.residual
     )
@@ -46,20 +44,19 @@ def measure(scan: Scan) -> Estimates:
         residual=fit.residual,
         failed=~known | ~free.sound | ~fit.converged | fit.at_bound | rejected,
         no_cortex=without_cortex(scan),
-        used={"in_plane_sigma_mm": thick.sigma_mm, "in_plane_sigma_from": thick.sigma_from},
+        used=thick.blur_record,
     )
 
 
-def _local_density(scan: Scan, free: FreeFit, sigma_mm: float) -> np.ndarray:
+def _local_density(scan: Scan, free: FreeFit) -> np.ndarray:
     """y1* = (y1 − y_bg)(y_peak − y_bg)/(M − y_bg) + y_bg with y_bg = max(y0, y2), shape (n,).
 
     M is the peak that the fitted cortex would have under the blur of the scan. y_peak is that of the
     fitted curve: the highest sample would be the noise's choice.
     """
-    half_width = normal_half_width(scan.profiles.slice_thickness_mm, scan.profiles.across)
     layers = (free.thickness, free.outside, free.cortex, free.inside)
-    seen = model_peak(*layers, free.sigma, half_width)
-    expected = model_peak(*layers, normal_sigma(sigma_mm, scan.profiles.across), half_width)
+    seen = model_peak(*layers, scan.line_blur._replace(sigma=free.sigma))
+    expected = model_peak(*layers, scan.line_blur)
     background = np.maximum(free.outside, free.inside)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (seen - background) / (expected - background)

@@ -11,11 +11,10 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import erf
 
-from .blur import normal_half_width, normal_sigma
 from .peak import model_peak
 from .rejection import breaks_rules, without_cortex
 from .scan import Estimates, Scan
-from .three_layers import LayerFit, fit_three_layers
+from .three_layers import LayerFit
 
 _BINS = 40
 _FEWEST_IN_BIN = 15
@@ -36,10 +35,7 @@ def measure(scan: Scan) -> Estimates:
     -------
     Estimates
     """
-    thick = scan.thick_cortex
-    fit = fit_three_layers(
-        scan.profiles, scan.landmarks, thick.sigma_mm, None, scan.settings.highest_density, scan.noise
-    )
+    fit = scan.fit(None)
     background = 0.5 * (fit.outside + fit.inside)
     mass = fit.thickness * (fit.cortex - background)
     density, source = _global_density(scan, fit, mass)
@@ -58,12 +54,7 @@ def measure(scan: Scan) -> Estimates:
         # trade, the mass, which is all that is taken from it, stands still.
         failed=rejected,
         no_cortex=without_cortex(scan),
-        used={
-            "in_plane_sigma_mm": thick.sigma_mm,
-            "in_plane_sigma_from": thick.sigma_from,
-            "cortical_density": density,
-            "cortical_density_from": source,
-        },
+        used=scan.thick_cortex.blur_record | {"cortical_density": density, "cortical_density_from": source},
     )
 
 
@@ -99,7 +90,7 @@ def _global_density(scan: Scan, fit: LayerFit, mass: np.ndarray) -> tuple[float,
     def misfit(p: np.ndarray) -> np.ndarray:
         return rise_with_mass(masses, *p) - peaks
 
-    start = [peaks.min(), peaks.max(), thick.sigma_mm]
+    start = [peaks.min(), peaks.max(), thick.blur.sigma_mm]
     bounds = ([-np.inf, peaks.max() * 0.8, 0.05], [peaks.max() * 0.8, scan.settings.highest_density, 5.0])
     start[0] = min(start[0], bounds[1][0] - 1.0)
     found = least_squares(
@@ -119,17 +110,9 @@ def _global_density(scan: Scan, fit: LayerFit, mass: np.ndarray) -> tuple[float,
 
 def _rising_points(scan: Scan, fit: LayerFit, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mass and peak of the points fit for Y(p)."""
-    profiles, sigma_mm = scan.profiles, scan.thick_cortex.sigma_mm
-    peak = model_peak(
-        fit.thickness,
-        fit.outside,
-        fit.cortex,
-        fit.inside,
-        normal_sigma(sigma_mm, profiles.across),
-        normal_half_width(profiles.slice_thickness_mm, profiles.across),
-    )
+    peak = model_peak(fit.thickness, fit.outside, fit.cortex, fit.inside, scan.line_blur)
     fair = scan.usable & fit.converged & np.isfinite(peak) & np.isfinite(mass) & (mass > 0)
-    fair &= np.abs(profiles.across) < _STEEPEST
+    fair &= np.abs(scan.profiles.across) < _STEEPEST
     return mass[fair], peak[fair]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .blur import blurred_step
+from .blur import LineBlur, blurred_step
 
 
 def model_peak(
@@ -12,8 +12,7 @@ def model_peak(
     outside: np.ndarray,
     cortex: np.ndarray,
     inside: np.ndarray,
-    sigma: np.ndarray,
-    half_width: np.ndarray,
+    blur: LineBlur,
 ) -> np.ndarray:
     """Highest value of two blurred steps.
 
@@ -23,8 +22,8 @@ def model_peak(
         t in mm.
     outside, cortex, inside : ndarray of shape (n,)
         y0, y1, y2.
-    sigma, half_width : ndarray of shape (n,)
-        Gaussian and half slice profile along the normal in mm.
+    blur : LineBlur
+        Along the normals, of shape (n,).
 
     Returns
     -------
@@ -35,12 +34,14 @@ def model_peak(
     -----
     Treece and Gee 2015, Med Image Anal 20:249: the peak lies at
     x = σ²/(x1 − x0)·ln((y1 − y0)/(y1 − y2)) + (x0 + x1)/2. That holds for a Gaussian; with a slice
-    profile, its variance r²/3 is added to σ² for the place, and the value there is of the whole blur.
+    profile, its variance r²/3 is added to σ² for the place, and the value there is of the whole blur,
+    edge enhancement included.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         lean = np.log((cortex - outside) / (cortex - inside))
-        place = (sigma**2 + half_width**2 / 3.0) / np.maximum(thickness, 1e-6) * lean + 0.5 * thickness
+        variance = blur.sigma**2 + blur.half_width**2 / 3.0
+        place = variance / np.maximum(thickness, 1e-6) * lean + 0.5 * thickness
     place = np.clip(place, 0.0, thickness)
-    outer, _ = blurred_step(place, sigma, half_width)
-    inner, _ = blurred_step(place - thickness, sigma, half_width)
+    outer, _ = blurred_step(place, *blur)
+    inner, _ = blurred_step(place - thickness, *blur)
     return outside + (cortex - outside) * outer + (inside - cortex) * inner

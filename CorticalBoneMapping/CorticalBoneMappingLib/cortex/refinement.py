@@ -14,7 +14,6 @@ import numpy as np
 from ..smoothing import smooth
 from ..surface import Surface
 from .scan import Scan
-from .three_layers import fit_three_layers
 
 _FWHM_MM = 4.0  # less lets the noise of thick slices in, more leaves what a mask has wrong
 
@@ -34,9 +33,7 @@ def surface_at_outer_edge(scan: Scan) -> tuple[Surface, np.ndarray]:
     depth : ndarray of shape (n_surface_points,)
         How far inward each point moved, in mm; points without a fit move with their neighbours.
     """
-    thick = scan.thick_cortex
-    highest = scan.settings.highest_density
-    fit = fit_three_layers(scan.profiles, scan.landmarks, thick.sigma_mm, thick.density, highest, scan.noise)
+    fit = scan.constant_density_fit
     found = scan.usable & fit.converged & ~fit.at_bound & (fit.thickness > 0)
     depth = np.full(len(scan.surface.points), np.nan)
     depth[scan.points[found]] = fit.outer_edge[found]

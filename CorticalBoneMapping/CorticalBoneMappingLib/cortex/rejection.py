@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from .scan import Scan
-from .three_layers import LayerFit, fit_three_layers
 
 _LEAST_PEAK_IN_NOISE = 5.0
 _LEAST_CONTRAST_IN_RESIDUALS = 2.0
@@ -17,7 +16,7 @@ _LEAST_THICKNESS_IN_SE = 3.0
 _THINNEST_MM = 0.15
 
 
-def without_cortex(scan: Scan, fit: LayerFit | None = None) -> np.ndarray:
+def without_cortex(scan: Scan) -> np.ndarray:
     """Find points where no step of density could be a cortex.
 
     Every method asks the same question, so that all find the same places: would a cortex of the bone's
@@ -28,17 +27,12 @@ def without_cortex(scan: Scan, fit: LayerFit | None = None) -> np.ndarray:
     ----------
     scan : Scan
         Of n points.
-    fit : LayerFit, optional
-        With the bone's density, if there is one already.
 
     Returns
     -------
     ndarray of bool, shape (n,)
     """
-    marks, thick = scan.landmarks, scan.thick_cortex
-    if fit is None:
-        highest = scan.settings.highest_density
-        fit = fit_three_layers(scan.profiles, marks, thick.sigma_mm, thick.density, highest, scan.noise)
+    marks, fit = scan.landmarks, scan.constant_density_fit
     faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
     return faint | (fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se))
 

@@ -8,10 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from ..surface import Surface
+from .blur import LineBlur
 from .landmarks import Landmarks, find_landmarks
 from .profiles import Profiles
 from .scan_estimates import ThickCortex, estimate_from_thick_cortex
 from .settings import CortexSettings
+from .three_layers import LayerFit, fit_three_layers
 
 # Steeper lines meet the same slice in many samples, which then share its noise.
 _STEEPEST_FOR_NOISE = 0.7
@@ -72,6 +74,21 @@ class Scan:
         return estimate_from_thick_cortex(
             self.profiles, self.landmarks, self.usable, self.settings, self.noise
         )
+
+    @cached_property
+    def line_blur(self) -> LineBlur:
+        """Blur of the scan along the normals."""
+        return self.thick_cortex.blur.along(self.profiles.across, self.profiles.slice_thickness_mm)
+
+    @cached_property
+    def constant_density_fit(self) -> LayerFit:
+        """Three layers with the density of the thick cortex everywhere."""
+        return self.fit(self.thick_cortex.density)
+
+    def fit(self, cortical_density: float | np.ndarray | None) -> LayerFit:
+        """Fit three layers with the blur of the scan; the density is fitted, too, if it is None."""
+        blur, highest = self.thick_cortex.blur, self.settings.highest_density
+        return fit_three_layers(self.profiles, self.landmarks, blur, cortical_density, highest, self.noise)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
+from .blur import Blur
 from .landmarks import Landmarks
 from .profiles import Profiles
 from .settings import CortexSettings
 from .three_layers import LayerFit, fit_three_layers
 
-_SIGMA_RANGE_MM = (0.15, 1.6)
+_SIGMA_RANGE_MM, _ENHANCEMENT_RANGE = (0.15, 1.6), (0.0, 2.0)
+_CLEAR = 4.0  # standard errors by which edge enhancement has to fit better, to be believed
 _LOOKED_AT = 4000  # points of the first look
 _ENOUGH = 400  # thick points that suffice
 _FEWEST = 30
@@ -35,21 +37,39 @@ class ThickCortex:
 
     Attributes
     ----------
-    sigma_mm : float
-        In-plane Gaussian blur.
+    blur : Blur
+        Of the scan, in its plane.
     density : float
         Cortical density, in the unit of the profiles.
-    sigma_from, density_from : str
+    blur_from, density_from : str
         Where each comes from, for the record.
     points : int
         Number of points they rest on; 0 if both were given or assumed.
     """
 
-    sigma_mm: float
+    blur: Blur
     density: float
-    sigma_from: str
+    blur_from: str
     density_from: str
     points: int
+
+    @property
+    def blur_record(self) -> dict[str, float | str]:
+        """The blur, in the words of the record."""
+        return {
+            "in_plane_sigma_mm": self.blur.sigma_mm,
+            "edge_enhancement": self.blur.enhancement,
+            "in_plane_sigma_from": self.blur_from,
+        }
+
+    @property
+    def record(self) -> dict[str, float | str | int]:
+        """All of it, in the words of the record."""
+        return self.blur_record | {
+            "cortical_density": self.density,
+            "cortical_density_from": self.density_from,
+            "thick_cortex_points": self.points,
+        }
 
 
 def estimate_from_thick_cortex(
@@ -57,7 +77,7 @@ def estimate_from_thick_cortex(
 ) -> ThickCortex:
     """Find in-plane blur and cortical density, each unless the settings give it.
 
-    The blur is the σ whose fits leave the least residual over the thick cortex, with thickness and
+    The blur is the one whose fits leave the least residual over the thick cortex, with thickness and
     density free at each point; the density is the median over those points. Where there is too little
     thick cortex, usual values are assumed, and the record says so.
 
@@ -75,36 +95,37 @@ def estimate_from_thick_cortex(
     -------
     ThickCortex
     """
-    sigma, density = settings.in_plane_sigma_mm, settings.cortical_density
-    if sigma is not None and density is not None:
-        return ThickCortex(sigma, density, "given", "given", 0)
+    given, density = settings.in_plane_sigma_mm, settings.cortical_density
+    blur = None if given is None else Blur(given)
+    if blur is not None and density is not None:
+        return ThickCortex(blur, density, "given", "given", 0)
     looked_at = np.flatnonzero(usable)
     looked_at = looked_at[:: max(1, len(looked_at) // _LOOKED_AT)]
     few, few_marks = profiles.take(looked_at), landmarks.take(looked_at)
-    usual_sigma = float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0)))
-    fit = _free_fit(few, few_marks, sigma or usual_sigma, settings, noise)
-    thick, criterion = _thick_points(few, fit, sigma or usual_sigma)
+    usual = blur or Blur(float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0))))
+    fit = _free_fit(few, few_marks, usual, settings, noise)
+    thick, criterion = _thick_points(few, fit, usual.sigma_mm)
     few, few_marks = few.take(thick), few_marks.take(thick)
-    sigma_from = density_from = "given"
-    if sigma is None:
+    blur_from = density_from = "given"
+    if blur is None:
         enough = len(thick) > 0
-        sigma = _best_sigma(few, few_marks, settings, noise) if enough else usual_sigma
-        sigma_from = f"least residual over {criterion}" if enough else f"assumed: {criterion}"
+        blur = _best_blur(few, few_marks, settings, noise) if enough else usual
+        blur_from = f"least residual over {criterion}" if enough else f"assumed: {criterion}"
     if density is None:
-        free = _free_fit(few, few_marks, sigma, settings, noise).cortex if len(thick) else np.zeros(1)
+        free = _free_fit(few, few_marks, blur, settings, noise).cortex if len(thick) else np.zeros(1)
         density, density_from = float(np.median(free)), f"median over {criterion}"
         if density < _LEAST_DENSITY:
             density_from = (
                 f"assumed: {criterion if not len(thick) else 'the thick parts are too light for cortex'}"
             )
             density = _USUAL_DENSITY
-    return ThickCortex(float(sigma), float(density), sigma_from, density_from, len(thick))
+    return ThickCortex(blur, float(density), blur_from, density_from, len(thick))
 
 
 def _free_fit(
-    profiles: Profiles, landmarks: Landmarks, sigma_mm: float, settings: CortexSettings, noise: float
+    profiles: Profiles, landmarks: Landmarks, blur: Blur, settings: CortexSettings, noise: float
 ) -> LayerFit:
-    return fit_three_layers(profiles, landmarks, sigma_mm, None, settings.highest_density, noise)
+    return fit_three_layers(profiles, landmarks, blur, None, settings.highest_density, noise)
 
 
 def _thick_points(profiles: Profiles, fit: LayerFit, sigma_mm: float) -> tuple[np.ndarray, str]:
@@ -124,10 +145,33 @@ def _thick_points(profiles: Profiles, fit: LayerFit, sigma_mm: float) -> tuple[n
     return np.empty(0, dtype=int), "the bone has too little thick cortex to tell"
 
 
-def _best_sigma(profiles: Profiles, landmarks: Landmarks, settings: CortexSettings, noise: float) -> float:
-    def misfit(sigma: float) -> float:
-        # The median of the points' squared residuals: one strange place must not decide.
-        return float(np.median(_free_fit(profiles, landmarks, sigma, settings, noise).residual ** 2))
+def _best_blur(profiles: Profiles, landmarks: Landmarks, settings: CortexSettings, noise: float) -> Blur:
+    """Find σ with and without edge enhancement; take the latter unless enhancement clearly fits better."""
 
-    found = minimize_scalar(misfit, bounds=_SIGMA_RANGE_MM, method="bounded", options={"xatol": 0.004})
-    return float(found.x)
+    def squares(blur: Blur) -> np.ndarray:
+        return _free_fit(profiles, landmarks, blur, settings, noise).residual ** 2
+
+    def misfit(numbers: np.ndarray) -> float:
+        # The median of the points' squared residuals: one strange place must not decide.
+        return float(np.median(squares(Blur(*map(float, numbers)))))
+
+    plain = minimize_scalar(
+        lambda sigma: misfit(np.array([sigma])),
+        bounds=_SIGMA_RANGE_MM,
+        method="bounded",
+        options={"xatol": 0.004},
+    )
+    without = Blur(float(plain.x))
+    start = np.array([without.sigma_mm, 0.0])
+    simplex = start + np.array([[0.0, 0.0], [0.1, 0.2], [0.05, 0.2]])
+    found = minimize(
+        misfit,
+        start,
+        method="Nelder-Mead",
+        bounds=(_SIGMA_RANGE_MM, _ENHANCEMENT_RANGE),
+        options={"initial_simplex": simplex, "xatol": 0.004, "fatol": 1e-3 * plain.fun},
+    )
+    enhanced = Blur(*map(float, found.x))
+    gain = squares(without) - squares(enhanced)
+    clear = gain.mean() > _CLEAR * gain.std() / np.sqrt(len(gain))
+    return enhanced if clear else without

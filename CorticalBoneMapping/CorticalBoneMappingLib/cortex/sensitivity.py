@@ -35,7 +35,7 @@ class Sensitivity(NamedTuple):
     thickness_variance: np.ndarray
 
 
-def density_sensitivity(scan: Scan, sigma_mm: float, fit: LayerFit) -> Sensitivity:
+def density_sensitivity(scan: Scan, fit: LayerFit) -> Sensitivity:
     """Differentiate fits by the cortical density.
 
     The other four parameters are eliminated from the normal equations (a Schur complement), so the result
@@ -45,8 +45,6 @@ def density_sensitivity(scan: Scan, sigma_mm: float, fit: LayerFit) -> Sensitivi
     ----------
     scan : Scan
         Of n points.
-    sigma_mm : float
-        In-plane blur with which they were fitted.
     fit : LayerFit
         Their fits at given densities.
 
@@ -56,7 +54,7 @@ def density_sensitivity(scan: Scan, sigma_mm: float, fit: LayerFit) -> Sensitivi
         Noise enters as the greater of the scan's noise and the fit's residual.
     """
     parts = [
-        _of_part(scan, sigma_mm, fit, np.arange(first, min(first + _CHUNK, len(fit.thickness))))
+        _of_part(scan, fit, np.arange(first, min(first + _CHUNK, len(fit.thickness))))
         for first in range(0, len(fit.thickness), _CHUNK)
     ]
     slope, curvature, by_density, variance = (np.concatenate(column) for column in zip(*parts))
@@ -68,11 +66,10 @@ def density_sensitivity(scan: Scan, sigma_mm: float, fit: LayerFit) -> Sensitivi
     )
 
 
-def _of_part(scan: Scan, sigma_mm: float, fit: LayerFit, part: np.ndarray) -> tuple[np.ndarray, ...]:
+def _of_part(scan: Scan, fit: LayerFit, part: np.ndarray) -> tuple[np.ndarray, ...]:
     """Slope and curvature of half the cost by y1, dt/dy1, and the (t, t) entry of the inverse."""
-    model = ThreeLayers(
-        scan.profiles.take(part), scan.landmarks.outer_limit[part], sigma_mm, None, scan.noise
-    )
+    blur = scan.thick_cortex.blur
+    model = ThreeLayers(scan.profiles.take(part), scan.landmarks.outer_limit[part], blur, None, scan.noise)
     columns = (fit.outer_edge, fit.thickness, fit.outside, fit.inside, fit.cortex)
     parameters = np.stack([column[part] for column in columns], axis=1)
     model.follow(parameters[:, 0], parameters[:, 1])

@@ -20,12 +20,11 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 
 from ..surface import Surface
-from .blur import normal_half_width, normal_sigma
 from .density_field import CORRELATION_MM, DensityField, Field
 from .rejection import breaks_rules, without_cortex
 from .scan import Estimates, Scan
 from .sensitivity import Sensitivity, density_sensitivity
-from .three_layers import LayerFit, fit_three_layers
+from .three_layers import LayerFit
 
 _STEPS = 3  # of Gauss–Newton; the fourth moves the density by less than 0.1 %
 _LEVEL_SD, _LEVEL_SD_ASSUMED = 0.03, 0.15  # of the density of thick cortex: read off the scan, or not
@@ -58,30 +57,27 @@ def measure(scan: Scan) -> Estimates:
     known = not thick.density_from.startswith("assumed")
     places = scan.surface.points[scan.points]
     prior = DensityField(places, thick.density, _LEVEL_SD if known else _LEVEL_SD_ASSUMED)
-    fit = _fit(scan, np.full(len(places), prior.prior(np.array([2.0]))[0]))
+    fit = scan.fit(np.full(len(places), prior.prior(np.array([2.0]))[0]))
     lacking = without_cortex(scan)
     for _ in range(_STEPS):
-        sensitivity = density_sensitivity(scan, thick.sigma_mm, fit)
+        sensitivity = density_sensitivity(scan, fit)
         field = _posterior(scan, prior, fit, sensitivity, ~lacking)
-        fit = _fit(scan, np.clip(field.mean, *(share * thick.density for share in _DENSITY_RANGE)))
-    sensitivity = density_sensitivity(scan, thick.sigma_mm, fit)
-    sound = _sound(scan, fit) & ~lacking
-    spread = _standard_deviations(scan, fit, field, sensitivity, sound)
+        fit = scan.fit(np.clip(field.mean, *(share * thick.density for share in _DENSITY_RANGE)))
+    sensitivity = density_sensitivity(scan, fit)
+    sound = _sound(scan, fit)
+    spread = _standard_deviations(scan, fit, field, sensitivity, sound & ~lacking)
     return Estimates(
         outer_edge=fit.outer_edge,
         thickness=fit.thickness,
         cortical_density=fit.cortex,
         trabecular_density=fit.inside,
         residual=fit.residual,
-        failed=~_sound(scan, fit),
+        failed=~sound,
         no_cortex=lacking,
-        used={
-            "in_plane_sigma_mm": thick.sigma_mm,
-            "in_plane_sigma_from": thick.sigma_from,
-            "cortical_density": thick.density,
+        used=thick.record
+        | {
             "cortical_density_from": f"a field about {thick.density:.0f}, {thick.density_from}",
             "cortical_density_range": [float(fit.cortex.min()), float(fit.cortex.max())],
-            "thick_cortex_points": thick.points,
             "scatter_over_noise": spread.scatter,
         },
         thickness_sd=spread.thickness,
@@ -95,13 +91,6 @@ class _Spread(NamedTuple):
     density: np.ndarray
     mass: np.ndarray
     scatter: float
-
-
-def _fit(scan: Scan, density: np.ndarray) -> LayerFit:
-    highest = scan.settings.highest_density
-    return fit_three_layers(
-        scan.profiles, scan.landmarks, scan.thick_cortex.sigma_mm, density, highest, scan.noise
-    )
 
 
 def _sound(scan: Scan, fit: LayerFit) -> np.ndarray:
@@ -132,9 +121,7 @@ def _model_error(scan: Scan, fit: LayerFit) -> np.ndarray:
 
 def _blur_variances(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     """Variance (n,) of the blur along the normals in mm²: the in-plane Gaussian's, the slice profile's."""
-    across, slice_mm = scan.profiles.across, scan.profiles.slice_thickness_mm
-    gaussian = normal_sigma(scan.thick_cortex.sigma_mm, across) ** 2
-    return gaussian, normal_half_width(slice_mm, across) ** 2 / 3.0
+    return scan.line_blur.sigma**2, scan.line_blur.half_width**2 / 3.0
 
 
 def _standard_deviations(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ._levenberg_marquardt import BatchFit, fit_batch
-from .blur import blurred_step, normal_half_width, normal_sigma
+from .blur import Blur, LineBlur, blurred_step
 from .landmarks import Landmarks
 from .profiles import Profiles
 
@@ -58,7 +58,7 @@ class LayerFit:
 def fit_three_layers(
     profiles: Profiles,
     landmarks: Landmarks,
-    sigma_mm: float,
+    blur: Blur,
     cortical_density: float | np.ndarray | None,
     highest_density: float,
     noise: float,
@@ -71,8 +71,8 @@ def fit_three_layers(
         Of n points.
     landmarks : Landmarks
         Where to begin.
-    sigma_mm : float
-        In-plane Gaussian blur of the scan.
+    blur : Blur
+        Of the scan, in its plane.
     cortical_density : float, ndarray of shape (n,) or None
         y1 of every point, or of each; None fits it at each point.
     highest_density : float
@@ -91,7 +91,7 @@ def fit_three_layers(
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
         own = None if known is None else known[part]
-        model = ThreeLayers(profiles.take(part), landmarks.outer_limit[part], sigma_mm, own, noise)
+        model = ThreeLayers(profiles.take(part), landmarks.outer_limit[part], blur, own, noise)
         found = _fit_chunk(model, start[part], highest_density)
         return tuple(getattr(found, item.name) for item in fields(LayerFit))
 
@@ -160,13 +160,12 @@ class ThreeLayers:
         self,
         profiles: Profiles,
         outer_limit: np.ndarray,
-        sigma_mm: float,
+        blur: Blur,
         cortical_density: np.ndarray | None,
         noise: float,
     ) -> None:
         self.profiles, self.outer_limit = profiles, outer_limit
-        self.sigma = normal_sigma(sigma_mm, profiles.across)
-        self.half_width = normal_half_width(profiles.slice_thickness_mm, profiles.across)
+        self.blur = blur.along(profiles.across, profiles.slice_thickness_mm)
         self.cortical_density = cortical_density
         self.noise = noise
         self.edge_weight = noise / _SURFACE_SD_MM
@@ -174,7 +173,7 @@ class ThreeLayers:
     def follow(self, outer_edge: np.ndarray, thickness: np.ndarray) -> None:
         """Weigh the samples by their distance from the cortex; leave out the columns without weight."""
         depth = self.profiles.depth
-        reach = _FULL_WEIGHT_BLURS * np.sqrt(self.sigma**2 + self.half_width**2 / 3.0)
+        reach = _FULL_WEIGHT_BLURS * np.sqrt(self.blur.sigma**2 + self.blur.half_width**2 / 3.0)
         outer = np.maximum((outer_edge - reach)[:, None] - depth, 0.0) / _OUTER_FALL_MM
         inner = np.maximum(depth - (outer_edge + thickness + reach)[:, None], 0.0) / _INNER_FALL_MM
         weight = np.exp(-0.5 * (outer**2 + inner**2))
@@ -185,9 +184,9 @@ class ThreeLayers:
         self.root_weight = np.sqrt(weight[:, used])
         self.depth, self.values = depth[:, used], self.root_weight * self.profiles.values[:, used]
 
-    def sigma_of(self, which: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-        """Gaussian blur along the normal of the points `which` in mm, shape (k,): here, that of the scan."""
-        return self.sigma[which]
+    def blur_of(self, which: np.ndarray, parameters: np.ndarray) -> LineBlur:
+        """Blur along the normals of the points `which`, of shape (k, 1): here, that of the scan."""
+        return self.blur.at(which)
 
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give residuals, shape (k, m), and their Jacobian, shape (p, k, m), as `fit_batch` wants them."""
@@ -195,10 +194,10 @@ class ThreeLayers:
         free = self.cortical_density is None
         y1 = parameters[:, 4, None] if free else self.cortical_density[which, None]
         weight = self.root_weight[which]
-        sigma, half_width = self.sigma_of(which, parameters)[:, None], self.half_width[which, None]
+        blur = self.blur_of(which, parameters)
         distance = self.depth[which] - x0
-        outer, outer_slope = blurred_step(distance, sigma, half_width)
-        inner, inner_slope = blurred_step(distance - thickness, sigma, half_width)
+        outer, outer_slope = blurred_step(distance, *blur)
+        inner, inner_slope = blurred_step(distance - thickness, *blur)
         outer *= weight
         inner *= weight
         samples = weight.shape[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from CorticalBoneMappingLib.cortex.blur import blurred_step, normal_half_width, normal_sigma
+from CorticalBoneMappingLib.cortex.blur import Blur, blurred_step
 from CorticalBoneMappingLib.cortex.profiles import Profiles, sample_profiles
 from CorticalBoneMappingLib.cortex.settings import CortexSettings
 
@@ -55,12 +55,12 @@ def draw_example(axes: Axes, scan: Measured, method: str, folder: Path) -> None:
     )
     outside = float(np.median(density[depth < fit["offset"] - _OUTSIDE_FROM_MM]))
     axes.plot(depth, density, "o", ms=3.5, color=_SAMPLES, label="CT samples")
-    sigma = json.loads(str(found["used"])).get("in_plane_sigma_mm") or made.sigma_mm
-    if sigma:
+    used = json.loads(str(found["used"]))
+    if "in_plane_sigma_mm" in used:
         fine = np.linspace(*_SHOWN_MM, 400)
-        axes.plot(
-            fine, _blurred(fine, fit, outside, profile, sigma), color=_FIT, lw=1.8, label="fit, blurred"
-        )
+        blur = Blur(used["in_plane_sigma_mm"], used["edge_enhancement"])
+        curve = _blurred(fine, fit, outside, profile, blur)
+        axes.plot(fine, curve, color=_FIT, lw=1.8, label="fit, blurred")
     for layers, edge, colour, style, name in (
         (fit, fit["offset"], _FIT, "--", "fit"),
         (true, true["edge"], _TRUTH, "-", "truth"),
@@ -80,12 +80,11 @@ def _typical(scan: Measured, found: Arrays, across: np.ndarray) -> int:
 
 
 def _blurred(
-    depth: np.ndarray, fit: dict[str, float], outside: float, profile: Profiles, sigma_mm: float
+    depth: np.ndarray, fit: dict[str, float], outside: float, profile: Profiles, blur: Blur
 ) -> np.ndarray:
-    sigma = normal_sigma(sigma_mm, profile.across)[0]
-    half_width = normal_half_width(profile.slice_thickness_mm, profile.across)[0]
+    line = blur.along(profile.across, profile.slice_thickness_mm).at(np.array([0]))
     edges = fit["offset"], fit["offset"] + fit["thickness"]
-    outer, inner = (blurred_step(depth - edge, sigma, half_width)[0] for edge in edges)
+    outer, inner = (blurred_step(depth - edge, *line)[0][0] for edge in edges)
     return outside + (fit["density"] - outside) * outer + (fit["trabecular"] - fit["density"]) * inner
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from CorticalBoneMappingLib import cortex
 from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
 from CorticalBoneMappingLib.cortex import METHODS, measure_cortex
+from CorticalBoneMappingLib.cortex.blur import Blur
 from CorticalBoneMappingLib.errors import MeasurementError
 from CorticalBoneMappingLib.measures import Quality
 from CorticalBoneMappingLib.study.hardening import without_hardening
@@ -29,7 +30,7 @@ from .start_surface import start_surface
 from .truth import bound, truth
 
 _MARGIN_MM = 25.0
-_SIGMA_FROM = "constant-density"  # where the simulator has no single number for the blur
+_BLUR_FROM = "surface-map"
 _FALLBACK_SIGMA_MM = 0.6
 _MEASURES = {
     "thickness": "thickness",
@@ -87,8 +88,7 @@ def measured(case: Case, folder: Path) -> Measured:
     if ready.corrected:
         as_scanned = _kept(default_method(), surface, made.volume, ready.as_scanned, folder)
     true = truth(made, surface)
-    sigma = made.sigma_mm or _estimated_sigma(found)
-    least = bound(made, surface, true, ready.calibration, sigma, folder)
+    least = bound(made, surface, true, ready.calibration, _estimated_blur(found), folder)
     return Measured(case, true, least, found, as_scanned)
 
 
@@ -173,8 +173,9 @@ def _nothing(count: int, why: str, seconds: float) -> cache.Arrays:
     return arrays | {"seconds": np.array(seconds), "used": np.array(json.dumps({"error": why}))}
 
 
-def _estimated_sigma(found: dict[str, cache.Arrays]) -> float:
-    return json.loads(str(found[_SIGMA_FROM]["used"])).get("in_plane_sigma_mm") or _FALLBACK_SIGMA_MM
+def _estimated_blur(found: dict[str, cache.Arrays]) -> Blur:
+    used = json.loads(str(found[_BLUR_FROM]["used"]))
+    return Blur(used.get("in_plane_sigma_mm") or _FALLBACK_SIGMA_MM, used.get("edge_enhancement") or 0.0)
 
 
 def _sources(method: str) -> bytes:

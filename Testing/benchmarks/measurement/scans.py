@@ -40,15 +40,12 @@ class MadeScan:
         Where it lay in the scanner.
     rods : Path
         Table of the rods under the patient, as a calibration reads it.
-    sigma_mm : float or None
-        In-plane blur, where the simulator has one number for it.
     """
 
     volume: Volume
     labelmap: Volume
     hip: Hip
     rods: Path
-    sigma_mm: float | None
 
 
 def make_scan(case: Case, folder: Path) -> MadeScan:
@@ -86,7 +83,7 @@ def make_scan(case: Case, folder: Path) -> MadeScan:
     placed = hip.moved(rotation(settings.patient_rotation_deg), np.array(settings.patient_position_mm))
     rods = _rod_table(folder / "scans" / f"{key}.csv", arrays["rods"])
     labelmap = Volume(arrays["labels"], matrix, "simulated labels")
-    return MadeScan(volume, labelmap, placed, rods, settings.psf_sigma_mm)
+    return MadeScan(volume, labelmap, placed, rods)
 
 
 def defect(hip: Hip) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +133,7 @@ def _physical(case: Case, folder: Path) -> MadeScan:
     made = physical_ct.simulate(case.person, name, case.side, case.seed, folder / "physical")
     key = cache.digest("physical rods", as_key(case), made.rods)
     rods = _rod_table(folder / "physical" / f"{key}.csv", made.rods)
-    return MadeScan(made.volume, made.labelmap, made.hip, rods, None)
+    return MadeScan(made.volume, made.labelmap, made.hip, rods)
 
 
 def _rod_table(path: Path, places: np.ndarray) -> Path:

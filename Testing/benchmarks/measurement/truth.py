@@ -12,6 +12,7 @@ from CorticalBoneMappingLib.atlas.regions import Landmarks, regions_of
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.closest import closest_points, interpolate
 from CorticalBoneMappingLib.cortex import cramer_rao
+from CorticalBoneMappingLib.cortex.blur import Blur
 from CorticalBoneMappingLib.cortex.noise import estimate_noise
 from CorticalBoneMappingLib.cortex.profiles import sample_profiles
 from CorticalBoneMappingLib.cortex.settings import CortexSettings
@@ -74,7 +75,7 @@ def bound(
     surface: Surface,
     true: cache.Arrays,
     calibration: Calibration,
-    sigma_mm: float,
+    blur: Blur,
     folder: Path,
 ) -> cache.Arrays:
     """Give the Cramér–Rao bound of thickness and mass at every fourth point, and how askew its line runs.
@@ -85,8 +86,8 @@ def bound(
         As in `truth`.
     calibration : Calibration
         For the noise in mg/cm³.
-    sigma_mm : float
-        Blur in the plane.
+    blur : Blur
+        In the plane.
     folder : Path
         Of the cache.
 
@@ -102,14 +103,13 @@ def bound(
         + cache.sources(Path(cramer_rao.__file__))
         + cache.sources(Path(estimate_noise.__code__.co_filename))
     )
-    key = cache.digest(
-        source, made.volume.array, surface.points, true["thickness"], sigma_mm, calibration.slope
-    )
-    return cache.kept(folder / "bounds", key, lambda: _bound(made, surface, true, calibration, sigma_mm))
+    numbers = [blur.sigma_mm, blur.enhancement, calibration.slope]
+    key = cache.digest(source, made.volume.array, surface.points, true["thickness"], numbers)
+    return cache.kept(folder / "bounds", key, lambda: _bound(made, surface, true, calibration, blur))
 
 
 def _bound(
-    made: MadeScan, surface: Surface, true: cache.Arrays, calibration: Calibration, sigma_mm: float
+    made: MadeScan, surface: Surface, true: cache.Arrays, calibration: Calibration, blur: Blur
 ) -> cache.Arrays:
     noise = estimate_noise(made.volume, surface.points)
     some = np.flatnonzero(true["counted"])[::_BOUND_EVERY]
@@ -125,7 +125,7 @@ def _bound(
     along = line.thickness_along(made.hip.femur.surface, surface.points[some], surface.normals[some])
     found["line"][some] = along - true["thickness"][some]
     for name, known in (("given", True), ("free", False)):
-        least = cramer_rao.cramer_rao_bound(profiles, layers, sigma_mm, in_density, density_known=known)
+        least = cramer_rao.cramer_rao_bound(profiles, layers, blur, in_density, density_known=known)
         for measure in ("thickness", "mass"):
             found[f"{measure}_{name}"] = np.full(len(surface.points), np.nan)
             found[f"{measure}_{name}"][some] = getattr(least, measure)
