@@ -1,1 +1,1 @@
-"""How well the average femur finds its place on femurs whose true correspondence is known, and on real ones."""
+"""How well the average femur finds its place on femurs of known correspondence, and on real ones."""

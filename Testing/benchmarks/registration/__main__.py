@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from CorticalBoneMappingLib.closest import closest_points
-
 from .errors import HEAD, MIDDLE, SHAFT, errors_of
 from .ours import lay
-from .subjects import dense_mean, draw_subject, template
+from .subjects import draw_subject, mean_femur
 
 
 def main() -> None:
@@ -16,13 +14,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="registration", description="Registration against known truth.")
     parser.add_argument("--pairs", type=int, default=20, metavar="N", help="how many simulated femurs")
     chosen = parser.parse_args()
-    mean = template()
-    mean_points = closest_points(dense_mean(), mean.points).points(dense_mean())
-    cut_end = mean.points[:, 2] < -104.9
+    template = mean_femur()
     for number in range(chosen.pairs):
         subject = draw_subject(number)
-        laid = lay(mean, subject.surface, subject.side)
-        found = errors_of(subject, mean_points, laid.surface, laid.covered, cut_end)
+        laid = lay(template.surface, subject.surface, subject.side)
+        found = errors_of(subject, template, laid.surface, laid.covered)
         cells = [f"{found.mean():.2f}", f"{found.high():.2f}"]
         cells += [f"{found.mean(part):.2f}" for part in (MIDDLE, HEAD, SHAFT)]
         cells += [

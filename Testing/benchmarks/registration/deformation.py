@@ -19,7 +19,7 @@ LARGEST_SCALE = 0.07
 _NECK_LONGER_MM = (-3.0, 6.0)
 _HEAD_BIGGER = (-0.03, 0.08)
 _BUMPS, _BUMP_HEIGHT_MM, _BUMP_WIDTH_MM = 8, 1.5, (8.0, 14.0)
-# Another spectrum than that of the population (0.6 mm, 25 mm), so that no mode of a shape model is made for it.
+# Another spectrum than the population's (0.6 mm, 25 mm), so that no mode of a shape model is made for it.
 _FIELD_SD_MM, _FIELD_LENGTH_MM, _WAVES = 0.5, 35.0, 96
 
 

@@ -15,7 +15,7 @@ from CorticalBoneMappingLib.simulation.femur_shape import (
 )
 from CorticalBoneMappingLib.surface import Surface
 
-from .subjects import Subject, dense_mean
+from .subjects import Subject, Template
 
 MIDDLE, HEAD, SHAFT = 0, 1, 2
 PARTS = {MIDDLE: "neck, trochanters and metaphysis", HEAD: "head", SHAFT: "shaft"}
@@ -66,35 +66,31 @@ class Errors:
         return self.distance[chosen]
 
 
-def errors_of(
-    subject: Subject, mean_points: np.ndarray, laid: Surface, counted: np.ndarray, cut_end: np.ndarray
-) -> Errors:
+def errors_of(subject: Subject, template: Template, laid: Surface, counted: np.ndarray) -> Errors:
     """Judge a template laid on a subject.
 
     Parameters
     ----------
     subject : Subject
         Knows the truth.
-    mean_points : ndarray of shape (n_template, 3)
-        Where each vertex of the template lies on the mean shape, mm.
+    template : Template
+        What was laid.
     laid : Surface
         The template on the subject, in its space, triangles looking outward.
     counted : ndarray of shape (n_template,)
         Which vertices are said to have a counterpart.
-    cut_end : ndarray of shape (n_template,)
-        Which lie on the template's own flat end, and have none.
 
     Returns
     -------
     Errors
     """
-    truth = subject.truth(closest_points(dense_mean(), mean_points))
+    truth = subject.truth(template.mean_points)
     place = closest_points(subject.surface, laid.points)
     return Errors(
         distance=np.linalg.norm(laid.points - truth, axis=1),
         counted=counted,
-        expected=subject.exists(truth) & ~cut_end,
-        part=part_of(mean_points),
+        expected=subject.exists(truth) & ~template.cut_end,
+        part=part_of(template.mean_points),
         folded=int(_looks_inward(laid, subject.surface)[counted[laid.triangles].all(axis=1)].sum()),
         off_surface=place.distance,
     )

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from CorticalBoneMappingLib import simulation
-from CorticalBoneMappingLib.closest import ClosestPoints, closest_points
+from CorticalBoneMappingLib.closest import closest_points
 from CorticalBoneMappingLib.meshing import remesh
 from CorticalBoneMappingLib.simulation.femur_shape import SHAFT_AXIS, mean_shape
 from CorticalBoneMappingLib.simulation.individual import individual_map
@@ -28,7 +28,8 @@ from .cutting import cut_off
 from .deformation import LARGEST_SCALE, own_deformation
 
 CACHE = Path(tempfile.gettempdir()) / "cortical-bone-mapping-registration"
-TEMPLATE_VERTICES = 8000
+END_Z_MM = -105.0
+"""Where the template's shaft ends on the mean shape, as the average femur's does."""
 _VERTICES = (8000, 9500)
 _SEED = 70_413  # the shipped population has seeds of its own
 # Heights on the mean shape, whose lesser trochanter has its tip at -43 mm and ends at about -58 mm.
@@ -65,9 +66,10 @@ class Subject:
     cut_point: np.ndarray
     cut_normal: np.ndarray
 
-    def truth(self, places: ClosestPoints) -> np.ndarray:
-        """Where places on the dense mean shape lie on the subject, RAS mm, shape (n, 3)."""
-        return places.points(Surface(self.dense_points, dense_mean().triangles))
+    def truth(self, mean_points: np.ndarray) -> np.ndarray:
+        """Where points on the mean shape lie on the subject, RAS mm, shape (n, 3)."""
+        place = closest_points(dense_mean(), mean_points)
+        return place.points(Surface(self.dense_points, dense_mean().triangles))
 
     def exists(self, points: np.ndarray) -> np.ndarray:
         """Whether points of the whole femur are on this side of the cut, shape (n,)."""
@@ -86,13 +88,35 @@ def dense_mean() -> Surface:
     return mean_shape()
 
 
-@lru_cache(maxsize=1)
-def template() -> Surface:
-    """Give the mean shape as a femur to register: 8,000 vertices, cut where the average femur ends."""
+@dataclass(frozen=True)
+class Template:
+    """A femur to lay on the subjects, and where its vertices come from on the mean shape.
+
+    Attributes
+    ----------
+    surface : Surface
+        A right femur, bare.
+    mean_points : ndarray of shape (n_points, 3)
+        mm.
+    cut_end : ndarray of shape (n_points,)
+        Whether a vertex lies on its own flat end, and so has no counterpart on anybody.
+    """
+
+    surface: Surface
+    mean_points: np.ndarray
+    cut_end: np.ndarray
+
+
+@lru_cache(maxsize=4)
+def mean_femur(n_points: int = 8000) -> Template:
+    """Give the mean shape itself as a template, cut where the average femur ends."""
+    key = digest(_key(), n_points)
     made = kept(
-        CACHE / "template", _key(), lambda: _arrays(remesh(mean_shape(end_z_mm=-105.0), n_points=8000))
+        CACHE / "template", key, lambda: _arrays(remesh(mean_shape(end_z_mm=END_Z_MM), n_points=n_points))
     )
-    return Surface(made["points"], made["triangles"])
+    surface = Surface(made["points"], made["triangles"])
+    place = closest_points(dense_mean(), surface.points)
+    return Template(surface, place.points(dense_mean()), surface.points[:, 2] < END_Z_MM + 0.1)
 
 
 def draw_subjects(count: int) -> list[Subject]:

@@ -1,0 +1,128 @@
+"""Published methods on the same simulated pairs, in an environment of their own.
+
+They are helped wherever there is a choice: they start from the true least-squares similarity, and both bones
+are cropped for them to what they share in truth. Ours gets neither.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from CorticalBoneMappingLib.closest import closest_points
+from CorticalBoneMappingLib.surface import Surface
+
+from . import peer_worker
+from .cache import digest, kept
+from .errors import Errors, errors_of
+from .peer_worker import METHODS
+from .subjects import CACHE, END_Z_MM, Subject, Template
+
+_HERE = Path(__file__).parent
+_WORKER, _NEEDS = Path(peer_worker.__file__), _HERE / "peers.txt"
+
+
+def peer_errors(method: str, template: Template, subject: Subject) -> tuple[Errors, Errors, float]:
+    """Run a peer on a pair, or take its result from the cache.
+
+    Returns
+    -------
+    as_given, on_surface : Errors
+        Of its result, and of its result moved to the closest places on the subject's surface.
+    seconds : float
+        Time of the processor, one thread.
+    """
+    pair = _Pair(template, subject)
+    key = digest(*pair.arrays().values(), inspect.getsource(METHODS[method]), _NEEDS.read_bytes())
+    made = kept(CACHE / "peers", key, lambda: _run(method, pair.arrays()))
+    moved = pair.back(made["points"])
+    place = closest_points(subject.surface, moved.points)
+    laid = Surface(place.points(subject.surface), moved.triangles)
+    errors = [errors_of(subject, template, surface, pair.shared) for surface in (moved, laid)]
+    return errors[0], errors[1], float(made["seconds"])
+
+
+class _Pair:
+    """A template and a subject, cropped to what they share, the template in its true pose."""
+
+    def __init__(self, template: Template, subject: Subject) -> None:
+        self.template, self.subject = template, subject
+        truth = subject.truth(template.mean_points)
+        self.shared = subject.exists(truth) & ~template.cut_end
+        right = subject.surface if subject.side == "right" else subject.surface.mirrored()
+        mirror = np.array([1.0 if subject.side == "right" else -1.0, 1.0, 1.0])
+        self.mirror = mirror
+        self.source = _similar(template.surface.points, mirror * truth, self.shared)
+        on_mean = subject.on_mean(subject.surface.points)
+        height = (subject.surface.points - subject.cut_point) @ subject.cut_normal
+        self.target = right, (on_mean[:, 2] > END_Z_MM) & (height < -0.2)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        right, in_target = self.target
+        source = _cropped(Surface(self.source, self.template.surface.triangles), self.shared)
+        target = _cropped(right, in_target)
+        return {
+            "source": source.points,
+            "target": target.points,
+            "source_triangles": source.triangles,
+            "target_triangles": target.triangles,
+        }
+
+    def back(self, moved: np.ndarray) -> Surface:
+        """The whole template in the subject's own space; what was cropped stays where it began."""
+        points = self.source.copy()
+        points[self.shared] = moved
+        triangles = self.template.surface.triangles
+        left = self.subject.side == "left"
+        return Surface(points * self.mirror, triangles[:, ::-1] if left else triangles)
+
+
+def _similar(points: np.ndarray, truth: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Points moved by the similarity that brings the shared ones closest to the truth (Umeyama 1991)."""
+    from_mean, to_mean = points[shared].mean(axis=0), truth[shared].mean(axis=0)
+    source, target = points[shared] - from_mean, truth[shared] - to_mean
+    u, spread, vt = np.linalg.svd(target.T @ source)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    scale = (spread * sign).sum() / (source**2).sum()
+    return scale * (points - from_mean) @ ((u * sign) @ vt).T + to_mean
+
+
+def _cropped(surface: Surface, chosen: np.ndarray) -> Surface:
+    number = np.cumsum(chosen) - 1
+    triangles = surface.triangles[chosen[surface.triangles].all(axis=1)]
+    return Surface(surface.points[chosen], number[triangles])
+
+
+def _run(method: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with tempfile.TemporaryDirectory() as folder:
+        given, result = Path(folder, "in.npz"), Path(folder, "out.npz")
+        np.savez(given, **arrays)
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        subprocess.run(
+            [_python(), str(_WORKER), method, str(given), str(result)],
+            check=True,
+            env={**os.environ, **one_thread},
+        )
+        with np.load(result) as made:
+            return dict(made)
+
+
+@lru_cache(maxsize=1)
+def _python() -> str:
+    """Python of the peers' environment, which is made on first use."""
+    folder = CACHE / f"peers-{digest(_NEEDS.read_bytes())}"
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not (folder / "whole").exists():
+        venv.create(folder, clear=True, with_pip=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "--requirement", str(_NEEDS)], check=True)
+        (folder / "whole").touch()
+    return str(python)
