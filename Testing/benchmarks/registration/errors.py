@@ -91,7 +91,7 @@ def errors_of(subject: Subject, template: Template, laid: Surface, counted: np.n
         counted=counted,
         expected=subject.exists(truth) & ~template.cut_end,
         part=part_of(template.mean_points),
-        folded=int(_looks_inward(laid, subject.surface)[counted[laid.triangles].all(axis=1)].sum()),
+        folded=int(looks_inward(laid, subject.surface)[counted[laid.triangles].all(axis=1)].sum()),
         off_surface=place.distance,
     )
 
@@ -106,7 +106,7 @@ def part_of(mean_points: np.ndarray) -> np.ndarray:
     return part
 
 
-def _looks_inward(laid: Surface, bone: Surface) -> np.ndarray:
+def looks_inward(laid: Surface, bone: Surface) -> np.ndarray:
     """Whether each triangle looks more than 90° away from the bone's surface, shape (n_triangles,)."""
     corners = laid.points[laid.triangles]
     facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
