@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ _STEP_MM = 1.0 / 256.0  # modes are written to this precision: it halves the fil
 _RAS_LPS = np.array([-1.0, -1.0, 1.0])
 _ITERATIONS = 12
 _SETTLED = 1e-6
+# What the modes leave is smooth, so the points of a patch this large err alike and count as one.
+_PATCH_MM2 = 25.0**2
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ class ShapeModel:
         """Find the most likely coordinates, size and pose of a shape of which points may be missing.
 
         The coordinates are standard normal before anything is seen, size and pose are free, and what the
-        modes cannot explain is noise of `residual_sd_mm` (probabilistic principal components; Tipping and
-        Bishop 1999). Pose and coordinates are solved for together by Gauss-Newton steps: where points are
+        modes cannot explain is smooth noise of `residual_sd_mm` (probabilistic principal components; Tipping
+        and Bishop 1999). Pose and coordinates are solved for together by Gauss-Newton steps: where points are
         missing they cannot be told apart one after the other.
 
         Parameters
@@ -149,6 +152,12 @@ class ShapeModel:
         residual = float(np.sqrt((left**2).sum(axis=1).mean()))
         return ShapeFit(coordinates, float(size), rotation, translation, residual)
 
+    @cached_property
+    def _noise(self) -> float:
+        """Variance of a coordinate of a point that makes the points of a patch count as one, mm²."""
+        points_of_patch = _PATCH_MM2 * len(self.mean) / self.surface.triangle_areas.sum()
+        return max(self.residual_sd_mm, 1e-3) ** 2 * max(points_of_patch, 1.0)
+
     def _known(self, points: np.ndarray, known: np.ndarray | None) -> np.ndarray:
         if np.shape(points) != self.mean.shape:
             raise SurfaceError(
@@ -166,7 +175,7 @@ class ShapeModel:
         k = len(modes)
         basis = np.concatenate([modes.reshape(k, shape.size), pose_basis(shape)])
         prior = np.zeros(k + 7)
-        prior[:k] = max(self.residual_sd_mm, 1e-3) ** 2
+        prior[:k] = self._noise
         right = basis @ left.ravel()
         right[:k] -= prior[:k] * coordinates
         step = np.linalg.solve(basis @ basis.T + np.diag(prior), right)

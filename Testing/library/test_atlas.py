@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from CorticalBoneMappingLib.atlas.average import DENSITIES, load_average
-from CorticalBoneMappingLib.atlas.build import procrustes_mean
 from CorticalBoneMappingLib.errors import SettingError
 
 
@@ -65,29 +64,6 @@ def test_every_region_is_one_piece():
             touching = np.isin(within, list(reached)).any(axis=1)
             reached |= set(within[touching].ravel().tolist())
         assert len(reached) >= 0.99 * len(members), name
-
-
-def test_procrustes_mean_gives_back_a_shape_whatever_the_poses():
-    random = np.random.default_rng(0)
-    shape = random.standard_normal((200, 3)) * [20, 10, 50]
-    moved = []
-    for _ in range(12):
-        rotation, _ = np.linalg.qr(random.standard_normal((3, 3)))
-        rotation *= np.sign(np.linalg.det(rotation))
-        moved.append(random.uniform(0.8, 1.2) * shape @ rotation + random.uniform(-100, 100, 3))
-    average = procrustes_mean(np.array(moved), shape)
-    scale = np.mean([np.linalg.norm(m - m.mean(axis=0)) for m in moved]) / np.linalg.norm(
-        shape - shape.mean(axis=0)
-    )
-    assert np.allclose(average, scale * (shape - shape.mean(axis=0)), atol=1e-9)
-
-
-def test_procrustes_mean_never_mirrors():
-    random = np.random.default_rng(1)
-    shape = random.standard_normal((100, 3))
-    average = procrustes_mean(np.array([shape, shape * [-1, 1, 1]]), shape)
-    # A mirrored copy cannot be turned onto the shape, so the average of the two is neither.
-    assert np.abs(average - (shape - shape.mean(axis=0))).max() > 0.1
 
 
 def test_unknown_density_is_refused_with_the_known_ones():

@@ -1,27 +1,36 @@
-"""The average femur: the surface on which every person's map can be compared."""
+"""The average femur: the surface on which every person's map can be compared.
+
+An atlas is a folder: two meshes of an average femur, a shape model, and ``atlas.json`` that tells how they
+were made. One is shipped; `build` makes others.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import SettingError
 from ..shape_model import ShapeModel, read_shape_model
 from ..surface import Surface, read_surface
-from .regions import CUT_END, REGION_NAMES
+from .regions import CUT_END
 
 DATA = Path(__file__).parent / "data"
 DENSITIES = {"standard": "average_femur.vtp", "fine": "average_femur_fine.vtp"}
-"""The two meshes that are shipped: about 5,600 and about 20,000 vertices."""
+"""The two meshes: about 5,600 and about 20,000 vertices in the atlas that is shipped."""
 SHAPE_MODEL = "shape_model.vtp"
+RECORD = "atlas.json"
+KIND = "average femur of cortical-bone-mapping, format 1"
 
 
 @dataclass(frozen=True)
 class AverageFemur:
-    """The average right femur and the names of its regions.
+    """The average right femur and all that belongs to it.
 
     Attributes
     ----------
@@ -32,11 +41,23 @@ class AverageFemur:
         By the values of ``region``.
     shape_model : ShapeModel
         On the mesh of `surface`.
+    landmarks : dict of str to ndarray of shape (3,)
+        By the names of `anatomy.LANDMARKS`, RAS mm.
+    name : str
+        By which it is told of.
+    sha256 : str
+        Of ``atlas.json``, which holds those of the other files: two atlases with one hash are the same.
+    people : int
+        How many femurs were averaged.
     """
 
     surface: Surface
     region_names: dict[int, str]
     shape_model: ShapeModel
+    landmarks: dict[str, np.ndarray]
+    name: str
+    sha256: str
+    people: int
 
     @property
     def region(self) -> np.ndarray:
@@ -48,13 +69,18 @@ class AverageFemur:
         """Whether a vertex lies on bone that can be measured (not on the cut end), shape (n_points,)."""
         return self.region != CUT_END
 
+    def describe(self) -> dict[str, Any]:
+        """Name the atlas for a record: ``name``, ``people`` and ``sha256``."""
+        return {"name": self.name, "people": self.people, "sha256": self.sha256}
 
-@lru_cache(maxsize=2)
-def load_average(density: str = "standard") -> AverageFemur:
-    """Load the average femur that is shipped.
+
+def load_atlas(folder: str | Path | None = None, density: str = "standard") -> AverageFemur:
+    """Load an average femur.
 
     Parameters
     ----------
+    folder : str or Path, optional
+        Written by ``cbm atlas build``; by default the atlas that is shipped.
     density : str
         ``"standard"`` (about 5,600 vertices) or ``"fine"`` (about 20,000).
 
@@ -65,10 +91,60 @@ def load_average(density: str = "standard") -> AverageFemur:
     Raises
     ------
     SettingError
-        If there is no such density.
+        If there is no such density, the folder is no atlas, or a file of it was changed.
     """
     if density not in DENSITIES:
         raise SettingError(f"There is no average femur '{density}'; choose one of {', '.join(DENSITIES)}.")
-    surface = read_surface(DATA / DENSITIES[density])
-    shape_model = read_shape_model(DATA / SHAPE_MODEL).resampled(surface)
-    return AverageFemur(surface, dict(REGION_NAMES), shape_model)
+    return _shipped(density) if folder is None else _load(Path(folder), density)
+
+
+def load_average(density: str = "standard") -> AverageFemur:
+    """Load the average femur that is shipped; see `load_atlas`."""
+    return load_atlas(density=density)
+
+
+@lru_cache(maxsize=2)
+def _shipped(density: str) -> AverageFemur:
+    return _load(DATA, density)
+
+
+def _load(folder: Path, density: str) -> AverageFemur:
+    record, sha256 = read_record(folder)
+    for name, expected in record["files"].items():
+        if not (folder / name).is_file():
+            raise SettingError(f"{folder}: the atlas is not whole, {name} is missing. Copy or build it anew.")
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
+            raise SettingError(f"{folder}: {name} was changed since the atlas was built. Build it anew.")
+    surface = read_surface(folder / DENSITIES[density])
+    names = {int(number): name for number, name in record["region_names"].items()}
+    shape_model = read_shape_model(folder / SHAPE_MODEL).resampled(surface)
+    landmarks = {name: np.array(point) for name, point in record["landmarks"].items()}
+    return AverageFemur(surface, names, shape_model, landmarks, record["name"], sha256, record["people"])
+
+
+def read_record(folder: Path) -> tuple[dict[str, Any], str]:
+    """Read ``atlas.json``.
+
+    Returns
+    -------
+    record : dict
+        Its content.
+    sha256 : str
+        Its hash.
+
+    Raises
+    ------
+    SettingError
+        If the folder is no atlas.
+    """
+    refused = SettingError(
+        f"{folder}: this is no atlas. Give a folder that 'cbm atlas build' wrote; it holds {RECORD}."
+    )
+    try:
+        content = (folder / RECORD).read_bytes()
+        record = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise refused from error
+    if not isinstance(record, dict) or record.get("kind") != KIND:
+        raise refused
+    return record, hashlib.sha256(content).hexdigest()

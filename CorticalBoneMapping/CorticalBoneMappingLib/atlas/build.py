@@ -1,133 +1,221 @@
-"""Make the average femur that is shipped, from the simulated population: ``make atlas``.
+"""An average femur from a cohort: register, average, mesh anew, and again, until it rests.
 
-A hundred digital femurs are aligned by similarity and averaged point by point (generalised Procrustes; their
-correspondence is known by construction), meshed evenly, and labelled. The same call gives the same bytes.
+The average is unbiased in the sense of Guimond et al. 2000 (Comput Vis Image Underst 77:192): where the
+correspondences of the people average out, the mean of their displacements from the average is nothing, so
+it owes nothing to the femur that it began with.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ..closest import closest_points
+from ..errors import RegistrationError, SettingError, SurfaceError
 from ..meshing import remesh
 from ..progress import Progress
-from ..simulation.femur_shape import (
-    HEAD_CENTRE,
-    HEAD_RADIUS_MM,
-    LESSER_TROCHANTER_TIP,
-    NECK_BASE,
-    mean_shape,
-)
-from ..simulation.individual import individual_map
-from ..simulation.population import FemurDimensions, draw_dimensions
-from ..surface import Surface, write_surface
-from .average import DATA, DENSITIES
-from .regions import CUT_END, Landmarks, regions_of
+from ..registration import RegistrationSettings, register
+from ..registration.cut_ends import widened
+from ..shape_model import ShapeModel
+from ..surface import Surface
+from .modes import EXPLAINED, shape_model_of
+from .shaft_end import EndPlane, end_plane, shortened, smoothly_subdivided, with_cut_end
 
-END_Z_MM = -105.0
-"""Where the average's shaft ends in the frame of the mean shape: 50 mm below the lesser trochanter."""
+FEWEST_PEOPLE = 3
+_MOST_LEFT_OUT = 0.25
 
-_LANDMARKS = Landmarks(HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, LESSER_TROCHANTER_TIP, END_Z_MM)
-_VERTICES = {"standard": 5600, "fine": 20000}
+
+@dataclass(frozen=True)
+class Subject:
+    """One femur of a cohort.
+
+    Attributes
+    ----------
+    name : str
+        By which it is told of.
+    surface : Surface
+        Closed, RAS mm.
+    side : {"left", "right"}
+        Of the body.
+    """
+
+    name: str
+    surface: Surface
+    side: str
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """How an average femur is built.
+
+    Attributes
+    ----------
+    rounds : int
+        At most so many times are all femurs registered, 1 to 20.
+    settled_mm : float
+        The average rests when a round moves its surface by less than this, mean distance.
+    points : int
+        Of the standard mesh; 1,000 to 10,000.
+    fine_points : int
+        Of the fine mesh; up to 40,000.
+    explained : float
+        As many shape modes are kept as explain this share of the variance, 0.5 to 0.999.
+    """
+
+    rounds: int = 4
+    settled_mm: float = 0.05
+    points: int = 5600
+    fine_points: int = 20000
+    explained: float = EXPLAINED
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("number of rounds", self.rounds, 1, 20),
+            ("movement at which the average rests", self.settled_mm, 0.001, 1.0),
+            ("number of points", self.points, 1000, 10000),
+            ("number of points of the fine mesh", self.fine_points, self.points, 40000),
+            ("share of variance", self.explained, 0.5, 0.999),
+        ):
+            if not low <= value <= high:
+                raise SettingError(f"The {name} has to be {low:g} to {high:g}, not {value:g}.")
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did: how many femurs were averaged, and how far the average's surface moved, mm."""
+
+    people: int
+    moved_mean_mm: float
+    moved_95_mm: float
+
+
+@dataclass(frozen=True)
+class Average:
+    """A cohort's average.
+
+    Attributes
+    ----------
+    surface : Surface
+        Standard mesh, with ``cut_end``.
+    fine : Surface
+        Fine mesh, likewise.
+    shape_model : ShapeModel
+        On the mesh of the last round but one, which differs little from `surface`.
+    rounds : tuple of Round
+        In order.
+    left_out : dict of str to str
+        Femurs that could not be registered, and why.
+    """
+
+    surface: Surface
+    fine: Surface
+    shape_model: ShapeModel
+    rounds: tuple[Round, ...]
+    left_out: dict[str, str]
 
 
 def build_average(
-    people: int = 100, seed: int = 2015, progress: Progress | None = None
-) -> dict[str, Surface]:
-    """Average the simulated population.
+    subjects: Sequence[Subject],
+    start: Surface,
+    shape_model: ShapeModel | None = None,
+    settings: BuildSettings | None = None,
+    progress: Progress | None = None,
+) -> Average:
+    """Average a cohort.
 
     Parameters
     ----------
-    people : int
-        How many femurs.
-    seed : int
-        Which population.
+    subjects : sequence of Subject
+        At least three.
+    start : Surface
+        A right femur to begin with, with ``cut_end``; fixes the pose of the average and how far its shaft
+        reaches at most.
+    shape_model : ShapeModel, optional
+        Helps the first registrations, on the mesh of `start`; later ones have the cohort's own.
+    settings : BuildSettings, optional
+        How.
     progress : Progress, optional
-        Told after each person.
+        Told after each femur.
 
     Returns
     -------
-    dict of str to Surface
-        The meshes by density, each with ``region`` and ``cut_end``.
+    Average
+
+    Raises
+    ------
+    RegistrationError
+        If fewer than three femurs are given, or more than a quarter cannot be registered.
     """
-    progress = progress or Progress()
-    template = mean_shape(end_z_mm=END_Z_MM)
-    random = np.random.default_rng(seed)
-    places = np.concatenate([template.points, HEAD_CENTRE[None]])
-    shapes = []
-    for person in range(people):
-        shapes.append(individual_map(draw_dimensions(random), random)(places))
-        progress.report(0.6 * (person + 1) / people, f"Person {person + 1} of {people}")
-    upright = individual_map(FemurDimensions())(places)
-    average = procrustes_mean(np.array(shapes), upright)
-    dense = replace(template, points=average[:-1] - average[-1])
-    region = regions_of(template, _LANDMARKS)
-    meshes = {}
-    for density, vertices in _VERTICES.items():
-        mesh = remesh(dense, n_points=vertices)
-        place = closest_points(dense, mesh.points)
-        corner = np.take_along_axis(
-            dense.triangles[place.triangle], place.weights.argmax(axis=1)[:, None], axis=1
-        )[:, 0]
-        labels = region[corner]
-        meshes[density] = mesh.with_arrays(region=labels, cut_end=(labels == CUT_END).astype(np.uint8))
-        progress.report(1.0 if density == "fine" else 0.8, f"{density}: {len(mesh.points)} vertices")
-    return meshes
+    settings, progress = settings or BuildSettings(), progress or Progress()
+    if len(subjects) < FEWEST_PEOPLE:
+        raise RegistrationError(f"An average needs at least {FEWEST_PEOPLE} femurs; {len(subjects)} given.")
+    left_out: dict[str, str] = {}
+    average, rounds = start, []
+    for number in range(settings.rounds):
+        part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
+        members = [subject for subject in subjects if subject.name not in left_out]
+        shapes, covered = _registered(members, average, number + 1, left_out, part)
+        _check_left_out(left_out, len(subjects))
+        known = _with_end(average, covered)
+        shape_model = shape_model_of(shapes, known, average, settings.explained)
+        dense, end = _average_of(average, shape_model, known)
+        before, average = average, with_cut_end(remesh(dense, n_points=settings.points), end)
+        rounds.append(_movement(before, average, len(shapes)))
+        if rounds[-1].moved_mean_mm < settings.settled_mm:
+            break
+    fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
+    progress.report(1.0, f"Averaged {len(shapes)} femurs")
+    return Average(average, fine, shape_model, tuple(rounds), left_out)
 
 
-def procrustes_mean(shapes: np.ndarray, upright: np.ndarray, rounds: int = 5) -> np.ndarray:
-    """Average shapes over position, rotation and size (generalised Procrustes; Gower 1975).
-
-    Parameters
-    ----------
-    shapes : ndarray of shape (n_shapes, n_points, 3)
-        Corresponding points, mm.
-    upright : ndarray of shape (n_points, 3)
-        Fixes the pose of the average.
-    rounds : int
-        Alignments to the average so far.
-
-    Returns
-    -------
-    ndarray of shape (n_points, 3)
-        The average, with the mean size of the shapes, in the pose of `upright`, centred.
-    """
-    centred = shapes - shapes.mean(axis=1, keepdims=True)
-    sizes = np.linalg.norm(centred, axis=(1, 2), keepdims=True)
-    centred = centred / sizes
-    average = upright - upright.mean(axis=0)
-    for _ in range(rounds):
-        average = average / np.linalg.norm(average)
-        average = np.mean([shape @ _rotation_onto(shape, average) for shape in centred], axis=0)
-    average = average @ _rotation_onto(average, upright - upright.mean(axis=0))
-    return average * sizes.mean() / np.linalg.norm(average)
+def _registered(
+    subjects: Sequence[Subject], average: Surface, number: int, left_out: dict[str, str], progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the average's vertices lie on each femur (right-sided), and which it covers."""
+    shapes, covered = [], []
+    settings = RegistrationSettings(check_side=number == 1)
+    for done, subject in enumerate(subjects):
+        progress.report(done / len(subjects), f"Round {number}: {subject.name}")
+        try:
+            laid = register(subject.surface, average, subject.side, settings=settings)
+        except (RegistrationError, SurfaceError) as error:
+            left_out[subject.name] = str(error)
+            continue
+        right = laid.deformed.mirrored() if subject.side == "left" else laid.deformed
+        shapes.append(right.points)
+        covered.append(laid.covered)
+    return np.array(shapes), np.array(covered)
 
 
-def _rotation_onto(shape: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Proper rotation R that brings shape @ R closest to target (Kabsch 1976)."""
-    u, _, vt = np.linalg.svd(shape.T @ target)
-    sign = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    return u @ sign @ vt
+def _check_left_out(left_out: dict[str, str], total: int) -> None:
+    if len(left_out) > _MOST_LEFT_OUT * total or total - len(left_out) < FEWEST_PEOPLE:
+        name, why = next(iter(left_out.items()))
+        raise RegistrationError(
+            f"{len(left_out)} of {total} femurs could not be registered, which is too many for an average. "
+            f"The first, {name}: {why}"
+        )
 
 
-def write_average(folder: Path = DATA, progress: Progress | None = None) -> None:
-    """Build the average femur and write its meshes.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to; by default the place from which `load_average` reads.
-    progress : Progress, optional
-        Told how far it has come.
-    """
-    for density, mesh in build_average(progress=progress).items():
-        write_surface(folder / DENSITIES[density], mesh)
+def _with_end(average: Surface, covered: np.ndarray) -> np.ndarray:
+    """Count the flat end as known for those whose shaft reaches beyond it: it lies inside them."""
+    end = average.arrays["cut_end"] == 1
+    ring = widened(average, end) & ~end
+    reaches = covered[:, ring].mean(axis=1) > 0.5
+    return covered | (reaches[:, None] & end)
 
 
-if __name__ == "__main__":
-    from ..progress import TerminalProgress
+def _average_of(average: Surface, shape_model: ShapeModel, known: np.ndarray) -> tuple[Surface, EndPlane]:
+    """The mean shape, dense, with a flat end where at least half of the femurs reach; the end's plane."""
+    mean = shape_model.surface
+    end = end_plane(mean, average.arrays["cut_end"] == 1)
+    dense = smoothly_subdivided(mean, end)
+    return shortened(dense, end, known.mean(axis=0)[cKDTree(mean.points).query(dense.points)[1]])
 
-    write_average(progress=TerminalProgress())
+
+def _movement(before: Surface, after: Surface, people: int) -> Round:
+    measured = after.arrays["cut_end"] == 0
+    distance = closest_points(before, after.points[measured]).distance
+    return Round(people, float(distance.mean()), float(np.quantile(distance, 0.95)))

@@ -1,0 +1,69 @@
+"""The femurs of a cohort, by their files and sides."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import SettingError
+from ..surface import read_surface
+from .build import Subject
+
+
+def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subject]:
+    """Read surfaces of femurs.
+
+    Parameters
+    ----------
+    right, left : sequence of Path
+        Files of right and of left femurs. A ``.csv`` file stands for those that it lists in its columns
+        ``surface`` (relative to the table) and ``side`` (left or right).
+
+    Returns
+    -------
+    list of Subject
+        In the order given, right ones first; named by their files.
+
+    Raises
+    ------
+    SettingError
+        If a table lacks a column or a side, or a file is listed twice.
+    SurfaceError
+        If a surface cannot be read.
+    """
+    listed = []
+    for side, paths in (("right", right), ("left", left)):
+        for path in paths:
+            listed += _rows(path) if path.suffix.lower() == ".csv" else [(path, side)]
+    names = _names([path for path, _ in listed])
+    return [Subject(name, read_surface(path), side) for name, (path, side) in zip(names, listed)]
+
+
+def _rows(table: Path) -> list[tuple[Path, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{table}: the table cannot be read.") from error
+    if not rows or not {"surface", "side"} <= rows[0].keys():
+        raise SettingError(
+            f"{table}: the table needs the columns surface and side, and a row for each femur."
+        )
+    for line, row in enumerate(rows, start=2):
+        if row["side"] not in ("left", "right"):
+            raise SettingError(f"{table}, line {line}: the side is '{row['side']}'; it is left or right.")
+    return [(table.parent / row["surface"], row["side"]) for row in rows]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Give each file the shortest end of its path that no other file has."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        twice = next(path for path in paths if [p.resolve() for p in paths].count(path.resolve()) > 1)
+        raise SettingError(f"{twice}: this femur is listed twice.")
+    depth = 1
+    names = [path.name for path in paths]
+    while len(set(names)) < len(names):
+        depth += 1
+        names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
+    return names
