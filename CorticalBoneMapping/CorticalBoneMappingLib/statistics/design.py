@@ -76,12 +76,18 @@ class Factor:
         if self.column not in setting:
             return np.full(len(self.names), 1.0 / len(self.levels)) if self.levels else np.zeros(1)
         if not self.levels:
-            return np.array([float(setting[self.column]) - self.centre])
+            return np.array([self._number(setting[self.column]) - self.centre])
         if str(setting[self.column]) not in self.levels:
             raise StatisticsError(
                 f"'{self.column}' has no level '{setting[self.column]}'; it has {', '.join(self.levels)}."
             )
         return np.array([float(level == str(setting[self.column])) for level in self.levels[1:]])
+
+    def _number(self, value: str | float) -> float:
+        try:
+            return float(value)
+        except ValueError:
+            raise StatisticsError(f"'{value}' is no number, which '{self.column}' needs.") from None
 
 
 @dataclass(frozen=True)
