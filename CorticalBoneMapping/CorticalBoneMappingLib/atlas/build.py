@@ -120,7 +120,6 @@ class Average:
 def build_average(
     subjects: Sequence[Subject],
     start: Surface,
-    shape_model: ShapeModel | None = None,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
 ) -> Average:
@@ -133,8 +132,6 @@ def build_average(
     start : Surface
         A right femur to begin with, with ``cut_end``; fixes the pose of the average and how far its shaft
         reaches at most.
-    shape_model : ShapeModel, optional
-        Helps the first registrations, on the mesh of `start`; later ones have the cohort's own.
     settings : BuildSettings, optional
         How.
     progress : Progress, optional

@@ -1,4 +1,4 @@
-"""The femurs of a cohort, by their files and sides."""
+"""The femurs of a cohort, by their files and sides, and their atlas."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import SettingError
-from ..surface import read_surface
-from .build import Subject
+from ..progress import Progress
+from ..surface import Surface, read_surface
+from .average import AverageFemur
+from .build import Average, BuildSettings, Subject, build_average
+from .folder import write_atlas
+from .labels import centred, with_regions_of
 
 
 def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subject]:
@@ -28,7 +32,7 @@ def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subjec
     Raises
     ------
     SettingError
-        If a table lacks a column or a side, or a file is listed twice.
+        If no file is given, a table lacks a column or a side, or a file is listed twice.
     SurfaceError
         If a surface cannot be read.
     """
@@ -36,8 +40,59 @@ def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subjec
     for side, paths in (("right", right), ("left", left)):
         for path in paths:
             listed += _rows(path) if path.suffix.lower() == ".csv" else [(path, side)]
+    if not listed:
+        raise SettingError("There are no femurs: name their surfaces, or a table that lists them.")
     names = _names([path for path, _ in listed])
     return [Subject(name, read_surface(path), side) for name, (path, side) in zip(names, listed)]
+
+
+def build_atlas(
+    subjects: Sequence[Subject],
+    folder: Path,
+    name: str,
+    origin: AverageFemur,
+    settings: BuildSettings | None = None,
+    progress: Progress | None = None,
+) -> Average:
+    """Build the atlas of a cohort and write it.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        The cohort.
+    folder : Path
+        New, empty, or an atlas, which is replaced once the new one is whole.
+    name : str
+        Of the atlas.
+    origin : AverageFemur
+        Where the average begins, and whose regions it takes over.
+    settings : BuildSettings, optional
+        How.
+    progress : Progress, optional
+        Told after each femur.
+
+    Returns
+    -------
+    Average
+        As it was written.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        Of the kind that tells which step could not be done and why.
+    """
+    settings, progress = settings or BuildSettings(), progress or Progress()
+    start = Surface(
+        origin.surface.points, origin.surface.triangles, {"cut_end": origin.surface.arrays["cut_end"]}
+    )
+    average = build_average(subjects, start, settings, progress.part(0.0, 0.9))
+    progress.report(0.9, "Carrying the regions over")
+    average, anatomy = centred(average)
+    average = with_regions_of(average, origin)
+    progress.report(0.95, "Writing")
+    write_atlas(folder, average, anatomy, origin.region_names, name, settings)
+    progress.report(1.0, "Done")
+    return average
 
 
 def _rows(table: Path) -> list[tuple[Path, str]]:

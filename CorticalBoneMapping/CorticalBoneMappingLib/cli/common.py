@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..progress import JsonProgress, Progress, TerminalProgress
@@ -30,6 +31,17 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         help='how progress is told on stderr; json is one {"fraction", "text"} a line (default: bar)',
     )
     parser.add_argument("--quiet", action="store_true", help="no progress and no table; errors only")
+
+
+def add_atlas_option(parser: argparse.ArgumentParser, **given: Any) -> None:
+    """Add ``--atlas``."""
+    parser.add_argument(
+        "--atlas",
+        type=Path,
+        metavar="DIR",
+        help="average femur to use, as 'cbm atlas build' wrote it (default: the one that is shipped)",
+        **given,
+    )
 
 
 def progress_of(chosen: argparse.Namespace) -> Progress:

@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_command, add_output_options, number, portable, progress_of, say, table
+from .common import (
+    add_atlas_option,
+    add_command,
+    add_output_options,
+    number,
+    portable,
+    progress_of,
+    say,
+    table,
+)
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -103,6 +112,7 @@ def add_to(commands: Any) -> None:
         help="smoothing on the average femur, full width at half maximum (default: 0, none)",
         **given,
     )
+    add_atlas_option(parser, **given)
     add_output_options(parser)
     parser.set_defaults(run=run)
 

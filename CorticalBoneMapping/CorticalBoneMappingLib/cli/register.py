@@ -6,17 +6,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import add_command, add_output_options, portable, progress_of, say
+from .common import add_atlas_option, add_command, add_output_options, portable, progress_of, say
 
 _EPILOG = """\
 examples:
   cbm register femur.stl --side left --out registered
   cbm register result/periosteal_surface.vtp --side right --out registered
+  cbm register femur.stl --side left --atlas my_atlas --out registered
 
 writes to DIR:
   registered_average.vtp  the average femur's points on the subject's bone, with region
   average_femur.vtp       the average femur, with the measures of SURFACE if it has them
-  registration.json       scale, distances, what the subject covers, and remarks
+  registration.json       scale, distances, what the subject covers, size and shape, and remarks
 
 Coordinates of SURFACE are LPS in mm, as Slicer writes them."""
 
@@ -27,22 +28,24 @@ def add_to(commands: Any) -> None:
     parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP, VTK, STL, PLY or OBJ; closed")
     parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
+    add_atlas_option(parser)
     add_output_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> None:
     """Read, register, write, and say how well it went."""
-    from ..atlas.average import load_average
+    from ..atlas.average import load_atlas
     from ..files import write_json
     from ..registration import register
-    from ..study.carry import carry_to_average, registration_summary
+    from ..study.carry import carry_to_average, registration_summary, shape_summary
     from ..study.provenance import input_record, plain, program
     from ..study.result_files import AVERAGE_FILE
     from ..surface import read_surface, write_surface
 
     progress = progress_of(chosen)
-    bone, average = read_surface(chosen.surface), load_average().surface
+    atlas = load_atlas(chosen.atlas)
+    bone, average = read_surface(chosen.surface), atlas.surface
     registration = register(bone, average, chosen.side, progress=progress.part(0.0, 0.9))
     summary = registration_summary(registration)
     progress.report(0.95, "Writing")
@@ -57,7 +60,9 @@ def run(chosen: argparse.Namespace) -> None:
         "program": program(),
         "inputs": {"surface": input_record(chosen.surface)},
         "command": portable(chosen.command_line),
+        "atlas": atlas.describe(),
         "registration": summary,
+        "shape": shape_summary(registration, atlas.shape_model),
     }
     write_json(chosen.out / "registration.json", plain(record))
     progress.report(1.0, "Done")

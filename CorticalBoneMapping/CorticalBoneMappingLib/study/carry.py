@@ -9,6 +9,7 @@ import numpy as np
 
 from ..measures import MEASURES, Quality
 from ..registration import Registration
+from ..shape_model import ShapeModel
 from ..smoothing import smooth
 from ..surface import Surface
 
@@ -72,4 +73,31 @@ def registration_summary(registration: Registration) -> dict[str, Any]:
         "covered": round(float(areas[registration.covered].sum() / areas.sum()), 4),
         "folded_triangles": registration.folded,
         "remarks": list(registration.remarks),
+    }
+
+
+def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[str, Any]:
+    """Give a femur's size and shape, which may serve as covariates, as plain values.
+
+    Parameters
+    ----------
+    registration : Registration
+        Of the femur.
+    shape_model : ShapeModel
+        Of the average femur that it was registered with, on the same mesh.
+
+    Returns
+    -------
+    dict
+        ``size`` over that of the average femur, whatever length of shaft was scanned; ``coordinates``
+        in standard deviations of the population; ``mahalanobis``, the distance from the average shape
+        in such; ``plausibility``, the share of the population that is at least as far from it.
+    """
+    right = registration.deformed.mirrored() if registration.side == "left" else registration.deformed
+    fit = shape_model.fit(right.points, registration.covered)
+    return {
+        "size": round(fit.size, 5),
+        "coordinates": np.round(fit.coordinates, 3).tolist(),
+        "mahalanobis": round(shape_model.mahalanobis(fit.coordinates), 3),
+        "plausibility": round(shape_model.plausibility(fit.coordinates), 4),
     }

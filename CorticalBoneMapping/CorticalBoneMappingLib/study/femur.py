@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..atlas.average import load_average
+from ..atlas.average import load_atlas
 from ..atlas.regions import CUT_END
 from ..calibration import Calibration, parse_calibration
 from ..cortex import CortexSettings, CorticalMap, measure_cortex
@@ -19,7 +19,7 @@ from ..segmentation import periosteal_surface
 from ..surface import Surface
 from ..volume import Volume
 from ..volume_files import check_overlap
-from .carry import carry_to_average, registration_summary
+from .carry import carry_to_average, registration_summary, shape_summary
 from .hardening import without_hardening
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
 from .regions import region_rows
@@ -65,7 +65,7 @@ def map_femur(
     settings, progress = settings or MapSettings(), progress or Progress()
     check_side(side)
     watch = Stopwatch()
-    average = load_average()
+    average = load_atlas(settings.atlas)
     with watch.time("calibration"):
         label = _label_in(labelmap, settings.label)
         check_overlap(volume, labelmap, label)
@@ -87,16 +87,19 @@ def map_femur(
         given = settings.cortical_density is not None
         rows = region_rows(bone, bone.arrays["region"], names, calibration, given)
     chosen = asdict(settings) | {"label": label, "calibration": without_folders(settings.calibration)}
+    chosen["atlas"] = settings.atlas and settings.atlas.name
     quality = bone.arrays["quality"]
     provenance = {
         "program": program(),
         "settings": chosen,
         "side": side,
+        "atlas": average.describe(),
         "calibration": calibration.describe(),
         "beam_hardening": hardening.describe(),
         "surface": {"n_points": len(bone.points), "spacing_mm": round(bone.mean_spacing_mm, 4)},
         "cortex": cortical.used,
         "registration": registration_summary(registration),
+        "shape": shape_summary(registration, average.shape_model),
         "points": count_quality(quality),
         "notes": [
             *calibration.remarks,

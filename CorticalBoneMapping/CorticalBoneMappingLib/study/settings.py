@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..cortex import METHODS
 from ..errors import SettingError
@@ -38,6 +39,9 @@ class MapSettings:
         "auto" where the CT shows that it needs it. See `correct_hardening`.
     kvp : float or None
         Voltage of the X-ray tube, 70 to 150 kV; None for what the CT tells, else 120.
+    atlas : Path or None
+        Folder of the average femur to map to, as ``cbm atlas build`` wrote it; None for the one that is
+        shipped.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class MapSettings:
     smoothing_fwhm_mm: float = 0.0
     hardening: str = "auto"
     kvp: float | None = None
+    atlas: Path | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

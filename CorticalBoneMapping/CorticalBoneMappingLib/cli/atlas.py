@@ -1,0 +1,68 @@
+"""``cbm atlas build``: an average femur of one's own cohort."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .common import add_atlas_option, add_command, add_output_options, number, progress_of, say, table
+
+_EPILOG = """\
+examples:
+  cbm atlas build right/*.vtp --left left/*.vtp --out my_atlas
+  cbm atlas build cohort.csv --out my_atlas
+      cohort.csv has the columns surface (a file, relative to the table) and side (left or right)
+  cbm map ct.nrrd --mask labels.nrrd --side right --atlas my_atlas --out result
+
+writes to DIR, all or nothing:
+  average_femur.vtp       the average right femur, with region and cut_end
+  average_femur_fine.vtp  the same with about 20,000 points
+  shape_model.vtp         how the people's femurs differ: vectors mode_01, mode_02 …, LPS mm for one
+                          standard deviation; shape_model.json tells how much each explains
+  atlas.json              names of the regions, landmarks, settings, how far each round moved the average
+
+Every femur is registered with the average, all are averaged, and so on until the average rests. Regions
+are carried over from the atlas that it began with. A femur takes a few seconds a round."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = add_command(commands, "atlas", "average the femurs of a cohort", _EPILOG)
+    parser.add_argument("what", choices=("build",), help="what to do")
+    parser.add_argument(
+        "surfaces", nargs="*", type=Path, metavar="SURFACES", help="right femurs, or a CSV table with sides"
+    )
+    parser.add_argument("--left", nargs="+", type=Path, default=[], metavar="FILE", help="left femurs")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the atlas")
+    parser.add_argument("--name", help="of the atlas (default: the folder's)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", default=argparse.SUPPRESS, help="at most so many (default: 4)"
+    )
+    add_atlas_option(parser)
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Read, build, write, and say how the average came to rest."""
+    from ..atlas.average import load_atlas
+    from ..atlas.build import BuildSettings
+    from ..atlas.cohort import build_atlas, read_cohort
+    from ..atlas.folder import check_place
+
+    check_place(chosen.out)
+    settings = BuildSettings(**({"rounds": chosen.rounds} if "rounds" in chosen else {}))
+    origin = load_atlas(chosen.atlas)
+    subjects = read_cohort(chosen.surfaces, chosen.left)
+    name = chosen.name or chosen.out.absolute().name
+    average = build_atlas(subjects, chosen.out, name, origin, settings, progress_of(chosen))
+    rows = [
+        [str(index), str(one.people), number(one.moved_mean_mm, 3), number(one.moved_95_mm, 3)]
+        for index, one in enumerate(average.rounds, start=1)
+    ]
+    say(chosen, table(("round", "femurs", "moved, mean (mm)", "95th percentile (mm)"), rows))
+    explained = average.shape_model.explained
+    say(chosen, f"{len(explained)} shape modes explain {explained.sum():.1%} of the variance.")
+    for left_out, why in average.left_out.items():
+        say(chosen, f"Left out: {left_out}: {why}")
