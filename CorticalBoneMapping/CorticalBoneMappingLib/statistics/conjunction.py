@@ -1,4 +1,4 @@
-"""Conjunction: is there an effect in every one of several contrasts, at the same place?"""
+"""Conjunction: an effect in every one of several contrasts, at the same place."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def conjunction(tested: Sequence[StatisticMap]) -> TMap:
     alternatives = sorted({one.alternative for one in tested})
     if len(alternatives) > 1:
         raise StatisticsError(
-            f"The contrasts of a conjunction look at different sides ({' and '.join(alternatives)}); test all "
-            "of them the same way."
+            f"The contrasts of a conjunction look at different sides ({' and '.join(alternatives)}); test "
+            "all of them the same way."
         )
     dof = min(common_dof(one) for one in tested)
     every = np.stack([_at_dof(one, dof) for one in tested])

@@ -161,8 +161,9 @@ def _permutations(
     count = prod(_n_arrangements(label) for label in labels)
     if count == 1:
         raise StatisticsError(
-            "Nothing that may be exchanged differs in the design, so there is nothing to compare with. Exchange whole blocks for an effect between participants, rows within blocks for one "
-            "between visits, and flip signs to test a mean."
+            "Nothing that may be exchanged differs in the design, so there is nothing to compare with. "
+            "Exchange whole blocks for an effect between participants, rows within blocks for one between "
+            "visits, and flip signs to test a mean."
         )
     exhaustive = count <= n_permutations + 1
     n_shuffles = count if exhaustive else n_permutations + 1
@@ -190,11 +191,11 @@ def _n_arrangements(labels: np.ndarray) -> int:
 
 
 def _arrangements(labels: np.ndarray) -> Iterator[np.ndarray]:
-    """Orders of the items that put the labels in every different order; the given one first."""
+    """Orders of the items that bring a different set of items to each label; the given one first."""
     places = np.argsort(labels, kind="stable")
     for arrangement in _different_orders(labels.tolist()):
         order = np.empty(len(labels), dtype=np.int64)
-        order[np.argsort(arrangement, kind="stable")] = places
+        order[places] = np.argsort(arrangement, kind="stable")
         yield order
 
 
