@@ -10,10 +10,12 @@ import numpy as np
 from ..closest import closest_points
 from ..errors import RegistrationError, SettingError
 from ..progress import Progress
+from ..shape_model import ShapeModel
 from ..surface import Surface
 from .cut_ends import cut_end_of, widened, with_cut_ends
-from .deformation import Step, bend
+from .deformation import BUMP_STEPS, MODEL_STEPS, Step, bend
 from .pose import Pose, find_pose
+from .prior import prior_of
 from .projection import counterparts, folded_triangles, project
 from .result import Registration, SurfaceDistances
 
@@ -52,6 +54,7 @@ def register(
     average: Surface,
     side: Literal["left", "right"],
     *,
+    shape_model: ShapeModel | None = None,
     settings: RegistrationSettings | None = None,
     progress: Progress | None = None,
 ) -> Registration:
@@ -70,6 +73,9 @@ def register(
         The average femur, a right one.
     side : {"left", "right"}
         Of the subject.
+    shape_model : ShapeModel, optional
+        How femurs differ, on the average's own mesh (`ShapeModel.resampled` brings it there). The average
+        is then bent by its modes first, and freely only in what they leave.
     settings : RegistrationSettings, optional
         How.
     progress : Progress, optional
@@ -95,10 +101,12 @@ def register(
     if settings.check_side:
         progress.report(0.15, "Making sure of the side")
         _check_side(right, marked, pose, side)
-    posed = replace(right, points=pose.undo(right.points))
-    bent_points = bend(marked, posed, flexibility=settings.flexibility, progress=progress.part(0.25, 0.8))
+    prior = prior_of(average.points, shape_model, settings.flexibility)
+    steps = BUMP_STEPS if shape_model is None else (*MODEL_STEPS, *BUMP_STEPS)
+    bending = bend(marked, right, pose, prior, steps=steps, progress=progress.part(0.25, 0.8))
     progress.report(0.8, "Laying the average femur on the surface")
-    bent = replace(marked, points=bent_points)
+    pose, bent = bending.pose, replace(marked, points=bending.points)
+    posed = replace(right, points=pose.undo(right.points))
     laid = replace(marked, points=project(bent, posed, marked))
     progress.report(0.95, "Measuring how well they agree")
     registration = _registration(surface, average, side, pose, posed, bent, laid)
@@ -160,9 +168,10 @@ def _check_side(right: Surface, average: Surface, pose: Pose, side: str) -> None
 
 
 def _coarse_misfit(subject: Surface, average: Surface, pose: Pose) -> float:
-    posed = replace(subject, points=pose.undo(subject.points))
-    points = bend(average, posed, steps=_COARSE, n_samples=700)
-    there, step = counterparts(replace(average, points=points), posed, average, reach_mm=20.0)
+    prior = prior_of(average.points, None, 1.0)
+    bending = bend(average, subject, pose, prior, steps=_COARSE, n_samples=700)
+    posed = replace(subject, points=bending.pose.undo(subject.points))
+    there, step = counterparts(replace(average, points=bending.points), posed, average, reach_mm=20.0)
     return _mean(np.linalg.norm(step[there], axis=1))
 
 

@@ -1,59 +1,84 @@
 """Bend the average femur smoothly onto a subject: regression with a Gaussian process prior.
 
-A deformation is a priori a sum of Gaussian bumps of several widths (Lüthi et al. 2018) on control
-points. Closest points pull at it, hard along the normal of the surface and hardly along the surface:
-a ball or a cylinder says nothing of where a point went along it, so there the prior decides.
+Closest points pull at the average, hard along the normal of the surface and hardly along the surface: a ball
+or a cylinder says nothing of where a point went along it, so there the prior decides. Position, rotation and
+size are estimated again with every step, together with the modes and the bumps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from ..progress import Progress
+from ..shape_model import pose_basis
 from ..surface import Surface
-from .cut_ends import cut_end_of, thinned, widened
+from .pairs import Pairs, Sample, pairs_between
+from .pose import Pose
+from .prior import Prior
 
-_WIDTHS_MM = (60.0, 25.0, 12.0)
-_AMPLITUDES_MM = (5.0, 3.0, 1.5)
-_CONTROL_SPACING_MM = 11.0  # near the least width: closer controls add nothing that is smooth
 _N_SAMPLES = 2500
-_TURN_MM = 10.0  # what a normal turned by a radian counts when closest points are looked for
-_LEAST_COSINE = 0.5  # surfaces that look more than 60° apart are not the same place
+_POSE_VARIANCE = 1e4  # position, rotation and size are free
+_FIXED = 1e12
 
 
 class Step(NamedTuple):
-    """A stage of the coarse-to-fine bending: believed errors of a pair, and the number of repeats."""
+    """A stage of the coarse-to-fine bending: believed errors of a pair, repeats, and whether bumps move."""
 
     along_normal_mm: float
     along_surface_mm: float
     repeats: int
+    with_bumps: bool = True
 
 
-STEPS = (Step(3.0, 24.0, 8), Step(1.5, 18.0, 6), Step(0.7, 11.0, 6))
+MODEL_STEPS = (Step(4.0, 40.0, 6, False), Step(2.0, 40.0, 6, False))
+BUMP_STEPS = (Step(3.0, 24.0, 8), Step(1.5, 18.0, 6), Step(0.7, 11.0, 6))
+
+
+@dataclass(frozen=True)
+class Bending:
+    """The average bent onto a subject.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n_average, 3)
+        The average's vertices, bent, in its own frame; mm.
+    pose : Pose
+        From there to the subject.
+    mode_coefficients : ndarray of shape (k,)
+    bump_coefficients : ndarray of shape (r, 3)
+    """
+
+    points: np.ndarray
+    pose: Pose
+    mode_coefficients: np.ndarray
+    bump_coefficients: np.ndarray
 
 
 def bend(
     average: Surface,
     subject: Surface,
+    pose: Pose,
+    prior: Prior,
     *,
-    flexibility: float = 1.0,
-    steps: tuple[Step, ...] = STEPS,
+    steps: tuple[Step, ...],
     n_samples: int = _N_SAMPLES,
     progress: Progress | None = None,
-) -> np.ndarray:
-    """Bend the average smoothly onto a subject that already lies in its pose and size.
+) -> Bending:
+    """Bend the average smoothly onto a subject.
 
     Parameters
     ----------
     average, subject : Surface
         With ``cut_end``, or with flat cut ends; what lies at a cut pulls at nothing.
-    flexibility : float
-        Multiplies the displacements that the prior holds likely.
+    pose : Pose
+        From the average to the subject, to begin with.
+    prior : Prior
+        On the average's vertices.
     steps : tuple of Step
         From coarse to fine.
     n_samples : int
@@ -63,87 +88,25 @@ def bend(
 
     Returns
     -------
-    ndarray of shape (n_average, 3)
-        The average's vertices, bent; mm.
+    Bending
     """
     progress = progress or Progress()
-    source, target = _Sample.of(average, n_samples), _Sample.of(subject, n_samples)
-    tree = cKDTree(_features(target.points, target.normals))
-    basis, stiffness = _smooth_basis(average.points, flexibility)
-    sampled_basis = basis[source.index]
-    bent = average
+    source, target = Sample.of(average, n_samples), Sample.of(subject, n_samples)
+    sampled = prior.at(source.index)
+    bending = Bending(average.points, pose, np.zeros(len(prior.modes)), np.zeros((prior.bumps.shape[1], 3)))
     schedule = [step for step in steps for _ in range(step.repeats)]
     for done, step in enumerate(schedule):
         progress.report(done / len(schedule), "Bending the average femur onto the subject")
-        pairs = _pairs(source, bent, target, tree)
-        precision, pull = _pulls(source, target, pairs, step)
-        coefficients = _most_likely(sampled_basis, stiffness, precision, pull)
-        bent = Surface(average.points + basis @ coefficients, average.triangles)
-    return bent.points
+        bent = Surface(bending.points, average.triangles)
+        here = source.moved(bent.points[source.index], bent.normals[source.index])
+        there = target.moved(bending.pose.undo(target.points), target.normals @ bending.pose.rotation)
+        pairs = pairs_between(here, there)
+        precision, pull = _pulls(source, there, pairs, step)
+        bending = _most_likely(bending, prior, sampled, here.points, precision, pull, step.with_bumps)
+    return bending
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Evenly spread vertices of a surface, without its cut ends."""
-
-    index: np.ndarray
-    points: np.ndarray
-    normals: np.ndarray
-    beside_cut: np.ndarray
-
-    @classmethod
-    def of(cls, surface: Surface, n_samples: int) -> _Sample:
-        cut = cut_end_of(surface)
-        index = thinned(surface.points, np.sqrt(surface.point_areas.sum() / n_samples))
-        index = index[~cut[index]]
-        # Whatever lies beyond a cut finds its closest point on the rim, so partners there are no partners.
-        beside = widened(surface, widened(surface, cut))
-        return cls(index, surface.points[index], surface.normals[index], beside[index])
-
-
-def _smooth_basis(points: np.ndarray, flexibility: float) -> tuple[np.ndarray, np.ndarray]:
-    """What each control moves each point, and the inverse prior covariance of the controls' coefficients."""
-    points = points - points.mean(axis=0)
-    controls = points[thinned(points, _CONTROL_SPACING_MM)]
-    among = _kernel(controls, controls, flexibility)
-    among += 1e-6 * among[0, 0] * np.eye(len(controls))  # so that rounding cannot make it indefinite
-    return _kernel(points, controls, flexibility), among
-
-
-def _kernel(points: np.ndarray, controls: np.ndarray, flexibility: float) -> np.ndarray:
-    squared = (points**2).sum(axis=1)[:, None] + (controls**2).sum(axis=1) - 2.0 * points @ controls.T
-    kernel = np.zeros_like(squared)
-    for amplitude, width in zip(_AMPLITUDES_MM, _WIDTHS_MM):
-        kernel += (flexibility * amplitude) ** 2 * np.exp(squared / (-2.0 * width**2))
-    return kernel
-
-
-class _Pairs(NamedTuple):
-    source: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
-
-
-def _features(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    return np.concatenate([points, _TURN_MM * normals], axis=1)
-
-
-def _pairs(source: _Sample, bent: Surface, target: _Sample, tree: cKDTree) -> _Pairs:
-    """Closest points both ways in position and normal; distant or turned ones count little or nothing."""
-    normals = bent.normals[source.index]
-    moved = _features(bent.points[source.index], normals)
-    forth, to_target = tree.query(moved)
-    back, to_source = cKDTree(moved).query(tree.data)
-    at_source = np.concatenate([np.arange(len(moved)), to_source])
-    at_target = np.concatenate([to_target, np.arange(tree.n)])
-    distance = np.concatenate([forth, back])
-    weight = 1.0 / (1.0 + (distance / (4.0 * np.median(distance) + 1e-6)) ** 2) ** 2
-    weight[target.beside_cut[at_target] | source.beside_cut[at_source]] = 0.0
-    weight[np.einsum("ij,ij->i", normals[at_source], target.normals[at_target]) < _LEAST_COSINE] = 0.0
-    return _Pairs(at_source, at_target, weight)
-
-
-def _pulls(source: _Sample, target: _Sample, pairs: _Pairs, step: Step) -> tuple[np.ndarray, np.ndarray]:
+def _pulls(source: Sample, target: Sample, pairs: Pairs, step: Step) -> tuple[np.ndarray, np.ndarray]:
     """Sum over each source point's pairs of the precision, and of precision times displacement."""
     normals = target.normals[pairs.target]
     across, along = pairs.weight / step.along_normal_mm**2, pairs.weight / step.along_surface_mm**2
@@ -155,25 +118,83 @@ def _pulls(source: _Sample, target: _Sample, pairs: _Pairs, step: Step) -> tuple
 
 
 def _summed(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
-    total = np.zeros((n_rows, *values.shape[1:]))
-    np.add.at(total, rows, values)
-    return total
+    columns = values.reshape(len(values), -1).T
+    total = [np.bincount(rows, weights=column, minlength=n_rows) for column in columns]
+    return np.stack(total, axis=1).reshape(n_rows, *values.shape[1:])
 
 
 def _most_likely(
-    basis: np.ndarray, stiffness: np.ndarray, precision: np.ndarray, pull: np.ndarray
-) -> np.ndarray:
-    """Posterior mean of the coefficients, shape (n_controls, 3) (Rasmussen and Williams 2006, eq. 2.8).
+    bending: Bending,
+    prior: Prior,
+    sampled: Prior,
+    here: np.ndarray,
+    precision: np.ndarray,
+    pull: np.ndarray,
+    with_bumps: bool,
+) -> Bending:
+    """Posterior mean of all coefficients and of a small move (Rasmussen and Williams 2006, eq. 2.8)."""
+    moves = pose_basis(here).reshape(7, -1, 3)
+    dense = np.concatenate([moves, sampled.modes])
+    bumps = sampled.bumps if with_bumps else sampled.bumps[:, :0]
+    system, right = normal_equations(dense, bumps, precision, pull)
+    system[np.diag_indices(len(system))] += 1.0
+    system[np.diag_indices(7)] += 1.0 / _POSE_VARIANCE - 1.0
+    if not len(sampled.modes):  # without a model the widest bumps and the size say the same
+        system[6, 6] += _FIXED
+    found = cho_solve(cho_factor(system, lower=True, overwrite_a=True, check_finite=False), right)
+    move, modes = found[:7], found[7 : 7 + len(sampled.modes)]
+    coefficients = bending.bump_coefficients
+    if with_bumps:
+        coefficients = found[len(dense) :].reshape(3, -1).T
+    points = prior.displaced(modes, coefficients)
+    return Bending(points, moved_pose(bending.pose, move), modes, coefficients)
 
-    A precision that is not the same in all directions ties the three coordinates together.
+
+def normal_equations(
+    dense: np.ndarray, bumps: np.ndarray, precision: np.ndarray, pull: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted normal equations of vector-valued functions and of scalar ones in each direction.
+
+    Parameters
+    ----------
+    dense : ndarray of shape (m, n, 3)
+        Vector-valued functions at n places.
+    bumps : ndarray of shape (n, r)
+        Scalar functions, each used in the three directions; float32.
+    precision : ndarray of shape (n, 3, 3)
+        Of the displacement at each place.
+    pull : ndarray of shape (n, 3)
+        Precision times displacement.
+
+    Returns
+    -------
+    system : ndarray of shape (m + 3 r, m + 3 r)
+        Without the prior; the bumps are ordered by direction.
+    right : ndarray of shape (m + 3 r,)
     """
-    n = basis.shape[1]
-    system = np.empty((3, n, 3, n))
+    m, r = len(dense), bumps.shape[1]
+    system = np.empty((m + 3 * r, m + 3 * r))
+    weighted = np.einsum("nij,mnj->mni", precision, dense)
+    system[:m, :m] = weighted.reshape(m, -1) @ dense.reshape(m, -1).T
+    single = precision.astype(np.float32)  # the bumps are whitened, so single precision is enough
     for i in range(3):
+        rows = slice(m + i * r, m + (i + 1) * r)
+        system[rows, :m] = (weighted[:, :, i].astype(np.float32) @ bumps).T
+        system[:m, rows] = system[rows, :m].T
         for j in range(i, 3):
-            system[i, :, j] = (basis * precision[:, i, j, None]).T @ basis
-            system[j, :, i] = system[i, :, j]
-        system[i, :, i] += stiffness
-    right = (basis.T @ pull).T.ravel()
-    factor = cho_factor(system.reshape(3 * n, 3 * n), lower=True, overwrite_a=True, check_finite=False)
-    return cho_solve(factor, right).reshape(3, n).T
+            columns = slice(m + j * r, m + (j + 1) * r)
+            system[rows, columns] = (bumps * single[:, i, j, None]).T @ bumps
+            system[columns, rows] = system[rows, columns].T
+    right = np.concatenate([np.einsum("mni,ni->m", dense, pull), (bumps.T @ pull).T.ravel()])
+    return system, right
+
+
+def moved_pose(pose: Pose, move: np.ndarray) -> Pose:
+    """Put a small move, as in `shape_model.pose_basis`, before a pose."""
+    turn, growth = Rotation.from_rotvec(move[3:6]).as_matrix(), float(np.exp(move[6]))
+    return replace(
+        pose,
+        scale=pose.scale * growth,
+        rotation=pose.rotation @ turn,
+        translation=pose.apply(move[None, :3])[0],
+    )

@@ -1,0 +1,103 @@
+"""What a deformation of the average femur may be before anything is seen of the subject.
+
+A sum of the population's modes of shape, where there is a shape model, and of Gaussian bumps of several
+widths for all that the modes leave (Lüthi et al. 2018, IEEE Trans Pattern Anal Mach Intell 40:1860). All
+coefficients are standard normal, so each displacement is a Gaussian process with a known covariance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from ..shape_model import ShapeModel
+from .cut_ends import thinned
+
+WIDTHS_MM = (60.0, 25.0, 12.0)
+_AMPLITUDES_MM = (5.0, 3.0, 1.5)  # without a shape model: the bumps are all there is
+_AMPLITUDES_BEYOND_MODEL_MM = (1.2, 1.0, 0.7)  # what the modes leave
+_CONTROL_SPACING_MM = 11.0  # near the least width: closer controls add nothing that is smooth
+_LEAST_SHARE = 1e-4  # directions with a smaller share of the greatest variance move nothing that counts
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Displacements of the average's n vertices, linear in coefficients that are standard normal.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, 3)
+        The average's vertices, mm.
+    modes : ndarray of shape (k, n, 3)
+        Displacement in mm for a coefficient of one; k is 0 without a shape model.
+    bumps : ndarray of shape (n, r)
+        Displacement of each vertex, in each of the three directions, for a coefficient of one; float32.
+    """
+
+    points: np.ndarray
+    modes: np.ndarray
+    bumps: np.ndarray
+
+    def displaced(self, mode_coefficients: np.ndarray, bump_coefficients: np.ndarray) -> np.ndarray:
+        """Displace the average.
+
+        Parameters
+        ----------
+        mode_coefficients : ndarray of shape (k,)
+        bump_coefficients : ndarray of shape (r, 3)
+
+        Returns
+        -------
+        ndarray of shape (n, 3)
+            mm.
+        """
+        moved = self.points + self.bumps @ bump_coefficients
+        return moved + np.tensordot(mode_coefficients, self.modes, axes=1)
+
+    def at(self, index: np.ndarray) -> Prior:
+        """Give the same prior at some of the vertices."""
+        return Prior(self.points[index], self.modes[:, index], self.bumps[index])
+
+
+def prior_of(points: np.ndarray, shape_model: ShapeModel | None, flexibility: float) -> Prior:
+    """Build the prior on the average's vertices.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 3)
+        The average's vertices, mm.
+    shape_model : ShapeModel, optional
+        With modes at those vertices.
+    flexibility : float
+        Multiplies the bumps.
+
+    Returns
+    -------
+    Prior
+    """
+    if shape_model is None:
+        return Prior(points, np.zeros((0, *points.shape)), _bumps(points, _AMPLITUDES_MM, flexibility))
+    # Variances estimated from n people are this much too small for the next one.
+    unsure = np.sqrt((shape_model.people + 1.0) / max(shape_model.people - 1.0, 1.0))
+    bumps = _bumps(points, _AMPLITUDES_BEYOND_MODEL_MM, flexibility)
+    return Prior(points, unsure * shape_model.modes, bumps)
+
+
+def _bumps(points: np.ndarray, amplitudes: tuple[float, ...], flexibility: float) -> np.ndarray:
+    """Basis with standard normal coefficients and (nearly) the covariance of the kernel (Nyström)."""
+    points = points - points.mean(axis=0)
+    controls = points[thinned(points, _CONTROL_SPACING_MM)]
+    variances, directions = eigh(_kernel(controls, controls, amplitudes))
+    kept = variances > _LEAST_SHARE * variances[-1]
+    whitened = directions[:, kept] / np.sqrt(variances[kept])
+    return (flexibility * (_kernel(points, controls, amplitudes) @ whitened)).astype(np.float32)
+
+
+def _kernel(points: np.ndarray, controls: np.ndarray, amplitudes: tuple[float, ...]) -> np.ndarray:
+    squared = (points**2).sum(axis=1)[:, None] + (controls**2).sum(axis=1) - 2.0 * points @ controls.T
+    kernel = np.zeros_like(squared)
+    for amplitude, width in zip(amplitudes, WIDTHS_MM):
+        kernel += amplitude**2 * np.exp(squared / (-2.0 * width**2))
+    return kernel
