@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import StatisticsError
+from ...statistics.effects import change_from_baseline
 from ...statistics.maps import Maps
 from ...statistics.table import PARTICIPANT, SIDE, VISIT, Table
 from .collect import PATH
@@ -30,48 +31,17 @@ def rows_of_hips(maps: Maps, hips: str) -> Maps:
     return maps.take(rows)
 
 
-def change_from_baseline(maps: Maps, baseline: str, percent: bool) -> Maps:
-    """Take from every row the same hip's value at the baseline visit.
-
-    Parameters
-    ----------
-    maps : Maps
-        Rows of the baseline visit and of others.
-    baseline : str
-        The visit, as in the table.
-    percent : bool
-        Whether the change is told in percent of the baseline.
-
-    Returns
-    -------
-    Maps
-        Rows of the other visits; not-a-number where the baseline has no value (or, in percent, none above
-        zero). A row whose baseline visit was missed has no value anywhere.
+def outcome_of(maps: Maps, outcome: str, baseline: str) -> Maps:
+    """Give what the model is fitted to: the values, or their change from each hip's own baseline.
 
     Raises
     ------
     StatisticsError
-        If no row is of that visit, or none of another.
+        If no row is of the baseline visit.
     """
-    table = maps.table
-    at_baseline = table.labels(VISIT) == baseline
-    if not at_baseline.any() or at_baseline.all():
-        raise StatisticsError(
-            f"A change from visit {baseline} needs rows of that visit and of others; the table has visits "
-            f"{', '.join(dict.fromkeys(table.labels(VISIT)))}."
-        )
-    names = [name for name in (PARTICIPANT, SIDE) if name in table]
-    keys = list(zip(*(table.labels(name) for name in names)))
-    start = {keys[row]: row for row in np.flatnonzero(at_baseline)}
-    later = np.array([row for row in np.flatnonzero(~at_baseline) if keys[row] in start], dtype=np.int64)
-    if len(later) == 0:
-        raise StatisticsError(f"No hip has both visit {baseline} and a later one, so nothing has changed.")
-    first = maps.values[[start[keys[row]] for row in later]].astype(np.float64)
-    change = maps.values[later] - first
-    if percent:
-        change = 100.0 * change / np.where(first > 0, first, np.nan)
-    unit = "%" if percent else maps.unit
-    return replace(maps, values=change.astype(np.float32), table=table.take(later), unit=unit, sd=None)
+    if outcome == "value":
+        return maps
+    return change_from_baseline(maps, baseline, "percent" if outcome == "percent-change" else "absolute")
 
 
 def _one_hip_a_visit(maps: Maps) -> Maps:

@@ -1,0 +1,106 @@
+"""A study's answer as files that anyone can open."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import CorticalBoneMappingError
+from ...files import write_json, write_text
+from ...surface import Surface, write_surface
+from .rows import ANSWER_COLUMNS, CLUSTER_COLUMNS
+from .run import StudyAnswer
+
+EFFECT_FILE = "effect.vtp"
+CLUSTERS_FILE = "clusters.csv"
+REGIONS_FILE = "regions.csv"
+PROVENANCE_FILE = "provenance.json"
+
+
+def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
+    """Write all files of an answer, or none; files of an earlier answer in the folder are replaced.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the folder cannot be written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
+            temporary = Path(name)
+            write_surface(temporary / EFFECT_FILE, effect_surface(answer))
+            write_text(temporary / CLUSTERS_FILE, _csv(CLUSTER_COLUMNS, answer.clusters))
+            write_text(temporary / REGIONS_FILE, _csv(ANSWER_COLUMNS, answer.regions))
+            write_json(temporary / PROVENANCE_FILE, answer.provenance)
+            for file in sorted(temporary.iterdir()):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise CorticalBoneMappingError(
+            f"{folder}: the answer could not be written ({error.strerror}); is the folder writable?"
+        ) from error
+
+
+def effect_surface(answer: StudyAnswer) -> Surface:
+    """Give the average femur with the answer at every vertex.
+
+    Returns
+    -------
+    Surface
+        With ``effect`` (unit of the measure; for an F its root mean square is not told and it is missing),
+        ``standard_error``, ``ci_lower``, ``ci_upper``, ``effect_percent`` with bounds where there is a
+        reference, ``t`` (or ``f``), ``p``, ``p_corrected`` (family-wise, of the vertex), ``p_cluster``, ``q``
+        (false discovery rate), ``cluster`` (number in ``clusters.csv``, 0 outside), ``significant`` (1 where
+        the correction of the plan says so) and ``region``.
+    """
+    fitted, tests, unit = answer.fitted, answer.tests, answer.fitted.maps.unit
+    answered = fitted.answered
+    arrays: dict[str, np.ndarray] = {("t" if answered.is_t else "f"): answered.statistic}
+    units = {}
+    if answered.is_t:
+        bounds = dict(zip(("ci_lower", "ci_upper"), answered.confidence_interval()))
+        inner = {"effect": answered.effect, "standard_error": answered.standard_error} | bounds
+        arrays, units = inner | arrays, dict.fromkeys(inner, unit)
+    if fitted.percent is not None:
+        shares = {
+            "effect_percent": fitted.percent.percent,
+            "percent_lower": fitted.percent.lower,
+            "percent_upper": fitted.percent.upper,
+        }
+        arrays, units = arrays | shares, units | dict.fromkeys(shares, "%")
+    arrays |= {
+        "p": answered.p,
+        "p_corrected": tests.peaks.p,
+        "p_cluster": tests.clusters.p,
+        "q": tests.discovery.p,
+    }
+    arrays = {name: np.where(tests.peaks.tested, values, np.nan) for name, values in arrays.items()}
+    surface = replace(fitted.maps.surface, units={})
+    return surface.with_arrays(
+        units=units,
+        **{name: values.astype(np.float32) for name, values in arrays.items()},
+        cluster=tests.clusters.clusters.label.astype(np.int32),
+        significant=tests.deciding.significant.astype(np.uint8),
+    )
+
+
+def _csv(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}" if np.isfinite(value) else ""
+    return str(value)

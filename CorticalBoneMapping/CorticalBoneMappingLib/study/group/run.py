@@ -1,0 +1,190 @@
+"""Run the analyses of a study: from its file to answers."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...progress import Progress
+from ...statistics.maps import Maps, scalars
+from ...statistics.table import SIDE, Table
+from ..provenance import Stopwatch, input_record, plain, program
+from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, region_names
+from .collect import collect_maps, read_study_table
+from .plan import Analysis, StudyPlan
+from .rows import answer_rows, cluster_rows
+
+
+@dataclass(frozen=True)
+class StudyAnswer:
+    """What an analysis found.
+
+    Attributes
+    ----------
+    analysis : Analysis
+    fitted : Fitted
+        The model on the average femur.
+    tests : CorrectedTests
+        Corrected for the many vertices.
+    clusters, regions : list of dict
+        Rows with the keys of `rows.CLUSTER_COLUMNS` and `rows.ANSWER_COLUMNS`.
+    provenance : dict
+        How it was made; plain JSON values.
+    """
+
+    analysis: Analysis
+    fitted: Fitted
+    tests: CorrectedTests
+    clusters: list[dict[str, Any]]
+    regions: list[dict[str, Any]]
+    provenance: dict[str, Any]
+
+
+def answer_study(
+    plan: StudyPlan,
+    analysis: Analysis,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> StudyAnswer:
+    """Collect the maps of a study, fit the model of an analysis and test its question.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+        From `read_plan`.
+    analysis : Analysis
+        One of the plan's.
+    executor : Executor, optional
+        For permutations; numbers do not depend on it.
+    progress : Progress, optional
+        Told how far it is, and may stop it.
+
+    Returns
+    -------
+    StudyAnswer
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        Of the kind that tells what is wrong with table, maps, design or question.
+    """
+    progress = progress or Progress()
+    watch = Stopwatch()
+    with watch.time("reading"):
+        table = read_study_table(plan)
+        fwhm, part = analysis.smoothing_fwhm_mm, progress.part(0.0, 0.3)
+        maps = collect_maps(table, plan.results, (analysis.measure,), fwhm, part)[analysis.measure]
+    with watch.time("model"):
+        fitted = fit_analysis(maps, analysis, plan, progress.part(0.3, 0.5))
+    with watch.time("correction"):
+        tests = corrected_tests(fitted, analysis, executor, progress.part(0.5, 0.95))
+    names = region_names(maps)
+    with watch.time("regions and endpoints"):
+        unsmoothed = maps
+        if fwhm > 0:
+            unsmoothed = collect_maps(table, plan.results, (analysis.measure,))[analysis.measure]
+        answers = _regions_and_endpoints(unsmoothed, names, analysis, plan)
+    record = _provenance(plan, analysis, table, fitted, tests) | {"timings_s": watch.seconds}
+    progress.report(1.0, f"{analysis.name}: answered")
+    rows = answer_rows(answers)
+    return StudyAnswer(analysis, fitted, tests, cluster_rows(fitted, tests, names), rows, plain(record))
+
+
+def _regions_and_endpoints(
+    maps: Maps, names: dict[int, str], analysis: Analysis, plan: StudyPlan
+) -> list[tuple[str, Fitted]]:
+    regions = maps.region_means(maps.surface.arrays["region"], names)
+    answers = [("region", fit_analysis(regions, analysis, plan))]
+    if analysis.endpoints:
+        answers.append(("endpoint", fit_analysis(*_endpoints(maps.table, analysis), plan)))
+    return answers
+
+
+def _endpoints(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
+    """One row a participant and visit: a blood test is not measured once a hip."""
+    terms = tuple(term for term in analysis.terms if SIDE not in term)
+    return scalars(table, list(analysis.endpoints)), replace(analysis, hips="mean", terms=terms)
+
+
+def _provenance(
+    plan: StudyPlan, analysis: Analysis, table: Table, fitted: Fitted, tests: CorrectedTests
+) -> dict[str, Any]:
+    rows, tested = fitted.maps, tests.peaks.tested
+    correction = tests.deciding
+    warnings = dict.fromkeys(
+        [*fitted.design.remarks, *_gaps(rows, tested), *tests.peaks.warnings, *tests.clusters.warnings]
+    )
+    return {
+        "program": program(),
+        "study": plan.name,
+        "analysis": asdict(analysis),
+        "inputs": {"study": input_record(plan.source), "table": input_record(plan.table)},
+        "design": {
+            "columns": list(fitted.design.columns),
+            "rows": len(rows.table),
+            "participants": len(np.unique(fitted.design.participants)),
+            "rows_in_table": len(table),
+        },
+        "question": {
+            "contrast": fitted.answered.contrast.name,
+            "weights": fitted.answered.contrast.matrix.tolist(),
+            "alternative": analysis.alternative,
+            "degrees_of_freedom": fitted.answered.dof_method,
+            "dof_range": _range(np.asarray(fitted.answered.dof, dtype=np.float64)),
+        },
+        "methods": {
+            "vertices": tests.peaks.method,
+            "clusters": tests.clusters.method,
+            "discovery": tests.discovery.method,
+            "decides": correction.method,
+        },
+        "thresholds": {
+            "vertices": tests.peaks.threshold,
+            "clusters": tests.clusters.threshold,
+            "discovery": tests.discovery.threshold,
+        },
+        "smoothness": {
+            "fwhm_mm": tests.smoothness.fwhm_mm,
+            "resels": tests.smoothness.resels.tolist(),
+            "vertices_tested": int(tested.sum()),
+        },
+        "significant_area": _significant_share(fitted, tests),
+        "notes": list(warnings),
+    }
+
+
+def _gaps(maps: Maps, tested: np.ndarray) -> list[str]:
+    """Say which rows have no value at all, and how many vertices some rows lack."""
+    notes = []
+    empty = np.flatnonzero(~maps.measured.any(axis=1))
+    if len(empty):
+        notes.append(f"No map was given for {maps.table.describe_rows(empty)}; these rows count for nothing.")
+    partial = int(np.sum(tested & ~maps.measured[maps.measured.any(axis=1)].all(axis=0)))
+    if partial:
+        notes.append(
+            f"At {partial} of {int(tested.sum())} vertices some rows have no value; the model there is "
+            "fitted to the rows that have one."
+        )
+    return notes
+
+
+def _significant_share(fitted: Fitted, tests: CorrectedTests) -> dict[str, float]:
+    area, tested = fitted.maps.surface.point_areas, tests.deciding.tested
+    return {
+        "mm2": float(area[tests.deciding.significant].sum()),
+        "share_of_tested": float(area[tests.deciding.significant].sum() / area[tested].sum()),
+    }
+
+
+def _range(values: np.ndarray) -> list[float]:
+    known = values[np.isfinite(values)]
+    return [float(known.min()), float(known.max())] if len(known) else []
+
+
+def plan_folder(out: Path, analysis: Analysis) -> Path:
+    """Give the folder of an analysis' results."""
+    return out / analysis.name.replace(" ", "_")

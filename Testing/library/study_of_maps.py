@@ -1,0 +1,61 @@
+"""A made-up trial as `cbm map` would have left it: folders of maps on the average femur, and a table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from CorticalBoneMappingLib.atlas.average import load_average
+from CorticalBoneMappingLib.smoothing import smooth
+from CorticalBoneMappingLib.surface import Surface, write_surface
+
+THICKNESS, DENSITY, MASS = "cortical_thickness", "cortical_density", "cortical_mass_surface_density"
+VISITS = (0, 36)
+
+
+def effect_region(average: Surface) -> np.ndarray:
+    """Where the treatment works: the lateral trochanter, region 7."""
+    return average.arrays["region"] == 7
+
+
+def write_trial(folder: Path, people: int = 12, gain: float = 0.12, seed: int = 4) -> Path:
+    """Write a trial of two arms and two visits, right hips; treated, thickness gains in `effect_region`.
+
+    Returns
+    -------
+    Path
+        The table.
+    """
+    average = load_average().surface
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(people):
+        arm = ("placebo", "denosumab")[number % 2]
+        person = 1.0 + 0.1 * random.standard_normal()
+        age = 60.0 + 10.0 * random.random()
+        for visit in VISITS:
+            noise = smooth(average, random.standard_normal(len(average.points)), 12.0)
+            thickness = 2.0 * person * (1.0 + 0.02 * noise / noise.std())
+            if arm == "denosumab" and visit:
+                thickness = thickness * (1.0 + gain * effect_region(average))
+            path = f"P{number:02d}_{visit}"
+            _write_map(folder / "maps" / path, average, thickness)
+            bmd = 0.8 * person + 0.01 * random.standard_normal()
+            rows.append([f"P{number:02d}", visit, "right", path, arm, f"{age:.1f}", f"{bmd:.4f}"])
+    table = folder / "participants.csv"
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(
+            [["participant", "visit", "side", "path", "arm", "age", "areal_bmd"], *rows]
+        )
+    return table
+
+
+def _write_map(folder: Path, average: Surface, thickness: np.ndarray) -> None:
+    density = np.full(len(thickness), 1000.0)
+    maps = {THICKNESS: thickness, DENSITY: density, MASS: thickness * density / 10.0}
+    units = {THICKNESS: "mm", DENSITY: "mg/cm³", MASS: "mg/cm²"}
+    folder.mkdir(parents=True)
+    arrays = {name: values.astype(np.float32) for name, values in maps.items()}
+    write_surface(folder / "average_femur.vtp", average.with_arrays(units=units, **arrays))

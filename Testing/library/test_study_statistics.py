@@ -1,0 +1,200 @@
+"""`cbm stats`: from a table and folders of maps to answers."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from CorticalBoneMappingLib.atlas.average import load_average
+from CorticalBoneMappingLib.cli import main
+from CorticalBoneMappingLib.errors import SettingError, StatisticsError
+from CorticalBoneMappingLib.statistics.contrasts import Contrast
+from CorticalBoneMappingLib.statistics.design import Categorical, Interaction, build_design
+from CorticalBoneMappingLib.statistics.table import Table
+from CorticalBoneMappingLib.study.group.analysis import exchange_of
+from CorticalBoneMappingLib.study.group.collect import collect_maps, read_study_table
+from CorticalBoneMappingLib.study.group.outcome import rows_of_hips
+from CorticalBoneMappingLib.study.group.plan import read_plan
+from CorticalBoneMappingLib.study.group.rows import holm
+from CorticalBoneMappingLib.surface import read_surface
+
+from .study_of_maps import MASS, THICKNESS, effect_region, write_trial
+
+STUDY = """
+[study]
+name = "Trial"
+table = "participants.csv"
+results = "maps"
+[columns]
+reference = { arm = "placebo" }
+[[analysis]]
+name = "month 36"
+measure = "cortical_thickness"
+terms = ["visit", "arm", "visit × arm", "age"]
+contrast = "denosumab − placebo in the change from visit 0 to visit 36, adjusted for age"
+endpoints = ["areal_bmd"]
+"""
+PERMUTED = """
+[[analysis]]
+name = "permuted"
+measure = "cortical_thickness"
+model = "least-squares"
+outcome = "percent-change"
+terms = ["arm"]
+contrast = "denosumab − placebo"
+correction = "permutation"
+permutations = 199
+"""
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trial")
+    write_trial(folder)
+    (folder / "study.toml").write_text(STUDY + PERMUTED, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(trial):
+    assert main(["stats", str(trial / "study.toml"), "--out", str(trial / "answers"), "--quiet"]) == 0
+    return trial / "answers"
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def study(tmp_path, text, table="participant,visit,side,path,arm\nA,0,left,,placebo\n"):
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "participants.csv").write_text(table, encoding="utf-8")
+    return read_plan(tmp_path / "study.toml")
+
+
+def test_the_effect_is_found_where_it_is_and_as_large_as_it_is(answers):
+    rows = {row["name"]: row for row in rows_of(answers / "month_36" / "regions.csv")}
+    there = rows["lateral trochanter"]
+    assert float(there["percent_lower"]) < 12.0 < float(there["percent_upper"])
+    assert float(there["p_holm"]) < 0.001
+    others = [row for name, row in rows.items() if name not in ("lateral trochanter", "areal_bmd")]
+    assert len(others) == 9
+    assert all(float(row["p_holm"]) > 0.05 for row in others)
+    assert rows["areal_bmd"]["kind"] == "endpoint"
+    assert rows["areal_bmd"]["n_participants"] == "12"
+
+
+def test_every_significant_vertex_lies_at_the_effect(answers):
+    average = load_average().surface
+    for name in ("month_36", "permuted"):
+        surface = read_surface(answers / name / "effect.vtp")
+        significant = surface.arrays["significant"] == 1
+        assert significant.sum() > 0.5 * effect_region(average).sum()
+        middle = average.points[effect_region(average)].mean(axis=0)
+        assert np.linalg.norm(average.points[significant] - middle, axis=1).max() < 45.0
+        assert np.isnan(surface.arrays["t"][average.arrays["region"] == 0]).all()
+    largest = rows_of(answers / "month_36" / "clusters.csv")[0]
+    assert largest["region_of_peak"] == "lateral trochanter"
+    assert float(largest["p_corrected"]) < 0.01
+
+
+def test_the_record_says_what_was_asked_and_how_it_was_corrected(answers):
+    record = json.loads((answers / "month_36" / "provenance.json").read_text(encoding="utf-8"))
+    assert record["design"]["participants"] == 12
+    assert record["question"]["degrees_of_freedom"] == "Satterthwaite"
+    assert "random field" in record["methods"]["decides"]
+    assert any("permutation test" in note for note in record["notes"])  # 10 degrees of freedom
+    assert not any("/" in entry["name"] for entry in record["inputs"].values())
+
+
+def test_workers_do_not_change_a_bit(trial, answers):
+    again = trial / "again"
+    command = ["stats", str(trial / "study.toml"), "--out", str(again), "--only", "permuted", "--quiet"]
+    assert main([*command, "--workers", "2"]) == 0
+    for name in ("effect.vtp", "clusters.csv", "regions.csv"):
+        assert (again / "permuted" / name).read_bytes() == (answers / "permuted" / name).read_bytes()
+
+
+def test_a_missed_visit_counts_for_nothing_and_an_absent_result_is_named(trial, tmp_path):
+    table = read_study_table(read_plan(trial / "study.toml"))
+    paths = table.columns["path"].copy()
+    paths[3] = ""
+    missed = Table(table.columns | {"path": paths})
+    maps = collect_maps(missed, trial / "maps", (THICKNESS,))[THICKNESS]
+    assert np.isnan(maps.values[3]).all()
+    assert np.isfinite(maps.values[4]).all()
+    paths = paths.copy()
+    paths[5] = "elsewhere"
+    with pytest.raises(StatisticsError, match=r"row 6 \(participant P02, visit 36, side right\)"):
+        collect_maps(Table(table.columns | {"path": paths}), trial / "maps", (MASS,))
+
+
+def test_the_mean_of_both_hips_takes_one_side_where_only_one_is_known(trial):
+    table = read_study_table(read_plan(trial / "study.toml"))
+    maps = collect_maps(table, trial / "maps", (THICKNESS,))[THICKNESS]
+    two = Table(table.columns | {"side": np.array(["left", "right"] * 12), "visit": np.zeros(24)})
+    values = maps.values.copy()
+    values[1, :100] = np.nan
+    both = rows_of_hips(type(maps)(values, two, THICKNESS, "mm", maps.surface), "mean")
+    assert len(both.table) == 12
+    np.testing.assert_array_equal(both.values[0, :100], values[0, :100])
+    np.testing.assert_allclose(both.values[0, 100:], values[:2, 100:].mean(axis=0), rtol=1e-6)
+
+
+def test_between_participants_whole_participants_are_exchanged_and_within_them_their_rows():
+    table = Table.of(
+        {
+            "participant": ["A", "A", "B", "B", "C", "C", "D", "D"],
+            "visit": [0, 36] * 4,
+            "arm": ["placebo"] * 4 + ["drug"] * 4,
+        }
+    )
+    visit, arm = Categorical("visit"), Categorical("arm", "placebo")
+    design = build_design(table, [visit, arm, Interaction((visit, arm))])
+    between = exchange_of(design, design.contrast("drug − placebo at visit 36").matrix)
+    assert between.whole
+    assert list(between.slots[:2]) == ["0", "36"]
+    within = exchange_of(design, Contrast("visit", np.eye(4)[1:2]).matrix)
+    assert not within.whole
+    assert within.blocks is not None
+
+
+def test_holm_is_the_stepwise_bonferroni():
+    p = np.array([0.01, 0.04, np.nan, 0.03, 0.005])
+    np.testing.assert_allclose(holm(p), [0.03, 0.06, np.nan, 0.06, 0.02])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("[study]", "[studie]"), "unknown key 'studie'"),
+        (('measure = "cortical_thickness"', 'measure = "thickness"'), "measure = 'thickness' is not one of"),
+        (('name = "month 36"', 'name = "month 36"\nalpha = 2.0'), "alpha = 2.0 does not lie between"),
+        (('name = "month 36"', 'name = "month 36"\nseed = "x"'), "should be a whole number"),
+        (('name = "month 36"', 'name = "month/36"'), "cannot name a folder"),
+        (("[[analysis]]", "[analysis]"), "double brackets"),
+        (('terms = ["visit", "arm", "visit × arm", "age"]', ""), "lacks the key 'terms'"),
+        (('name = "Trial"', "name = Trial"), "no TOML file"),
+    ],
+)
+def test_a_wrong_study_file_is_refused_naming_file_and_key(tmp_path, change, sentence):
+    with pytest.raises(SettingError, match=sentence) as refused:
+        study(tmp_path, STUDY.replace(*change))
+    assert "study.toml" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("participant,visit,side\nA,0,left\n", "no column 'path'"),
+        ("participant,visit,side,path\nA,0,top,x\n", "neither 'left' nor 'right' in row 1"),
+        ("participant,visit,side,path\nA,0,left,x\nA,0,left,y\n", "Row 1 and row 2"),
+        ("participant,visit,side,path\n,0,left,x\nB,0,left,y\n", "'participant' is empty in row 1"),
+    ],
+)
+def test_a_wrong_table_is_refused_naming_file_and_row(tmp_path, table, sentence):
+    plan = study(tmp_path, STUDY, table)
+    with pytest.raises(StatisticsError, match=sentence) as refused:
+        read_study_table(plan)
+    assert "participants.csv" in str(refused.value)
