@@ -1,0 +1,175 @@
+"""Measure the anatomy of a proximal femur on its surface, from any pose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from ..errors import SettingError, SurfaceError
+from ..surface import Surface
+from .frame import Axis, Frame
+from .head import Head, find_head, fit_head
+from .neck import Neck, fit_neck
+from .result import Anatomy
+from .shaft import Shaft, find_shaft, fit_shaft
+from .trochanters import greater_trochanter_tip, lesser_trochanter_tip
+
+_TYPICAL_ANGLE_DEG = 125.0  # between neck and shaft, only to begin with
+_ROUNDS = 3
+_SHAFT_DISTAL = 2.0  # radii of the head below the lesser trochanter
+_ROUND_HEAD = 0.05  # residual over radius; femurs without disease stay below 0.035
+_SHORT_SHAFT_MM = 25.0
+_USUAL_ANGLES_DEG = (105.0, 145.0)
+_USUAL_RADII_MM = (18.0, 30.0)
+
+
+def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy:
+    """Find the landmarks of a proximal femur in any pose, by its shape alone.
+
+    The head is the part of the bone that is most like a sphere, the shaft the cylinder at the far end; from
+    both follows a frame in which neck and trochanters are found.
+
+    Parameters
+    ----------
+    surface : Surface
+        Closed, RAS mm; cut anywhere below the lesser trochanter.
+    side : {"left", "right"}
+        Side of the body. A left femur is mirrored exactly, so both sides are measured alike.
+
+    Returns
+    -------
+    Anatomy
+        Positions are those of `surface`.
+
+    Raises
+    ------
+    SettingError
+        If the side is neither left nor right.
+    SurfaceError
+        If the surface is open, or head, neck, a trochanter or the shaft is not there; the text says which.
+    """
+    right = _as_right(surface, side)
+    head = find_head(right)
+    return _on_side(_measured(right, head, find_shaft(right, head)), side)
+
+
+def anatomy_from_landmarks(
+    surface: Surface, side: Literal["left", "right"], landmarks: Mapping[str, np.ndarray]
+) -> Anatomy:
+    """Measure a femur on which some landmarks are roughly known, for instance carried by a registration.
+
+    They only say where to look: what is found on the surface counts.
+
+    Parameters
+    ----------
+    surface : Surface
+        As for `measure_anatomy`.
+    side : {"left", "right"}
+        Side of the body.
+    landmarks : mapping of str to array_like of shape (3,)
+        RAS mm, by the names of `result.LANDMARKS`; at least ``head_centre``, ``neck_centre``,
+        ``shaft_proximal`` and ``shaft_distal``, each within half a head's radius.
+
+    Returns
+    -------
+    Anatomy
+
+    Raises
+    ------
+    SettingError
+        If a landmark is missing, or the side is neither left nor right.
+    SurfaceError
+        As `measure_anatomy`.
+    """
+    needed = ("head_centre", "neck_centre", "shaft_proximal", "shaft_distal")
+    missing = [name for name in needed if name not in landmarks]
+    if missing:
+        raise SettingError(f"To begin from landmarks, these are needed too: {', '.join(missing)}.")
+    right = _as_right(surface, side)
+    flip = np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    places = {name: np.asarray(landmarks[name], dtype=np.float64) * flip for name in needed}
+    # The neck's centre lies about a radius from the head's, the shaft's landmarks two radii apart.
+    apart = np.linalg.norm(places["shaft_proximal"] - places["shaft_distal"])
+    head = fit_head(right, places["head_centre"], apart / _SHAFT_DISTAL)
+    axis = Axis.through(places["shaft_distal"], places["shaft_proximal"])
+    towards = places["neck_centre"] - head.centre
+    return _on_side(_measured(right, head, axis, towards), side)
+
+
+def _as_right(surface: Surface, side: str) -> Surface:
+    if side not in ("left", "right"):
+        raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
+    if not surface.is_closed():
+        raise SurfaceError("The surface of the femur is not closed, so its sections have no inside.")
+    return surface.mirrored() if side == "left" else surface
+
+
+def _on_side(anatomy: Anatomy, side: str) -> Anatomy:
+    return anatomy.mirrored() if side == "left" else anatomy
+
+
+def _measured(right: Surface, head: Head, axis: Axis, towards_neck: np.ndarray | None = None) -> Anatomy:
+    radius = head.radius_mm
+    for _ in range(
+        _ROUNDS
+    ):  # the lesser trochanter says where the shaft begins, the shaft where it stands out
+        lesser = lesser_trochanter_tip(right, head, Frame.of(head.centre, axis, "right"))
+        shaft = fit_shaft(right, head, axis, lesser)
+        axis = shaft.axis
+    frame = Frame.of(head.centre, axis, "right")
+    if towards_neck is None:
+        angle = np.radians(180.0 - _TYPICAL_ANGLE_DEG)
+        towards_neck = np.sin(angle) * frame.lateral - np.cos(angle) * frame.superior
+    neck = fit_neck(right, head, towards_neck)
+    landmarks = {
+        "head_centre": head.centre,
+        "neck_centre": neck.centre,
+        "neck_base": Axis(head.centre, neck.direction).nearest_to(axis),
+        "greater_trochanter": greater_trochanter_tip(right, head, frame),
+        "lesser_trochanter": lesser,
+        "shaft_proximal": axis.at(axis.along(lesser)),
+        "shaft_distal": axis.at(axis.along(lesser) - _SHAFT_DISTAL * radius),
+    }
+    return _described(landmarks, head, neck, shaft, frame)
+
+
+def _described(
+    landmarks: dict[str, np.ndarray], head: Head, neck: Neck, shaft: Shaft, frame: Frame
+) -> Anatomy:
+    upward = frame.superior - frame.superior @ neck.direction * neck.direction
+    anatomy = Anatomy(
+        side="right",
+        landmarks=landmarks,
+        head_radius_mm=head.radius_mm,
+        neck_width_mm=neck.width_mm(upward / np.linalg.norm(upward)),
+        neck_depth_mm=neck.width_mm(np.cross(neck.direction, upward / np.linalg.norm(upward))),
+        shaft_radius_mm=shaft.radius_mm,
+        head_residual_mm=head.residual_mm,
+        shaft_length_mm=shaft.length_mm,
+        shaft_residual_mm=shaft.residual_mm,
+    )
+    return Anatomy(**{**vars(anatomy), "remarks": tuple(_remarks(anatomy))})
+
+
+def _remarks(anatomy: Anatomy) -> list[str]:
+    """Say what is unusual."""
+    remarks = []
+    if anatomy.head_residual_mm > _ROUND_HEAD * anatomy.head_radius_mm:
+        remarks.append(
+            f"The head is not round (it lies {anatomy.head_residual_mm:.1f} mm from its sphere): "
+            "centre, radius and all that follows from them are uncertain."
+        )
+    if anatomy.shaft_length_mm < _SHORT_SHAFT_MM:
+        remarks.append(
+            f"Only {anatomy.shaft_length_mm:.0f} mm of shaft are there to tell its axis: "
+            f"the neck–shaft angle is uncertain by {anatomy.neck_shaft_angle_sd_deg:.1f}° (SD)."
+        )
+    for value, (low, high), text in (
+        (anatomy.neck_shaft_angle_deg, _USUAL_ANGLES_DEG, "A neck–shaft angle of {:.0f}°"),
+        (anatomy.head_radius_mm, _USUAL_RADII_MM, "A head radius of {:.0f} mm"),
+    ):
+        if not low <= value <= high:
+            remarks.append(text.format(value) + " is unusual: look at the landmarks.")
+    return remarks

@@ -1,0 +1,128 @@
+"""The tips of the trochanters, in the frame that shaft and head give."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..closest import closest_points
+from ..errors import SurfaceError
+from ..surface import Surface
+from .frame import Frame
+from .head import Head
+
+# Where the lesser trochanter is looked for: angles about the shaft from posterior towards medial, and levels
+# below the head's centre in radii of the head. In the femurs looked at it stood at 20° to 40°, 1.6 to 2.3.
+_LESSER_SECTOR = (-5.0, 65.0)
+_LESSER_LEVELS = (1.2, 3.2)
+_LESSER_DIRECTION = 30.0
+_BESIDE = 40.0  # degrees from the tip to where the shaft is itself again
+_TOP_MM, _TOP_WIDTH_MM = 1.5, 8.0  # a tip is the middle of what is nearly highest: one vertex is chance
+_LEAST_PROMINENCE = 0.06  # of the head's radius: what stands out less is no trochanter
+
+
+def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray:
+    """Find the highest point of the greater trochanter along the shaft's axis.
+
+    Parameters
+    ----------
+    surface : Surface
+        Of a right femur, mm.
+    head : Head
+        As found.
+    frame : Frame
+        Of the femur.
+
+    Returns
+    -------
+    ndarray of shape (3,)
+        On the surface, mm.
+
+    Raises
+    ------
+    SurfaceError
+        If the greater trochanter is missing.
+    """
+    lateral, _, height = frame.coordinates(surface.points).T
+    offset = frame.coordinates(head.centre)[0]
+    # Lateral to the middle of the neck and away from the head.
+    beside = (lateral > 0.4 * offset) & (
+        np.linalg.norm(surface.points - head.centre, axis=1) > 1.3 * head.radius_mm
+    )
+    top = _highest(surface, height, beside)
+    if top is None or frame.coordinates(top)[2] < -1.6 * head.radius_mm:
+        raise SurfaceError(
+            "The greater trochanter was not found: nothing rises beside the neck. Is it cut off?"
+        )
+    return top
+
+
+def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray:
+    """Find the point of the lesser trochanter that stands farthest from the shaft's axis.
+
+    Parameters
+    ----------
+    surface : Surface
+        Of a right femur, mm.
+    head : Head
+        As found.
+    frame : Frame
+        Of the femur.
+
+    Returns
+    -------
+    ndarray of shape (3,)
+        On the surface, mm.
+
+    Raises
+    ------
+    SurfaceError
+        If the lesser trochanter is missing.
+    """
+    lateral, anterior, height = frame.coordinates(surface.points).T
+    angle, level = np.degrees(np.arctan2(-lateral, -anterior)), -height / head.radius_mm
+    inside = (angle > _LESSER_SECTOR[0]) & (angle < _LESSER_SECTOR[1])
+    inside &= (level > _LESSER_LEVELS[0]) & (level < _LESSER_LEVELS[1])
+    direction = np.radians(_LESSER_DIRECTION)
+    for _ in range(4):
+        out = -np.sin(direction) * lateral - np.cos(direction) * anterior
+        tip = _highest(surface, out, inside)
+        if tip is None:
+            break
+        across, forward, _ = frame.coordinates(tip)
+        direction = np.arctan2(-across, -forward)
+    if tip is None or _prominence(frame, surface, tip, head.radius_mm) < _LEAST_PROMINENCE * head.radius_mm:
+        raise SurfaceError(
+            "The lesser trochanter was not found: nothing stands out at the back of the bone below the neck. "
+            "The scan has to reach below it; and is the side right?"
+        )
+    return tip
+
+
+def _highest(surface: Surface, height: np.ndarray, among: np.ndarray) -> np.ndarray | None:
+    """The place of greatest height among some points; None if they have no interior maximum."""
+    chosen = np.flatnonzero(among)
+    if not len(chosen):
+        return None
+    top = chosen[height[chosen].argmax()]
+    # A neighbour that is higher and not asked: the maximum is only where the search ended.
+    around = surface.triangles[(surface.triangles == top).any(axis=1)].ravel()
+    if height[around].max() > height[top]:
+        return None
+    near = chosen[height[chosen] > height[top] - _TOP_MM]
+    near = near[np.linalg.norm(surface.points[near] - surface.points[top], axis=1) < _TOP_WIDTH_MM]
+    middle = np.average(surface.points[near], axis=0, weights=surface.point_areas[near])
+    return closest_points(surface, middle).points(surface)[0]
+
+
+def _prominence(frame: Frame, surface: Surface, tip: np.ndarray, radius: float) -> float:
+    """How much farther from the shaft's axis a tip is than the bone on both its sides, mm."""
+    lateral, anterior, height = frame.coordinates(surface.points).T
+    across, forward, level = frame.coordinates(tip)
+    turned = np.degrees(np.arctan2(-lateral, -anterior) - np.arctan2(-across, -forward))
+    turned = (turned + 180.0) % 360.0 - 180.0
+    out = np.hypot(lateral, anterior)
+    beside = []
+    for side in (-_BESIDE, _BESIDE):
+        there = (np.abs(turned - side) < 8.0) & (np.abs(height - level) < 0.2 * radius)
+        beside.append(np.median(out[there]) if there.any() else 0.0)
+    return float(np.hypot(across, forward) - max(beside))
