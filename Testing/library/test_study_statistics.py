@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli import main
@@ -97,6 +98,16 @@ def test_every_significant_vertex_lies_at_the_effect(answers):
     largest = rows_of(answers / "month_36" / "clusters.csv")[0]
     assert largest["region_of_peak"] == "lateral trochanter"
     assert float(largest["p_corrected"]) < 0.01
+
+
+def test_the_picture_has_colour_only_where_the_effect_is_significant(answers):
+    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(answers / "month_36" / "effect.png")))[
+        ..., :3
+    ].astype(int)
+    femur = picture[:, : int(0.82 * picture.shape[1])]  # without the legend
+    coloured = np.ptp(femur, axis=2) > 40
+    assert 0.001 < coloured.mean() < 0.02
+    assert (femur[coloured][:, 0] > femur[coloured][:, 2]).all()  # orange: a gain
 
 
 def test_the_record_says_what_was_asked_and_how_it_was_corrected(answers):

@@ -35,6 +35,7 @@ study.toml:
 
 writes to DIR, a folder for each analysis:
   effect.vtp       effect, percent, bounds, t, p, corrected p, q and significance on the average femur
+  effect.png       the effect where it is significant, from five sides
   clusters.csv     region, area, extent, peak and p of every cluster
   regions.csv      the same question to regional means and endpoints, corrected together
   provenance.json  model, question, methods in words, inputs, versions, notes"""
@@ -76,8 +77,24 @@ def run(chosen: argparse.Namespace) -> None:
         for done, analysis in enumerate(asked):
             part = progress.part(done / len(asked), (done + 1) / len(asked))
             answer = answer_study(plan, analysis, executor, part)
-            write_answer(answer, plan_folder(chosen.out, analysis))
+            folder = plan_folder(chosen.out, analysis)
+            write_answer(answer, folder)
+            _draw(answer, folder)
             say(chosen, summary(answer))
+
+
+def _draw(answer: StudyAnswer, folder: Path) -> None:
+    """Draw the effect; an F has none."""
+    from ..measures import MEASURES
+    from ..report.effect import render_effect
+    from ..study.group.files import EFFECT_PICTURE, effect_surface
+
+    picture = folder / EFFECT_PICTURE
+    if not answer.fitted.answered.is_t:
+        picture.unlink(missing_ok=True)
+        return
+    title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
+    render_effect(effect_surface(answer), picture, title=title)
 
 
 def summary(answer: StudyAnswer) -> str:

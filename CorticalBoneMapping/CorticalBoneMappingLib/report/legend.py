@@ -25,7 +25,9 @@ class Legend:
     values : ndarray of shape (n_points,)
         Values on the surface: where some lie beyond the range, that end of the bar is an arrow.
     grey_share, no_cortex_share : float
-        Part of the surface (0 to 1) without a measurement, and without a cortex.
+        Part of the surface (0 to 1) without a value, and without a cortex.
+    grey_means : str
+        Why some of it has no value.
     """
 
     label: str
@@ -35,6 +37,7 @@ class Legend:
     values: np.ndarray
     grey_share: float
     no_cortex_share: float
+    grey_means: str = "not measured"
 
 
 def draw_legend(canvas: Canvas, legend: Legend, left: float, bottom: float, top: float, font: int) -> None:
@@ -54,7 +57,7 @@ def draw_legend(canvas: Canvas, legend: Legend, left: float, bottom: float, top:
     keys = [
         (colour, text, share)
         for colour, text, share in (
-            (NOT_MEASURED_COLOUR, "not measured", legend.grey_share),
+            (NOT_MEASURED_COLOUR, legend.grey_means, legend.grey_share),
             (NO_CORTEX_COLOUR, "no cortex", legend.no_cortex_share),
         )
         if share > 0

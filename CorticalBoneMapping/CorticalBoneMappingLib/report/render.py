@@ -30,6 +30,7 @@ def render_views(
     title: str | None = None,
     is_difference: bool = False,
     superior: bool = False,
+    grey_means: str = "not measured",
     width_px: int = 2400,
 ) -> None:
     """Draw an array of a surface in colour from four sides and write it as PNG.
@@ -54,6 +55,8 @@ def render_views(
         Use the diverging colours, for a quantity whose middle of the range means "none".
     superior : bool
         Add a fifth view, from above.
+    grey_means : str
+        What the legend says of points without a finite value.
     width_px : int
         Width of the picture in pixels, at least 600.
 
@@ -86,6 +89,7 @@ def render_views(
         values=values,
         grey_share=_share(surface, ~np.isfinite(values) & ~_no_cortex(surface)),
         no_cortex_share=_share(surface, _no_cortex(surface)),
+        grey_means=grey_means,
     )
     top, bottom = page.views_bottom + page.views_height, page.views_bottom
     draw_legend(canvas, legend, page.legend_left, bottom, top, page.font(1.0))

@@ -19,6 +19,7 @@ from .rows import ANSWER_COLUMNS, CLUSTER_COLUMNS
 from .run import StudyAnswer
 
 EFFECT_FILE = "effect.vtp"
+EFFECT_PICTURE = "effect.png"
 CLUSTERS_FILE = "clusters.csv"
 REGIONS_FILE = "regions.csv"
 PROVENANCE_FILE = "provenance.json"
