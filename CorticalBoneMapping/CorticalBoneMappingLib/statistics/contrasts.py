@@ -59,7 +59,8 @@ def read_contrast(design: Design, text: str) -> Contrast:
         without; then ``at <column> <level>``, more joined by ``and``; ``A − B in the change from <column>
         <level> to <column> <level>``; ``slope of <continuous column>``; ``mean``; ``any difference in
         <column>``; ``interaction of <column> and <column>``. ``, adjusted for …`` at the end is checked:
-        those columns must be in the design. Columns that are not named are averaged, see `Design.at`.
+        those columns must be in the design (``baseline`` is in a design that takes the arms as equal there,
+        see `build_design`). Columns that are not named are averaged, see `Design.at`.
 
     Returns
     -------
@@ -177,7 +178,7 @@ def _categorical(design: Design, column: str, text: str) -> Factor:
 
 def _check_adjusted(design: Design, adjusted: str) -> None:
     for name in filter(None, re.split(r"\s*,\s*|\s+and\s+", adjusted.strip())):
-        if name not in design.factors:
+        if name not in design.factors and not (name == "baseline" and design.equal_at_reference):
             raise StatisticsError(
                 f"The contrast is to be adjusted for '{name}', but the design has no such term; "
                 f"it has {', '.join(design.factors)}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -125,6 +125,21 @@ class Design:
         """Every column of the table that the design uses, by name."""
         return {factor.column: factor for coding in self.codings for factor in coding}
 
+    @property
+    def equal_at_reference(self) -> list[tuple[str, str, str]]:
+        """Columns whose levels are taken as equal where another column is at its reference.
+
+        Each as (column, other column, reference): an interaction stands in the design with the effect of the
+        other column, but without that of the column itself.
+        """
+        return [
+            (column.column, other.column, other.levels[0])
+            for coding in self.codings
+            if len(coding) == 2
+            for column, other in (coding, coding[::-1])
+            if column.column not in self.terms and other.column in self.terms and other.levels
+        ]
+
     def at(self, setting: Mapping[str, str | float]) -> np.ndarray:
         """Weights of the coefficients in the expected value at some levels and values.
 
@@ -192,8 +207,16 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
     if trouble:
         raise StatisticsError(trouble)
     participants = _participants(table)
-    remarks = [*_small_groups(codings, table, participants), *near_collinearity(matrix, columns)]
-    return Design(matrix, tuple(columns), slices, tuple(codings), table, participants, tuple(remarks))
+    design = Design(matrix, tuple(columns), slices, tuple(codings), table, participants)
+    remarks = [
+        *_small_groups(codings, table, participants),
+        *near_collinearity(matrix, columns),
+        *(
+            f"Every {column} is taken as equal at {other} {reference}: the design has no '{column}' alone."
+            for column, other, reference in design.equal_at_reference
+        ),
+    ]
+    return replace(design, remarks=tuple(remarks))
 
 
 def _factor(term: Categorical | Continuous, table: Table) -> Factor:

@@ -68,9 +68,18 @@ class Fit:
             t = cβ / (s √(c (XᵀWX)⁻¹ cᵀ)), or F for several rows.
         """
         contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
-        covariance = contrast.matrix @ self.unscaled_covariance @ contrast.matrix.T
-        covariance = covariance * self.variance[:, None, None]
+        covariance = self.covariance_of(contrast.matrix)
         return answer(contrast, alternative, self.coefficients, covariance, self.dof)
+
+    def covariance_of(self, rows: np.ndarray) -> np.ndarray:
+        """Covariance of the estimates rows @ β at every vertex, shape (v, q, q).
+
+        Parameters
+        ----------
+        rows : ndarray of shape (q, p)
+            Weights of the coefficients.
+        """
+        return rows @ self.unscaled_covariance @ rows.T * self.variance[:, None, None]
 
     def standardised_residuals(self) -> np.ndarray:
         """Residuals over the root of their weighted sum of squares: u = √w r / √Σ w r², shape (n, v).

@@ -89,11 +89,21 @@ class MixedFit:
         ContrastMap
         """
         contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
-        covariance = contrast.matrix @ self.covariance @ contrast.matrix.T
+        covariance = self.covariance_of(contrast.matrix)
         dof = np.full(len(self.variance), np.nan)
         dof[self.fitted] = self._satterthwaite(contrast.matrix, covariance, self.fitted)
         answered = answer(contrast, alternative, self.coefficients, covariance, dof)
         return replace(answered, dof_method="Satterthwaite")
+
+    def covariance_of(self, rows: np.ndarray) -> np.ndarray:
+        """Covariance of the estimates rows @ β at every vertex, shape (v, q, q).
+
+        Parameters
+        ----------
+        rows : ndarray of shape (q, p)
+            Weights of the coefficients.
+        """
+        return rows @ self.covariance @ rows.T
 
     def standardised_residuals(self) -> np.ndarray:
         """Whitened residuals over the root of their sum of squares, shape (n, v): V^(−½) r / √(rᵀV⁻¹r).
