@@ -25,6 +25,7 @@ from .modes import EXPLAINED, shape_model_of
 from .shaft_end import EndPlane, end_plane, shortened, smoothly_subdivided, with_cut_end
 
 FEWEST_PEOPLE = 3
+_ENOUGH_PEOPLE = 10  # for a shape model that helps to register
 _MOST_LEFT_OUT = 0.25
 
 
@@ -120,6 +121,7 @@ class Average:
 def build_average(
     subjects: Sequence[Subject],
     start: Surface,
+    shape_model: ShapeModel | None = None,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
 ) -> Average:
@@ -132,6 +134,9 @@ def build_average(
     start : Surface
         A right femur to begin with, with ``cut_end``; fixes the pose of the average and how far its shaft
         reaches at most.
+    shape_model : ShapeModel, optional
+        On the mesh of `start`: what is known of the shape of femurs before. Once ten femurs or more are
+        averaged, their own takes its place.
     settings : BuildSettings, optional
         How.
     progress : Progress, optional
@@ -154,22 +159,30 @@ def build_average(
     for number in range(settings.rounds):
         part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
         members = [subject for subject in subjects if subject.name not in left_out]
-        shapes, covered = _registered(members, average, number + 1, left_out, part)
+        shapes, covered = _registered(members, average, shape_model, number + 1, left_out, part)
         _check_left_out(left_out, len(subjects))
         known = _with_end(average, covered)
-        shape_model = shape_model_of(shapes, known, average, settings.explained)
-        dense, end = _average_of(average, shape_model, known)
+        found = shape_model_of(shapes, known, average, settings.explained)
+        dense, end = _average_of(average, found, known)
         before, average = average, with_cut_end(remesh(dense, n_points=settings.points), end)
         rounds.append(_movement(before, average, len(shapes)))
+        if len(shapes) >= _ENOUGH_PEOPLE:
+            shape_model = found
+        shape_model = shape_model and shape_model.resampled(average)
         if rounds[-1].moved_mean_mm < settings.settled_mm:
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
     progress.report(1.0, f"Averaged {len(shapes)} femurs")
-    return Average(average, fine, shape_model, tuple(rounds), left_out)
+    return Average(average, fine, found, tuple(rounds), left_out)
 
 
 def _registered(
-    subjects: Sequence[Subject], average: Surface, number: int, left_out: dict[str, str], progress: Progress
+    subjects: Sequence[Subject],
+    average: Surface,
+    shape_model: ShapeModel | None,
+    number: int,
+    left_out: dict[str, str],
+    progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the average's vertices lie on each femur (right-sided), and which it covers."""
     shapes, covered = [], []
@@ -177,7 +190,9 @@ def _registered(
     for done, subject in enumerate(subjects):
         progress.report(done / len(subjects), f"Round {number}: {subject.name}")
         try:
-            laid = register(subject.surface, average, subject.side, settings=settings)
+            laid = register(
+                subject.surface, average, subject.side, shape_model=shape_model, settings=settings
+            )
         except (RegistrationError, SurfaceError) as error:
             left_out[subject.name] = str(error)
             continue

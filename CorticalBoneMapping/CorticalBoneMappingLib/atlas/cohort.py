@@ -85,7 +85,7 @@ def build_atlas(
     start = Surface(
         origin.surface.points, origin.surface.triangles, {"cut_end": origin.surface.arrays["cut_end"]}
     )
-    average = build_average(subjects, start, settings, progress.part(0.0, 0.9))
+    average = build_average(subjects, start, origin.shape_model, settings, progress.part(0.0, 0.9))
     progress.report(0.9, "Carrying the regions over")
     average, anatomy = centred(average)
     average = with_regions_of(average, origin)
