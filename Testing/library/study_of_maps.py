@@ -20,8 +20,12 @@ def effect_region(average: Surface) -> np.ndarray:
     return average.arrays["region"] == 7
 
 
-def write_trial(folder: Path, people: int = 12, gain: float = 0.12, seed: int = 4) -> Path:
-    """Write a trial of two arms and two visits, right hips; treated, thickness gains in `effect_region`.
+def write_trial(
+    folder: Path, people: int = 16, gain: tuple[float, float] = (0.08, 0.04), seed: int = 4
+) -> Path:
+    """Write a trial of two arms and two visits, right hips.
+
+    Treated, thickness and density grow in `effect_region` by these shares.
 
     Returns
     -------
@@ -38,10 +42,11 @@ def write_trial(folder: Path, people: int = 12, gain: float = 0.12, seed: int = 
         for visit in VISITS:
             noise = smooth(average, random.standard_normal(len(average.points)), 12.0)
             thickness = 2.0 * person * (1.0 + 0.02 * noise / noise.std())
-            if arm == "denosumab" and visit:
-                thickness = thickness * (1.0 + gain * effect_region(average))
+            density = 1000.0 * (1.0 + 0.01 * random.standard_normal())
+            here = effect_region(average) * float(arm == "denosumab" and visit > 0)
+            thickness, density = thickness * (1.0 + gain[0] * here), density * (1.0 + gain[1] * here)
             path = f"P{number:02d}_{visit}"
-            _write_map(folder / "maps" / path, average, thickness)
+            _write_map(folder / "maps" / path, average, thickness, density)
             bmd = 0.8 * person + 0.01 * random.standard_normal()
             rows.append([f"P{number:02d}", visit, "right", path, arm, f"{age:.1f}", f"{bmd:.4f}"])
     table = folder / "participants.csv"
@@ -52,8 +57,7 @@ def write_trial(folder: Path, people: int = 12, gain: float = 0.12, seed: int = 
     return table
 
 
-def _write_map(folder: Path, average: Surface, thickness: np.ndarray) -> None:
-    density = np.full(len(thickness), 1000.0)
+def _write_map(folder: Path, average: Surface, thickness: np.ndarray, density: np.ndarray) -> None:
     maps = {THICKNESS: thickness, DENSITY: density, MASS: thickness * density / 10.0}
     units = {THICKNESS: "mm", DENSITY: "mg/cm³", MASS: "mg/cm²"}
     folder.mkdir(parents=True)

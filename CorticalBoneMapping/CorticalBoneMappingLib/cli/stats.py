@@ -38,6 +38,7 @@ writes to DIR, a folder for each analysis:
   effect.png       the effect where it is significant, from five sides
   clusters.csv     region, area, extent, peak and p of every cluster
   regions.csv      the same question to regional means and endpoints, corrected together
+  attribution.csv  the effect on mass by region, split into thickness and density, with bounds
   provenance.json  model, question, methods in words, inputs, versions, notes"""
 
 _EFFECTS, _CHANCES = ("effect", "ci_lower", "ci_upper", "effect_percent"), ("p", "p_holm")

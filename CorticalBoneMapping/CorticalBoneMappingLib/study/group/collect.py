@@ -20,6 +20,7 @@ from .plan import StudyPlan
 
 PATH = "path"
 _NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
+_TOGETHER = 64  # maps smoothed at once: one factor for all, and the memory bounded
 _LEVELS = {VISIT, SIDE, PARTICIPANT}
 
 
@@ -56,7 +57,6 @@ def collect_maps(
     table: Table,
     results: Path,
     measures: tuple[str, ...],
-    fwhm_mm: float = 0.0,
     progress: Progress | None = None,
 ) -> dict[str, Maps]:
     """Read every row's maps on the average femur.
@@ -69,8 +69,6 @@ def collect_maps(
         What relative paths are relative to.
     measures : tuple of str
         Which.
-    fwhm_mm : float
-        Smoothing, full width at half maximum; vertices without a value stay without. mm.
     progress : Progress, optional
         Told after each row.
 
@@ -102,12 +100,34 @@ def collect_maps(
             units = {measure: surface.units.get(measure, "") for measure in measures}
         _check_alike(table, row, surface, average, units)
         for measure in measures:
-            one = surface.arrays[measure].astype(np.float64)
-            values[measure][row] = smooth(average, one, fwhm_mm) if fwhm_mm > 0 else one
+            values[measure][row] = surface.arrays[measure]
     if average is None:
         raise StatisticsError("No row of the table has a result; fill in its column 'path'.")
     progress.report(1.0, f"{len(folders)} rows read")
     return {measure: Maps(values[measure], table, measure, units[measure], average) for measure in measures}
+
+
+def smoothed(maps: Maps, fwhm_mm: float, progress: Progress | None = None) -> Maps:
+    """Smooth every map on the surface; vertices without a value stay without.
+
+    Parameters
+    ----------
+    maps : Maps
+        On a surface.
+    fwhm_mm : float
+        Full width at half maximum, mm; 0 leaves them as they are.
+    progress : Progress, optional
+        Told after each map.
+    """
+    if fwhm_mm == 0:
+        return maps
+    progress = progress or Progress()
+    values = np.empty_like(maps.values)
+    for start in range(0, len(values), _TOGETHER):
+        progress.report(start / len(values), f"Smoothing map {start + 1} of {len(values)}")
+        part = slice(start, start + _TOGETHER)
+        values[part] = smooth(maps.surface, maps.values[part].T.astype(np.float64), fwhm_mm).T
+    return replace(maps, values=values, sd=None)
 
 
 def parse_terms(texts: tuple[str, ...], table: Table, plan: StudyPlan) -> list[Term]:

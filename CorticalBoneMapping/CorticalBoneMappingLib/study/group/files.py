@@ -14,14 +14,16 @@ import numpy as np
 
 from ...errors import CorticalBoneMappingError
 from ...files import write_json, write_text
+from ...statistics.attribution import percent
 from ...surface import Surface, write_surface
-from .rows import ANSWER_COLUMNS, CLUSTER_COLUMNS
+from .rows import ANSWER_COLUMNS, ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS
 from .run import StudyAnswer
 
 EFFECT_FILE = "effect.vtp"
 EFFECT_PICTURE = "effect.png"
 CLUSTERS_FILE = "clusters.csv"
 REGIONS_FILE = "regions.csv"
+ATTRIBUTION_FILE = "attribution.csv"
 PROVENANCE_FILE = "provenance.json"
 
 
@@ -41,6 +43,7 @@ def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
             write_surface(temporary / EFFECT_FILE, effect_surface(answer))
             write_text(temporary / CLUSTERS_FILE, _csv(CLUSTER_COLUMNS, answer.clusters))
             write_text(temporary / REGIONS_FILE, _csv(ANSWER_COLUMNS, answer.regions))
+            write_text(temporary / ATTRIBUTION_FILE, _csv(ATTRIBUTION_COLUMNS, answer.attributed))
             write_json(temporary / PROVENANCE_FILE, answer.provenance)
             for file in sorted(temporary.iterdir()):
                 os.replace(file, folder / file.name)
@@ -56,11 +59,12 @@ def effect_surface(answer: StudyAnswer) -> Surface:
     Returns
     -------
     Surface
-        With ``effect`` (unit of the measure; for an F its root mean square is not told and it is missing),
-        ``standard_error``, ``ci_lower``, ``ci_upper``, ``effect_percent`` with bounds where there is a
-        reference, ``t`` (or ``f``), ``p``, ``p_corrected`` (family-wise, of the vertex), ``p_cluster``, ``q``
-        (false discovery rate), ``cluster`` (number in ``clusters.csv``, 0 outside), ``significant`` (1 where
-        the correction of the plan says so) and ``region``.
+        With ``effect`` (unit of the measure; an F has none), ``standard_error``, ``ci_lower``, ``ci_upper``;
+        ``effect_percent`` with bounds where there is a reference; ``thickness_percent`` and
+        ``density_percent``, the two parts of the effect on mass, where it is attributed; ``t`` (or ``f``),
+        ``p``, ``p_corrected`` (family-wise, of the vertex), ``p_cluster``, ``q`` (false discovery rate);
+        ``cluster`` (number in ``clusters.csv``, 0 outside), ``significant`` (1 where the correction of the
+        plan says so) and ``region``.
     """
     fitted, tests, unit = answer.fitted, answer.tests, answer.fitted.maps.unit
     answered = fitted.answered
@@ -83,6 +87,10 @@ def effect_surface(answer: StudyAnswer) -> Surface:
         "p_cluster": tests.clusters.p,
         "q": tests.discovery.p,
     }
+    if answer.attribution is not None:
+        found = answer.attribution
+        parts = {"thickness_percent": percent(found.thickness), "density_percent": percent(found.density)}
+        arrays, units = arrays | parts, units | dict.fromkeys(parts, "%")
     arrays = {name: np.where(tests.peaks.tested, values, np.nan) for name, values in arrays.items()}
     surface = replace(fitted.maps.surface, units={})
     return surface.with_arrays(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...statistics.bands import simultaneous_bands
 from ...statistics.contrast_map import ContrastMap
 from ...statistics.effects import PercentEffect
 from .analysis import CorrectedTests, Fitted
@@ -25,6 +26,21 @@ CLUSTER_COLUMNS = (
     "peak_y_ras_mm",
     "peak_z_ras_mm",
     "peak_vertex",
+)
+ATTRIBUTION_COLUMNS = (
+    "region",
+    "mass_percent",
+    "mass_lower",
+    "mass_upper",
+    "thickness_percent",
+    "thickness_lower",
+    "thickness_upper",
+    "density_percent",
+    "density_lower",
+    "density_upper",
+    "thickness_share",
+    "share_lower",
+    "share_upper",
 )
 ANSWER_COLUMNS = (
     "kind",
@@ -99,14 +115,15 @@ def answer_rows(answers: list[tuple[str, Fitted]]) -> list[dict[str, Any]]:
     -------
     list of dict
         With the keys of `ANSWER_COLUMNS`. ``ci`` holds for the row alone, ``simultaneous`` for all rows at
-        once (Bonferroni), ``p_holm`` is corrected over all rows (Holm 1979, Scand J Stat 6:65).
+        once (regions together and endpoints together by `simultaneous_bands`, the two kinds by Bonferroni),
+        ``p_holm`` is corrected over all rows (Holm 1979, Scand J Stat 6:65).
     """
-    count = sum(len(fitted.maps.labels) for _, fitted in answers)
-    rows = [
-        _answer_row(kind, fitted, column, count)
-        for kind, fitted in answers
-        for column in range(len(fitted.maps.labels))
-    ]
+    rows = []
+    for kind, fitted in answers:
+        bands = _bands(fitted, 1.0 - 0.05 / len(answers))
+        for column in range(len(fitted.maps.labels)):
+            row = _answer_row(kind, fitted, column)
+            rows.append(row | {name: float(values[column]) for name, values in bands.items()})
     for row, p in zip(rows, holm(np.array([row["p"] for row in rows]))):
         row["p_holm"] = float(p)
     return rows
@@ -122,7 +139,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _answer_row(kind: str, fitted: Fitted, column: int, count: int) -> dict[str, Any]:
+def _answer_row(kind: str, fitted: Fitted, column: int) -> dict[str, Any]:
     answered, maps = fitted.answered, fitted.maps
     measured = maps.measured[:, column]
     row: dict[str, Any] = {
@@ -135,15 +152,24 @@ def _answer_row(kind: str, fitted: Fitted, column: int, count: int) -> dict[str,
         "dof": float(np.broadcast_to(answered.dof, answered.statistic.shape)[column]),
         "p": float(answered.p[column]),
     }
-    return row | _effect(answered, column, count) | _percent(fitted.percent, column)
+    return row | _effect(answered, column) | _percent(fitted.percent, column)
 
 
-def _effect(answered: ContrastMap, column: int, count: int) -> dict[str, float]:
-    names = ("ci_lower", "ci_upper", "simultaneous_lower", "simultaneous_upper")
+def _bands(fitted: Fitted, level: float) -> dict[str, np.ndarray]:
+    names = ("simultaneous_lower", "simultaneous_upper")
+    if not fitted.answered.is_t:
+        return dict.fromkeys(names, np.full(len(fitted.maps.labels), np.nan))
+    answered = fitted.answered
+    bands = simultaneous_bands([fitted.model], [answered.contrast], answered.alternative, level)
+    return dict(zip(names, (bands.lower[0], bands.upper[0])))
+
+
+def _effect(answered: ContrastMap, column: int) -> dict[str, float]:
+    names = ("ci_lower", "ci_upper")
     if not answered.is_t:
         return dict.fromkeys(("effect", "standard_error", *names), float("nan"))
-    bounds = (*answered.confidence_interval(0.95), *answered.confidence_interval(1.0 - 0.05 / count))
-    effect = {"effect": answered.effect, "standard_error": answered.standard_error} | dict(zip(names, bounds))
+    bounds = dict(zip(names, answered.confidence_interval(0.95)))
+    effect = {"effect": answered.effect, "standard_error": answered.standard_error} | bounds
     return {name: float(values[column]) for name, values in effect.items()}
 
 

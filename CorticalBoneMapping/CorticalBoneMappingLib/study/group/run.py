@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 
 from ...progress import Progress
+from ...statistics.attribution import Attribution, attribute
 from ...statistics.maps import Maps, scalars
 from ...statistics.table import SIDE, Table
 from ..provenance import Stopwatch, input_record, plain, program
+from ..regions import WHOLE_FEMUR
 from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, region_names
-from .collect import collect_maps, read_study_table
+from .collect import collect_maps, read_study_table, smoothed
+from .outcome import rows_of_hips
 from .plan import Analysis, StudyPlan
 from .rows import answer_rows, cluster_rows
+
+THICKNESS, DENSITY = "cortical_thickness", "cortical_density"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class StudyAnswer:
         Corrected for the many vertices.
     clusters, regions : list of dict
         Rows with the keys of `rows.CLUSTER_COLUMNS` and `rows.ANSWER_COLUMNS`.
+    attribution : Attribution or None
+        Of the effect on mass to thickness and density at every vertex, where the question compares values.
+    attributed : list of dict
+        The same by region, rows with the keys of `rows.ATTRIBUTION_COLUMNS`; empty without.
     provenance : dict
         How it was made; plain JSON values.
     """
@@ -41,6 +50,8 @@ class StudyAnswer:
     tests: CorrectedTests
     clusters: list[dict[str, Any]]
     regions: list[dict[str, Any]]
+    attribution: Attribution | None
+    attributed: list[dict[str, Any]]
     provenance: dict[str, Any]
 
 
@@ -76,22 +87,25 @@ def answer_study(
     watch = Stopwatch()
     with watch.time("reading"):
         table = read_study_table(plan)
-        fwhm, part = analysis.smoothing_fwhm_mm, progress.part(0.0, 0.3)
-        maps = collect_maps(table, plan.results, (analysis.measure,), fwhm, part)[analysis.measure]
+        measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY)))
+        unsmoothed = collect_maps(table, plan.results, measures, progress=progress.part(0.0, 0.2))
+        maps = smoothed(unsmoothed[analysis.measure], analysis.smoothing_fwhm_mm, progress.part(0.2, 0.3))
     with watch.time("model"):
         fitted = fit_analysis(maps, analysis, plan, progress.part(0.3, 0.5))
     with watch.time("correction"):
         tests = corrected_tests(fitted, analysis, executor, progress.part(0.5, 0.95))
     names = region_names(maps)
     with watch.time("regions and endpoints"):
-        unsmoothed = maps
-        if fwhm > 0:
-            unsmoothed = collect_maps(table, plan.results, (analysis.measure,))[analysis.measure]
-        answers = _regions_and_endpoints(unsmoothed, names, analysis, plan)
+        answers = _regions_and_endpoints(unsmoothed[analysis.measure], names, analysis, plan)
+    with watch.time("attribution"):
+        attribution = _attribution(unsmoothed, fitted, analysis, analysis.smoothing_fwhm_mm)
+        # Smoothing carries an effect over the border of its region, so regions take the maps as they are.
+        attributed = _attributed(_attribution(unsmoothed, fitted, analysis, 0.0), maps, names)
     record = _provenance(plan, analysis, table, fitted, tests) | {"timings_s": watch.seconds}
     progress.report(1.0, f"{analysis.name}: answered")
     rows = answer_rows(answers)
-    return StudyAnswer(analysis, fitted, tests, cluster_rows(fitted, tests, names), rows, plain(record))
+    clusters = cluster_rows(fitted, tests, names)
+    return StudyAnswer(analysis, fitted, tests, clusters, rows, attribution, attributed, plain(record))
 
 
 def _regions_and_endpoints(
@@ -102,6 +116,25 @@ def _regions_and_endpoints(
     if analysis.endpoints:
         answers.append(("endpoint", fit_analysis(*_endpoints(maps.table, analysis), plan)))
     return answers
+
+
+def _attribution(
+    maps: dict[str, Maps], fitted: Fitted, analysis: Analysis, fwhm_mm: float
+) -> Attribution | None:
+    """Split the effect on mass; a change from baseline has no logarithm to split."""
+    answered = fitted.answered
+    if analysis.outcome != "value" or not answered.is_t or answered.contrast.reference is None:
+        return None
+    parts = [rows_of_hips(maps[name], analysis.hips) for name in (THICKNESS, DENSITY)]
+    return attribute(*(smoothed(part, fwhm_mm) for part in parts), fitted.design, answered.contrast)
+
+
+def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, str]) -> list[dict[str, Any]]:
+    if attribution is None:
+        return []
+    region, area = maps.surface.arrays["region"], maps.surface.point_areas
+    inside = np.stack([np.isin(region, list(names)), *(region == number for number in names)], axis=1)
+    return attribution.over(inside * area[:, None]).rows([WHOLE_FEMUR, *names.values()])
 
 
 def _endpoints(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
