@@ -14,7 +14,7 @@ from ..shape_model import ShapeModel
 from ..surface import Surface
 from .average import AverageFemur
 from .build import Average
-from .regions import CUT_END, Landmarks, regions_of
+from .regions import CUT_END, regions_of
 
 
 def centred(average: Average) -> tuple[Average, Anatomy]:
@@ -42,20 +42,7 @@ def centred(average: Average) -> tuple[Average, Anatomy]:
 
 def with_regions_by_anatomy(average: Average, anatomy: Anatomy) -> Average:
     """Give the meshes the array ``region`` (int8) by the definitions of `regions`."""
-    marks = anatomy.landmarks
-
-    def region(surface: Surface) -> np.ndarray:
-        end_z = surface.points[surface.arrays["cut_end"] == 1, 2].mean()
-        landmarks = Landmarks(
-            marks["head_centre"],
-            anatomy.head_radius_mm,
-            marks["neck_base"],
-            marks["lesser_trochanter"],
-            float(end_z),
-        )
-        return regions_of(surface, landmarks)
-
-    return _labelled(average, region)
+    return _labelled(average, lambda surface: regions_of(surface, anatomy))
 
 
 def with_regions_of(average: Average, atlas: AverageFemur) -> Average:

@@ -1,17 +1,19 @@
-"""Regions of the average femur, by planes and cones on the parametric femur's own anatomy.
+"""Regions of a proximal femur, by its own anatomy.
 
-Head and neck part at the plane across the neck's axis where the head's sphere has shrunk to the neck; the
-neck ends where it widens into the trochanters, and is divided into quadrants of 90° around its axis. Greater,
-lateral and lesser trochanter are what stands out of the intertrochanteric block; below the lesser trochanter
-is the subtrochanteric shaft. The division of the neck follows Poole et al. 2010, J Bone Miner Res 25:482.
+Every border follows from the landmarks and the surface of the femur itself, so that any femur can be
+divided, left or right, in any pose; lengths are in radii of its head. The neck in quadrants follows Poole et
+al. 2010, J Bone Miner Res 25:482; the lateral face of the greater trochanter, on which a person falls, is a
+region of its own. ``Docs/anatomy.md`` shows and defines them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
+from ..anatomy import Anatomy
+from ..anatomy.outline import NeckOutline
 from ..surface import Surface
 
 CUT_END = 0
@@ -29,67 +31,115 @@ REGION_NAMES: dict[int, str] = {
     10: "subtrochanteric shaft",
 }
 
-
-@dataclass(frozen=True)
-class Landmarks:
-    """Places on a right femur in the frame of the bone: x lateral, y anterior, z along the shaft, mm.
-
-    Attributes
-    ----------
-    head_centre, neck_base, lesser_trochanter : ndarray of shape (3,)
-        The neck's axis runs from `neck_base` to `head_centre`; `lesser_trochanter` is its tip.
-    head_radius_mm : float
-        Radius of the head.
-    end_z_mm : float
-        Height of the flat end of the shaft.
-    """
-
-    head_centre: np.ndarray
-    head_radius_mm: float
-    neck_base: np.ndarray
-    lesser_trochanter: np.ndarray
-    end_z_mm: float
+# Heights are parts of the way from the tip of the lesser to the tip of the greater trochanter.
+_GREATER_FROM = 0.30
+_LATERAL_FROM, _LATERAL_TO = 0.03, 0.68
+_LATERAL_SECTOR_DEG = (-35.0, 50.0)  # about the shaft, from lateral towards anterior
+_SHAFT_BELOW = 0.6  # radii of the head below the tip of the lesser trochanter
+_LESSER_WIDTH, _LESSER_ROOT = 0.72, 0.2  # radii of the head; share of its height that is its root
+_FLAT_MM = 0.6
+_NEAR_NECK = 1.1  # radii of the head from the neck's axis: farther out is the greater trochanter's tip
+_NEAR_HEAD = 1.4  # radii of the head from its centre
 
 
-def regions_of(surface: Surface, landmarks: Landmarks) -> np.ndarray:
-    """Name the region of each point of a right femur.
+def regions_of(surface: Surface, anatomy: Anatomy) -> np.ndarray:
+    """Name the region of each point of a femur.
 
     Parameters
     ----------
     surface : Surface
-        In the frame of the bone, mm.
-    landmarks : Landmarks
-        In the same frame.
+        Closed, RAS mm. Its array ``cut_end`` (1 where the bone was cut) is used if it has one; otherwise the
+        flat lower end of the shaft is looked for.
+    anatomy : Anatomy
+        Of this femur, in the same place.
 
     Returns
     -------
     ndarray of shape (n_points,)
-        Keys of `REGION_NAMES`, int8.
+        Keys of `REGION_NAMES`, int8. Every region is one piece.
     """
-    points, base, radius = surface.points, landmarks.neck_base, landmarks.head_radius_mm
-    neck = landmarks.head_centre - base
-    length = np.linalg.norm(neck)
-    along = (points - base) @ neck / length  # 0 at the base, `length` at the head's centre
-    region = np.full(len(points), 9, dtype=np.int8)
-    region[points[:, 2] < landmarks.lesser_trochanter[2] - 15.0] = 10
-    region[(points[:, 2] > base[2] + 4.0) & (points[:, 0] > base[0] - 8.0)] = 6
-    faces_laterally = (surface.normals[:, 0] > 0.6) & (points[:, 0] > base[0] + 8.0)
-    region[faces_laterally & (np.abs(points[:, 2] - base[2] - 8.0) < 20.0)] = 7
-    quadrant = _quadrant_of_neck(points, base, neck / length)
-    on_neck = (along > 14.0) & (points[:, 0] < base[0] - 8.0)
+    if anatomy.side == "left":
+        surface, anatomy = surface.mirrored(), anatomy.mirrored()
+    radius, marks = anatomy.head_radius_mm, anatomy.landmarks
+    lateral, anterior, height = anatomy.frame.coordinates(surface.points).T
+    greater, lesser = (
+        anatomy.frame.coordinates(marks[f"{name}_trochanter"])[2] for name in ("greater", "lesser")
+    )
+    share = (height - lesser) / (greater - lesser)
+    region = np.full(len(surface.points), 9, dtype=np.int8)
+    region[height < lesser - _SHAFT_BELOW * radius] = 10
+    region[share > _GREATER_FROM] = 6
+    around = np.degrees(np.arctan2(anterior, lateral))
+    faces_laterally = (around > _LATERAL_SECTOR_DEG[0]) & (around < _LATERAL_SECTOR_DEG[1])
+    region[faces_laterally & (share > _LATERAL_FROM) & (share < _LATERAL_TO)] = 7
+    outline = NeckOutline.of(surface, anatomy)
+    along, angle, out = outline.coordinates(surface.points)
+    quadrant = np.array([2, 4, 3, 5], dtype=np.int8)[((angle + 45.0) // 90.0).astype(int) % 4]
+    on_neck = (along < outline.end_of_neck(angle)) & (out < _NEAR_NECK * radius)
     region[on_neck] = quadrant[on_neck]
-    region[np.linalg.norm(points - landmarks.lesser_trochanter, axis=1) < 13.0] = 8
-    region[along > length - 0.72 * radius] = 1
-    region[points[:, 2] < landmarks.end_z_mm + 0.6] = CUT_END
+    region[_on_lesser_trochanter(surface.points, anatomy)] = 8
+    from_head = np.linalg.norm(surface.points - marks["head_centre"], axis=1)
+    region[(along < outline.end_of_head(angle)) & (from_head < _NEAR_HEAD * radius)] = 1
+    region[_on_cut_end(surface, anatomy)] = CUT_END
+    return _in_one_piece(surface, region)
+
+
+def _on_lesser_trochanter(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+    """What stands out from the shaft's cylinder around the tip; the border has no corners."""
+    tip, axis = anatomy.landmarks["lesser_trochanter"], anatomy.shaft_axis
+    top = np.linalg.norm(axis.across(tip))
+    root = anatomy.shaft_radius_mm + _LESSER_ROOT * (top - anatomy.shaft_radius_mm)
+    sunk = (top - np.linalg.norm(axis.across(points), axis=1)) / (top - root)
+    apart = np.linalg.norm(points - tip, axis=1) / (_LESSER_WIDTH * anatomy.head_radius_mm)
+    return np.maximum(sunk, 0.0) ** 2 + apart**2 < 1.0
+
+
+def _on_cut_end(surface: Surface, anatomy: Anatomy) -> np.ndarray:
+    """The flat lower end of the shaft, by its plane."""
+    if "cut_end" in surface.arrays:
+        return np.asarray(surface.arrays["cut_end"]) == 1
+    axis, radius = anatomy.shaft_axis, anatomy.shaft_radius_mm
+    corners = surface.points[surface.triangles]
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing /= np.maximum(2.0 * surface.triangle_areas, 1e-12)[:, None]
+    level = axis.along(corners.mean(axis=1))
+    at_end = (level < level.min() + 2.0 * radius) & (facing @ axis.direction < -0.6)
+    for _ in range(3):
+        weights = surface.triangle_areas * at_end
+        if weights.sum() < 0.5 * np.pi * radius**2:  # rounded or torn: no plane, so no cut
+            return np.zeros(len(surface.points), dtype=bool)
+        normal = weights @ facing
+        normal /= np.linalg.norm(normal)
+        middle = weights @ corners.mean(axis=1) / weights.sum()
+        at_end &= (np.abs((corners.mean(axis=1) - middle) @ normal) < 2 * _FLAT_MM) & (facing @ normal > 0.9)
+    flat = np.abs((surface.points - middle) @ normal) < _FLAT_MM
+    return flat & (np.linalg.norm(surface.points - middle, axis=1) < 3.0 * radius)
+
+
+def _in_one_piece(surface: Surface, region: np.ndarray) -> np.ndarray:
+    """Give islands of a region to what surrounds them."""
+    region = region.copy()
+    for _ in range(len(REGION_NAMES)):
+        island = _islands(surface, region)
+        if not island.any():
+            break
+        one, other = surface.edges.T
+        for inside, outside in ((one, other), (other, one)):
+            beside = island[inside] & ~island[outside]
+            region[inside[beside]] = region[outside[beside]]
+            island[inside[beside]] = False
     return region
 
 
-def _quadrant_of_neck(points: np.ndarray, base: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Quadrant of 90° around the neck: 2 superior, 3 inferior, 4 anterior, 5 posterior."""
-    radial = points - base - ((points - base) @ axis)[:, None] * axis
-    superior = np.array([0.0, 0.0, 1.0]) - axis[2] * axis
-    superior /= np.linalg.norm(superior)
-    anterior = np.cross(axis, superior)
-    anterior *= np.sign(anterior[1])
-    up, front = radial @ superior, radial @ anterior
-    return np.where(np.abs(up) >= np.abs(front), np.where(up > 0, 2, 3), np.where(front > 0, 4, 5))
+def _islands(surface: Surface, region: np.ndarray) -> np.ndarray:
+    """Points of every piece of a region but its largest, shape (n_points,)."""
+    n = len(region)
+    same = surface.edges[region[surface.edges[:, 0]] == region[surface.edges[:, 1]]]
+    graph = sparse.coo_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
+    piece = connected_components(graph, directed=False)[1]
+    area = np.bincount(piece, weights=surface.point_areas)
+    island = np.zeros(n, dtype=bool)
+    for number in np.unique(region):
+        members = region == number
+        island |= members & (piece != piece[members][area[piece[members]].argmax()])
+    return island

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from CorticalBoneMappingLib.atlas.regions import Landmarks, regions_of
+from CorticalBoneMappingLib.anatomy import measure_anatomy
+from CorticalBoneMappingLib.atlas.regions import regions_of
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.closest import closest_points, interpolate
 from CorticalBoneMappingLib.cortex import cramer_rao
@@ -149,5 +150,5 @@ def _beside(made: MadeScan, points: np.ndarray) -> np.ndarray:
 @once
 def _regions() -> np.ndarray:
     """Region of each vertex of every digital femur: they correspond."""
-    names = ("HEAD_CENTRE", "HEAD_RADIUS_MM", "NECK_BASE", "LESSER_TROCHANTER_TIP", "END_Z_MM")
-    return regions_of(femur_shape.mean_shape(), Landmarks(*(getattr(femur_shape, name) for name in names)))
+    shape = femur_shape.mean_shape()
+    return regions_of(shape, measure_anatomy(shape, "right"))
