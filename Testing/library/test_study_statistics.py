@@ -14,7 +14,8 @@ from CorticalBoneMappingLib.statistics.contrasts import Contrast
 from CorticalBoneMappingLib.statistics.design import Categorical, Interaction, build_design
 from CorticalBoneMappingLib.statistics.table import Table
 from CorticalBoneMappingLib.study.group.analysis import exchange_of
-from CorticalBoneMappingLib.study.group.collect import collect_maps, read_study_table
+from CorticalBoneMappingLib.study.group.collect import collect_maps, read_study_table, smoothed
+from CorticalBoneMappingLib.study.group.files import read_answer
 from CorticalBoneMappingLib.study.group.outcome import rows_of_hips
 from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.group.rows import holm
@@ -98,6 +99,24 @@ def test_the_gain_in_mass_is_split_into_thickness_and_density(answers):
     inner = surface.arrays["significant"] == 1
     assert 3.0 < surface.arrays["thickness_percent"][inner].mean() < 9.0
     assert 1.0 < surface.arrays["density_percent"][inner].mean() < 5.0
+
+
+def test_the_means_of_arms_and_visits_are_kept_for_a_plot_at_a_vertex(trial, answers):
+    found = read_answer(answers / "month_36")
+    assert [(row["arm"], row["visit"], row["n_participants"]) for row in found.groups] == [
+        ("denosumab", "0", 8),
+        ("denosumab", "36", 8),
+        ("placebo", "0", 8),
+        ("placebo", "36", 8),
+    ]
+    plan = read_plan(trial / "study.toml")
+    maps = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS]
+    maps = smoothed(maps, 10.0)
+    rows = (maps.table.labels("arm") == "denosumab") & (maps.table.labels("visit") == "36")
+    values = maps.values[rows].astype(float)
+    np.testing.assert_allclose(found.surface.arrays["group_2_mean"], values.mean(axis=0), rtol=1e-5)
+    expected = values.std(axis=0, ddof=1) / np.sqrt(8)
+    np.testing.assert_allclose(found.surface.arrays["group_2_se"], expected, rtol=1e-3)
 
 
 def test_every_significant_vertex_lies_at_the_effect(answers):

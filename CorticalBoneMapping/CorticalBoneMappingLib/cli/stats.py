@@ -39,6 +39,7 @@ writes to DIR, a folder for each analysis:
   clusters.csv     region, area, extent, peak and p of every cluster
   regions.csv      the same question to regional means and endpoints, corrected together
   attribution.csv  the effect on mass by region, split into thickness and density, with bounds
+  groups.csv       arms and visits, whose means at every vertex are in effect.vtp
   provenance.json  model, question, methods in words, inputs, versions, notes"""
 
 _EFFECTS, _CHANCES = ("effect", "ci_lower", "ci_upper", "effect_percent"), ("p", "p_holm")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +13,7 @@ from ..errors import CorticalBoneMappingError
 from ..files import write_json, write_text
 from ..measures import MEASURES, QUALITY_LABELS, Quality
 from ..surface import Surface, read_surface, write_surface
+from .csv_rows import csv_of_rows, csv_text, read_rows
 from .regions import REGION_COLUMNS
 from .result import FemurResult
 
@@ -51,7 +49,7 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
             write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
             write_surface(temporary / AVERAGE_FILE, result.average)
             write_text(temporary / POINTS_FILE, points_table(result.periosteal))
-            write_text(temporary / REGIONS_FILE, _regions_table(result.regions))
+            write_text(temporary / REGIONS_FILE, csv_of_rows(REGION_COLUMNS, result.regions))
             write_json(temporary / PROVENANCE_FILE, {"side": result.side} | result.provenance)
             for file in sorted(temporary.iterdir()):
                 os.replace(file, folder / file.name)
@@ -74,8 +72,7 @@ def read_result(folder: str | Path) -> FemurResult:
     folder = Path(folder)
     try:
         provenance = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
-        with (folder / REGIONS_FILE).open(encoding="utf-8", newline="") as stream:
-            rows = [_typed(row) for row in csv.DictReader(stream)]
+        rows = read_rows(folder / REGIONS_FILE, REGION_COLUMNS)
         side = provenance["side"]
     except (OSError, ValueError, KeyError) as error:
         raise CorticalBoneMappingError(
@@ -101,34 +98,9 @@ def points_table(surface: Surface) -> str:
     labels = np.array([QUALITY_LABELS[kind] for kind in Quality])
     header.append("quality")
     columns.append(labels[surface.arrays["quality"].astype(int)])
-    return _csv(header, zip(*columns))
-
-
-def _regions_table(rows: list[dict[str, Any]]) -> str:
-    return _csv(list(REGION_COLUMNS), ([_cell(row[name]) for name in REGION_COLUMNS] for row in rows))
+    return csv_text(header, zip(*columns))
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
     text = np.char.mod("%.4f", values.astype(np.float64))
     return np.where(np.isfinite(values), text, "")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}" if np.isfinite(value) else ""
-    return str(value)
-
-
-def _typed(row: dict[str, str]) -> dict[str, Any]:
-    return {
-        name: float("nan") if kind is float and not row[name] else kind(row[name])
-        for name, kind in REGION_COLUMNS.items()
-    }
-
-
-def _csv(header: list[str], rows: Any) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

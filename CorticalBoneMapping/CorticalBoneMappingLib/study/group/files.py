@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import json
 import os
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ import numpy as np
 from ...errors import CorticalBoneMappingError
 from ...files import write_json, write_text
 from ...statistics.attribution import percent
-from ...surface import Surface, write_surface
+from ...surface import Surface, read_surface, write_surface
+from ..csv_rows import csv_of_rows, read_rows
+from .groups import GROUP_COLUMNS
 from .rows import ANSWER_COLUMNS, ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS
 from .run import StudyAnswer
 
@@ -24,7 +25,30 @@ EFFECT_PICTURE = "effect.png"
 CLUSTERS_FILE = "clusters.csv"
 REGIONS_FILE = "regions.csv"
 ATTRIBUTION_FILE = "attribution.csv"
+GROUPS_FILE = "groups.csv"
 PROVENANCE_FILE = "provenance.json"
+
+
+@dataclass(frozen=True)
+class AnswerFiles:
+    """An answer as its files hold it.
+
+    Attributes
+    ----------
+    surface : Surface
+        As `effect_surface` gives it.
+    clusters, regions, attributed, groups : list of dict
+        Rows with the keys of `CLUSTER_COLUMNS`, `ANSWER_COLUMNS`, `ATTRIBUTION_COLUMNS`, `GROUP_COLUMNS`.
+    provenance : dict
+        How it was made.
+    """
+
+    surface: Surface
+    clusters: list[dict[str, Any]]
+    regions: list[dict[str, Any]]
+    attributed: list[dict[str, Any]]
+    groups: list[dict[str, Any]]
+    provenance: dict[str, Any]
 
 
 def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
@@ -41,9 +65,10 @@ def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
             temporary = Path(name)
             write_surface(temporary / EFFECT_FILE, effect_surface(answer))
-            write_text(temporary / CLUSTERS_FILE, _csv(CLUSTER_COLUMNS, answer.clusters))
-            write_text(temporary / REGIONS_FILE, _csv(ANSWER_COLUMNS, answer.regions))
-            write_text(temporary / ATTRIBUTION_FILE, _csv(ATTRIBUTION_COLUMNS, answer.attributed))
+            write_text(temporary / CLUSTERS_FILE, csv_of_rows(CLUSTER_COLUMNS, answer.clusters))
+            write_text(temporary / REGIONS_FILE, csv_of_rows(ANSWER_COLUMNS, answer.regions))
+            write_text(temporary / ATTRIBUTION_FILE, csv_of_rows(ATTRIBUTION_COLUMNS, answer.attributed))
+            write_text(temporary / GROUPS_FILE, csv_of_rows(GROUP_COLUMNS, answer.groups.rows))
             write_json(temporary / PROVENANCE_FILE, answer.provenance)
             for file in sorted(temporary.iterdir()):
                 os.replace(file, folder / file.name)
@@ -51,6 +76,33 @@ def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
         raise CorticalBoneMappingError(
             f"{folder}: the answer could not be written ({error.strerror}); is the folder writable?"
         ) from error
+
+
+def read_answer(folder: str | Path) -> AnswerFiles:
+    """Read what `write_answer` wrote.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If a file is missing or is not what it should be.
+    """
+    folder = Path(folder)
+    try:
+        tables = [
+            read_rows(folder / name, columns)
+            for name, columns in (
+                (CLUSTERS_FILE, CLUSTER_COLUMNS),
+                (REGIONS_FILE, ANSWER_COLUMNS),
+                (ATTRIBUTION_FILE, ATTRIBUTION_COLUMNS),
+                (GROUPS_FILE, GROUP_COLUMNS),
+            )
+        ]
+        provenance = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError) as error:
+        raise CorticalBoneMappingError(
+            f"{folder}: this is no folder of a study's answer, or it is damaged ({error})."
+        ) from error
+    return AnswerFiles(read_surface(folder / EFFECT_FILE), *tables, provenance)
 
 
 def effect_surface(answer: StudyAnswer) -> Surface:
@@ -64,7 +116,7 @@ def effect_surface(answer: StudyAnswer) -> Surface:
         ``density_percent``, the two parts of the effect on mass, where it is attributed; ``t`` (or ``f``),
         ``p``, ``p_corrected`` (family-wise, of the vertex), ``p_cluster``, ``q`` (false discovery rate);
         ``cluster`` (number in ``clusters.csv``, 0 outside), ``significant`` (1 where the correction of the
-        plan says so) and ``region``.
+        plan says so) and ``region``; and ``group_1_mean``, ``group_1_se`` … of the groups in ``groups.csv``.
     """
     fitted, tests, unit = answer.fitted, answer.tests, answer.fitted.maps.unit
     answered = fitted.answered
@@ -96,20 +148,7 @@ def effect_surface(answer: StudyAnswer) -> Surface:
     return surface.with_arrays(
         units=units,
         **{name: values.astype(np.float32) for name, values in arrays.items()},
+        **answer.groups.arrays(),
         cluster=tests.clusters.clusters.label.astype(np.int32),
         significant=tests.deciding.significant.astype(np.uint8),
     )
-
-
-def _csv(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}" if np.isfinite(value) else ""
-    return str(value)

@@ -9,59 +9,60 @@ import numpy as np
 from ...statistics.bands import simultaneous_bands
 from ...statistics.contrast_map import ContrastMap
 from ...statistics.effects import PercentEffect
+from ..csv_rows import Columns
 from .analysis import CorrectedTests, Fitted
 
-CLUSTER_COLUMNS = (
-    "cluster",
-    "region_of_peak",
-    "area_mm2",
-    "extent_resels",
-    "n_vertices",
-    "p_corrected",
-    "peak_t",
-    "peak_effect",
-    "peak_effect_percent",
-    "unit",
-    "peak_x_ras_mm",
-    "peak_y_ras_mm",
-    "peak_z_ras_mm",
-    "peak_vertex",
-)
-ATTRIBUTION_COLUMNS = (
-    "region",
-    "mass_percent",
-    "mass_lower",
-    "mass_upper",
-    "thickness_percent",
-    "thickness_lower",
-    "thickness_upper",
-    "density_percent",
-    "density_lower",
-    "density_upper",
-    "thickness_share",
-    "share_lower",
-    "share_upper",
-)
-ANSWER_COLUMNS = (
-    "kind",
-    "name",
-    "unit",
-    "n_rows",
-    "n_participants",
-    "effect",
-    "standard_error",
-    "ci_lower",
-    "ci_upper",
-    "simultaneous_lower",
-    "simultaneous_upper",
-    "effect_percent",
-    "percent_lower",
-    "percent_upper",
-    "t",
-    "dof",
-    "p",
-    "p_holm",
-)
+CLUSTER_COLUMNS: Columns = {
+    "cluster": int,
+    "region_of_peak": str,
+    "area_mm2": float,
+    "extent_resels": float,
+    "n_vertices": int,
+    "p_corrected": float,
+    "peak_t": float,
+    "peak_effect": float,
+    "peak_effect_percent": float,
+    "unit": str,
+    "peak_x_ras_mm": float,
+    "peak_y_ras_mm": float,
+    "peak_z_ras_mm": float,
+    "peak_vertex": int,
+}
+ATTRIBUTION_COLUMNS: Columns = {
+    "region": str,
+    "mass_percent": float,
+    "mass_lower": float,
+    "mass_upper": float,
+    "thickness_percent": float,
+    "thickness_lower": float,
+    "thickness_upper": float,
+    "density_percent": float,
+    "density_lower": float,
+    "density_upper": float,
+    "thickness_share": float,
+    "share_lower": float,
+    "share_upper": float,
+}
+ANSWER_COLUMNS: Columns = {
+    "kind": str,
+    "name": str,
+    "unit": str,
+    "n_rows": int,
+    "n_participants": int,
+    "effect": float,
+    "standard_error": float,
+    "ci_lower": float,
+    "ci_upper": float,
+    "simultaneous_lower": float,
+    "simultaneous_upper": float,
+    "effect_percent": float,
+    "percent_lower": float,
+    "percent_upper": float,
+    "t": float,
+    "dof": float,
+    "p": float,
+    "p_holm": float,
+}
 
 
 def cluster_rows(fitted: Fitted, tests: CorrectedTests, names: dict[int, str]) -> list[dict[str, Any]]:

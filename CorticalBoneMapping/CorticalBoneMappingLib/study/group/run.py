@@ -17,6 +17,7 @@ from ..provenance import Stopwatch, input_record, plain, program
 from ..regions import WHOLE_FEMUR
 from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, region_names
 from .collect import collect_maps, read_study_table, smoothed
+from .groups import Groups, group_means
 from .outcome import rows_of_hips
 from .plan import Analysis, StudyPlan
 from .rows import answer_rows, cluster_rows
@@ -39,6 +40,8 @@ class StudyAnswer:
         Rows with the keys of `rows.CLUSTER_COLUMNS` and `rows.ANSWER_COLUMNS`.
     attribution : Attribution or None
         Of the effect on mass to thickness and density at every vertex, where the question compares values.
+    groups : Groups
+        What each arm is like at each visit.
     attributed : list of dict
         The same by region, rows with the keys of `rows.ATTRIBUTION_COLUMNS`; empty without.
     provenance : dict
@@ -50,6 +53,7 @@ class StudyAnswer:
     tests: CorrectedTests
     clusters: list[dict[str, Any]]
     regions: list[dict[str, Any]]
+    groups: Groups
     attribution: Attribution | None
     attributed: list[dict[str, Any]]
     provenance: dict[str, Any]
@@ -105,7 +109,10 @@ def answer_study(
     progress.report(1.0, f"{analysis.name}: answered")
     rows = answer_rows(answers)
     clusters = cluster_rows(fitted, tests, names)
-    return StudyAnswer(analysis, fitted, tests, clusters, rows, attribution, attributed, plain(record))
+    groups = group_means(fitted.maps)
+    return StudyAnswer(
+        analysis, fitted, tests, clusters, rows, groups, attribution, attributed, plain(record)
+    )
 
 
 def _regions_and_endpoints(
