@@ -37,7 +37,9 @@ def subject_of(side: str = "right") -> Subject:
     dense = (mirror * own_deformation(_MEAN, random)(_MEAN.points)) @ turn.T + [100.0, -50.0, 20.0]
     triangles = _MEAN.triangles if side == "right" else _MEAN.triangles[:, ::-1]
     point = (mirror * np.array([4.0, -4.0, -110.0])) @ turn.T + [100.0, -50.0, 20.0]
-    return Subject("one", Surface(dense, triangles), side, False, dense, point, turn @ [0.0, 0.0, -1.0])
+    return Subject(
+        "one", Surface(dense, triangles), side, False, dense, np.array([[point, turn @ [0.0, 0.0, -1.0]]])
+    )
 
 
 def template() -> Template:

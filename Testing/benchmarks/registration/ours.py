@@ -1,4 +1,4 @@
-"""The registration of this library on the subjects, each result kept."""
+"""The registration of this library, each result kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from CorticalBoneMappingLib import registration
+from CorticalBoneMappingLib.atlas.average import load_average
+from CorticalBoneMappingLib.errors import RegistrationError
 from CorticalBoneMappingLib.registration import register
+from CorticalBoneMappingLib.shape_model import ShapeModel
 from CorticalBoneMappingLib.surface import Surface
 
 from .cache import digest, kept
@@ -18,16 +21,22 @@ from .subjects import CACHE
 
 @dataclass(frozen=True)
 class Laid:
-    """A template laid on a subject, and what it took.
+    """A template laid on a bone, and what it took.
 
     Attributes
     ----------
     surface : Surface
-        The template's mesh in the space of the subject.
+        The template's mesh in the space of the bone, triangles looking outward.
     covered : ndarray of shape (n_template,)
         Which vertices are said to have a counterpart.
     matrix : ndarray of shape (4, 4)
-        Similarity from the template to the right-sided subject.
+        Similarity from the template to the right-sided bone.
+    expected_mm : ndarray of shape (n_template,)
+        The error that the registration itself expects.
+    look_at_it : bool
+        Whether it asks to be looked at.
+    off_template_mm : float
+        Mean distance of the bone's vertices from the laid template.
     seconds : float
         Time of the processor on one core.
     """
@@ -35,25 +44,60 @@ class Laid:
     surface: Surface
     covered: np.ndarray
     matrix: np.ndarray
+    expected_mm: np.ndarray
+    look_at_it: bool
+    off_template_mm: float
     seconds: float
 
 
-def lay(template: Surface, bone: Surface, side: str) -> Laid:
-    """Register a bone to a template, or take the result from the cache."""
-    key = digest(template.points, template.triangles, bone.points, bone.triangles, side, _library())
-    made = kept(CACHE / "ours", key, lambda: _registered(template, bone, side))
+def lay_average(bone: Surface, side: str, density: str = "standard") -> Laid:
+    """Lay the shipped average on a bone, with its shape model, as `lay` does."""
+    average = load_average(density)
+    return lay(average.surface, bone, side, average.shape_model)
+
+
+def lay(template: Surface, bone: Surface, side: str, shape_model: ShapeModel | None = None) -> Laid:
+    """Register a bone to a template, or take the result from the cache.
+
+    Raises
+    ------
+    RegistrationError
+        If the registration refuses the bone.
+    """
+    model = [shape_model.mean, shape_model.modes] if shape_model else []
+    meshes = [template.points, template.triangles, bone.points, bone.triangles]
+    key = digest(*meshes, *model, side, _library())
+    made = kept(CACHE / "ours", key, lambda: _registered(template, bone, side, shape_model))
+    if "refused" in made:
+        raise RegistrationError(str(made["refused"]))
     triangles = template.triangles if side == "right" else template.triangles[:, ::-1]
-    return Laid(Surface(made["points"], triangles), made["covered"], made["matrix"], float(made["seconds"]))
+    return Laid(
+        Surface(made["points"], triangles),
+        made["covered"],
+        made["matrix"],
+        made["expected_mm"],
+        bool(made["look_at_it"]),
+        float(made["off_template_mm"]),
+        float(made["seconds"]),
+    )
 
 
-def _registered(template: Surface, bone: Surface, side: str) -> dict[str, np.ndarray]:
+def _registered(
+    template: Surface, bone: Surface, side: str, shape_model: ShapeModel | None
+) -> dict[str, np.ndarray]:
     begun = time.process_time()
-    found = register(bone, template, side)
+    try:
+        found = register(bone, template, side, shape_model=shape_model)
+    except RegistrationError as error:
+        return {"refused": np.array(str(error))}
     seconds = time.process_time() - begun
     return {
         "points": found.points,
         "covered": found.covered,
         "matrix": found.matrix,
+        "expected_mm": getattr(found, "expected_error_mm", np.full(len(found.points), np.nan)),
+        "look_at_it": np.array(found.look_at_it),
+        "off_template_mm": np.array(found.distances.to_average_mean),
         "seconds": np.array(seconds),
     }
 
@@ -61,5 +105,5 @@ def _registered(template: Surface, bone: Surface, side: str) -> dict[str, np.nda
 def _library() -> bytes:
     """Everything a registration depends on: its own room and the ground floor."""
     room = Path(registration.__file__).parent
-    files = sorted(room.glob("*.py")) + [room.parent / name for name in ("closest.py", "surface.py")]
-    return b"".join(path.read_bytes() for path in files)
+    ground = [room.parent / f"{name}.py" for name in ("closest", "surface", "shape_model")]
+    return b"".join(path.read_bytes() for path in [*sorted(room.glob("*.py")), *ground])

@@ -23,7 +23,7 @@ from CorticalBoneMappingLib.closest import closest_points
 from CorticalBoneMappingLib.surface import Surface
 
 from .errors import Errors, errors_of, looks_inward, part_of
-from .ours import Laid, lay
+from .ours import Laid, lay, lay_average
 from .subjects import Subject, Template, mean_femur
 
 _FEWEST = 3  # others that must cover a vertex of the average for its meaning to be known
@@ -38,27 +38,41 @@ def from_mean_femur(subject: Subject) -> tuple[Errors, Laid]:
 
 def from_average(subjects: list[Subject]) -> list[tuple[Errors, Laid]]:
     """Lay the shipped average on each subject; the others tell what its vertices mean."""
-    average = load_average()
-    bare = Surface(average.surface.points, average.surface.triangles)
-    laid = [_on(subject) for subject in subjects]
-    covered = np.array([each.covered for each in laid])
-    meant = np.array([one.on_mean(each.surface.points) for one, each in zip(subjects, laid)])
-    total, count = (meant * covered[:, :, None]).sum(axis=0), covered.sum(axis=0)
+    meanings = Meanings(subjects)
     found = []
-    for row, subject in enumerate(subjects):
-        others = count - covered[row]
-        mean_points = (total - meant[row] * covered[row][:, None]) / np.maximum(others, 1)[:, None]
-        unknown = ~average.measured | (others < _FEWEST)
-        template = Template(bare, mean_points, unknown)
-        counted = laid[row].covered & ~unknown
-        found.append((errors_of(subject, template, laid[row].surface, counted), laid[row]))
+    for row, (subject, laid) in enumerate(zip(subjects, meanings.laid)):
+        template = meanings.template(without=row)
+        counted = laid.covered & ~template.cut_end
+        found.append((errors_of(subject, template, laid.surface, counted), laid))
     return found
+
+
+class Meanings:
+    """The average laid on subjects, and the place on the mean shape that each vertex of it came to mean."""
+
+    def __init__(self, subjects: list[Subject]) -> None:
+        self.laid = [lay_average(subject.surface, subject.side) for subject in subjects]
+        self._covered = np.array([each.covered for each in self.laid])
+        self._meant = (
+            np.array([one.on_mean(each.surface.points) for one, each in zip(subjects, self.laid)])
+            * self._covered[:, :, None]
+        )
+
+    def template(self, without: int | None = None) -> Template:
+        """The average as a template whose truth the subjects tell, all of them or all but one."""
+        others = np.ones(len(self.laid), dtype=bool)
+        if without is not None:
+            others[without] = False
+        count = self._covered[others].sum(axis=0)
+        mean_points = self._meant[others].sum(axis=0) / np.maximum(count, 1)[:, None]
+        average = load_average()
+        return Template(_bare(average.surface), mean_points, ~average.measured | (count < _FEWEST))
 
 
 def from_femur_to_femur(first: Subject, second: Subject) -> Errors:
     """Carry the vertices of one subject by way of the average to another."""
     triangles = load_average().surface.triangles
-    there, onward = _on(first), _on(second)
+    there, onward = (lay_average(subject.surface, subject.side) for subject in (first, second))
     bone = first.surface
     on_average = Surface(there.surface.points, triangles)
     place = closest_points(on_average, bone.points)
@@ -67,14 +81,13 @@ def from_femur_to_femur(first: Subject, second: Subject) -> Errors:
     arrived = place.points(Surface(onward.surface.points, triangles))
     mean_points = first.on_mean(bone.points)
     truth = second.truth(mean_points)
-    height = (bone.points - first.cut_point) @ first.cut_normal
     same_side = first.side == second.side
     laid = Surface(arrived, bone.triangles if same_side else bone.triangles[:, ::-1])
     folded = looks_inward(laid, second.surface)[counted[laid.triangles].all(axis=1)]
     return Errors(
         distance=np.linalg.norm(arrived - truth, axis=1),
         counted=counted,
-        expected=second.exists(truth) & (height < -0.2),
+        expected=second.exists(truth) & first.exists(bone.points, margin_mm=0.2),
         part=part_of(mean_points),
         folded=int(folded.sum()),
         off_surface=closest_points(second.surface, arrived).distance,
@@ -88,10 +101,5 @@ def pooled(errors: list[Errors]) -> Errors:
     return replace(errors[0], folded=sum(each.folded for each in errors), **joined)
 
 
-def _on(subject: Subject) -> Laid:
-    return lay_average(subject.surface, subject.side)
-
-
-def lay_average(bone: Surface, side: str, density: str = "standard") -> Laid:
-    """Lay the shipped average on a bone."""
-    return lay(load_average(density).surface, bone, side)
+def _bare(surface: Surface) -> Surface:
+    return Surface(surface.points, surface.triangles)

@@ -20,7 +20,7 @@ import numpy as np
 from CorticalBoneMappingLib.closest import closest_points
 from CorticalBoneMappingLib.surface import Surface
 
-from . import peer_worker
+from . import bcpd, peer_worker
 from .cache import digest, kept
 from .errors import Errors, errors_of
 from .peer_worker import METHODS
@@ -41,13 +41,21 @@ def peer_errors(method: str, template: Template, subject: Subject) -> tuple[Erro
         Time of the processor, one thread.
     """
     pair = _Pair(template, subject)
-    key = digest(*pair.arrays().values(), inspect.getsource(METHODS[method]), _NEEDS.read_bytes())
+    key = digest(*pair.arrays().values(), _source(method), _NEEDS.read_bytes())
     made = kept(CACHE / "peers", key, lambda: _run(method, pair.arrays()))
     moved = pair.back(made["points"])
     place = closest_points(subject.surface, moved.points)
     laid = Surface(place.points(subject.surface), moved.triangles)
     errors = [errors_of(subject, template, surface, pair.shared) for surface in (moved, laid)]
     return errors[0], errors[1], float(made["seconds"])
+
+
+def _source(method: str) -> bytes:
+    """Text of a method, of what it calls in the worker, and of how the worker runs it."""
+    names = [METHODS[method].__name__, *METHODS[method].__code__.co_names, "main"]
+    texts = [inspect.getsource(getattr(peer_worker, name)) for name in names if hasattr(peer_worker, name)]
+    own = Path(bcpd.__file__).read_bytes() if "bcpd" in names else b""
+    return "".join(texts).encode() + own
 
 
 class _Pair:
@@ -62,8 +70,8 @@ class _Pair:
         self.mirror = mirror
         self.source = _similar(template.surface.points, mirror * truth, self.shared)
         on_mean = subject.on_mean(subject.surface.points)
-        height = (subject.surface.points - subject.cut_point) @ subject.cut_normal
-        self.target = right, (on_mean[:, 2] > END_Z_MM) & (height < -0.2)
+        bare = subject.exists(subject.surface.points, margin_mm=0.2)
+        self.target = right, (on_mean[:, 2] > END_Z_MM) & bare
 
     def arrays(self) -> dict[str, np.ndarray]:
         right, in_target = self.target

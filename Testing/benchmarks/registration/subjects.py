@@ -54,8 +54,8 @@ class Subject:
         Whether the shaft ends above the end of the average femur's.
     dense_points : ndarray of shape (n_dense, 3)
         Where the vertices of the dense mean shape lie on the subject, also those beyond the cut.
-    cut_point, cut_normal : ndarray of shape (3,)
-        Plane of the cut; the normal looks away from the bone.
+    cuts : ndarray of shape (n_cuts, 2, 3)
+        A point of each plane where the bone was cut, and the normal that looks away from the bone.
     """
 
     name: str
@@ -63,17 +63,17 @@ class Subject:
     side: str
     cut_short: bool
     dense_points: np.ndarray
-    cut_point: np.ndarray
-    cut_normal: np.ndarray
+    cuts: np.ndarray
 
     def truth(self, mean_points: np.ndarray) -> np.ndarray:
         """Where points on the mean shape lie on the subject, RAS mm, shape (n, 3)."""
         place = closest_points(dense_mean(), mean_points)
         return place.points(Surface(self.dense_points, dense_mean().triangles))
 
-    def exists(self, points: np.ndarray) -> np.ndarray:
-        """Whether points of the whole femur are on this side of the cut, shape (n,)."""
-        return (points - self.cut_point) @ self.cut_normal < 0.0
+    def exists(self, points: np.ndarray, margin_mm: float = 0.0) -> np.ndarray:
+        """Whether points of the whole femur are on this side of all cuts, by a margin, shape (n,)."""
+        heights = [(points - point) @ normal for point, normal in self.cuts]
+        return np.max(heights, axis=0, initial=-np.inf) < -margin_mm
 
     def on_mean(self, points: np.ndarray) -> np.ndarray:
         """Where points on the subject come from on the mean shape, mm, shape (n, 3)."""
@@ -130,7 +130,7 @@ def draw_subject(number: int) -> Subject:
     surface = Surface(made["points"], made["triangles"])
     side, cut_short = _side(number), _is_cut_short(number)
     name = f"{number + 1}, {side}" + (", cut short" if cut_short else "")
-    return Subject(name, surface, side, cut_short, made["dense"], made["cut"][0], made["cut"][1])
+    return Subject(name, surface, side, cut_short, made["dense"], made["cuts"])
 
 
 def _side(number: int) -> str:
@@ -163,7 +163,7 @@ def _made(number: int) -> dict[str, np.ndarray]:
         "points": (mirror * bone.points) @ turn.T + shift,
         "triangles": triangles.copy(),
         "dense": (mirror * dense) @ turn.T + shift,
-        "cut": np.array([(mirror * cut_point) @ turn.T + shift, (mirror * cut_normal) @ turn.T]),
+        "cuts": np.array([[(mirror * cut_point) @ turn.T + shift, (mirror * cut_normal) @ turn.T]]),
     }
 
 

@@ -1,0 +1,64 @@
+"""What is left of a small spot after it was carried to the average femur from many people and averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from CorticalBoneMappingLib.closest import closest_points
+from CorticalBoneMappingLib.registration.carrying import carry
+
+from .ours import Laid
+from .subjects import Subject, Template, dense_mean
+
+FWHM_MM = 10.0
+_NEAR_MM = 12.0
+# On or near the mean shape; the closest place on it is taken.
+PLACES = {
+    "neck, superior": (-22.0, 3.0, -3.0),
+    "neck, inferior": (-27.0, 2.0, -32.0),
+    "neck, anterior": (-25.0, 18.0, -15.0),
+    "intertrochanteric, anterior": (-4.0, 22.0, -32.0),
+    "greater trochanter, lateral": (24.0, 9.0, -14.0),
+    "lesser trochanter": (-18.8, -29.2, -43.2),
+    "head, superior": (-50.0, 1.5, 24.0),
+    "shaft, lateral": (19.0, -2.0, -75.0),
+}
+
+
+def kept_depths(
+    subjects: list[Subject], laid: list[Laid], template: Template
+) -> dict[str, tuple[float, int]]:
+    """Paint a spot of depth 1 at homologous points, carry it to the average, and average.
+
+    Parameters
+    ----------
+    subjects : list of Subject
+        Who is painted.
+    laid : list of Laid
+        The average on each.
+    template : Template
+        The average, and what its vertices mean.
+
+    Returns
+    -------
+    dict of str to (float, int)
+        By place: the greatest depth of the average map, and how many subjects have the place.
+    """
+    return {name: _kept_depth(np.array(place), subjects, laid, template) for name, place in PLACES.items()}
+
+
+def _kept_depth(
+    place: np.ndarray, subjects: list[Subject], laid: list[Laid], template: Template
+) -> tuple[float, int]:
+    on_mean = closest_points(dense_mean(), place[None]).points(dense_mean())
+    near = np.linalg.norm(template.mean_points - on_mean, axis=1) < _NEAR_MM
+    maps = []
+    for subject, each in zip(subjects, laid):
+        centre = subject.truth(on_mean)
+        if not subject.exists(centre, margin_mm=FWHM_MM)[0]:
+            continue
+        squared = ((subject.surface.points - centre) ** 2).sum(axis=1)
+        spot = np.exp(-4.0 * np.log(2.0) * squared / FWHM_MM**2)
+        there = closest_points(subject.surface, each.surface.points)
+        maps.append(carry(subject.surface, there, each.covered, spot, "subject"))
+    return float(np.nanmean(np.array(maps)[:, near], axis=0).max()), len(maps)
