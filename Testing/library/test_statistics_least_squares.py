@@ -182,3 +182,9 @@ def test_arms_equal_at_baseline_are_asked_for_by_leaving_the_arm_out():
     at_12 = built.contrast("denosumab − placebo at visit 12").matrix[0]
     assert at_12[built.columns.index("visit 12 × arm denosumab")] == 1.0
     assert at_12.sum() == 1.0
+
+
+def test_least_squares_does_not_pretend_to_adjust_for_the_baseline():
+    built = build_design(TABLE, [VISIT, Interaction((VISIT, ARM))])
+    with pytest.raises(StatisticsError, match="only the mixed model"):
+        fit_least_squares(VALUES, built).test("denosumab − placebo at visit 36")

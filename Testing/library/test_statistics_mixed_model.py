@@ -171,3 +171,18 @@ def test_sides_that_cannot_be_told_apart_are_refused():
     table = trial(10, (0,), ("left", "right"))
     with pytest.raises(StatisticsError, match="at several visits"):
         fit_mixed_model(np.ones((20, 1)), build_design(table, [ARM]), sides=True)
+
+
+def test_arms_taken_as_equal_at_baseline_adjust_for_it_as_analysis_of_covariance_does():
+    # Two visits, nothing missing: the two agree but for the degrees of freedom (Liang and Zeger 2000).
+    table = trial(400, (0, 36))
+    built = build_design(table, [VISIT, Interaction((VISIT, ARM))])
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(800, 20)) + 2.0 * rng.normal(size=(400, 20))[built.participants]
+    adjusted = fit_mixed_model(values, built).test("denosumab − placebo at visit 36, adjusted for baseline")
+    start, stop = values[0::2], values[1::2]
+    treated = (np.arange(400) % 2).astype(float)
+    for vertex in range(20):
+        matrix = np.stack([np.ones(400), treated, start[:, vertex]], axis=1)
+        effect = np.linalg.lstsq(matrix, stop[:, vertex], rcond=None)[0][1]
+        assert adjusted.effect[vertex] == pytest.approx(effect, abs=0.1 * adjusted.standard_error[vertex])

@@ -1,17 +1,25 @@
-"""Effects of least squares with each participant left out in turn."""
+"""Effects of least squares, plain or generalised, with each participant left out in turn."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from .design import Design
+from .mixed_model import MixedFit, whiten
 
-_CHUNK = 256  # vertices with gaps worked on together; bounds the memory
+_STEP = 0.02  # of log(1 + λ) within which vertices share weights
 _RANK_TOLERANCE = 1e-9
 
 
-def leave_one_out(values: np.ndarray, design: Design, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def leave_one_out(
+    values: np.ndarray, design: Design, row: np.ndarray, mixed: MixedFit | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Estimate an effect from all rows, and without each participant.
+
+    Vertices with the same rows present, and nearly the same variance ratios, share one set of weights of the
+    rows per participant left out, which makes all their effects one matrix product.
 
     Parameters
     ----------
@@ -21,6 +29,9 @@ def leave_one_out(values: np.ndarray, design: Design, row: np.ndarray) -> tuple[
         Of n rows.
     row : ndarray of shape (p,)
         Weights of the coefficients.
+    mixed : MixedFit, optional
+        Whose variance ratios say how the rows of a participant hang together, the same for every measure
+        and replicate; without it rows are independent.
 
     Returns
     -------
@@ -30,49 +41,47 @@ def leave_one_out(values: np.ndarray, design: Design, row: np.ndarray) -> tuple[
         Without each of the m participants; not-a-number where the model cannot be fitted without them. A
         participant without a value at a vertex leaves the effect there as it is.
     """
-    k, _, count = values.shape
     basis, triangle = np.linalg.qr(design.matrix)
     row = row @ np.linalg.inv(triangle)
-    belongs = design.participants == np.arange(design.participants.max() + 1)[:, None]
-    present = np.isfinite(values[0])
-    whole = present.all(axis=0)
-    effect, replicates = np.full((k, count), np.nan), np.full((k, len(belongs), count), np.nan)
-    # Where nothing is missing, each effect is one set of weights of the rows.
-    grams = np.einsum("mn,np,nq->mpq", belongs, basis, basis, optimize=True)
-    left = _solve(np.eye(basis.shape[1]) - grams, np.broadcast_to(row, (len(belongs), len(row))))
-    weights = (left @ basis.T) * ~belongs
-    effect[:, whole] = (basis @ row) @ values[:, :, whole]
-    replicates[:, :, whole] = weights @ values[:, :, whole]
-    gaps = np.flatnonzero(~whole)
-    for start in range(0, len(gaps), _CHUNK):
-        part = gaps[start : start + _CHUNK]
-        effect[:, part], replicates[:, :, part] = _with_gaps(
-            values[:, :, part], present[:, part], basis, belongs, row
-        )
-    return effect, replicates
-
-
-def _with_gaps(
-    values: np.ndarray, present: np.ndarray, basis: np.ndarray, belongs: np.ndarray, row: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    k, n, count = values.shape
-    p, m = basis.shape[1], len(belongs)
-    filled = np.where(present, values, 0.0)
-    products = (basis[:, :, None] * basis[:, None, :]).reshape(n, p * p)
-    grams, sides = np.empty((m + 1, count, p, p)), np.empty((m + 1, k, count, p))
-    for index, rows in enumerate(belongs, start=1):
-        grams[index] = (present[rows].T @ products[rows]).reshape(count, p, p)
-        sides[index] = np.swapaxes(filled[:, rows], 1, 2) @ basis[rows]
-    grams[0], sides[0] = grams[1:].sum(axis=0), sides[1:].sum(axis=0)
-    grams[1:], sides[1:] = grams[0] - grams[1:], sides[0] - sides[1:]
-    weights = _solve(grams, np.broadcast_to(row, (m + 1, count, p)))
-    found = np.einsum("mvp,mkvp->kmv", weights, sides)
+    belongs = np.eye(design.participants.max() + 1, dtype=bool)[:, design.participants]
+    found = np.full((len(values), 1 + len(belongs), values.shape[2]), np.nan)
+    for vertices, present, ratios in _groups(values[0], mixed):
+        levels = [] if mixed is None else mixed.levels
+        shown = present[:, None].astype(np.float64)
+        x = whiten(shown * basis, shown, levels, ratios[:, None])
+        y = np.where(present[:, None], values[:, :, vertices], 0.0)
+        found[:, :, vertices] = _weights(x, belongs, row) @ whiten(y, shown, levels, ratios[:, None])
     return found[:, 0], found[:, 1:]
 
 
-def _solve(grams: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve symmetric systems; not-a-number where one is singular."""
+def _groups(
+    values: np.ndarray, mixed: MixedFit | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Vertices that share weights, with the rows they have and their ratios, shape (levels,)."""
+    patterns = np.packbits(np.isfinite(values), axis=0).T
+    ratios = np.empty((len(patterns), 0)) if mixed is None else mixed.ratios
+    fitted = np.isfinite(ratios).all(axis=1)
+    cells = np.round(np.log1p(np.where(fitted[:, None], ratios, 0.0)) / _STEP).astype(np.int64)
+    keys = np.concatenate(
+        [patterns, np.ascontiguousarray(cells).view(np.uint8).reshape(len(cells), -1)], axis=1
+    )
+    group = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    group = np.where(fitted, group, -1)
+    order = np.argsort(group, kind="stable")[np.sum(group < 0) :]
+    if len(order) == 0:
+        return
+    for vertices in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        mean = np.expm1(np.log1p(ratios[vertices]).mean(axis=0))
+        yield vertices, np.isfinite(values[:, vertices[0]]), mean
+
+
+def _weights(x: np.ndarray, belongs: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Weights of the rows in the effect, and in that without each participant, shape (1 + m, n)."""
+    kept = np.concatenate([np.ones((1, len(x)), dtype=bool), ~belongs])
+    products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+    grams = (kept.astype(np.float64) @ products).reshape(len(kept), x.shape[1], x.shape[1])
     values = np.linalg.eigvalsh(grams)
-    whole = values[..., 0] > _RANK_TOLERANCE
-    safe = np.where(whole[..., None, None], grams, np.eye(grams.shape[-1]))
-    return np.where(whole[..., None], np.linalg.solve(safe, right[..., None])[..., 0], np.nan)
+    regular = values[:, 0] > _RANK_TOLERANCE * np.maximum(values[:, -1], np.finfo(float).tiny)
+    safe = np.where(regular[:, None, None], grams, np.eye(x.shape[1]))
+    solved = np.linalg.solve(safe, np.broadcast_to(row, (len(kept), len(row)))[..., None])[..., 0]
+    return np.where(regular[:, None], (solved @ x.T) * kept, np.nan)

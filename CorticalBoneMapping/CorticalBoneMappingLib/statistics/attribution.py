@@ -12,7 +12,9 @@ from ._jackknife import leave_one_out
 from .contrast_map import t_quantile
 from .contrasts import Contrast
 from .design import Design
+from .least_squares import fit_least_squares
 from .maps import Maps
+from .mixed_model import fit_mixed_model
 
 PARTS = ("mass", "thickness", "density")
 
@@ -141,9 +143,10 @@ class Attribution:
 def attribute(thickness: Maps, density: Maps, design: Design, contrast: Contrast | str) -> Attribution:
     """Attribute the effect of a contrast on cortical mass to thickness and density.
 
-    Both logarithms are fitted by least squares to the same rows with the same design, so that the parts add
-    up at every vertex; a mixed model would weigh the rows of each differently. The spread is taken over
-    participants.
+    The logarithm of mass is fitted, by the mixed model where participants have several rows, else by least
+    squares; its effect is the whole. The logarithms of thickness and density are then fitted with the same
+    weights (the same variance ratios at each vertex), so that the parts add up to the whole exactly: fitted
+    each by itself, two mixed models would weigh the visits differently, and would not.
 
     Parameters
     ----------
@@ -174,14 +177,16 @@ def attribute(thickness: Maps, density: Maps, design: Design, contrast: Contrast
     logs = np.stack(
         [np.log(np.where(positive, maps.values, np.nan).astype(np.float64)) for maps in (thickness, density)]
     )
-    effect, replicates = leave_one_out(logs, design, contrast.matrix[0])
-    reference, _ = leave_one_out(logs, design, contrast.reference)
+    repeated = np.bincount(design.participants).max() > 1
+    mixed = fit_mixed_model(logs.sum(axis=0), design) if repeated else None
+    effect, replicates = leave_one_out(logs, design, contrast.matrix[0], mixed)
+    reference = contrast.reference @ (mixed or fit_least_squares(logs.sum(axis=0), design)).coefficients
     return Attribution(
         100.0 * effect[0],
         100.0 * effect[1],
         100.0 * replicates,
         _dof(design),
-        np.exp(reference.sum(axis=0)) / 10.0,
+        np.exp(reference) / 10.0,
         int(both.sum() - positive.sum()),
     )
 

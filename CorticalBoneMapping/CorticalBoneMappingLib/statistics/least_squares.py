@@ -66,7 +66,18 @@ class Fit:
         -------
         ContrastMap
             t = cβ / (s √(c (XᵀWX)⁻¹ cᵀ)), or F for several rows.
+
+        Raises
+        ------
+        StatisticsError
+            If the design adjusts for the baseline by taking groups as equal there: least squares does not
+            see that visits of one participant belong together, so it would not adjust.
         """
+        if self.design.equal_at_reference and np.bincount(self.design.participants).max() > 1:
+            raise StatisticsError(
+                "This design adjusts for the baseline by taking groups as equal there, which only the mixed "
+                "model can use; fit that, or add the group itself to the design."
+            )
         contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
         covariance = self.covariance_of(contrast.matrix)
         return answer(contrast, alternative, self.coefficients, covariance, self.dof)

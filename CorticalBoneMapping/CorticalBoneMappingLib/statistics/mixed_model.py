@@ -110,16 +110,16 @@ class MixedFit:
 
         Rows without a value are 0, as are vertices without a fit.
         """
-        residuals = np.nan_to_num(self.residuals)
         present = np.isfinite(self.residuals).astype(np.float64)
-        for ratio, block in reversed(list(zip(np.nan_to_num(self.ratios).T, self._levels()))):
-            residuals, present = _whiten(residuals, present, ratio, block)
+        ratios = np.nan_to_num(self.ratios).T
+        residuals = whiten(np.nan_to_num(self.residuals), present, self.levels, ratios)
         scale = np.sqrt(np.where(self.fitted, self.variance * self.dof, np.inf))
         return residuals / scale
 
-    def _levels(self) -> list[np.ndarray]:
-        levels = [self.design.participants, self.units]
-        return levels[: self.ratios.shape[1]]
+    @property
+    def levels(self) -> list[np.ndarray]:
+        """Number of each row's participant, then of its side if sides are told apart; each shape (n,)."""
+        return [self.design.participants, self.units][: self.ratios.shape[1]]
 
     def _satterthwaite(self, rows: np.ndarray, covariance: np.ndarray, which: np.ndarray) -> np.ndarray:
         """Degrees of freedom of the fitted vertices."""
@@ -205,6 +205,32 @@ def fit_mixed_model(
     return fit
 
 
+def whiten(
+    values: np.ndarray, present: np.ndarray, levels: list[np.ndarray], ratios: np.ndarray
+) -> np.ndarray:
+    """Multiply rows by a root of V⁻¹, so that they are uncorrelated under the model.
+
+    Parameters
+    ----------
+    values : ndarray of shape (..., n, v)
+        Rows at each vertex, 0 where there is no value.
+    present : ndarray of shape (n, v)
+        1 where there is a value, else 0.
+    levels : list of ndarray of int, shape (n,)
+        Number of each row's participant, then of the side within.
+    ratios : ndarray of shape (k, v)
+        Variance of each level over the residual variance.
+
+    Returns
+    -------
+    ndarray of shape (..., n, v)
+    """
+    direction = present
+    for block, ratio in reversed(list(zip(levels, ratios))):  # sides first: participants are what is left
+        values, direction = _take_out(values, direction, ratio, block)
+    return values
+
+
 class _Grouping:
     """Sums over units of the rows of maps."""
 
@@ -276,17 +302,17 @@ def _parameter_covariance(information: np.ndarray, ratios: np.ndarray) -> np.nda
     return np.where(pair, 0.0, 2.0 * inverse)
 
 
-def _whiten(
-    residuals: np.ndarray, direction: np.ndarray, ratio: np.ndarray, block: np.ndarray
+def _take_out(
+    values: np.ndarray, direction: np.ndarray, ratio: np.ndarray, block: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take one level of the random effects out: (I + λ z zᵀ)^(−½) of each block, z the `direction`."""
     order = np.argsort(block, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(block[order]) != 0))
     counts = np.diff(np.append(starts, len(block)))
     size = np.add.reduceat(direction[order] ** 2, starts, axis=0)
-    along = np.add.reduceat((direction * residuals)[order], starts, axis=0)
+    along = np.add.reduceat((direction * values)[..., order, :], starts, axis=-2)
     shrink = 1.0 / np.sqrt(1.0 + ratio * size)
     share = np.divide(1.0 - shrink, size, out=np.zeros_like(size), where=size > 0)
     back = np.argsort(order, kind="stable")
-    removed = direction * np.repeat(share * along, counts, axis=0)[back]
-    return residuals - removed, direction * np.repeat(shrink, counts, axis=0)[back]
+    removed = direction * np.repeat(share * along, counts, axis=-2)[..., back, :]
+    return values - removed, direction * np.repeat(shrink, counts, axis=0)[back]

@@ -9,13 +9,17 @@ from .design import Design
 from .least_squares import fit_least_squares
 from .maps import Maps
 
+_ITERATIONS = 25
+_TOLERANCE = 1e-6
+
 
 def measurement_weights(maps: Maps, design: Design) -> np.ndarray:
     """Weigh each value by the inverse of its whole variance: between people plus measurement.
 
-    The variance between people τ² is what the measurement's variance leaves of the residuals of least
-    squares, by moments (DerSimonian and Kacker 2007, eq. 7, with equal weights); where nothing is left it is
-    0. Where people differ much more than the measurement errs, weights come out nearly equal, as they should.
+    The variance between people τ² is that with which the weighted residual sum of squares is as large as its
+    degrees of freedom (Paule and Mandel 1982, by the Newton steps of DerSimonian and Kacker 2007, eq. 13);
+    where it is so without any, τ² is 0. Where people differ much more than the measurement errs, weights
+    come out nearly equal, as they should.
 
     Parameters
     ----------
@@ -45,13 +49,23 @@ def measurement_weights(maps: Maps, design: Design) -> np.ndarray:
             f"The standard deviation is missing or not positive where there is a value, in "
             f"{maps.table.describe_rows(rows)}; map these again, or do not weigh."
         )
-    squares = np.where(maps.measured, maps.sd, 0.0).astype(np.float64) ** 2
-    fit = fit_least_squares(maps, design)
-    # E(residual sum of squares) = τ² (n − p) + Σ (1 − leverage) sd²
-    leverage = np.einsum(
-        "np,...pq,nq->...n", design.matrix, fit.unscaled_covariance, design.matrix, optimize=True
-    )
-    expected = np.sum((1.0 - leverage.T.reshape(len(squares), -1)) * squares, axis=0)
-    between = np.maximum(fit.variance - expected / fit.dof, 0.0)
-    between = np.where(np.isfinite(between), between, 0.0)
-    return np.divide(1.0, between + squares, out=np.zeros_like(squares), where=maps.measured)
+    squares = np.where(maps.measured, maps.sd, 1.0).astype(np.float64) ** 2
+    between = np.zeros(squares.shape[1])
+    moving = np.ones(len(between), dtype=bool)
+    for _ in range(_ITERATIONS):
+        step = _newton(maps.values[:, moving], design, squares[:, moving], between[moving])
+        between[moving] += step
+        moving[moving] = step > _TOLERANCE * (between[moving] + squares[:, moving].min(axis=0))
+        if not moving.any():
+            break
+    return np.where(maps.measured, 1.0 / (between + squares), 0.0)
+
+
+def _newton(values: np.ndarray, design: Design, squares: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """Step towards the variance between people; from below, no step is too long."""
+    weights = 1.0 / (between + squares)
+    fit = fit_least_squares(values, design, weights)
+    weighted = np.where(np.isfinite(fit.residuals), weights * fit.residuals, 0.0)
+    too_much = (fit.variance - 1.0) * fit.dof
+    step = too_much / np.maximum(np.sum(weighted**2, axis=0), np.finfo(float).tiny)
+    return np.where(step > 0, step, 0.0)  # not where it is not-a-number
