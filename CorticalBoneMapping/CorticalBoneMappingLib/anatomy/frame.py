@@ -31,8 +31,8 @@ class Axis:
         """Give the place of points along the line, mm from its point."""
         return (points - self.point) @ self.direction
 
-    def at(self, along: float) -> np.ndarray:
-        """Give the point of the line at a place along it, shape (3,)."""
+    def at(self, along: float | np.ndarray) -> np.ndarray:
+        """Give the point of the line at a place along it, shape (3,); for a column of places, a row each."""
         return self.point + along * self.direction
 
     def across(self, points: np.ndarray) -> np.ndarray:

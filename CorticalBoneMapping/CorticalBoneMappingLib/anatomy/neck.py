@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import SurfaceError
 from ..surface import Surface
 from .head import Head
-from .sections import Section, section
+from .sections import Section, sections
 
 _FROM, _TO = 0.7, 2.3  # where the narrowest section is looked for, radii of the head from its centre
 _STEP_MM = 1.0
@@ -67,7 +67,7 @@ def fit_neck(surface: Surface, head: Head, towards: np.ndarray) -> Neck:
     places = np.arange(_FROM * radius, _TO * radius, _STEP_MM)
     axis = towards / np.linalg.norm(towards)
     for _ in range(_ROUNDS):
-        cuts = [section(near, head.centre + place * axis, axis) for place in places]
+        cuts = sections(near, head.centre + places[:, None] * axis, axis)
         cuts = [cut for cut in cuts if cut is not None]
         areas = np.array([cut.area_mm2 for cut in cuts])
         least = _first_waist(areas)

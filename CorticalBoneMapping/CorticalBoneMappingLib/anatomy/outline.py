@@ -10,7 +10,7 @@ import numpy as np
 from ..surface import Surface
 from .frame import unit
 from .result import Anatomy
-from .sections import section
+from .sections import sections
 
 _DIRECTIONS = 72
 _STEP_MM = 1.0
@@ -49,10 +49,10 @@ class NeckOutline:
         part = Surface(right.points, right.triangles[near[right.triangles].all(axis=1)])
         superior, anterior = _across(anatomy)
         radii = np.full((len(places), _DIRECTIONS), np.nan)
-        for row, place in enumerate(places):
-            cut = section(part, axis.at(place), axis.direction)
+        middles = axis.at(places[:, None])
+        for row, cut in enumerate(sections(part, middles, axis.direction)):
             if cut is not None:
-                radii[row] = cut.radii(axis.at(place), superior, anterior, _DIRECTIONS)
+                radii[row] = cut.radii(middles[row], superior, anterior, _DIRECTIONS)
         return cls(anatomy, places, radii)
 
     def coordinates(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

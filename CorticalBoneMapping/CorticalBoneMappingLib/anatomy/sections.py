@@ -56,50 +56,60 @@ class Section:
         return np.interp(directions, angle[order], np.hypot(x, y)[order], period=2 * np.pi)
 
 
-def section(surface: Surface, point: np.ndarray, normal: np.ndarray) -> Section | None:
-    """Cut a surface by a plane and give the outline whose centre is nearest to a point.
+def sections(surface: Surface, points: np.ndarray, normal: np.ndarray) -> list[Section | None]:
+    """Cut a surface by parallel planes.
 
     Parameters
     ----------
     surface : Surface
-        Closed; RAS mm.
-    point : ndarray of shape (3,)
-        A point of the plane, mm.
+        Closed; mm.
+    points : ndarray of shape (n, 3)
+        A point of each plane, mm.
     normal : ndarray of shape (3,)
         Unit vector.
 
     Returns
     -------
-    Section or None
-        Of several outlines, that with the nearest centre; None where the plane misses the surface.
+    list of Section or None
+        Of a plane's outlines, that whose centre is nearest to its point; None where the plane misses the
+        surface.
 
     Notes
     -----
     Area and centroid are sums over the segments (Green's theorem), so these need not be put in order.
     """
-    height = (surface.points - point) @ normal
-    above = height > 0
-    crossing = np.flatnonzero(above[surface.triangles].sum(axis=1) % 3)
-    if not len(crossing):
+    height = surface.points @ normal
+    first, second, third = (height[corner] for corner in surface.triangles.T)
+    low = np.minimum(np.minimum(first, second), third)
+    high = np.maximum(np.maximum(first, second), third)
+    cuts = []
+    for point in np.atleast_2d(points):
+        level = point @ normal
+        crossing = np.flatnonzero((low <= level) & (high > level))
+        cuts.append(_section(surface, surface.triangles[crossing], height - level, point, normal))
+    return cuts
+
+
+def _section(
+    surface: Surface, triangles: np.ndarray, height: np.ndarray, point: np.ndarray, normal: np.ndarray
+) -> Section | None:
+    """The outline nearest to a point, of the triangles that cross its plane."""
+    if not len(triangles):
         return None
-    corners = _turned(surface.triangles[crossing], above)
+    corners = _turned(triangles, height[triangles] > 0)
     starts = _on_edge(surface.points, height, corners[:, 0], corners[:, 1])
     ends = _on_edge(surface.points, height, corners[:, 0], corners[:, 2])
     # One corner above: seen from above, the bone is to the left of the segment from edge 0-1 to edge 0-2.
-    below = ~above[corners[:, 0]]
+    below = height[corners[:, 0]] <= 0
     starts[below], ends[below] = ends[below], starts[below].copy()
-    found = [
-        _closed(starts[member], ends[member], point, normal)
-        for member in _pieces(surface.triangles[crossing], above)
-    ]
+    found = [_closed(starts[part], ends[part], point, normal) for part in _pieces(corners, len(height))]
     found = [outline for outline in found if outline is not None]
     return min(found, key=lambda outline: np.linalg.norm(outline.centre - point), default=None)
 
 
 def _turned(triangles: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Turn the corners so that the first is alone on its side of the plane."""
-    side = above[triangles]
-    alone = np.argmax(side != (side.sum(axis=1) >= 2)[:, None], axis=1)
+    alone = np.argmax(above != (above.sum(axis=1) >= 2)[:, None], axis=1)
     return np.take_along_axis(triangles, (alone[:, None] + np.arange(3)) % 3, axis=1)
 
 
@@ -108,15 +118,12 @@ def _on_edge(points: np.ndarray, height: np.ndarray, one: np.ndarray, other: np.
     return points[one] + share * (points[other] - points[one])
 
 
-def _pieces(triangles: np.ndarray, above: np.ndarray) -> list[np.ndarray]:
-    """Group the crossing triangles by outline: neighbours share an edge that crosses the plane."""
-    n = len(triangles)
-    one, other = triangles.ravel(), triangles[:, [1, 2, 0]].ravel()
-    crosses = above[one] != above[other]
-    one, other = one[crosses], other[crosses]
-    keys = np.minimum(one, other) * len(above) + np.maximum(one, other)
-    edge = np.unique(keys, return_inverse=True)[1]
-    owner = np.repeat(np.arange(n), 3)[crosses]
+def _pieces(corners: np.ndarray, n_points: int) -> list[np.ndarray]:
+    """Group triangles by outline: neighbours share an edge that crosses the plane, 0-1 or 0-2 of both."""
+    n = len(corners)
+    one, other = np.tile(corners[:, 0], 2), np.concatenate([corners[:, 1], corners[:, 2]])
+    edge = np.unique(np.minimum(one, other) * n_points + np.maximum(one, other), return_inverse=True)[1]
+    owner = np.tile(np.arange(n), 2)
     graph = sparse.coo_array((np.ones(len(edge)), (owner, n + edge)), shape=(n + int(edge.max()) + 1,) * 2)
     label = connected_components(graph, directed=False)[1][:n]
     return [np.flatnonzero(label == one) for one in np.unique(label)]

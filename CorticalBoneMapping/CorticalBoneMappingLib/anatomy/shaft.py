@@ -10,7 +10,7 @@ from ..errors import SurfaceError
 from ..surface import Surface
 from .frame import Axis, Frame, unit
 from .head import Head
-from .sections import section
+from .sections import sections
 
 _STEP_MM = 2.0
 _FROM, _TO, _NEAREST = 0.85, 3.45, 0.3  # below the tip of the lesser trochanter, radii of the head
@@ -102,7 +102,7 @@ def find_shaft(surface: Surface, head: Head) -> Axis:
     return Axis(middle, -down)
 
 
-def fit_shaft(surface: Surface, head: Head, start: Axis, tip: np.ndarray, rounds: int = 3) -> Shaft:
+def fit_shaft(surface: Surface, head: Head, start: Axis, tip: np.ndarray, rounds: int = 2) -> Shaft:
     """Fit the axis of the shaft below the lesser trochanter.
 
     A line through the centres of sections across the shaft, from 0.85 to 3.45 radii of the head (20 to 80 mm)
@@ -142,7 +142,7 @@ def fit_shaft(surface: Surface, head: Head, start: Axis, tip: np.ndarray, rounds
                 f"the tip of the lesser trochanter; {_NEAREST * radius + _LEAST_LENGTH_MM:.0f} mm are needed."
             )
         levels = np.linspace(first, last, max(round((first - last) / _STEP_MM), 4))
-        cuts = [section(surface, axis.at(level), axis.direction) for level in levels]
+        cuts = sections(surface, axis.at(levels[:, None]), axis.direction)
         cuts = [cut for cut in cuts if cut is not None]
         centres = np.array([cut.centre for cut in cuts])
         axis, residual = _line(centres, axis, head, at_tip)
@@ -172,7 +172,7 @@ def _lowest_whole(surface: Surface, axis: Axis) -> float:
     """
     end = axis.along(surface.points).min()
     levels = end + np.arange(0.5, 22.0, 1.0)
-    cuts = [section(surface, axis.at(level), axis.direction) for level in levels]
+    cuts = sections(surface, axis.at(levels[:, None]), axis.direction)
     areas = np.array([0.0 if cut is None else cut.area_mm2 for cut in cuts])
     whole = areas[:-3] > 0.85 * areas[3:]
     return float(levels[whole.argmax()] + 0.5)
