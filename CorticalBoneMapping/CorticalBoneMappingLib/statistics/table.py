@@ -14,7 +14,7 @@ from ..errors import StatisticsError
 
 PARTICIPANT, VISIT, SIDE, ARM = "participant", "visit", "side", "arm"
 _IDENTITY = (PARTICIPANT, VISIT, SIDE)
-_MISSING = {"", "na", "n/a", "nan", "none", "null", "."}
+_MISSING = {"", "na", "n/a", "nan", "."}  # not "none": that may be an arm
 _SHOWN = 6  # rows named in one sentence; more would hide the advice behind them
 
 
