@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import slicer
 
-from ..colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
+from ..colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, diverging, sequential
 from ..measures import Quality
 
 _ATTRIBUTE = "CorticalBoneMapping.Colours"
@@ -34,18 +35,26 @@ def colour_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
     vtkMRMLColorTableNode
         256 colours from little to much; not-a-number is grey.
     """
-    colours = [(f"{index}", tuple(colour)) for index, colour in enumerate(sequential(256))]
-    table = _table(scene, "Cortical bone map", colours)
-    # MRML files do not keep the colour of not-a-number: without this, a restored map shows dark red where
-    # nothing was measured, which reads as a value.
-    table.GetLookupTable().SetNanColor(*NOT_MEASURED_COLOUR, 1.0)
-    table.Modified()
-    return table
+    return _ramp(scene, "Cortical bone map", sequential(256))
+
+
+def difference_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
+    """Give the scene's table for effects: blue for a loss, orange for a gain, grey for not significant."""
+    return _ramp(scene, "Cortical bone effect", diverging(255))
 
 
 def quality_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
     """Give the scene's table for `Quality`: one named colour a value."""
     return _table(scene, "Cortical bone map quality", [_QUALITY_COLOURS[kind] for kind in Quality])
+
+
+def _ramp(scene: slicer.vtkMRMLScene, name: str, ramp: np.ndarray) -> slicer.vtkMRMLColorTableNode:
+    table = _table(scene, name, [(f"{index}", tuple(colour)) for index, colour in enumerate(ramp)])
+    # MRML files do not keep the colour of not-a-number: without this, a restored map shows dark red where
+    # nothing was measured, which reads as a value.
+    table.GetLookupTable().SetNanColor(*NOT_MEASURED_COLOUR, 1.0)
+    table.Modified()
+    return table
 
 
 def _table(

@@ -94,7 +94,7 @@ def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool
     # Half a step beyond the first and the last kind, so that each has the whole of its colour.
     display.SetScalarRange(*((-0.5, len(Quality) - 0.5) if is_quality else MEASURES[measure_name].range))
     display.SetScalarVisibility(True)
-    _label_legend(model, legend_title(model, measure_name), legend)
+    label_legend(model, legend_title(model, measure_name), legend)
 
 
 def hide_legend(model: slicer.vtkMRMLModelNode) -> None:
@@ -118,16 +118,8 @@ def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
     return f"{measure.label}\n({unit}{note})"
 
 
-def _smoothly_shaded(surface: Surface) -> vtk.vtkPolyData:
-    """Convert to VTK with normals: without them every triangle shows as a facet."""
-    polydata = to_polydata(surface)
-    normals = numpy_to_vtk(np.ascontiguousarray(surface.normals, dtype=np.float32), deep=True)
-    normals.SetName(_NORMALS)
-    polydata.GetPointData().SetNormals(normals)
-    return polydata
-
-
-def _label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool) -> None:
+def label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool = True) -> None:
+    """Give a model a legend with a title, for the colours that it shows now."""
     display = model.GetDisplayNode()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
     if legend is None:
@@ -136,9 +128,19 @@ def _label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool) -> 
     is_quality = display.GetActiveScalarName() == QUALITY
     legend.SetUseColorNamesForLabels(is_quality)
     legend.SetNumberOfLabels(len(Quality) if is_quality else 5)
-    number_format = "%.0f" if display.GetScalarRange()[1] > 20 else "%.1f"
+    high = display.GetScalarRange()[1]
+    number_format = "%.0f" if high > 20 else "%.1f" if high > 0.5 else "%.3f"
     legend.SetLabelFormat("%s" if is_quality else number_format)
     # Slicer fits the numbers into the width, and gives the title their size: a narrow legend keeps the
     # longest title within the view.
     legend.SetSize(0.25 if is_quality else 0.1, 0.5)
     legend.SetVisibility(visible)
+
+
+def _smoothly_shaded(surface: Surface) -> vtk.vtkPolyData:
+    """Convert to VTK with normals: without them every triangle shows as a facet."""
+    polydata = to_polydata(surface)
+    normals = numpy_to_vtk(np.ascontiguousarray(surface.normals, dtype=np.float32), deep=True)
+    normals.SetName(_NORMALS)
+    polydata.GetPointData().SetNormals(normals)
+    return polydata

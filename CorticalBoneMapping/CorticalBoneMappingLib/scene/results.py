@@ -10,6 +10,7 @@ import slicer
 
 from ..study.result import FemurResult
 from .colour_table import colour_table
+from .folders import families_in, put_in_folder
 from .models import add_map_model, hide_legend, show_measure, surface_from_model
 from .tables import add_region_table, region_rows
 
@@ -79,7 +80,7 @@ def add_result(scene: slicer.vtkMRMLScene, result: FemurResult, name: str) -> Re
         provenance=provenance,
     )
     _sign(nodes, result.side)
-    _put_in_folder(scene, nodes, name)
+    put_in_folder(scene, {role: getattr(nodes, role) for role in _ROLES}, name)
     show_result(nodes, "cortical_thickness", on="bone")
     return nodes
 
@@ -117,12 +118,7 @@ def results_in(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
     A result of which a node was deleted is left out. The colours of what is found are made whole, since
     a scene file does not keep all of them.
     """
-    found: dict[str, dict[str, slicer.vtkMRMLNode]] = {}
-    for index in range(scene.GetNumberOfNodes()):
-        node = scene.GetNthNode(index)
-        if node.GetAttribute(_RESULT) and node.GetAttribute(ROLE_ATTRIBUTE) in _ROLES:
-            found.setdefault(node.GetAttribute(_RESULT), {})[node.GetAttribute(ROLE_ATTRIBUTE)] = node
-    whole = [ResultNodes(**roles) for roles in found.values() if len(roles) == len(_ROLES)]
+    whole = [ResultNodes(**roles) for roles in families_in(scene, _RESULT, ROLE_ATTRIBUTE, _ROLES)]
     if whole:
         colour_table(scene)
     return whole
@@ -159,15 +155,3 @@ def _sign(nodes: ResultNodes, side: str) -> None:
         node.SetAttribute(_RESULT, identifier)
         node.SetAttribute(ROLE_ATTRIBUTE, role)
         node.SetAttribute(_SIDE, side)
-
-
-def _put_in_folder(scene: slicer.vtkMRMLScene, nodes: ResultNodes, name: str) -> None:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), name)
-    for role in _ROLES:
-        node = getattr(nodes, role)
-        item = hierarchy.GetItemByDataNode(node)
-        if item != hierarchy.GetInvalidItemID():  # Slicer makes items by itself, slicer-core does not
-            hierarchy.SetItemParent(item, folder)
-        else:
-            hierarchy.CreateItem(folder, node)

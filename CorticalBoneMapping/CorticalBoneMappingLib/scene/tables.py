@@ -30,8 +30,21 @@ def add_region_table(
     -------
     vtkMRMLTableNode
     """
+    return add_table(scene, rows, REGION_COLUMNS, name)
+
+
+def add_table(
+    scene: slicer.vtkMRMLScene, rows: list[dict[str, Any]], columns: dict[str, type], name: str
+) -> slicer.vtkMRMLTableNode:
+    """Add rows as a table; `columns` says what each holds: str, float or int.
+
+    Returns
+    -------
+    vtkMRMLTableNode
+        Locked.
+    """
     table = vtk.vtkTable()
-    for column, kind in REGION_COLUMNS.items():
+    for column, kind in columns.items():
         array = _ARRAYS[kind]()
         array.SetName(column)
         for row in rows:
@@ -55,9 +68,18 @@ def region_rows(node: slicer.vtkMRMLTableNode) -> list[dict[str, Any]]:
     list of dict
         With the keys of `REGION_COLUMNS`.
     """
+    return table_rows(node, REGION_COLUMNS)
+
+
+def table_rows(node: slicer.vtkMRMLTableNode, columns: dict[str, type]) -> list[dict[str, Any]]:
+    """Give the rows of a table from `add_table`, also of one that came back from a file."""
     table = node.GetTable()
-    columns = {name: table.GetColumnByName(name) for name in REGION_COLUMNS}
+    arrays = {name: table.GetColumnByName(name) for name in columns}
     return [
-        {name: kind(columns[name].GetValue(row)) for name, kind in REGION_COLUMNS.items()}
+        {name: _typed(arrays[name].GetValue(row), kind) for name, kind in columns.items()}
         for row in range(table.GetNumberOfRows())
     ]
+
+
+def _typed(value: Any, kind: type) -> Any:
+    return float("nan") if kind is float and value == "" else kind(value)
