@@ -10,6 +10,7 @@ import pytest
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from CorticalBoneMappingLib.anatomical_views import anatomical_views
 from CorticalBoneMappingLib.colours import (
     NO_CORTEX_COLOUR,
     NOT_MEASURED_COLOUR,
@@ -20,7 +21,6 @@ from CorticalBoneMappingLib.errors import SettingError
 from CorticalBoneMappingLib.measures import Measure, Quality
 from CorticalBoneMappingLib.report import render_slices, render_views
 from CorticalBoneMappingLib.report.page import Figure, Paragraph, Table, write_page
-from CorticalBoneMappingLib.report.views import anatomical_views
 from CorticalBoneMappingLib.surface import Surface, from_polydata, read_surface
 from CorticalBoneMappingLib.volume import Volume
 

@@ -9,9 +9,9 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+from ..anatomical_views import View, anatomical_views
 from ..surface import Surface, to_polydata
 from .canvas import PALE_INK, Canvas
-from .views import View, anatomical_views
 
 # Okabe and Ito 2008, which every kind of colour vision tells apart, and two lighter neighbours; regions that
 # touch differ in lightness as well.

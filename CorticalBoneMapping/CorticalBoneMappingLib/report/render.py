@@ -9,13 +9,13 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+from ..anatomical_views import View, anatomical_views
 from ..colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, diverging, sequential
 from ..errors import SettingError
 from ..measures import MEASURES, Measure, Quality
 from ..surface import Surface, to_polydata
 from .canvas import PALE_INK, Canvas
 from .legend import Legend, draw_legend, draw_scale_bar
-from .views import View, anatomical_views
 
 _N_COLOURS = 256
 

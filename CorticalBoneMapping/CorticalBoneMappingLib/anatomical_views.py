@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SettingError
+from .errors import SettingError
 
 _SUPERIOR = np.array([0.0, 0.0, 1.0])
 _ANTERIOR = np.array([0.0, 1.0, 0.0])
