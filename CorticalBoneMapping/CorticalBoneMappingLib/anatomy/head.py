@@ -14,6 +14,7 @@ SMALLEST_MM, LARGEST_MM = 14.0, 36.0
 """Radii that a human femoral head may have; Noble et al. 1988 saw 17 to 30 mm."""
 
 _SAMPLES, _PAIRS, _NEIGHBOURS = 1500, 40_000, 40
+_MOST_SPHERES = 2000  # that are compared; on a femur a few hundred pairs propose one
 _TOLERANCE = 0.07  # of the radius, while the head is looked for: a head may be somewhat flattened
 _FACING = 0.9  # cosine between the normal and the direction from the centre
 _LEAST_AREA = 2.2  # of the sphere's surface over the square of its radius; a hemisphere has 2 pi
@@ -151,7 +152,7 @@ def _proposed(
     misfit = np.linalg.norm(apart - radii[:, None] * turned, axis=1)
     far = np.linalg.norm(apart, axis=1) > 0.5 * radii
     good = (radii > SMALLEST_MM) & (radii < LARGEST_MM) & (misfit < 2 * _TOLERANCE * radii) & far
-    one, other, radii = one[good], other[good], radii[good]
+    one, other, radii = (part[good][:_MOST_SPHERES] for part in (one, other, radii))
     centres = 0.5 * (points[one] + points[other] - radii[:, None] * (normals[one] + normals[other]))
     return centres, radii
 
