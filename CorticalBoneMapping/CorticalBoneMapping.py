@@ -34,7 +34,8 @@ from CorticalBoneMappingLib.panel.choices import (
     Substance,
     map_settings,
 )
-from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState
+from CorticalBoneMappingLib.panel.child_run import RunState
+from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.results import (

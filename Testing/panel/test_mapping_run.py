@@ -13,7 +13,8 @@ import pytest
 
 from CorticalBoneMappingLib.panel.child_process import ChildProcess
 from CorticalBoneMappingLib.panel.commands import error_sentence, map_command
-from CorticalBoneMappingLib.panel.mapping_run import MappingRun, RunState
+from CorticalBoneMappingLib.panel.child_run import RunState
+from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.summary import quality_line, region_cells
 from CorticalBoneMappingLib.progress import JsonProgress
 from CorticalBoneMappingLib.study.settings import MapSettings

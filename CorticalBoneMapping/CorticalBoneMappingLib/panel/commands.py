@@ -35,6 +35,11 @@ def map_command(
     return [*command, "--progress", "json"]
 
 
+def stats_command(python: str, study: Path, folder: Path) -> list[str]:
+    """Give the command line that answers a study, as a user would type it."""
+    return [python, *_PROGRAM, "stats", str(study), "--out", str(folder), "--progress", "json"]
+
+
 def simulate_command(python: str, folder: Path, options: Sequence[str] = ()) -> list[str]:
     """Give the command line that simulates a hip.
 

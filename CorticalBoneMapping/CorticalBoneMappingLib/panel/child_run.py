@@ -1,0 +1,78 @@
+"""One run of a command for a panel: how far it is, how it ended, and that its temporary files go away."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from enum import Enum
+
+from .child_process import ChildProcess
+from .commands import error_sentence
+
+
+class RunState(Enum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class ChildRun:
+    """A command in a child process, and the temporary folder that it reads from.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    temporary : TemporaryDirectory
+        Is removed when the run has ended.
+    """
+
+    def __init__(self, command: Sequence[str], temporary: tempfile.TemporaryDirectory) -> None:
+        self._temporary = temporary
+        self._child = ChildProcess(command)
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, 0 to 1."""
+        return self._child.fraction
+
+    @property
+    def text(self) -> str:
+        """What is being done."""
+        return self._child.text
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._child.stopping
+
+    @property
+    def log(self) -> str:
+        """All that the child wrote besides its progress, for whoever looks for a fault."""
+        return "\n".join(self._child.messages)
+
+    def poll(self) -> RunState:
+        """Take up what the child told; when it has ended, remove the temporary files."""
+        self._child.poll()
+        if self._child.running:
+            return RunState.RUNNING
+        self._temporary.cleanup()
+        if self._child.exit_code == 0:
+            return RunState.DONE
+        return RunState.CANCELLED if self._child.stopping else RunState.FAILED
+
+    def cancel(self) -> None:
+        """Ask it to stop; `poll` tells when it has."""
+        self._child.stop()
+
+    def close(self) -> None:
+        """End it at once, whatever its state, and remove the temporary files."""
+        self._child.close()
+        self._temporary.cleanup()
+
+    def error_sentence(self) -> str:
+        """Give the one sentence that a failed run has for the user; faults of the program have no other."""
+        return error_sentence(self._child.messages)
