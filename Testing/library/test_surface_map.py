@@ -7,17 +7,25 @@ from scipy.spatial.distance import cdist
 
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.cortex import CortexSettings, measure_cortex
-from CorticalBoneMappingLib.cortex.density_field import CORRELATION_MM, DensityField
+from CorticalBoneMappingLib.cortex.density_field import CORRELATION_MM, DensityField, Spread, Told
+from CorticalBoneMappingLib.cortex.posterior_spread import _scatter
 from CorticalBoneMappingLib.cortex.profiles import sample_profiles
 from CorticalBoneMappingLib.cortex.scan import Scan
 from CorticalBoneMappingLib.cortex.sensitivity import density_sensitivity
-from CorticalBoneMappingLib.cortex.surface_map import _scatter
 from CorticalBoneMappingLib.measures import Quality
 
 
 def scan_of_ball(volume, surface):
     settings = CortexSettings()
     profiles = sample_profiles(surface.points, surface.normals, volume, settings)
+    everywhere = np.ones(len(surface.points), dtype=bool)
+    return Scan(surface, np.arange(len(surface.points)), profiles, everywhere, settings)
+
+
+def scan_of_ball_with_blur(factor):
+    settings = CortexSettings(in_plane_sigma_mm=0.57 * factor, cortical_density=CORTEX)
+    surface = surface_near_the_ball(800)
+    profiles = sample_profiles(surface.points, surface.normals, scanned(), settings)
     everywhere = np.ones(len(surface.points), dtype=bool)
     return Scan(surface, np.arange(len(surface.points)), profiles, everywhere, settings)
 
@@ -58,32 +66,103 @@ def test_thin_cortex_tells_nothing_of_its_density(ball):
     assert np.median(told.precision[true < 0.7]) < 0.02 * np.median(told.precision[true > 2.5])
 
 
-def test_field_is_the_posterior_of_a_gaussian_process():
-    random = np.random.default_rng(0)
-    # Points as far apart as the knots are all knots, so the low-rank form is exact.
-    points = np.stack(np.meshgrid(*[np.arange(4) * 8.0] * 3), axis=-1).reshape(-1, 3)[:60]
-    thickness = random.uniform(0.5, 5.0, 60)
-    measured, precision = random.normal(1000, 40, 60), random.uniform(0, 1 / 30.0**2, 60)
-    level = 1000.0
-    field = DensityField(points, level, 0.03).posterior(thickness, measured, precision)
+def spread_points(count, seed=0):
+    """Points as far apart as the knots, which are then all knots: the low-rank form is exact. And directions."""
+    points = np.stack(np.meshgrid(*[np.arange(8) * 8.0] * 3), axis=-1).reshape(-1, 3)[:count]
+    normals = np.random.default_rng(seed).normal(size=(count, 3))
+    return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
+
+def directions_of(normals):
+    x, y, _ = normals.T
+    return np.stack([x, y, x**2 - y**2, 2 * x * y])
+
+
+def prior_covariance(points, thickness, level, spread):
+    """Of the bone's density, without that which goes with direction."""
     scaled = np.sqrt(3) * cdist(points, points) / CORRELATION_MM
     trend = np.exp(-thickness / 2.0)
-    prior = (0.04 * level) ** 2 * (1 + scaled) * np.exp(-scaled)
-    prior += (0.03 * level) ** 2 + (0.05 * level) ** 2 * np.outer(trend, trend)
-    mean = level - 0.10 * level * trend
-    gain = prior @ np.linalg.inv(prior + np.diag(1.0 / precision))
-    assert np.abs(field.mean - (mean + gain @ (measured - mean))).max() < 0.1
-    assert np.abs(field.sd - np.sqrt(np.diag(prior - gain @ prior))).max() < 0.1
+    field = (spread.field * level) ** 2 * (1 + scaled) * np.exp(-scaled)
+    return field + (0.03 * level) ** 2 + (0.10 * level) ** 2 * np.outer(trend, trend)
+
+
+def told(density, precision, error=0.0, by_blur=0.0):
+    count = len(density)
+    return Told(density, precision, np.full(count, error), 1.0, np.full((count, 2), by_blur))
+
+
+def test_field_is_the_posterior_of_a_gaussian_process():
+    random = np.random.default_rng(0)
+    points, normals = spread_points(60)
+    thickness = random.uniform(0.5, 5.0, 60)
+    measured, precision = random.normal(1000, 40, 60), random.uniform(0, 1 / 30.0**2, 60)
+    level, spread = 1000.0, Spread(0.04, 0.02)
+    given = told(measured, precision, by_blur=10.0)
+    field = DensityField(points, normals, level, 0.03).posterior(thickness, given, spread)
+
+    bone = prior_covariance(points, thickness, level, spread)
+    direction = directions_of(normals)
+    shown = bone + (spread.direction * level) ** 2 * direction.T @ direction
+    mean = level * (1 - 0.05 * np.exp(-thickness / 2.0))
+    inverse = np.linalg.inv(shown + np.diag(1.0 / precision))
+    assert np.abs(field.apparent - (mean + shown @ inverse @ (measured - mean))).max() < 0.1
+    assert np.abs(field.density - (mean + bone @ inverse @ (measured - mean))).max() < 0.1
+    assert np.abs(field.apparent_variance - np.diag(shown - shown @ inverse @ shown)).max() < 2.0
+    assert np.abs(field.density_variance - np.diag(bone - bone @ inverse @ bone)).max() < 2.0
+    assert np.abs(field.covariance - np.diag(bone - bone @ inverse @ shown)).max() < 2.0
+    assert np.abs(field.apparent_by_blur[:, 0] - shown @ inverse @ np.full(60, 10.0)).max() < 0.1
 
 
 def test_field_without_data_is_the_prior():
-    points = np.random.default_rng(1).uniform(0, 40, (50, 3))
-    prior = DensityField(points, 1100.0, 0.03)
+    points, normals = spread_points(50)
+    prior = DensityField(points, normals, 1100.0, 0.03)
     thickness = np.full(50, 2.0)
-    field = prior.posterior(thickness, np.zeros(50), np.zeros(50))
-    assert field.mean == pytest.approx(prior.prior(thickness), rel=1e-9)
-    assert np.all(field.sd > 0.04 * 1100.0)
+    field = prior.posterior(thickness, told(np.zeros(50), np.zeros(50)), Spread(0.04, 0.01))
+    assert field.density == pytest.approx(prior.prior(thickness), rel=1e-9)
+    expected = prior_covariance(points, thickness, 1100.0, Spread(0.04, 0.01))
+    assert field.density_variance == pytest.approx(np.diag(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("true", [Spread(0.01, 0.001), Spread(0.04, 0.001), Spread(0.01, 0.05)])
+def test_bones_drawn_from_the_prior_tell_their_spread_and_lie_in_its_intervals(true):
+    count, level, noise = 300, 1000.0, 10.0
+    points, normals = spread_points(count)
+    covered, found = [], []
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        thickness = random.uniform(0.5, 5.0, count)
+        covariance = prior_covariance(points, thickness, level, true)
+        density = level * (1 - 0.05 * np.exp(-thickness / 2.0)) + random.multivariate_normal(
+            np.zeros(count), covariance
+        )
+        shown = density + true.direction * level * random.normal(size=4) @ directions_of(normals)
+        given = told(shown + random.normal(0, noise, count), np.full(count, noise**-2.0))
+        prior = DensityField(points, normals, level, 0.03)
+        found.append(prior.learn(thickness, given))
+        field = prior.posterior(thickness, given, found[-1])
+        covered.append(np.abs(field.density - density) < 1.96 * np.sqrt(field.density_variance))
+    assert 0.92 < np.mean(covered) < 0.98
+    assert np.median([spread.field for spread in found]) == true.field
+    large = true.direction > 0.01
+    assert all((spread.direction > 0.01) == large for spread in found)
+
+
+def test_density_and_thickness_follow_the_blur_as_refitting_says(ball):
+    def with_sigma(factor):
+        changed = scan_of_ball_with_blur(factor)
+        return changed, changed.fit(np.full(len(changed.points), CORTEX))
+
+    (narrow, below), (here, middle), (wide, above) = (with_sigma(factor) for factor in (0.98, 1.0, 1.02))
+    said = density_sensitivity(here, middle)
+    _, true = truth(here.surface)
+    clear = middle.converged & (true > 1.0)
+    refitted = (above.thickness - below.thickness) / 0.04
+    difference = np.abs(said.thickness_by_blur[:, 0] - refitted)[clear]
+    assert np.median(difference) < 0.15 * np.median(np.abs(refitted[clear]))  # weights follow the blur, too
+    density = [density_sensitivity(*pair).density for pair in ((narrow, below), (wide, above))]
+    refitted = (density[1] - density[0]) / 0.04
+    difference = np.abs(said.density_by_blur[:, 0] - refitted)[clear & (true > 2.0)]
+    assert np.median(difference) < 0.15 * np.median(np.abs(refitted[clear & (true > 2.0)]))
 
 
 def test_scatter_is_that_of_the_errors_and_not_of_the_bone(ball):
@@ -91,9 +170,15 @@ def test_scatter_is_that_of_the_errors_and_not_of_the_bone(ball):
     x, y, _ = ball.surface.points.T / 18.0
     smooth = 2.0 + 0.5 * x + 0.4 * x * y
     expected, everywhere = np.full(len(x), 0.05), np.ones(len(x), dtype=bool)
-    noisy = smooth + random.normal(0, 0.15, len(x))
-    assert _scatter(ball, noisy, expected, everywhere) == pytest.approx(3.0, rel=0.12)
-    assert _scatter(ball, smooth, expected, everywhere) == 1.0
+    upper = ball.surface.points[:, 2] > 0
+    noisy = smooth + random.normal(0, 1, len(x)) * np.where(upper, 0.3, 0.1)
+    around, usual = _scatter(ball, noisy, expected, everywhere)
+    assert 2.0 < usual < 6.0
+    assert np.median(around[ball.surface.points[:, 2] > 8.0]) == pytest.approx(6.0, rel=0.2)
+    assert np.median(around[ball.surface.points[:, 2] < -8.0]) == pytest.approx(2.0, rel=0.35)
+    around, usual = _scatter(ball, smooth, expected, everywhere)
+    assert usual == 1.0
+    assert np.all(around < 1.0)
 
 
 @pytest.fixture(scope="module")

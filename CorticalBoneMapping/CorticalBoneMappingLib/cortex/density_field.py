@@ -1,13 +1,19 @@
 """Cortical density as a smooth field over the bone, learnt from the places that can tell it.
 
-The density at a point is a level of the bone, plus a trend with thickness that all bones share in sign, plus
-a Gaussian process in space:
+The density at a point is a level of the bone, plus a trend with thickness, plus a Gaussian process in space:
 
     y1(p) = level + trend · exp(−t / 2 mm) + field(p)
 
-Level, trend and field have prior distributions; every profile adds what it knows. A low-rank basis (the
-Nyström form of a Matérn-3/2 process; Rasmussen and Williams 2006, Gaussian Processes, ch. 8) keeps the whole
-bone one small linear system, whose inverse is the posterior covariance.
+What the CT shows of it is more: where much bone hardens the beam, cortex that is met by rays along its length
+reads darker than cortex that is met across, so the error goes with the direction of the surface in the plane of
+the rays, alike all over the bone:
+
+    apparent(p) = y1(p) + a · (n_x, n_y, n_x² − n_y², 2 n_x n_y)
+
+Level, trend, field and a have prior distributions; every profile adds what it knows. How much the field and a
+vary is learnt from the scan (`learn`). A low-rank basis (the Nyström form of a Matérn-3/2 process; Rasmussen and
+Williams 2006, Gaussian Processes, ch. 8) keeps the whole bone one small linear system, whose inverse is the
+posterior covariance.
 """
 
 from __future__ import annotations
@@ -15,28 +21,82 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 CORRELATION_MM = 12.0  # remodelling and load change over about a centimetre; shorter, noise would be believed
 _KNOT_SPACING = 0.6  # of the correlation length: the basis then loses less than the noise hides
 _MOST_KNOTS = 400
-_FIELD_SD = 0.04  # of the level: from place to place, at equal thickness
-_TREND_MEAN, _TREND_SD = -0.10, 0.05  # of the level: thin cortex is more porous, so its material is lighter
+# Of the level: thin cortex may be lighter (more porous) or denser (more mineral) than thick.
+_TREND_MEAN, _TREND_SD = -0.05, 0.10
 _TREND_MM = 2.0
 
 
-class Field(NamedTuple):
-    """Posterior of the density.
+class Spread(NamedTuple):
+    """How much the density varies, as fractions of the level.
 
     Attributes
     ----------
-    mean, sd : ndarray of shape (n,)
-        Posterior mean and standard deviation at each point, in the unit of the profiles.
+    field : float
+        Standard deviation from place to place, at equal thickness.
+    direction : float
+        Standard deviation of the coefficients a of the error that goes with direction.
     """
 
-    mean: np.ndarray
-    sd: np.ndarray
+    field: float
+    direction: float
+
+
+ASSUMED_SPREAD = Spread(0.04, 0.005)
+"""Until the scan was asked."""
+# What may be learnt, its median beforehand and the standard deviation of its logarithm.
+_FIELDS, _FIELD_MEDIAN, _FIELD_LOG_SD = (0.01, 0.02, 0.04), 0.02, 0.7
+_DIRECTIONS, _DIRECTION_MEDIAN, _DIRECTION_LOG_SD = (0.001, 0.003, 0.01, 0.03, 0.05), 0.006, 1.0
+
+
+class Told(NamedTuple):
+    """What n profiles say of the density.
+
+    Attributes
+    ----------
+    density, precision : ndarray of shape (n,)
+        In the unit of the profiles, and the inverse of its variance by noise; 0 where it says nothing.
+    error : ndarray of shape (n,)
+        Standard deviation by the model's own error, which neighbours share.
+    sharing : float
+        How many points share it.
+    by_blur : ndarray of shape (n, 2)
+        How `density` moves with relative errors of the blur.
+    """
+
+    density: np.ndarray
+    precision: np.ndarray
+    error: np.ndarray
+    sharing: float
+    by_blur: np.ndarray
+
+
+class Field(NamedTuple):
+    """Posterior of the density at n points.
+
+    Attributes
+    ----------
+    apparent, density : ndarray of shape (n,)
+        Posterior mean of what the CT shows, and of the bone.
+    apparent_variance, density_variance, covariance : ndarray of shape (n,)
+        Their posterior covariance.
+    apparent_by_blur, density_by_blur : ndarray of shape (n, 2)
+        How they would move with relative errors of the blur, which are not in the variances.
+    """
+
+    apparent: np.ndarray
+    density: np.ndarray
+    apparent_variance: np.ndarray
+    density_variance: np.ndarray
+    covariance: np.ndarray
+    apparent_by_blur: np.ndarray
+    density_by_blur: np.ndarray
 
 
 class DensityField:
@@ -44,48 +104,123 @@ class DensityField:
 
     Parameters
     ----------
-    points : ndarray of shape (n, 3)
-        RAS mm.
+    points, normals : ndarray of shape (n, 3)
+        RAS mm, slices axial; unit normals.
     level : float
         Expected density of thick cortex, in the unit of the profiles.
     level_sd : float
         Its standard deviation, as a fraction.
     """
 
-    def __init__(self, points: np.ndarray, level: float, level_sd: float) -> None:
+    def __init__(self, points: np.ndarray, normals: np.ndarray, level: float, level_sd: float) -> None:
         knots = _spread_out(points)
         covariance = _matern(cdist(knots, knots)) + 1e-6 * np.eye(len(knots))
         across = _matern(cdist(knots, points))
         self._basis = solve_triangular(np.linalg.cholesky(covariance), across, lower=True).T
-        self._mean = np.r_[level, _TREND_MEAN * level, np.zeros(len(knots))]
-        sd = level * np.r_[level_sd, _TREND_SD, np.full(len(knots), _FIELD_SD)]
-        self._precision = sd**-2.0
+        x, y = normals[:, 0], normals[:, 1]
+        self._directions = np.stack([x, y, x * x - y * y, 2.0 * x * y], axis=1)
+        self._patch, self._patches = cKDTree(knots).query(points)[1], len(knots)
+        self._level, self._level_sd = level, level_sd
 
     def prior(self, thickness: np.ndarray) -> np.ndarray:
         """Give the prior mean at points of a given thickness (mm), shape (n,)."""
-        return self._mean[0] + self._mean[1] * _trend(thickness)
+        return self._level * (1.0 + _TREND_MEAN * _trend(thickness))
 
-    def posterior(self, thickness: np.ndarray, density: np.ndarray, precision: np.ndarray) -> Field:
+    def learn(self, thickness: np.ndarray, told: Told) -> Spread:
+        """Find how much the density varies: the most probable spread, given what the profiles say.
+
+        The marginal likelihood of the means of patches a knot wide, whose errors are noise and, independent
+        from patch to patch, the model's own (Rasmussen and Williams 2006, eq. 2.30), over a small grid.
+
+        Parameters
+        ----------
+        thickness : ndarray of shape (n,)
+            In mm.
+        told : Told
+
+        Returns
+        -------
+        Spread
+        """
+        weight = told.precision / (1.0 + told.precision * told.error**2)
+        total = np.bincount(self._patch, weight, self._patches)
+        used = total > 1e-9 * max(total.max(), 1e-30)
+        if used.sum() < 3:
+            return ASSUMED_SPREAD
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return np.bincount(self._patch, weight * values, self._patches)[used] / total[used]
+
+        by_noise = mean(weight / np.maximum(told.precision, 1e-30)) / total[used]
+        design = np.stack([mean(column) for column in self._design(thickness).T], axis=1)
+        left = mean(told.density - self.prior(thickness))
+        common = [self._sd(Spread(0.0, 0.0)), self._sd(Spread(1.0, 0.0)), self._sd(Spread(0.0, 1.0))]
+        fixed, field, direction = ((design * sd) @ (design * sd).T for sd in common)
+        error = np.diag(by_noise + mean(told.error) ** 2)
+        grid = [Spread(a, b) for a in _FIELDS for b in _DIRECTIONS]
+
+        def evidence(spread: Spread) -> float:
+            changed = spread.field**2 * (field - fixed) + spread.direction**2 * (direction - fixed)
+            return _log_density(left, fixed + changed + error) + _log_prior(spread)
+
+        return max(grid, key=evidence)
+
+    def posterior(self, thickness: np.ndarray, told: Told, spread: Spread) -> Field:
         """Join the prior with measured densities.
 
         Parameters
         ----------
         thickness : ndarray of shape (n,)
             Cortical thickness in mm, for the trend.
-        density, precision : ndarray of shape (n,)
-            What each profile says, and the inverse of its variance; 0 where it says nothing.
+        told : Told
+        spread : Spread
 
         Returns
         -------
         Field
         """
-        design = np.c_[np.ones(len(thickness)), _trend(thickness), self._basis]
-        matrix = (design * precision[:, None]).T @ design
-        matrix[np.diag_indices_from(matrix)] += self._precision
-        factor = cho_factor(matrix)
-        mean = design @ cho_solve(factor, design.T @ (precision * density) + self._precision * self._mean)
-        root = solve_triangular(factor[0], design.T, trans="T", lower=factor[1])
-        return Field(mean, np.sqrt(np.einsum("kn,kn->n", root, root)))
+        design, precision = self._design(thickness), self._sd(spread) ** -2.0
+        weight = told.precision / (1.0 + told.precision * told.sharing * told.error**2)
+        matrix = (design * weight[:, None]).T @ design
+        matrix[np.diag_indices_from(matrix)] += precision
+        factor = cho_factor(matrix, lower=True)
+        weighed = (design * weight[:, None]).T
+        mean = cho_solve(factor, weighed @ told.density + precision * self._mean())
+        by_blur = cho_solve(factor, weighed @ told.by_blur)
+        bone = design.copy()
+        bone[:, -self._directions.shape[1] :] = 0.0
+        roots = [solve_triangular(factor[0], rows.T, lower=True) for rows in (design, bone)]
+        variances = (np.einsum("kn,kn->n", roots[a], roots[b]) for a, b in ((0, 0), (1, 1), (0, 1)))
+        return Field(design @ mean, bone @ mean, *variances, design @ by_blur, bone @ by_blur)
+
+    def _design(self, thickness: np.ndarray) -> np.ndarray:
+        return np.c_[np.ones(len(thickness)), _trend(thickness), self._basis, self._directions]
+
+    def _mean(self) -> np.ndarray:
+        others = self._basis.shape[1] + self._directions.shape[1]
+        return self._level * np.r_[1.0, _TREND_MEAN, np.zeros(others)]
+
+    def _sd(self, spread: Spread) -> np.ndarray:
+        """Prior standard deviation of every column of the design."""
+        field = np.full(self._basis.shape[1], spread.field)
+        direction = np.full(self._directions.shape[1], spread.direction)
+        return self._level * np.r_[self._level_sd, _TREND_SD, field, direction]
+
+
+def _log_density(left: np.ndarray, covariance: np.ndarray) -> float:
+    """Logarithm of a normal density at `left`, but for a constant."""
+    try:
+        root = np.linalg.cholesky(covariance)
+    except LinAlgError:
+        return -np.inf
+    whitened = solve_triangular(root, left, lower=True)
+    return float(-0.5 * whitened @ whitened - np.log(np.diag(root)).sum())
+
+
+def _log_prior(spread: Spread) -> float:
+    field = np.log(spread.field / _FIELD_MEDIAN) / _FIELD_LOG_SD
+    direction = np.log(spread.direction / _DIRECTION_MEDIAN) / _DIRECTION_LOG_SD
+    return -0.5 * float(field**2 + direction**2)
 
 
 def _trend(thickness: np.ndarray) -> np.ndarray:

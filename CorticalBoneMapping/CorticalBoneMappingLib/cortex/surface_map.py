@@ -2,25 +2,26 @@
 
 A profile of thin cortex knows its mass, hardly its density, so thickness is as good as the density that is
 assumed. Here the density is a smooth field (`density_field`): a level read off thick cortex, a trend with
-thickness, and variation from place to place, each with a prior, all estimated together with the edges of all
-profiles by Gauss–Newton steps (the Laplace approximation of the joint posterior; the edges of each profile
-are eliminated, see `sensitivity`). The blur is one property of the scan. Nearest relative: CortidQCT
-(Reinhold 2020, arXiv 2009.08664).
+thickness, and variation from place to place, each with a prior whose width the scan itself tells, all
+estimated together with the edges of all profiles by Gauss–Newton steps (the Laplace approximation of the joint
+posterior; the edges of each profile are eliminated, see `sensitivity`). The blur is one property of the scan.
+Nearest relative: CortidQCT (Reinhold 2020, arXiv 2009.08664).
 
 What a profile says of the density is weighed by how well the model can be true there. A relative error ε of
 the blur σ_n shifts the squared width of a blurred shell, t²/12 + σ_n², by 2 ε σ_n², hence the fitted density
 by about 12 ε (σ_n / t)²; that error is shared by all profiles near by, so averaging does not remove it.
+Profiles that contradict the field by far are believed less (weights of Student's t).
+
+Edges are fitted with the density that the CT shows, so that thickness is right; the density reported is that
+of the bone.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from scipy.sparse import coo_array, csr_array
 
-from ..surface import Surface
-from .density_field import CORRELATION_MM, DensityField, Field
+from .density_field import ASSUMED_SPREAD, CORRELATION_MM, DensityField, Field, Told
+from .posterior_spread import posterior_spread
 from .rejection import breaks_rules, without_cortex
 from .scan import Estimates, Scan
 from .sensitivity import Sensitivity, density_sensitivity
@@ -28,16 +29,12 @@ from .three_layers import LayerFit
 
 _STEPS = 3  # of Gauss–Newton; the fourth moves the density by less than 0.1 %
 _LEVEL_SD, _LEVEL_SD_ASSUMED = 0.03, 0.15  # of the density of thick cortex: read off the scan, or not
-_BLUR_ERROR = 0.02  # of σ as estimated from thick cortex
+_BLUR_ERROR = 0.02  # of σ, from place to place
 _SLICE_PROFILE_ERROR = 0.15  # of its variance: no scanner's profile is quite a rectangle
 _DENSITY_ERROR = 0.005  # whatever the thickness
 _THINNEST_MM = 0.2  # thinner cortex says no less than this of the density: nothing
 _DENSITY_RANGE = (0.65, 1.3)  # of the level
-# Of the mass: in any scan, and more by the slice profile's share of the blur, since what lies in a thick
-# slice beside the line is not what lies on it.
-_MASS_ERROR, _MASS_ERROR_OF_SLICES = 0.01, 0.06
-_ENOUGH_POINTS = 100  # to judge the scatter
-_TILT_ERROR = 0.008  # of t: a normal 7° off lengthens the way through the cortex by so much
+_FREEDOM = 8.0  # of Student's t
 
 
 def measure(scan: Scan) -> Estimates:
@@ -55,21 +52,23 @@ def measure(scan: Scan) -> Estimates:
     """
     thick = scan.thick_cortex
     known = not thick.density_from.startswith("assumed")
-    places = scan.surface.points[scan.points]
-    prior = DensityField(places, thick.density, _LEVEL_SD if known else _LEVEL_SD_ASSUMED)
+    places, normals = (values[scan.points] for values in (scan.surface.points, scan.surface.normals))
+    prior = DensityField(places, normals, thick.density, _LEVEL_SD if known else _LEVEL_SD_ASSUMED)
     fit = scan.fit(np.full(len(places), prior.prior(np.array([2.0]))[0]))
-    lacking = without_cortex(scan)
+    lacking, field, spread = without_cortex(scan), None, None
     for _ in range(_STEPS):
-        sensitivity = density_sensitivity(scan, fit)
-        field = _posterior(scan, prior, fit, sensitivity, ~lacking)
-        fit = scan.fit(np.clip(field.mean, *(share * thick.density for share in _DENSITY_RANGE)))
+        told = _told(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
+        if field is not None and spread is None:
+            spread = prior.learn(fit.thickness, told)
+        field = prior.posterior(fit.thickness, told, spread or ASSUMED_SPREAD)
+        fit = scan.fit(np.clip(field.apparent, *(share * thick.density for share in _DENSITY_RANGE)))
+    sound, density = _sound(scan, fit), fit.cortex + field.density - field.apparent
     sensitivity = density_sensitivity(scan, fit)
-    sound = _sound(scan, fit)
-    spread = _standard_deviations(scan, fit, field, sensitivity, sound & ~lacking)
+    deviations = posterior_spread(scan, fit, density, field, sensitivity, sound & ~lacking)
     return Estimates(
         outer_edge=fit.outer_edge,
         thickness=fit.thickness,
-        cortical_density=fit.cortex,
+        cortical_density=density,
         trabecular_density=fit.inside,
         residual=fit.residual,
         failed=~sound,
@@ -77,20 +76,15 @@ def measure(scan: Scan) -> Estimates:
         used=thick.record
         | {
             "cortical_density_from": f"a field about {thick.density:.0f}, {thick.density_from}",
-            "cortical_density_range": [float(fit.cortex.min()), float(fit.cortex.max())],
-            "scatter_over_noise": spread.scatter,
+            "cortical_density_range": [float(density.min()), float(density.max())],
+            "cortical_density_varies_by": spread.field,
+            "error_by_direction": spread.direction,
+            "scatter_over_noise": deviations.scatter,
         },
-        thickness_sd=spread.thickness,
-        cortical_density_sd=spread.density,
-        mass_sd=spread.mass,
+        thickness_sd=deviations.thickness,
+        cortical_density_sd=deviations.density,
+        mass_sd=deviations.mass,
     )
-
-
-class _Spread(NamedTuple):
-    thickness: np.ndarray
-    density: np.ndarray
-    mass: np.ndarray
-    scatter: float
 
 
 def _sound(scan: Scan, fit: LayerFit) -> np.ndarray:
@@ -100,15 +94,18 @@ def _sound(scan: Scan, fit: LayerFit) -> np.ndarray:
     return scan.usable & fit.converged & ~fit.at_bound & ~broken
 
 
-def _posterior(
-    scan: Scan, prior: DensityField, fit: LayerFit, sensitivity: Sensitivity, with_cortex: np.ndarray
-) -> Field:
-    """Join all profiles' say on the density with the prior."""
-    told = _sound(scan, fit) & with_cortex
-    precision = np.where(told, sensitivity.precision, 0.0)
+def _told(
+    scan: Scan, fit: LayerFit, sensitivity: Sensitivity, with_cortex: np.ndarray, field: Field | None
+) -> Told:
+    """What all profiles say of the density, and how far each can be believed; `field` is the last one."""
+    able = _sound(scan, fit) & with_cortex & (sensitivity.precision > 0)
+    precision, error = np.where(able, sensitivity.precision, 0.0), _model_error(scan, fit)
+    density = np.where(able, sensitivity.density, 0.0)
+    if field is not None:
+        variance = 1.0 / np.where(able, precision, 1.0) + error**2
+        precision = precision / (1.0 + (density - field.apparent) ** 2 / (variance * _FREEDOM))
     sharing = np.pi * CORRELATION_MM**2 / float(np.median(scan.surface.point_areas))
-    precision = precision / (1.0 + precision * sharing * _model_error(scan, fit) ** 2)
-    return prior.posterior(fit.thickness, np.where(told, sensitivity.density, 0.0), precision)
+    return Told(density, precision, error, sharing, sensitivity.density_by_blur * able[:, None])
 
 
 def _model_error(scan: Scan, fit: LayerFit) -> np.ndarray:
@@ -122,64 +119,3 @@ def _model_error(scan: Scan, fit: LayerFit) -> np.ndarray:
 def _blur_variances(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     """Variance (n,) of the blur along the normals in mm²: the in-plane Gaussian's, the slice profile's."""
     return scan.line_blur.sigma**2, scan.line_blur.half_width**2 / 3.0
-
-
-def _standard_deviations(
-    scan: Scan, fit: LayerFit, field: Field, sensitivity: Sensitivity, sound: np.ndarray
-) -> _Spread:
-    """Posterior standard deviations (n,) of thickness, density and mass surface density.
-
-    Noise is scaled by how much thickness really scatters between neighbours: correlated noise, normals and
-    curvature make it more than the profile's own noise says.
-    """
-    by_noise = np.sqrt(sensitivity.thickness_variance)
-    scatter = _scatter(scan, fit.thickness, by_noise, sound)
-    noise = (by_noise * scatter) ** 2 + (_TILT_ERROR * fit.thickness) ** 2
-    by_density = sensitivity.thickness_by_density
-    thickness = np.sqrt(noise + (by_density * field.sd) ** 2)
-    mass_by_density = fit.thickness + fit.cortex * by_density
-    gaussian, profile = _blur_variances(scan)
-    model = _MASS_ERROR + _MASS_ERROR_OF_SLICES * profile / (gaussian + profile)
-    model *= fit.thickness * fit.cortex
-    mass = np.sqrt(fit.cortex**2 * noise + (mass_by_density * field.sd) ** 2 + model**2) / 10.0
-    return _Spread(thickness, field.sd, mass, scatter)
-
-
-def _scatter(scan: Scan, values: np.ndarray, expected: np.ndarray, sound: np.ndarray) -> float:
-    """How many times more a point differs from what its neighbours say than `expected`; at least 1.
-
-    On an even mesh the neighbours one edge away lie at squared distance 1, those two edges away at 3.5 on
-    average, so this combination of their means is exact for any quadratic surface, and what is left is error.
-    """
-    whole = np.full(len(scan.surface.points), np.nan)
-    whole[scan.points] = np.where(sound, values, np.nan)
-    near, far = (_mean_over(whole, ring) for ring in _rings(scan.surface))
-    left = (whole - (3.5 * near - far) / 2.5)[scan.points]
-    judged = np.isfinite(left) & (expected > 0)
-    if judged.sum() < _ENOUGH_POINTS:
-        return 1.0
-    own = 1.0 + (3.5 / 2.5) ** 2 / 6.0 + (1.0 / 2.5) ** 2 / 12.0  # variance of `left` in units of a point's
-    ratio = np.abs(left[judged]) / (expected[judged] * np.sqrt(own))
-    return max(1.0, 1.4826 * float(np.median(ratio)))
-
-
-def _rings(surface: Surface) -> tuple[csr_array, csr_array]:
-    """Who is one edge away, and who two, as matrices of ones."""
-    total = len(surface.points)
-    ends = np.concatenate([surface.edges, surface.edges[:, ::-1]])
-    one = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(total, total)).tocsr()
-    within_two = (one @ one + one).tocsr()
-    within_two.setdiag(0.0)
-    within_two.eliminate_zeros()
-    within_two.data[:] = 1.0
-    two = (within_two - one).tocsr()
-    two.eliminate_zeros()
-    return one, two
-
-
-def _mean_over(values: np.ndarray, ring: csr_array) -> np.ndarray:
-    """Mean of each point's ring, not-a-number where the ring has a gap."""
-    there = np.isfinite(values)
-    count = np.asarray(ring.sum(axis=1)).ravel()
-    whole = np.isclose(ring @ there.astype(float), count) & (count > 0)
-    return np.where(whole, (ring @ np.where(there, values, 0.0)) / np.maximum(count, 1.0), np.nan)
