@@ -11,7 +11,7 @@ help:
 	@echo "make test    lint, import contracts and tests"
 	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
 	@echo "make bench-measurement  accuracy of every method on many simulated scans: hours; goes on where it was"
-	@echo "make atlas   build the average femur that ships with the library"
+	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
 	@echo "make clean   remove the environment and the demo"
 
 test: lint
@@ -33,7 +33,7 @@ bench-measurement: .venv/.tools
 	nice $(BIN)/python -m Testing.benchmarks.measurement
 
 atlas: .venv/.library
-	$(BIN)/python -m CorticalBoneMappingLib.atlas.build
+	OMP_NUM_THREADS=1 $(BIN)/python -m CorticalBoneMappingLib.atlas.shipped
 
 clean:
 	rm -rf .venv demo build
