@@ -223,16 +223,47 @@ def test_repeated_visits_count_as_one_participant_only_when_blocks_are_whole(sur
     assert thresholds[1] > 1.2 * thresholds[0]
 
 
+def test_a_missing_value_travels_with_its_error(values):
+    """Each vertex by itself, by the recipe, on the rows that have a value after the exchange."""
+    gaps, design, random = values[:, :40].copy(), case.design(), np.random.default_rng(16)
+    gaps[random.random(gaps.shape) < 0.15] = np.nan
+    orders = np.stack([np.arange(24), random.permutation(24), random.permutation(24)])
+    t = Rearranged.of(gaps, design, GROUP).statistics(orders, np.ones_like(orders))
+    for vertex, value in enumerate(gaps.T):
+        known = np.isfinite(value)
+        rest = design[known][:, [0, 2]]
+        error = np.full(24, np.nan)
+        error[known] = value[known] - rest @ np.linalg.lstsq(rest, value[known], rcond=None)[0]
+        for order, found in zip(orders, t[:, vertex]):
+            again = error[order]
+            there = np.isfinite(again)
+            expected = plain_f(again[there, None], design[there], GROUP)[0]
+            assert found**2 == pytest.approx(expected, rel=1e-8)
+
+
+def test_an_effect_that_missing_values_leave_undetermined_is_not_found(surface, values):
+    """All of one group are missing at some vertices: no statistic, and no failure either."""
+    gaps = values.copy()
+    gaps[case.group() == 1, :3] = np.nan
+    test = permutation_tests(
+        surface, gaps, case.design(), GROUP, settings=PermutationSettings(("peak",), n_permutations=30)
+    )["peak"]
+    np.testing.assert_array_equal(test.statistic[:3], 0.0)
+    assert np.all(test.p[:3] == 1.0)
+
+
 def test_missing_and_untested_vertices_have_no_p_and_are_told_of(surface, values):
     gaps = values.copy()
     gaps[3, 5:9] = np.nan
+    gaps[:13, 20:22] = np.nan
     tested = case.tested(surface.points)
     settings = PermutationSettings(METHODS, n_permutations=60)
     tests = permutation_tests(surface, gaps, case.design(), GROUP, settings=settings, tested=tested)
-    expected = tested & np.isfinite(gaps).all(axis=0)
+    tested[20:22] = False
     for test in tests.values():
-        np.testing.assert_array_equal(np.isfinite(test.p), expected)
-        assert any("4 of 900 vertices" in sentence for sentence in test.warnings)
+        np.testing.assert_array_equal(np.isfinite(test.p), tested)
+        assert any("2 of 900 vertices" in sentence for sentence in test.warnings)
+        assert any("At 4 vertices" in sentence for sentence in test.warnings)
 
 
 def test_one_sided_tests_find_only_their_side(surface, values):

@@ -1,4 +1,4 @@
-"""t or F at every vertex for many rearrangements of the rows at once, by two matrix products."""
+"""t or F at every vertex for many rearrangements of the rows at once, by a few matrix products."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from scipy.linalg import null_space
 
 from ..errors import StatisticsError
 
+_RANK_TOLERANCE = 1e-8  # of a squared length of 1
+
 
 @dataclass(frozen=True)
 class Rearranged:
@@ -16,22 +18,29 @@ class Rearranged:
 
     The errors that the model without the effect leaves are exchanged, and the whole model is fitted to
     them anew; adding its fitted values back, as the method has it, would not change the t of the effect.
+    A missing value travels with the error that it is.
 
     Attributes
     ----------
     basis : ndarray of shape (n, p)
-        Orthonormal columns that span the design; the first `n_effects` are the effect beyond the rest.
+        Orthonormal columns that span the design; the last `n_effects` are the effect beyond the rest.
     n_effects : int
         Rows of the contrast.
     errors : ndarray of shape (n, v)
-        Of the model without the effect, of unit sum of squares; zero where a vertex is not tested.
+        Of the model without the effect, of unit sum of squares; zero where there is no value, or no spread.
+    gaps : ndarray of shape (g,)
+        Vertices where some rows have no value.
+    present : ndarray of shape (n, g)
+        1.0 where they have one.
     dof : float
-        Residual degrees of freedom of the whole model.
+        Residual degrees of freedom of the whole model where no value is missing.
     """
 
     basis: np.ndarray
     n_effects: int
     errors: np.ndarray
+    gaps: np.ndarray
+    present: np.ndarray
     dof: float
 
     @staticmethod
@@ -41,7 +50,7 @@ class Rearranged:
         Parameters
         ----------
         values : ndarray of shape (n, v)
-            Maps, finite.
+            Maps; not-a-number where there is no value.
         design : ndarray of shape (n, p)
             Of full rank.
         contrast : ndarray of shape (q, p)
@@ -62,14 +71,18 @@ class Rearranged:
         # Rows of C D⁺ span what the contrast asks for; in what is left, D with Cβ = 0, it is always 0.
         effect = np.linalg.pinv(design).T @ contrast.T
         rest = _orthonormal(design @ null_space(contrast))
-        errors = values - rest @ (rest.T @ values)
+        known = np.isfinite(values)
+        gaps = np.flatnonzero(~known.all(axis=0))
+        present = known[:, gaps].astype(np.float64)
+        filled = np.where(known, values, 0.0)
+        errors = filled - rest @ (rest.T @ filled)
+        if len(gaps):
+            errors[:, gaps] = _errors_with_gaps(filled[:, gaps], present, rest)
         size = np.sqrt(np.einsum("nv,nv->v", errors, errors))
-        spread = np.sqrt(np.einsum("nv,nv->v", values, values))
-        has_errors = size > 1e-10 * spread
-        errors = errors / np.where(has_errors, size, np.inf)
-        return Rearranged(
-            np.concatenate([_orthonormal(effect), rest], axis=1), len(contrast), errors, float(n - p)
-        )
+        spread = np.sqrt(np.einsum("nv,nv->v", filled, filled))
+        errors = errors / np.where(size > 1e-10 * spread, size, np.inf)
+        basis = np.concatenate([rest, _orthonormal(effect)], axis=1)
+        return Rearranged(basis, len(contrast), errors, gaps, present, float(n - p))
 
     def statistics(self, source: np.ndarray, sign: np.ndarray) -> np.ndarray:
         """Give t (or F) of every vertex for rearrangements of the rows.
@@ -84,22 +97,67 @@ class Rearranged:
         Returns
         -------
         ndarray of shape (m, v)
-            0 where a vertex has no errors.
+            0 where a vertex has no errors, or where the missing values leave the effect undetermined.
         """
         m, n = source.shape
         p = self.basis.shape[1]
         # (P e)ᵀ W = eᵀ (Pᵀ W): it is the small basis that is rearranged, not the maps.
         turned = np.empty((m, n, p))
         turned[np.arange(m)[:, None], source] = sign[:, :, None] * self.basis
-        turned = np.ascontiguousarray(turned.transpose(2, 0, 1)).reshape(p * m, n)
-        projected = (turned @ self.errors).reshape(p, m, -1)
-        effect, rest = projected[: self.n_effects], projected[self.n_effects :]
-        explained = np.einsum("pmv,pmv->mv", effect, effect)
-        left = 1.0 - explained - np.einsum("pmv,pmv->mv", rest, rest)
-        variance = np.maximum(left, np.finfo(float).tiny) / self.dof
+        turned = np.ascontiguousarray(turned.transpose(2, 0, 1))
+        projected = (turned.reshape(p * m, n) @ self.errors).reshape(p, m, -1)
+        dof: float | np.ndarray = self.dof
+        if len(self.gaps):
+            rank = np.full(projected.shape[1:], float(p))
+            projected[:, :, self.gaps], rank[:, self.gaps] = self._with_gaps(turned, projected)
+            n_values = np.full(self.errors.shape[1], float(n))
+            n_values[self.gaps] = self.present.sum(axis=0)
+            dof = np.maximum(n_values - rank, 1.0)
+        effect = projected[p - self.n_effects :]
+        left = 1.0 - np.einsum("pmv,pmv->mv", projected, projected)
+        variance = np.maximum(left, np.finfo(float).tiny) / dof
         if self.n_effects == 1:
             return effect[0] / np.sqrt(variance)
-        return explained / self.n_effects / variance
+        return np.einsum("pmv,pmv->mv", effect, effect) / self.n_effects / variance
+
+    def _with_gaps(self, turned: np.ndarray, projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Components of the errors along the basis made orthonormal anew on the rows that have a value.
+
+        Cholesky's factor of WᵀMW, column by column for all rearrangements and vertices at once; a column
+        that the rows with a value cannot tell from those before it has no component.
+
+        Returns
+        -------
+        components : ndarray of shape (p, m, g)
+        rank : ndarray of shape (m, g)
+        """
+        p, m, n = turned.shape
+        components = projected[:, :, self.gaps]
+        factor = np.zeros((p, p, m, len(self.gaps)))
+        rank = np.zeros(components.shape[1:])
+        for column in range(p):
+            products = (turned[column:] * turned[column]).reshape(-1, n) @ self.present
+            below = products.reshape(p - column, m, -1)
+            for earlier in range(column):
+                below -= factor[column:, earlier] * factor[column, earlier]
+                components[column] -= factor[column, earlier] * components[earlier]
+            known = below[0] > _RANK_TOLERANCE
+            pivot = np.where(known, np.sqrt(np.maximum(below[0], _RANK_TOLERANCE)), np.inf)
+            factor[column:, column] = below / pivot
+            components[column] /= pivot
+            rank += known
+        return components, rank
+
+
+def _errors_with_gaps(filled: np.ndarray, present: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Errors of the model without the effect, fitted to the rows that have a value; zero elsewhere."""
+    n, k = rest.shape
+    if k == 0:
+        return filled
+    products = (rest[:, :, None] * rest[:, None, :]).reshape(n, k * k)
+    gram = (present.T @ products).reshape(-1, k, k)
+    coefficients = np.linalg.pinv(gram, rcond=_RANK_TOLERANCE, hermitian=True) @ (filled.T @ rest)[:, :, None]
+    return present * (filled - rest @ coefficients[:, :, 0].T)
 
 
 def _orthonormal(columns: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from .threshold_free import EXTENT_POWER, HEIGHT_POWER, Neighbourhood, enhance
 
 METHODS = ("peak", "cluster extent", "cluster mass", "TFCE")
 _CHUNK = 50  # rearrangements a task; fixed, so that the same numbers come from any number of workers
+_LEAST_PRESENT = 0.5
 _SAME = 1.0 - 1e-9  # a rearrangement that changes nothing must count as equal, whatever the rounding
 
 
@@ -93,7 +94,8 @@ def permutation_tests(
     surface : Surface
         The average femur, of v vertices.
     values : ndarray of shape (n, v)
-        One map a row. A vertex with a missing value is not tested, and a warning says how many there are.
+        One map a row; not-a-number where nothing was measured. Missing values travel with the rows that
+        are exchanged; a vertex that has less than half of its values is not tested.
     design : ndarray of shape (n, p)
         Such as ``Design.matrix``.
     contrast : ndarray of shape (q, p)
@@ -127,7 +129,7 @@ def permutation_tests(
     check_alternative(alternative)
     _check(surface, values, design, contrast, alternative)
     usable = _usable(values, tested)
-    model = Rearranged.of(np.where(usable, values, 0.0), design, contrast)
+    model = Rearranged.of(np.where(usable, values, 0.0), design, contrast)  # 0: no spread, no statistic
     _check_exchange(exchange, model)
     usable &= np.any(model.errors != 0.0, axis=0)
     shuffles = draw_shuffles(exchange, design, settings.n_permutations, settings.seed)
@@ -270,11 +272,16 @@ class _Report:
     def _doubts(self) -> list[str]:
         doubts = []
         count, alpha = len(self.shuffles), self.search.settings.alpha
-        missing = int(np.count_nonzero(~np.isfinite(self.values).all(axis=0)))
-        if missing:
+        known = np.isfinite(self.values).mean(axis=0)
+        few, some = np.count_nonzero(known < _LEAST_PRESENT), np.count_nonzero(self.usable & (known < 1.0))
+        if few:
             doubts.append(
-                f"{missing} of {len(self.usable)} vertices lack a value in one map or more and were not "
-                "tested by permutation."
+                f"{few} of {len(known)} vertices have a value in less than half of the maps and were not "
+                "tested."
+            )
+        if some:
+            doubts.append(
+                f"At {some} vertices some maps have no value; the test takes it for chance in which."
             )
         if count * alpha < 1:
             doubts.append(
@@ -309,8 +316,9 @@ def _check(
 def _check_exchange(exchange: Exchange, model: Rearranged) -> None:
     """A mean stays a mean however rows are permuted: its test would never find anything."""
     constant = np.full(len(model.basis), 1.0 / np.sqrt(len(model.basis)))
-    left = 1.0 - np.square(model.basis[:, model.n_effects :].T @ constant).sum()
-    asked = np.square(model.basis[:, : model.n_effects].T @ constant).sum()
+    rest, effect = np.split(model.basis, [model.basis.shape[1] - model.n_effects], axis=1)
+    left = 1.0 - np.square(rest.T @ constant).sum()
+    asked = np.square(effect.T @ constant).sum()
     if exchange.how == "permute" and left > 1e-8 and asked > 1e-8:
         raise StatisticsError(
             "The contrast asks for a mean, which permuting rows does not change. Flip signs instead."
@@ -318,9 +326,11 @@ def _check_exchange(exchange: Exchange, model: Rearranged) -> None:
 
 
 def _usable(values: np.ndarray, tested: np.ndarray | None) -> np.ndarray:
-    usable = np.isfinite(values).all(axis=0)
+    usable = np.isfinite(values).mean(axis=0) >= _LEAST_PRESENT
     if tested is not None:
         usable = usable & tested
     if not usable.any():
-        raise StatisticsError("No vertex has a value in every map, so no permutation test can be made.")
+        raise StatisticsError(
+            "No vertex has a value in half of the maps, so no permutation test can be made."
+        )
     return usable

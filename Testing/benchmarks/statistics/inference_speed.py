@@ -2,7 +2,7 @@
 
 Needs a Python with both (see ``inference_references.py``)::
 
-    env PYTHONPATH=CorticalBoneMapping OMP_NUM_THREADS=1 python -m Testing.benchmarks.statistics.inference_speed
+    PYTHONPATH=CorticalBoneMapping python -m Testing.benchmarks.statistics.inference_speed
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Condition:
     Attributes
     ----------
     name : str
-        ``arms`` (two arms and age), ``flip`` (mean of one group), ``whole`` (two arms, two visits each) or
-        ``within`` (two visits of each).
+        ``arms`` (two arms and age), ``gaps`` (the same, parts of the maps missing), ``flip`` (mean of one
+        group), ``whole`` (two arms, two visits each) or ``within`` (two visits of each).
     n : int
         Participants.
     fwhm_mm : float
@@ -58,7 +58,7 @@ class Condition:
 
 CONDITIONS = (
     *(Condition("arms", n, fwhm) for fwhm in (10.0, 5.0) for n in (20, 80)),
-    *(Condition(name, 20, 10.0) for name in ("flip", "whole", "within")),
+    *(Condition(name, 20, 10.0) for name in ("gaps", "flip", "whole", "within")),
 )
 
 
@@ -110,6 +110,10 @@ def _study(condition: Condition, noise: SmoothNoise, random: np.random.Generator
     seed = int(random.integers(2**31))
     if condition.name == "arms":
         return _two_arms(condition.n, noise, random, seed)
+    if condition.name == "gaps":
+        design, values = two_arms(condition.n, random), noise.maps(condition.n, random)
+        values[_gaps(noise.femur.surface.points, condition.n, random)] = np.nan
+        return _permuted(noise, values, design.matrix, design.contrast(QUESTION).matrix, None, seed)
     if condition.name == "flip":
         design, exchange = np.ones((condition.n, 1)), Exchange("flip")
         return _permuted(noise, noise.maps(condition.n, random), design, np.eye(1), exchange, seed)
@@ -125,6 +129,13 @@ def _study(condition: Condition, noise: SmoothNoise, random: np.random.Generator
     persons = (person[:, None] == np.arange(condition.n)).astype(float)
     design = np.column_stack([visit, persons])
     return _permuted(noise, values, design, np.eye(1, design.shape[1]), Exchange(blocks=person), seed)
+
+
+def _gaps(points: np.ndarray, n_maps: int, random: np.random.Generator) -> np.ndarray:
+    """Two discs of 12 mm in every map: about 4 % of it, and half of all vertices in some map."""
+    centres = points[random.integers(len(points), size=(n_maps, 2))]
+    distance = np.linalg.norm(points - centres[:, :, None], axis=-1).min(axis=1)
+    return distance < 12.0
 
 
 def _two_arms(n: int, noise: SmoothNoise, random: np.random.Generator, seed: int) -> dict[str, float]:
