@@ -1,13 +1,11 @@
 """Slicer module: one hip, from a CT and a segment to a cortical map on the average femur."""
 
-import logging
 import os
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import qt
 import slicer
 import slicer.util
 import vtk
@@ -24,6 +22,7 @@ from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.panel.application import facts_of_scan, python_beside_slicer, simulate_hip
+from CorticalBoneMappingLib.panel.child_run import RunState
 from CorticalBoneMappingLib.panel.choices import (
     CalibrationKind,
     Hardening,
@@ -34,9 +33,9 @@ from CorticalBoneMappingLib.panel.choices import (
     Substance,
     map_settings,
 )
-from CorticalBoneMappingLib.panel.child_run import RunState
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
+from CorticalBoneMappingLib.panel.run_section import POLL_MILLISECONDS, RunSection
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.results import (
     ROLE_ATTRIBUTE,
@@ -47,8 +46,6 @@ from CorticalBoneMappingLib.scene.results import (
 )
 from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
 from CorticalBoneMappingLib.study.settings import MapSettings
-
-POLL_MILLISECONDS = 200
 
 
 class CorticalBoneMapping(ScriptedLoadableModule):
@@ -135,22 +132,25 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.resultSelector.addAttribute("vtkMRMLModelNode", ROLE_ATTRIBUTE, "bone")
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = CorticalBoneMappingLogic()
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MILLISECONDS)
-        self._timer.connect("timeout()", self.onTimer)
-        self.ui.applyButton.connect("clicked(bool)", self.onApply)
+        self._run = RunSection(
+            self.ui,
+            (self.ui.inputsSection, self.ui.calibrationSection, self.ui.advancedSection),
+            self._missing,
+            self._start,
+            self._takeResult,
+            _("Measure the cortex and carry the map to the average femur."),
+        )
         self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
         self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentSelected)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneLoaded)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneLoaded)
-        self._showRun(running=False)
         self.initializeParameterNode()
 
     def cleanup(self):
         """Called when Slicer closes or the module is reloaded."""
-        self._abandonRun()
+        self._run.abandon()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -164,7 +164,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def onSceneStartClose(self, _caller=None, _event=None):
         """End a run: the scene it would add to goes away."""
-        self._abandonRun()
+        self._run.abandon()
         self.setParameterNode(None)
 
     def onSceneLoaded(self, _caller=None, _event=None):
@@ -217,7 +217,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         calibrated = parameters.calibration != CalibrationKind.NONE
         self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
         self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
-        self._showApply()
+        self._run.show_apply()
         measure, on = parameters.shownMeasure.value, parameters.shownOn.value
         show_in_panel(self.ui, result_of(parameters.result), measure, on)
 
@@ -227,75 +227,18 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._parameterNode.segmentation = self.ui.segmentSelector.currentNode()
             self._parameterNode.segmentID = self.ui.segmentSelector.currentSegmentID() or ""
 
-    def onApply(self, _clicked=None):
-        """Begin a run, or cancel the one that is on."""
-        if self._run is not None:
-            self._run.cancel()
-            self.ui.applyButton.enabled = False
-            self.ui.statusLabel.text = _("Cancelling …")
-            return
-        with slicer.util.tryWithErrorDisplay(_("The mapping could not be started."), waitCursor=True):
-            try:
-                self._run = self.logic.start(self._parameterNode)
-            except (CorticalBoneMappingError, OSError) as error:
-                self.ui.statusLabel.text = str(error)
-                return
-            self._timer.start()
-            self._showRun(running=True)
+    def _missing(self):
+        return None if self._parameterNode is None else self.logic.missingInputs(self._parameterNode)
 
-    def onTimer(self):
-        """Show how far the run is; take up its end."""
-        state = self._run.poll()
-        self.ui.progressBar.value = round(100 * self._run.fraction)
-        if not self._run.cancelling:
-            self.ui.statusLabel.text = self._run.text
-        if state == RunState.RUNNING:
-            return
-        run, self._run = self._run, None
-        self._timer.stop()
-        self._showRun(running=False)
-        self.ui.statusLabel.text = ""
-        if state == RunState.CANCELLED:
-            self.ui.statusLabel.text = _("Cancelled: nothing was written.")
-        elif state == RunState.FAILED:
-            logging.error(run.log)
-            self.ui.statusLabel.text = run.error_sentence()
-        else:
-            self._takeResult(run)
+    def _start(self):
+        return self.logic.start(self._parameterNode)
 
     def _takeResult(self, run):
-        with slicer.util.tryWithErrorDisplay(_("The result could not be shown."), waitCursor=True):
-            nodes = self.logic.addResult(run)
-            if self._parameterNode is None:  # another module is open
-                return
-            self._parameterNode.result = nodes.bone
-            slicer.util.resetThreeDViews()
-
-    def _abandonRun(self):
-        self._timer.stop()
-        if self._run is not None:
-            self._run.close()
-            self._run = None
-            self._showRun(running=False)
-
-    def _showRun(self, running):
-        self.ui.progressBar.setVisible(running)
-        self.ui.progressBar.value = 0
-        self.ui.applyButton.text = _("Cancel") if running else _("Apply")
-        for section in (self.ui.inputsSection, self.ui.calibrationSection, self.ui.advancedSection):
-            section.enabled = not running
-        self._showApply()
-
-    def _showApply(self):
-        button = self.ui.applyButton
-        if self._run is not None:
-            button.enabled, button.toolTip = True, _("Stop the measurement; nothing is written.")
-        elif self._parameterNode is not None:
-            missing = self.logic.missingInputs(self._parameterNode)
-            button.enabled = not missing
-            button.toolTip = "\n".join(missing) or _(
-                "Measure the cortex and carry the map to the average femur."
-            )
+        nodes = self.logic.addResult(run)
+        if self._parameterNode is None:  # another module is open
+            return
+        self._parameterNode.result = nodes.bone
+        slicer.util.resetThreeDViews()
 
     def _showSegment(self, parameters):
         selector = self.ui.segmentSelector

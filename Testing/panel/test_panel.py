@@ -256,7 +256,7 @@ def _watch(panel):
 
     def ended():
         values.append(panel.ui.progressBar.value)
-        return panel._run is None
+        return panel._run.run is None
 
     _until(ended)
     return values[:-1]
