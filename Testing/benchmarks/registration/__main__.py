@@ -1,32 +1,36 @@
-"""``python -m Testing.benchmarks.registration [--pairs N]``."""
+"""``python -m Testing.benchmarks.registration``; ``--help`` tells how much of it to run."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from .errors import HEAD, MIDDLE, SHAFT, errors_of
-from .ours import lay
-from .subjects import draw_subject, mean_femur
+from CorticalBoneMappingLib.progress import TerminalProgress
+
+from .report import write_report
+from .run import measured
+from .subjects import CACHE
+
+_REPORT = Path(__file__).parents[3] / "Docs" / "validation" / "registration.md"
 
 
 def main() -> None:
-    """Register, and print."""
-    parser = argparse.ArgumentParser(prog="registration", description="Registration against known truth.")
-    parser.add_argument("--pairs", type=int, default=20, metavar="N", help="how many simulated femurs")
+    """Measure, and write the report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m Testing.benchmarks.registration",
+        description="Registration against known truth, against published methods, and on real femurs. "
+        f"What is done is kept in {CACHE}, so that a run that was broken off goes on where it was.",
+    )
+    parser.add_argument("--pairs", type=int, default=20, metavar="N", help="simulated femurs (default: 20)")
+    parser.add_argument(
+        "--peer-pairs", type=int, default=4, metavar="N", help="of them for the peers (default: 4)"
+    )
+    parser.add_argument("--without-peers", action="store_true", help="leave the published methods out")
+    parser.add_argument("--report", type=Path, default=_REPORT, help="Markdown file; pictures go beside it")
     chosen = parser.parse_args()
-    template = mean_femur()
-    for number in range(chosen.pairs):
-        subject = draw_subject(number)
-        laid = lay(template.surface, subject.surface, subject.side)
-        found = errors_of(subject, template, laid.surface, laid.covered)
-        cells = [f"{found.mean():.2f}", f"{found.high():.2f}"]
-        cells += [f"{found.mean(part):.2f}" for part in (MIDDLE, HEAD, SHAFT)]
-        cells += [
-            f"{found.coverage:.3f}",
-            str(found.folded),
-            f"{found.off_surface[found.counted].mean():.3f}",
-        ]
-        print("| " + " | ".join([subject.name, *cells, f"{laid.seconds:.1f}"]) + " |", flush=True)
+    n_peer_pairs = 0 if chosen.without_peers else chosen.peer_pairs
+    write_report(measured(chosen.pairs, n_peer_pairs, TerminalProgress()), chosen.report)
+    print(chosen.report)
 
 
 if __name__ == "__main__":

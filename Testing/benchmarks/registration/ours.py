@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from CorticalBoneMappingLib.registration import register
 from CorticalBoneMappingLib.shape_model import ShapeModel
 from CorticalBoneMappingLib.surface import Surface
 
-from .cache import digest, kept
+from .cache import code, digest, kept
 from .subjects import CACHE
 
 
@@ -35,6 +36,8 @@ class Laid:
         The error that the registration itself expects.
     look_at_it : bool
         Whether it asks to be looked at.
+    folded : int
+        Folded triangles, by the registration's own count.
     off_template_mm : float
         Mean distance of the bone's vertices from the laid template.
     seconds : float
@@ -46,6 +49,7 @@ class Laid:
     matrix: np.ndarray
     expected_mm: np.ndarray
     look_at_it: bool
+    folded: int
     off_template_mm: float
     seconds: float
 
@@ -77,6 +81,7 @@ def lay(template: Surface, bone: Surface, side: str, shape_model: ShapeModel | N
         made["matrix"],
         made["expected_mm"],
         bool(made["look_at_it"]),
+        int(made["folded"]),
         float(made["off_template_mm"]),
         float(made["seconds"]),
     )
@@ -97,13 +102,15 @@ def _registered(
         "matrix": found.matrix,
         "expected_mm": getattr(found, "expected_error_mm", np.full(len(found.points), np.nan)),
         "look_at_it": np.array(found.look_at_it),
+        "folded": np.array(found.folded),
         "off_template_mm": np.array(found.distances.to_average_mean),
         "seconds": np.array(seconds),
     }
 
 
 def _library() -> bytes:
-    """Everything a registration depends on: its own room and the ground floor."""
+    """Code of everything a registration depends on: its own room and the ground floor."""
     room = Path(registration.__file__).parent
     ground = [room.parent / f"{name}.py" for name in ("closest", "surface", "shape_model")]
-    return b"".join(path.read_bytes() for path in [*sorted(room.glob("*.py")), *ground])
+    files = [Path(__file__), *sorted(room.glob("*.py")), *ground]
+    return b"".join(code(ast.parse(path.read_bytes())) for path in files)

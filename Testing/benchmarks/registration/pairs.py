@@ -36,18 +36,26 @@ def from_mean_femur(subject: Subject) -> tuple[Errors, Laid]:
     return errors_of(subject, template, laid.surface, laid.covered), laid
 
 
-def from_average(subjects: list[Subject]) -> list[tuple[Errors, Laid]]:
-    """Lay the shipped average on each subject; the others tell what its vertices mean."""
-    meanings = Meanings(subjects)
+def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Laid]], Template]:
+    """Lay the shipped average on each subject; the others tell what its vertices mean.
+
+    Returns
+    -------
+    found : list of (Errors, Laid)
+        One a subject.
+    meaning : Template
+        The average with what its vertices mean to all subjects together.
+    """
+    meanings = _Meanings(subjects)
     found = []
     for row, (subject, laid) in enumerate(zip(subjects, meanings.laid)):
         template = meanings.template(without=row)
         counted = laid.covered & ~template.cut_end
         found.append((errors_of(subject, template, laid.surface, counted), laid))
-    return found
+    return found, meanings.template()
 
 
-class Meanings:
+class _Meanings:
     """The average laid on subjects, and the place on the mean shape that each vertex of it came to mean."""
 
     def __init__(self, subjects: list[Subject]) -> None:

@@ -50,6 +50,12 @@ def peer_errors(method: str, template: Template, subject: Subject) -> tuple[Erro
     return errors[0], errors[1], float(made["seconds"])
 
 
+def similarity_errors(template: Template, subject: Subject) -> Errors:
+    """The pose that the peers start from, by itself."""
+    pair = _Pair(template, subject)
+    return errors_of(subject, template, pair.back(pair.source[pair.shared]), pair.shared)
+
+
 def _source(method: str) -> bytes:
     """Text of a method, of what it calls in the worker, and of how the worker runs it."""
     names = [METHODS[method].__name__, *METHODS[method].__code__.co_names, "main"]

@@ -23,7 +23,7 @@ from CorticalBoneMappingLib.simulation.individual import individual_map
 from CorticalBoneMappingLib.simulation.population import draw_dimensions
 from CorticalBoneMappingLib.surface import Surface
 
-from .cache import digest, kept, sources
+from .cache import digest, kept, kept_surface, sources
 from .cutting import cut_off
 from .deformation import LARGEST_SCALE, own_deformation
 
@@ -111,10 +111,9 @@ class Template:
 def mean_femur(n_points: int = 8000) -> Template:
     """Give the mean shape itself as a template, cut where the average femur ends."""
     key = digest(_key(), n_points)
-    made = kept(
-        CACHE / "template", key, lambda: _arrays(remesh(mean_shape(end_z_mm=END_Z_MM), n_points=n_points))
+    surface = kept_surface(
+        CACHE / "template", key, lambda: remesh(mean_shape(end_z_mm=END_Z_MM), n_points=n_points)
     )
-    surface = Surface(made["points"], made["triangles"])
     place = closest_points(dense_mean(), surface.points)
     return Template(surface, place.points(dense_mean()), surface.points[:, 2] < END_Z_MM + 0.1)
 
@@ -172,10 +171,6 @@ def _tilted(axis: np.ndarray, angle: float, random: np.random.Generator) -> np.n
     axis = axis / np.linalg.norm(axis)
     aside = np.cross(axis, random.standard_normal(3))
     return np.cos(angle) * axis + np.sin(angle) * aside / np.linalg.norm(aside)
-
-
-def _arrays(surface: Surface) -> dict[str, np.ndarray]:
-    return {"points": surface.points, "triangles": surface.triangles}
 
 
 @lru_cache(maxsize=1)
