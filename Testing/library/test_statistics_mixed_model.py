@@ -186,3 +186,37 @@ def test_arms_taken_as_equal_at_baseline_adjust_for_it_as_analysis_of_covariance
         matrix = np.stack([np.ones(400), treated, start[:, vertex]], axis=1)
         effect = np.linalg.lstsq(matrix, stop[:, vertex], rcond=None)[0][1]
         assert adjusted.effect[vertex] == pytest.approx(effect, abs=0.1 * adjusted.standard_error[vertex])
+
+
+def test_one_row_a_participant_at_a_vertex_is_least_squares_there():
+    table = trial(20, (0, 12, 36))
+    built = build_design(table, [ARM, Continuous("age")])
+    values = np.random.default_rng(7).normal(size=(60, 2))
+    values[np.arange(60) % 3 != 0, 0] = np.nan
+    mixed, plain = (
+        f(values, built).test("denosumab − placebo") for f in (fit_mixed_model, fit_least_squares)
+    )
+    assert mixed.statistic[0] == pytest.approx(plain.statistic[0], rel=1e-9)
+    assert mixed.dof[0] == pytest.approx(17, rel=1e-6)
+
+
+def test_one_side_at_a_vertex_is_the_model_without_sides_there():
+    table = trial(12, (0, 12, 36), ("left", "right"))
+    right = table.labels("side") == "right"
+    values = np.random.default_rng(8).normal(size=(72, 2)) + np.repeat(np.arange(12) % 5, 6)[:, None]
+    values[~right, 0] = np.nan
+    terms = [ARM, Continuous("age")]
+    both = fit_mixed_model(values, build_design(table, terms)).test("denosumab − placebo")
+    alone = fit_mixed_model(values[right], build_design(table.take(right), terms)).test("denosumab − placebo")
+    assert both.statistic[0] == pytest.approx(alone.statistic[0], rel=1e-5)
+    assert both.dof[0] == pytest.approx(alone.dof[0], rel=1e-4)
+
+
+def test_equal_rows_of_every_participant_have_no_fit():
+    table = trial(20, (0, 12, 36))
+    values = np.repeat(np.random.default_rng(9).normal(size=(20, 2)), 3, axis=0)
+    values[:, 1] += np.random.default_rng(10).normal(size=60)
+    fit = fit_mixed_model(values, build_design(table, [ARM]))
+    np.testing.assert_array_equal(fit.converged, [False, True])
+    assert np.isnan(fit.test("denosumab − placebo").statistic[0])
+    assert np.isnan(fit.coefficients[:, 0]).all()

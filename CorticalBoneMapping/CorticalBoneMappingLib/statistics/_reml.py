@@ -261,7 +261,6 @@ def _newton(state: State, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
     curvature = curvature * stretch[:, :, None] * stretch[:, None, :]
     held = (state.ratios <= 0) & (slope >= 0)  # on the bound, and pushed against it
-    held |= (state.ratios >= _LARGEST_RATIO) & (slope <= 0)
     slope = np.where(held, 0.0, slope)
     curvature = np.where(held[:, :, None] | held[:, None, :], 0.0, curvature)
     diagonal = np.einsum("vkk->vk", curvature)

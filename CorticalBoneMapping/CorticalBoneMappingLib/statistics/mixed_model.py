@@ -46,7 +46,8 @@ class MixedFit:
     units : ndarray of int, shape (n,)
         Finest unit (participant, or side of a participant) of each row.
     converged : ndarray of bool, shape (v,)
-        Whether the likelihood's maximum was reached.
+        Whether the likelihood's maximum was reached; elsewhere there is no fit. It has none where a
+        participant's rows are all equal.
     """
 
     design: Design
@@ -199,7 +200,8 @@ def fit_mixed_model(
         progress.report(start / len(fitted), "Fitting the mixed model")
         vertices = fitted[start : start + _CHUNK]
         state, converged = maximise(grouped.sums(ordinary.residuals[:, vertices]))
-        _store(fit, vertices, state, back)
+        _store(fit, vertices[converged], state.take(converged), back)
+        fit.coefficients[:, vertices[~converged]] = np.nan
         fit.converged[vertices] = converged
     fit.residuals[:, fitted] -= design.matrix @ (fit.coefficients - ordinary.coefficients)[:, fitted]
     return fit
@@ -298,8 +300,12 @@ def _parameter_covariance(information: np.ndarray, ratios: np.ndarray) -> np.nda
     held = np.concatenate([np.zeros((len(ratios), 1), dtype=bool), ratios <= 0], axis=1)
     pair = held[:, :, None] | held[:, None, :]
     identity = np.eye(held.shape[1])
-    inverse = np.linalg.inv(np.where(pair, identity, information))
-    return np.where(pair, 0.0, 2.0 * inverse)
+    scale = np.sqrt(np.einsum("vkk->vk", np.where(pair, identity, information)))
+    scale = np.where(scale > 0, scale, 1.0)
+    scale = scale[:, :, None] * scale[:, None, :]
+    # Gaps may leave one row to each participant: then only the sum of the variances is known.
+    inverse = np.linalg.pinv(np.where(pair, identity, information) / scale, rcond=1e-9, hermitian=True)
+    return np.where(pair, 0.0, 2.0 * inverse / scale)
 
 
 def _take_out(
