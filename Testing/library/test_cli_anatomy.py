@@ -1,4 +1,4 @@
-"""``cbm anatomy`` and ``cbm both``: what they print, write and refuse."""
+"""``cbm anatomy``: what it prints, and what it refuses."""
 
 from __future__ import annotations
 
