@@ -46,7 +46,9 @@ def run(chosen: argparse.Namespace) -> None:
     progress = progress_of(chosen)
     atlas = load_atlas(chosen.atlas)
     bone, average = read_surface(chosen.surface), atlas.surface
-    registration = register(bone, average, chosen.side, progress=progress.part(0.0, 0.9))
+    registration = register(
+        bone, average, chosen.side, shape_model=atlas.shape_model, progress=progress.part(0.0, 0.9)
+    )
     summary = registration_summary(registration)
     progress.report(0.95, "Writing")
     laid = registration.deformed.with_arrays(region=average.arrays["region"])

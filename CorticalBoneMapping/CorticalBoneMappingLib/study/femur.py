@@ -78,7 +78,13 @@ def map_femur(
         cortical = _measure(found.surface, hardening.volume, calibration, settings, progress.part(0.25, 0.65))
     bone = _with_measures(found.surface, cortical, calibration)
     with watch.time("registration"):
-        registration = register(bone, average.surface, side, progress=progress.part(0.65, 0.95))
+        registration = register(
+            bone,
+            average.surface,
+            side,
+            shape_model=average.shape_model,
+            progress=progress.part(0.65, 0.95),
+        )
     with watch.time("maps on the average femur"):
         bone = bone.with_arrays(region=registration.to_subject(average.region).astype(np.int16))
         on_average = carry_to_average(bone, average.surface, registration, settings.smoothing_fwhm_mm)
