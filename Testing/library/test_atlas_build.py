@@ -23,6 +23,8 @@ from CorticalBoneMappingLib.shape_model import similarity
 from CorticalBoneMappingLib.simulation.femur_shape import HEAD_CENTRE, mean_shape
 from CorticalBoneMappingLib.simulation.individual import individual_map
 from CorticalBoneMappingLib.simulation.population import draw_dimensions
+from CorticalBoneMappingLib.study.femur import map_femur
+from CorticalBoneMappingLib.study.settings import MapSettings
 from CorticalBoneMappingLib.surface import Surface, write_surface
 
 PEOPLE = 3
@@ -167,6 +169,8 @@ def test_a_folder_that_is_no_atlas_is_refused_in_a_sentence(tmp_path, capsys):
     assert main(["register", femur, "--side", "right", "--out", out, "--atlas", str(tmp_path)]) == 1
     assert "this is no atlas" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    with pytest.raises(SettingError, match="this is no atlas"):  # before anything is measured
+        map_femur(None, None, "right", MapSettings(atlas=tmp_path))
 
 
 def test_a_changed_file_is_refused(folder, tmp_path):

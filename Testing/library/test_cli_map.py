@@ -162,6 +162,8 @@ def test_the_record_tells_how_to_do_it_again_and_nothing_of_the_machine(hip, map
     assert record["side"] == "right"
     assert record["settings"]["spacing_mm"] == 2.5
     assert record["settings"]["label"] == 1
+    assert record["atlas"] == load_average().describe()
+    assert 0.8 < record["shape"]["size"] < 1.2
     assert record["calibration"]["slope"] == 0.8
     assert record["inputs"]["ct"]["name"] == "ct.nrrd"
     assert sum(record["points"].values()) == record["surface"]["n_points"]
