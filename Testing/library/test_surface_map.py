@@ -67,7 +67,7 @@ def test_thin_cortex_tells_nothing_of_its_density(ball):
 
 
 def spread_points(count, seed=0):
-    """Points as far apart as the knots, which are then all knots: the low-rank form is exact. And directions."""
+    """Points as far apart as the knots, so all are knots and the low-rank form is exact, and directions."""
     points = np.stack(np.meshgrid(*[np.arange(8) * 8.0] * 3), axis=-1).reshape(-1, 3)[:count]
     normals = np.random.default_rng(seed).normal(size=(count, 3))
     return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)
@@ -125,16 +125,15 @@ def test_field_without_data_is_the_prior():
 
 @pytest.mark.parametrize("true", [Spread(0.01, 0.001), Spread(0.04, 0.001), Spread(0.01, 0.05)])
 def test_bones_drawn_from_the_prior_tell_their_spread_and_lie_in_its_intervals(true):
-    count, level, noise = 300, 1000.0, 10.0
+    count, level, noise = 256, 1000.0, 10.0
     points, normals = spread_points(count)
     covered, found = [], []
-    for seed in range(6):
+    for seed in range(5):
         random = np.random.default_rng(seed)
         thickness = random.uniform(0.5, 5.0, count)
         covariance = prior_covariance(points, thickness, level, true)
-        density = level * (1 - 0.05 * np.exp(-thickness / 2.0)) + random.multivariate_normal(
-            np.zeros(count), covariance
-        )
+        root = np.linalg.cholesky(covariance + 1e-6 * np.eye(count))
+        density = level * (1 - 0.05 * np.exp(-thickness / 2.0)) + root @ random.normal(size=count)
         shown = density + true.direction * level * random.normal(size=4) @ directions_of(normals)
         given = told(shown + random.normal(0, noise, count), np.full(count, noise**-2.0))
         prior = DensityField(points, normals, level, 0.03)
@@ -143,8 +142,8 @@ def test_bones_drawn_from_the_prior_tell_their_spread_and_lie_in_its_intervals(t
         covered.append(np.abs(field.density - density) < 1.96 * np.sqrt(field.density_variance))
     assert 0.92 < np.mean(covered) < 0.98
     assert np.median([spread.field for spread in found]) == true.field
-    large = true.direction > 0.01
-    assert all((spread.direction > 0.01) == large for spread in found)
+    large = true.direction > 0.01  # four coefficients tell their own size roughly
+    assert all((spread.direction >= 0.01) == large for spread in found)
 
 
 def test_density_and_thickness_follow_the_blur_as_refitting_says(ball):

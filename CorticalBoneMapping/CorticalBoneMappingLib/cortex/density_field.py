@@ -4,16 +4,16 @@ The density at a point is a level of the bone, plus a trend with thickness, plus
 
     y1(p) = level + trend · exp(−t / 2 mm) + field(p)
 
-What the CT shows of it is more: where much bone hardens the beam, cortex that is met by rays along its length
-reads darker than cortex that is met across, so the error goes with the direction of the surface in the plane of
-the rays, alike all over the bone:
+What the CT shows of it is more: where much bone hardens the beam, cortex that is met by the hardest rays
+along its length reads darker than cortex that is met across, so the error goes with the direction of the
+surface in the plane of the rays, alike all over the bone:
 
     apparent(p) = y1(p) + a · (n_x, n_y, n_x² − n_y², 2 n_x n_y)
 
-Level, trend, field and a have prior distributions; every profile adds what it knows. How much the field and a
-vary is learnt from the scan (`learn`). A low-rank basis (the Nyström form of a Matérn-3/2 process; Rasmussen and
-Williams 2006, Gaussian Processes, ch. 8) keeps the whole bone one small linear system, whose inverse is the
-posterior covariance.
+Level, trend, field and a have prior distributions; every profile adds what it knows. How much the field and
+a vary is learnt from the scan (`learn`). A low-rank basis (the Nyström form of a Matérn-3/2 process;
+Rasmussen and Williams 2006, Gaussian Processes, ch. 8) keeps the whole bone one small linear system, whose
+inverse is the posterior covariance.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def density_sensitivity(scan: Scan, fit: LayerFit) -> Sensitivity:
 
 
 def _of_part(scan: Scan, fit: LayerFit, part: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Slope of half the cost by y1, its derivatives and those of t by y1 and blur, variance of t over noise."""
+    """Slope of half the cost by y1; derivatives of it and of t by y1 and blur; variance of t over noise."""
     blur = scan.thick_cortex.blur
     model = ThreeLayers(scan.profiles.take(part), scan.landmarks.outer_limit[part], blur, None, scan.noise)
     columns = (fit.outer_edge, fit.thickness, fit.outside, fit.inside, fit.cortex)

@@ -3,9 +3,9 @@
 A profile of thin cortex knows its mass, hardly its density, so thickness is as good as the density that is
 assumed. Here the density is a smooth field (`density_field`): a level read off thick cortex, a trend with
 thickness, and variation from place to place, each with a prior whose width the scan itself tells, all
-estimated together with the edges of all profiles by Gauss–Newton steps (the Laplace approximation of the joint
-posterior; the edges of each profile are eliminated, see `sensitivity`). The blur is one property of the scan.
-Nearest relative: CortidQCT (Reinhold 2020, arXiv 2009.08664).
+estimated together with the edges of all profiles by Gauss–Newton steps (the Laplace approximation of the
+joint posterior; the edges of each profile are eliminated, see `sensitivity`). The blur is one property of the
+scan. Nearest relative: CortidQCT (Reinhold 2020, arXiv 2009.08664).
 
 What a profile says of the density is weighed by how well the model can be true there. A relative error ε of
 the blur σ_n shifts the squared width of a blurred shell, t²/12 + σ_n², by 2 ε σ_n², hence the fitted density
