@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-MODULE = HERE.parents[1] / "CorticalBoneMapping" / "CorticalBoneMapping.py"
 sys.path[:0] = [str(HERE), str(HERE.parent / "scene")]
 try:
     import qt_doubles
@@ -35,26 +34,34 @@ def femur_result():
 
 
 @pytest.fixture
-def error_windows(monkeypatch, scene):
-    """What Slicer would have shown in an error window; with it, the doubles are in place."""
-    qt_doubles.application()
-    return slicer_doubles.install(monkeypatch, scene, qt_doubles, MODULE.parent / "Resources")
+def module_name():
+    """The module that is opened; a test file of another module gives its own."""
+    return "CorticalBoneMapping"
 
 
 @pytest.fixture
-def module(error_windows, monkeypatch):
+def error_windows(monkeypatch, scene, module_name):
+    """What Slicer would have shown in an error window; with it, the doubles are in place."""
+    qt_doubles.application()
+    resources = HERE.parents[1] / module_name / "Resources"
+    return slicer_doubles.install(monkeypatch, scene, qt_doubles, resources)
+
+
+@pytest.fixture
+def module(error_windows, monkeypatch, module_name):
     """The module file, loaded as Slicer loads it."""
-    spec = importlib.util.spec_from_file_location("CorticalBoneMapping", MODULE)
+    file = HERE.parents[1] / module_name / f"{module_name}.py"
+    spec = importlib.util.spec_from_file_location(module_name, file)
     loaded = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "CorticalBoneMapping", loaded)
+    monkeypatch.setitem(sys.modules, module_name, loaded)
     spec.loader.exec_module(loaded)
     return loaded
 
 
 @pytest.fixture
-def panel(module, capfd):
+def panel(module, module_name, capfd):
     """The panel, open. An error in a function that VTK or Qt calls is only printed, so it is looked for."""
-    widget = module.CorticalBoneMappingWidget()
+    widget = getattr(module, f"{module_name}Widget")()
     widget.setup()
     yield widget
     widget.cleanup()

@@ -60,13 +60,24 @@ def _with_manners(kind):
     return type(kind.__name__, (PythonQtManners, kind), {})
 
 
-QLabel, QComboBox, QCheckBox, QDoubleSpinBox, QPushButton, QProgressBar, QTableWidget, QTimer = map(
+(
+    QLabel,
+    QComboBox,
+    QCheckBox,
+    QDoubleSpinBox,
+    QLineEdit,
+    QPushButton,
+    QProgressBar,
+    QTableWidget,
+    QTimer,
+) = map(
     _with_manners,
     (
         QtWidgets.QLabel,
         QtWidgets.QComboBox,
         QtWidgets.QCheckBox,
         QtWidgets.QDoubleSpinBox,
+        QtWidgets.QLineEdit,
         QtWidgets.QPushButton,
         QtWidgets.QProgressBar,
         QtWidgets.QTableWidget,
@@ -226,6 +237,7 @@ WIDGETS = {
         QComboBox,
         QCheckBox,
         QDoubleSpinBox,
+        QLineEdit,
         QPushButton,
         QProgressBar,
         QTableWidget,
@@ -237,7 +249,12 @@ WIDGETS = {
     )
 }
 
-qt = types.SimpleNamespace(QTimer=QTimer, QTableWidgetItem=QtWidgets.QTableWidgetItem)
+qt = types.SimpleNamespace(
+    QTimer=QTimer,
+    QTableWidget=QTableWidget,
+    QTableWidgetItem=QtWidgets.QTableWidgetItem,
+    Qt=QtCore.Qt,
+)
 
 
 class _Loader(QtUiTools.QUiLoader):

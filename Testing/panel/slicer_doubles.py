@@ -45,8 +45,8 @@ class ScriptedLoadableModuleLogic:
     def getParameterNode(self):  # noqa: N802
         """Return the one parameter node of the scene."""
         scene = slicer.mrmlScene
-        node = scene.GetFirstNodeByName("CorticalBoneMapping")
-        return node or scene.AddNewNodeByClass(MODULE_NODE, "CorticalBoneMapping")
+        name = type(self).__name__.removesuffix("Logic")
+        return scene.GetFirstNodeByName(name) or scene.AddNewNodeByClass(MODULE_NODE, name)
 
 
 class ScriptedLoadableModuleTest:
@@ -172,6 +172,11 @@ def _path(widget, kind):
     return widget.currentPathChanged, lambda: kind(widget.currentPath), write
 
 
+def _line(widget, kind):
+    assert kind is str
+    return widget.textChanged, lambda: widget.text, widget.setText
+
+
 def _node(widget, kind):
     assert widget.property("nodeTypes") == [kind.__name__]
     return widget.currentNodeChanged, widget.currentNode, widget.setCurrentNode
@@ -181,6 +186,7 @@ _CONNECTORS = {
     "QComboBox": _combo,
     "QDoubleSpinBox": _spin,
     "QCheckBox": _check,
+    "QLineEdit": _line,
     "ctkPathLineEdit": _path,
     "qMRMLNodeComboBox": _node,
 }

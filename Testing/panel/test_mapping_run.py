@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from CorticalBoneMappingLib.panel.child_process import ChildProcess
-from CorticalBoneMappingLib.panel.commands import error_sentence, map_command
 from CorticalBoneMappingLib.panel.child_run import RunState
+from CorticalBoneMappingLib.panel.commands import error_sentence, map_command
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.summary import quality_line, region_cells
 from CorticalBoneMappingLib.progress import JsonProgress
@@ -89,8 +89,8 @@ def test_the_command_line_is_the_documented_one():
     command = map_command("python", Path("ct.nrrd"), Path("m.nrrd"), "left", settings, Path("out"))
     assert " ".join(command) == (
         "python -m CorticalBoneMappingLib.cli map ct.nrrd --mask m.nrrd --label 1 --side left --out out "
-        "--method surface-map --calibration linear:0.8,-2.5 --spacing 0.9 --hardening auto --cortical-density "
-        "1162.25 --progress json"
+        "--method surface-map --calibration linear:0.8,-2.5 --spacing 0.9 --hardening auto "
+        "--cortical-density 1162.25 --progress json"
     )
 
 

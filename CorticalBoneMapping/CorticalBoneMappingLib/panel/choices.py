@@ -20,7 +20,7 @@ class _Choice(Enum):
         return _(self.value)
 
 
-class _Labelled(_Choice):
+class Labelled(_Choice):
     """A choice whose words differ from its value."""
 
     def __new__(cls, value: str, words: str):
@@ -34,7 +34,7 @@ class _Labelled(_Choice):
         return _(self.words)
 
 
-class Side(_Labelled):
+class Side(Labelled):
     """Side of the body; nothing is assumed."""
 
     UNSET = "unset", "(choose)"
@@ -42,7 +42,7 @@ class Side(_Labelled):
     RIGHT = "right", "Right"
 
 
-class CalibrationKind(_Labelled):
+class CalibrationKind(Labelled):
     """How Hounsfield units become density."""
 
     NONE = "none", "None: values stay in HU"
@@ -51,7 +51,7 @@ class CalibrationKind(_Labelled):
     INTERNAL = "internal", "The patient's own tissues"
 
 
-class Hardening(_Labelled):
+class Hardening(Labelled):
     """Whether beam hardening by bone is corrected; the values are `study.settings.HARDENING`."""
 
     AUTO = "auto", "Where the CT shows it"
@@ -66,7 +66,7 @@ class Substance(_Choice):
     HA = "HA"
 
 
-class ShownOn(_Labelled):
+class ShownOn(Labelled):
     """Surface on which a map is shown; the values are roles in `scene.results`."""
 
     BONE = "bone", "Bone"
@@ -76,7 +76,7 @@ class ShownOn(_Labelled):
 Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
 """Methods of `cortex`, by their names."""
 
-ShownMeasure = _Labelled(
+ShownMeasure = Labelled(
     "ShownMeasure",
     {name.upper(): (name, measure.label) for name, measure in MEASURES.items() if not measure.is_uncertainty}
     | {"QUALITY": (QUALITY, "Why not measured")},

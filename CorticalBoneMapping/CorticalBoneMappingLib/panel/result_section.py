@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import qt
 from slicer.i18n import tr as _
 
 from ..measures import MEASURES
@@ -12,6 +11,7 @@ from ..scene.models import QUALITY, surface_from_model
 from ..scene.results import ResultNodes, show_result
 from ..scene.tables import region_rows
 from .summary import quality_line, reason_cells, region_cells
+from .table_widget import fill
 
 
 def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, on: str) -> None:
@@ -38,17 +38,8 @@ def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, 
     ui.qualityLabel.text = quality_line(bone)
     rows = region_rows(nodes.regions)
     if measure == QUALITY:
-        _fill(ui.regionsTable, [_("No cortex"), _("Fit failed"), _("Metal")], reason_cells(rows))
+        fill(ui.regionsTable, [_("Region"), _("No cortex"), _("Fit failed"), _("Metal")], reason_cells(rows))
     else:
         unit = bone.units.get(measure, MEASURES[measure].unit)
         headings = [_("Mean ({unit})").format(unit=unit), _("SD ({unit})").format(unit=unit), _("Measured")]
-        _fill(ui.regionsTable, headings, region_cells(rows, measure))
-
-
-def _fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...]]) -> None:
-    table.setHorizontalHeaderLabels([_("Region"), *headings])
-    table.setRowCount(len(cells))
-    for row, texts in enumerate(cells):
-        for column, text in enumerate(texts):
-            table.setItem(row, column, qt.QTableWidgetItem(text))
-    table.resizeColumnsToContents()
+        fill(ui.regionsTable, [_("Region"), *headings], region_cells(rows, measure))

@@ -144,11 +144,12 @@ def effect_surface(answer: StudyAnswer) -> Surface:
         parts = {"thickness_percent": percent(found.thickness), "density_percent": percent(found.density)}
         arrays, units = arrays | parts, units | dict.fromkeys(parts, "%")
     arrays = {name: np.where(tests.peaks.tested, values, np.nan) for name, values in arrays.items()}
+    groups = answer.groups.arrays()
     surface = replace(fitted.maps.surface, units={})
     return surface.with_arrays(
-        units=units,
+        units=units | dict.fromkeys(groups, unit),
         **{name: values.astype(np.float32) for name, values in arrays.items()},
-        **answer.groups.arrays(),
+        **groups,
         cluster=tests.clusters.clusters.label.astype(np.int32),
         significant=tests.deciding.significant.astype(np.uint8),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, fields
@@ -226,3 +227,26 @@ def _check_keys(where: str, found: dict[str, Any], known: set[str], needed: set[
         )
     if lacking := sorted(needed - set(found)):
         raise SettingError(f"{where} lacks the key '{lacking[0]}'.")
+
+
+def plan_text(plan: StudyPlan) -> str:
+    """Write a plan as `read_plan` reads it, paths in full.
+
+    Returns
+    -------
+    str
+        TOML.
+    """
+    lines = ["[study]", f"name = {_quoted(plan.name)}"]
+    lines += [f"{key} = {_quoted(getattr(plan, key).resolve().as_posix())}" for key in ("table", "results")]
+    levels = ", ".join(f"{_quoted(name)} = {_quoted(level)}" for name, level in plan.reference.items())
+    lines += ["", "[columns]", f"categorical = {_quoted(plan.categorical)}", f"reference = {{ {levels} }}"]
+    for analysis in plan.analyses:
+        lines += ["", "[[analysis]]"]
+        lines += [f"{field.name} = {_quoted(getattr(analysis, field.name))}" for field in fields(analysis)]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(value: Any) -> str:
+    """Write a value as TOML: JSON's texts, numbers and lists are TOML's as well."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -1,0 +1,15 @@
+"""Texts in a table of the panel."""
+
+from __future__ import annotations
+
+import qt
+
+
+def fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...]]) -> None:
+    """Fill a table widget with rows of texts."""
+    table.setHorizontalHeaderLabels(headings)
+    table.setRowCount(len(cells))
+    for row, texts in enumerate(cells):
+        for column, text in enumerate(texts):
+            table.setItem(row, column, qt.QTableWidgetItem(text))
+    table.resizeColumnsToContents()
