@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,5 @@ def _write_map(folder: Path, average: Surface, thickness: np.ndarray, density: n
     folder.mkdir(parents=True)
     arrays = {name: values.astype(np.float32) for name, values in maps.items()}
     write_surface(folder / "average_femur.vtp", average.with_arrays(units=units, **arrays))
+    shape = {"size": float(thickness.mean() / 2.0), "coordinates": [0.5, -1.0]}
+    (folder / "provenance.json").write_text(json.dumps({"shape": shape}), encoding="utf-8")

@@ -13,12 +13,13 @@ from CorticalBoneMappingLib.errors import SettingError, StatisticsError
 from CorticalBoneMappingLib.statistics.contrasts import Contrast
 from CorticalBoneMappingLib.statistics.design import Categorical, Interaction, build_design
 from CorticalBoneMappingLib.statistics.table import Table
-from CorticalBoneMappingLib.study.group.analysis import exchange_of
+from CorticalBoneMappingLib.study.group.analysis import exchange_of, fit_analysis
 from CorticalBoneMappingLib.study.group.collect import collect_maps, read_study_table, smoothed
 from CorticalBoneMappingLib.study.group.files import read_answer
 from CorticalBoneMappingLib.study.group.outcome import rows_of_hips
 from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.group.rows import holm
+from CorticalBoneMappingLib.study.group.shape_terms import with_shape
 from CorticalBoneMappingLib.surface import read_surface
 
 from .study_of_maps import MASS, THICKNESS, effect_region, write_trial
@@ -172,6 +173,30 @@ def test_a_missed_visit_counts_for_nothing_and_an_absent_result_is_named(trial, 
     paths[5] = "elsewhere"
     with pytest.raises(StatisticsError, match=r"row 6 \(participant P02, visit 36, side right\)"):
         collect_maps(Table(table.columns | {"path": paths}), trial / "maps", (MASS,))
+
+
+def test_size_and_shape_of_each_femur_may_be_covariates(trial):
+    plan = read_plan(trial / "study.toml")
+    table = read_study_table(plan)
+    assert with_shape(table, plan.results, ("arm", "age")) is table
+    more = with_shape(table, plan.results, ("arm", "femur size", "arm × femur shape 2"))
+    maps = collect_maps(table, plan.results, (THICKNESS,))[THICKNESS]
+    np.testing.assert_allclose(more.column("femur size"), maps.values.mean(axis=1) / 2.0, rtol=1e-5)
+    np.testing.assert_array_equal(more.column("femur shape 2"), -1.0)
+    with pytest.raises(StatisticsError, match=r"row 1 .* holds no 'femur shape 3'"):
+        with_shape(table, plan.results, ("femur shape 3",))
+
+
+def test_a_row_without_a_map_is_left_out_of_the_model_even_without_its_covariate(trial):
+    plan = read_plan(trial / "study.toml")
+    table = read_study_table(plan)
+    maps = collect_maps(table, plan.results, (MASS,))[MASS]
+    values, age = maps.values.copy(), table.column("age").copy()
+    values[3], age[3] = np.nan, np.nan
+    gap = type(maps)(values, Table(table.columns | {"age": age}), MASS, "mg/cm²", maps.surface)
+    fitted = fit_analysis(gap, plan.analyses[0], plan)
+    assert len(fitted.design.matrix) == 31
+    assert np.isfinite(fitted.answered.statistic).all()
 
 
 def test_the_mean_of_both_hips_takes_one_side_where_only_one_is_known(trial):

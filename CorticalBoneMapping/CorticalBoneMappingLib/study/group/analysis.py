@@ -87,7 +87,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     Parameters
     ----------
     maps : Maps
-        All rows of the study.
+        All rows of the study; those without any value are left out.
     analysis : Analysis
         Which model, question, hips and outcome.
     plan : StudyPlan
@@ -105,6 +105,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
         If design or question do not fit the table.
     """
     rows = outcome_of(rows_of_hips(maps, analysis.hips), analysis.outcome, analysis.baseline)
+    rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate
     design = build_design(rows.table, parse_terms(analysis.terms, rows.table, plan))
     if analysis.model == "mixed":
         model: Model = fit_mixed_model(rows, design, progress=progress)

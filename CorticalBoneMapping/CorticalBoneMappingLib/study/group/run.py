@@ -21,6 +21,7 @@ from .groups import Groups, group_means
 from .outcome import rows_of_hips
 from .plan import Analysis, StudyPlan
 from .rows import answer_rows, cluster_rows
+from .shape_terms import with_shape
 
 THICKNESS, DENSITY = "cortical_thickness", "cortical_density"
 
@@ -90,7 +91,7 @@ def answer_study(
     progress = progress or Progress()
     watch = Stopwatch()
     with watch.time("reading"):
-        table = read_study_table(plan)
+        table = with_shape(read_study_table(plan), plan.results, analysis.terms)
         measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY)))
         unsmoothed = collect_maps(table, plan.results, measures, progress=progress.part(0.0, 0.2))
         maps = smoothed(unsmoothed[analysis.measure], analysis.smoothing_fwhm_mm, progress.part(0.2, 0.3))
@@ -105,7 +106,7 @@ def answer_study(
         attribution = _attribution(unsmoothed, fitted, analysis, analysis.smoothing_fwhm_mm)
         # Smoothing carries an effect over the border of its region, so regions take the maps as they are.
         attributed = _attributed(_attribution(unsmoothed, fitted, analysis, 0.0), maps, names)
-    record = _provenance(plan, analysis, table, fitted, tests) | {"timings_s": watch.seconds}
+    record = _provenance(plan, analysis, maps, fitted, tests) | {"timings_s": watch.seconds}
     progress.report(1.0, f"{analysis.name}: answered")
     rows = answer_rows(answers)
     clusters = cluster_rows(fitted, tests, names)
@@ -151,12 +152,12 @@ def _endpoints(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
 
 
 def _provenance(
-    plan: StudyPlan, analysis: Analysis, table: Table, fitted: Fitted, tests: CorrectedTests
+    plan: StudyPlan, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
 ) -> dict[str, Any]:
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
     warnings = dict.fromkeys(
-        [*fitted.design.remarks, *_gaps(rows, tested), *tests.peaks.warnings, *tests.clusters.warnings]
+        [*fitted.design.remarks, *_gaps(maps, rows, tested), *tests.peaks.warnings, *tests.clusters.warnings]
     )
     return {
         "program": program(),
@@ -167,7 +168,7 @@ def _provenance(
             "columns": list(fitted.design.columns),
             "rows": len(rows.table),
             "participants": len(np.unique(fitted.design.participants)),
-            "rows_in_table": len(table),
+            "rows_in_table": len(maps.table),
         },
         "question": {
             "contrast": fitted.answered.contrast.name,
@@ -197,13 +198,14 @@ def _provenance(
     }
 
 
-def _gaps(maps: Maps, tested: np.ndarray) -> list[str]:
+def _gaps(collected: Maps, maps: Maps, tested: np.ndarray) -> list[str]:
     """Say which rows have no value at all, and how many vertices some rows lack."""
     notes = []
-    empty = np.flatnonzero(~maps.measured.any(axis=1))
+    empty = np.flatnonzero(~collected.measured.any(axis=1))
     if len(empty):
-        notes.append(f"No map was given for {maps.table.describe_rows(empty)}; these rows count for nothing.")
-    partial = int(np.sum(tested & ~maps.measured[maps.measured.any(axis=1)].all(axis=0)))
+        told = collected.table.describe_rows(empty)
+        notes.append(f"No map was given for {told}; these rows count for nothing.")
+    partial = int(np.sum(tested & ~maps.measured.all(axis=0)))
     if partial:
         notes.append(
             f"At {partial} of {int(tested.sum())} vertices some rows have no value; the model there is "
