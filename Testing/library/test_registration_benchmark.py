@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from Testing.benchmarks.registration import subjects
+from Testing.benchmarks.registration import spot, subjects
 from Testing.benchmarks.registration.cutting import cut_off
 from Testing.benchmarks.registration.deformation import own_deformation
 from Testing.benchmarks.registration.errors import HEAD, MIDDLE, SHAFT, errors_of, part_of
+from Testing.benchmarks.registration.ours import Laid
 from Testing.benchmarks.registration.subjects import Subject, Template
 
 from CorticalBoneMappingLib.closest import closest_points
@@ -23,6 +24,7 @@ def coarse():
     """A mean shape of 2.5 mm, as dense as these tests need."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subjects, "dense_mean", lambda: _MEAN)
+        patch.setattr(spot, "dense_mean", lambda: _MEAN)
         yield
 
 
@@ -113,3 +115,28 @@ def test_the_own_deformation_folds_nothing_and_is_of_millimetres():
         assert np.einsum("ij,ij->i", facing[0], facing[1]).min() > 0.0
         step = np.linalg.norm(moved - _MEAN.points, axis=1)
         assert 0.5 < step.mean() < 5.0
+
+
+def test_a_spot_keeps_its_depth_if_all_agree_and_loses_what_sliding_apart_makes_it_lose():
+    place, sigma = "greater trochanter, lateral", spot.FWHM_MM / np.sqrt(8.0 * np.log(2.0))
+    subject = subject_of()
+    seat = np.linalg.norm(
+        subject.surface.points - subject.truth(np.array([spot.PLACES[place]])), axis=1
+    ).argmin()
+    along = np.cross(subject.surface.normals[seat], [0.3, 1.0, 0.2])
+    along /= np.linalg.norm(along)
+    depths = []
+    for slide_mm in (0.0, 2.0):
+        laid = [_laid(subject, step * along) for step in (slide_mm, -slide_mm)]
+        depth, count = spot.kept_depths([subject, subject], laid, template())[place]
+        assert count == 2
+        depths.append(depth)
+    assert depths[0] > 0.95  # the nearest vertex of this coarse mesh is 1 mm away
+    assert depths[1] / depths[0] == pytest.approx(np.exp(-(2.0**2) / (2.0 * sigma**2)), abs=0.015)
+
+
+def _laid(subject: Subject, shift: np.ndarray) -> Laid:
+    """The template at its true place, and all of it a little aside."""
+    surface = replace(subject.surface, points=subject.surface.points + shift)
+    covered = np.ones(len(surface.points), dtype=bool)
+    return Laid(surface, covered, np.eye(4), np.zeros(len(covered)), False, 0, 0.0, 0.0)
