@@ -63,7 +63,7 @@ def test_the_effective_spread_is_that_of_a_participant():
     built = build_design(table, [ARM, VISIT, Interaction((ARM, VISIT))])
     rng = np.random.default_rng(1)
     values = 0.6 * rng.normal(size=(40, 3000))[built.participants] + 0.8 * rng.normal(size=(120, 3000))
-    sizes = group_sizes(built, "arm", "denosumab", "placebo")
+    sizes = group_sizes(built, built.contrast("denosumab − placebo at visit 36"))
     assert sizes == (20, 20)
     model = fit_mixed_model(values, built)
     one_visit = effective_sd(model.test("denosumab − placebo at visit 36"), sizes)
@@ -87,5 +87,7 @@ def test_settings_out_of_bounds_are_refused():
         effective_sd(
             fit_least_squares(np.ones((93, 1)), design()).test("interaction of arm and visit"), (9, 9)
         )
-    with pytest.raises(StatisticsError, match="No participant has arm 'zoledronate'"):
-        group_sizes(design(), "arm", "denosumab", "zoledronate")
+    with pytest.raises(StatisticsError, match="compares participants with themselves"):
+        group_sizes(design(), design().contrast("visit 36 − visit 0"))
+    with pytest.raises(StatisticsError, match="compares no two groups"):
+        group_sizes(design(), design().contrast("slope of age"))

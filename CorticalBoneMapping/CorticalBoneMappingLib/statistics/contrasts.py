@@ -35,11 +35,14 @@ class Contrast:
     reference : ndarray of shape (p,), optional
         Weights of the expected value against which the effect is told in percent, where there is one: of
         ``denosumab − placebo at visit 36``, the mean of placebo at visit 36.
+    compared : tuple of str, optional
+        Column and the two levels of a comparison: ``("arm", "denosumab", "placebo")``.
     """
 
     name: str
     matrix: np.ndarray
     reference: np.ndarray | None = None
+    compared: tuple[str, str, str] | None = None
 
     @property
     def is_single(self) -> bool:
@@ -109,11 +112,11 @@ def _comparison(
         )
     if change is None:
         row = _difference(design, column, high, low, setting)
-        return Contrast(text, row[None], design.at(setting | {column: low}))
+        return Contrast(text, row[None], design.at(setting | {column: low}), (column, high, low))
     start, stop = (dict([_level(design, when, text)]) for when in change)
     row = _difference(design, column, high, low, setting | stop)
     row = row - _difference(design, column, high, low, setting | start)
-    return Contrast(text, row[None], design.at(setting | start | {column: low}))
+    return Contrast(text, row[None], design.at(setting | start | {column: low}), (column, high, low))
 
 
 def _cut(question: str, pattern: str) -> tuple[str, tuple[str, ...] | None]:

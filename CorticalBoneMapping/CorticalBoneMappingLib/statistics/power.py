@@ -7,6 +7,7 @@ from scipy import optimize, special
 
 from ..errors import SettingError, StatisticsError
 from .contrast_map import ContrastMap, check_alternative, t_p_value, t_quantile
+from .contrasts import Contrast
 from .design import Design
 
 LARGEST_ARM = 100_000
@@ -38,13 +39,25 @@ def effective_sd(answered: ContrastMap, group_sizes: tuple[int, int]) -> np.ndar
     return answered.standard_error / np.sqrt(sum(1.0 / size for size in group_sizes))
 
 
-def group_sizes(design: Design, column: str, first: str, second: str) -> tuple[int, int]:
-    """Count the participants of two levels of a column."""
+def group_sizes(design: Design, contrast: Contrast) -> tuple[int, int]:
+    """Count the participants of the two groups that a contrast compares.
+
+    Raises
+    ------
+    StatisticsError
+        If it compares no two levels of a column, or a participant has both of them, such as two visits.
+    """
+    if contrast.compared is None:
+        raise StatisticsError(f"'{contrast.name}' compares no two groups, so nothing is told of their size.")
+    column, *levels = contrast.compared
     labels = design.table.labels(column)
-    sizes = tuple(len(np.unique(design.participants[labels == level])) for level in (first, second))
-    if 0 in sizes:
-        raise StatisticsError(f"No participant has {column} '{(first, second)[sizes.index(0)]}'.")
-    return sizes
+    first, second = (np.unique(design.participants[labels == level]) for level in levels)
+    if len(np.intersect1d(first, second)):
+        raise StatisticsError(
+            f"'{contrast.name}' compares participants with themselves; power is told for groups of different "
+            "participants, such as the arms of a trial."
+        )
+    return len(first), len(second)
 
 
 def detectable_difference(
