@@ -114,7 +114,7 @@ def measure_cortex(
         progress.report(0.4, f"Measuring the cortex ({method})")
         estimates = METHODS[method](scan)
     innermost = estimates.outer_edge + estimates.thickness + _BEYOND_INNER_EDGE_MM
-    outside = lines.outside | _leaves_scan(scan.profiles, innermost)
+    outside = lines.outside | _leaves_scan(scan.sampled, innermost)
     estimates = replace(estimates, outer_edge=estimates.outer_edge + depth[points])
     quality = np.full(len(excluded), Quality.NOT_MEASURED, dtype=np.int8)
     quality[points] = _quality(estimates, lines.metal, outside)
@@ -205,7 +205,7 @@ def _as_map(scan: Scan, estimates: Estimates, quality: np.ndarray, method: str) 
     used = {
         "method": method,
         "settings": asdict(scan.settings),
-        "slice_thickness_mm": scan.profiles.slice_thickness_mm,
+        "slice_thickness_mm": scan.sampled.slice_thickness_mm,
         "noise": scan.noise if scan.usable.any() else None,
         "counts": result.counts,
     }

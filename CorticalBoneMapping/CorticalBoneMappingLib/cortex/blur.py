@@ -33,35 +33,37 @@ class LineBlur(NamedTuple):
 
     Attributes
     ----------
-    sigma, half_width : ndarray
-        Of the Gaussian, and of the rectangle, in mm; shape (n,), or (n, 1) to go with samples.
-    enhancement : float
-        Edge enhancement e of the Gaussian's part.
+    sigma, half_width, enhancement : ndarray
+        Of the Gaussian, and of the rectangle, in mm, and edge enhancement e; all of shape (n,), or (n, 1) to
+        go with samples.
     """
 
     sigma: np.ndarray
     half_width: np.ndarray
-    enhancement: float
+    enhancement: np.ndarray
 
     def at(self, which: np.ndarray) -> LineBlur:
         """Give that of the points `which`, of shape (k, 1), to go with their samples."""
-        return LineBlur(self.sigma[which, None], self.half_width[which, None], self.enhancement)
+        return LineBlur(*(values[which, None] for values in self))
 
 
 @dataclass(frozen=True)
 class Blur:
-    """Blur of a scan in its plane.
+    """Blur of a scan, besides the rectangle of its slices.
 
     Attributes
     ----------
     sigma_mm : float
-        Standard deviation of the Gaussian.
+        Standard deviation of the Gaussian in the plane.
     enhancement : float
         Edge enhancement e, see above; 0 is the plain Gaussian.
+    sigma_across_mm : float
+        Standard deviation of a Gaussian across the slices: how soft the ends of the slice profile are.
     """
 
     sigma_mm: float
     enhancement: float = 0.0
+    sigma_across_mm: float = 0.0
 
     def along(self, normals_across: np.ndarray, slice_thickness_mm: float) -> LineBlur:
         """Project it and the slice profile onto normals.
@@ -77,12 +79,17 @@ class Blur:
         -------
         LineBlur
         """
-        sigma = normal_sigma(self.sigma_mm, normals_across)
-        return LineBlur(sigma, normal_half_width(slice_thickness_mm, normals_across), self.enhancement)
+        sigma = normal_sigma(self.sigma_mm, normals_across, self.sigma_across_mm)
+        in_plane = normal_sigma(self.sigma_mm, normals_across) / np.maximum(sigma, _SMALLEST_SIGMA_MM)
+        half_width = normal_half_width(slice_thickness_mm, normals_across)
+        return LineBlur(sigma, half_width, self.enhancement * in_plane**2)
 
 
 def blurred_step(
-    x: np.ndarray, sigma: np.ndarray | float, half_width: np.ndarray | float, enhancement: float = 0.0
+    x: np.ndarray,
+    sigma: np.ndarray | float,
+    half_width: np.ndarray | float,
+    enhancement: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Blur a unit step at 0 by a Gaussian, edge enhanced or not, and a rectangle.
 
@@ -94,8 +101,8 @@ def blurred_step(
         Standard deviation of the Gaussian in mm, broadcast against `x`.
     half_width : ndarray or float
         Half width r of the rectangle in mm, broadcast against `x`; may be zero.
-    enhancement : float
-        Edge enhancement e.
+    enhancement : ndarray or float
+        Edge enhancement e, broadcast against `x`.
 
     Returns
     -------
@@ -117,20 +124,23 @@ def blurred_step(
     rounding = (fall_ahead - fall_behind) * ((1.0 - enhancement) / _SQRT_PI)
     value = 0.5 + s / (4.0 * r) * (ahead * erf_ahead - behind * erf_behind + rounding)
     slope = erf_ahead - erf_behind
-    if enhancement:
+    if np.any(enhancement):
         slope += (2.0 * enhancement / _SQRT_PI) * (ahead * fall_ahead - behind * fall_behind)
     return value, slope / (4.0 * r)
 
 
 def blurred_step_by_sigma(
-    x: np.ndarray, sigma: np.ndarray | float, half_width: np.ndarray | float, enhancement: float = 0.0
+    x: np.ndarray,
+    sigma: np.ndarray | float,
+    half_width: np.ndarray | float,
+    enhancement: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Differentiate the blurred step by σ: dB/dσ in 1/mm; arguments as for `blurred_step`."""
     s, r = _scale_and_half_width(sigma, half_width)
     ahead, behind = (x + r) / s, (x - r) / s
     fall_ahead, fall_behind = np.exp(-ahead * ahead), np.exp(-behind * behind)
     change = fall_ahead - fall_behind
-    if enhancement:
+    if np.any(enhancement):
         bend = ahead * ahead * fall_ahead - behind * behind * fall_behind
         change = (1.0 - enhancement) * change - 2.0 * enhancement * bend
     return change * (np.sqrt(0.125) / (r * _SQRT_PI))
@@ -141,7 +151,7 @@ def blurred_ramp(
     width: np.ndarray,
     sigma: np.ndarray | float,
     half_width: np.ndarray | float,
-    enhancement: float = 0.0,
+    enhancement: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Blur a linear rise from 0 at 0 to 1 at `width` by a Gaussian, edge enhanced or not, and a rectangle.
 

@@ -10,7 +10,8 @@ from .profiles import Profiles
 
 _SURFACE_ERROR_MM = 2.5  # a segmented surface is within this of the outer edge
 _RISE_WINDOW_MM = 0.75  # the outer edge is sought as the greatest rise over twice this
-_NEARER_IS_BETTER = 0.04  # per mm: of two like edges, the one nearer to the surface
+# Of two edges the one nearer to the surface: the back of a thin acetabulum often rises more than the femur.
+_SURFACE_SD_MM = 1.5
 _DROP = 0.25  # past the peak, this fraction of its height down is the inner flank, not noise
 _RISE_AGAIN = 0.2  # outside, a rise by this fraction of the peak's height is another bone
 _OUTER_BAND_MM = (1.5, 5.0)  # outside the edge: soft tissue
@@ -77,17 +78,19 @@ def find_landmarks(profiles: Profiles) -> Landmarks:
 
 
 def _steepest_rise(profiles: Profiles) -> np.ndarray:
-    """Depth (n,) near the surface where the values rise most over a short window."""
+    """Depth (n,) near the surface where the values rise most over a short window, nearer rises first."""
     depth, values = profiles.depth, profiles.values
     middle = np.linspace(-_SURFACE_ERROR_MM, _SURFACE_ERROR_MM, 21)
-    best, where = np.full(len(depth), -np.inf), np.zeros(len(depth))
-    for offset in middle:
+    rise = np.empty((len(middle), len(depth)))
+    for row, offset in zip(rise, middle, strict=True):
         at = np.full(len(depth), offset)
-        rise = _value_at(depth, values, at + _RISE_WINDOW_MM) - _value_at(depth, values, at - _RISE_WINDOW_MM)
-        rise = rise * (1.0 - _NEARER_IS_BETTER * np.abs(offset))
-        where = np.where(rise > best, offset, where)
-        best = np.maximum(rise, best)
-    return where
+        row[:] = _value_at(depth, values, at + _RISE_WINDOW_MM)
+        row -= _value_at(depth, values, at - _RISE_WINDOW_MM)
+    # Only the tops compete, so that nearness chooses between edges and moves none.
+    beside = np.pad(rise, ((1, 1), (0, 0)), constant_values=-np.inf)
+    top = (rise >= beside[:-2]) & (rise >= beside[2:])
+    likely = np.exp(-0.5 * (middle / _SURFACE_SD_MM) ** 2)[:, None]
+    return middle[np.argmax(np.where(top, rise * likely, -np.inf), axis=0)]
 
 
 def _first_minimum_outward(profiles: Profiles, start: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from ..surface import Surface
 from .blur import LineBlur
 from .landmarks import Landmarks, find_landmarks
+from .neighbour import without_neighbours
 from .profiles import Profiles
 from .scan_estimates import ThickCortex, estimate_from_thick_cortex
 from .settings import CortexSettings
@@ -29,8 +30,8 @@ class Scan:
         The whole periosteal surface; profile i belongs to its point ``points[i]``.
     points : ndarray of int, shape (n,)
         The points to measure.
-    profiles : Profiles
-        Of those points, in the calibrated unit (HU without calibration).
+    sampled : Profiles
+        Of those points, in the calibrated unit (HU without calibration), as the CT has them.
     usable : ndarray of bool, shape (n,)
         No metal on the line, and the line lies in the scan where the cortex is expected.
     settings : CortexSettings
@@ -41,10 +42,21 @@ class Scan:
 
     surface: Surface
     points: np.ndarray
-    profiles: Profiles
+    sampled: Profiles
     usable: np.ndarray
     settings: CortexSettings
     tissue_noise: float | None = None
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """The profiles without other bone close by."""
+        thick = self.thick_cortex
+        return without_neighbours(self.sampled, self.first_landmarks, thick.blur, thick.density, self.noise)
+
+    @cached_property
+    def first_landmarks(self) -> Landmarks:
+        """First sight of edges, peak and backgrounds in the profiles as the CT has them."""
+        return find_landmarks(self.sampled)
 
     @cached_property
     def landmarks(self) -> Landmarks:
@@ -61,8 +73,8 @@ class Scan:
         """
         if self.tissue_noise is not None:
             return self.tissue_noise
-        within_slices = self.usable & (np.abs(self.profiles.across) < _STEEPEST_FOR_NOISE)
-        chosen = self.profiles.take(within_slices if within_slices.any() else self.usable)
+        within_slices = self.usable & (np.abs(self.sampled.across) < _STEEPEST_FOR_NOISE)
+        chosen = self.sampled.take(within_slices if within_slices.any() else self.usable)
         values, valid = chosen.values, chosen.valid
         rough = values[:, 2:-2] - 0.5 * (values[:, :-4] + values[:, 4:])
         rough = np.abs(rough[valid[:, 2:-2] & valid[:, :-4] & valid[:, 4:]])
@@ -72,13 +84,13 @@ class Scan:
     def thick_cortex(self) -> ThickCortex:
         """In-plane blur and cortical density of this scan: given, or read off its thick cortex."""
         return estimate_from_thick_cortex(
-            self.profiles, self.landmarks, self.usable, self.settings, self.noise
+            self.sampled, self.first_landmarks, self.usable, self.settings, self.noise
         )
 
     @cached_property
     def line_blur(self) -> LineBlur:
         """Blur of the scan along the normals."""
-        return self.thick_cortex.blur.along(self.profiles.across, self.profiles.slice_thickness_mm)
+        return self.thick_cortex.blur.along(self.sampled.across, self.sampled.slice_thickness_mm)
 
     @cached_property
     def constant_density_fit(self) -> LayerFit:

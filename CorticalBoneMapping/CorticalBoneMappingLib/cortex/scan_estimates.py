@@ -7,7 +7,8 @@ one density for the whole scan are determined far better than at any single poin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -23,6 +24,11 @@ _CLEAR = 4.0  # standard errors by which edge enhancement has to fit better, to 
 _LOOKED_AT = 4000  # points of the first look
 _ENOUGH = 400  # thick points that suffice
 _FEWEST = 30
+_OBLIQUE = (0.5, 0.97)  # |n_z|, to tell the slice profile
+_ALONE_MM = -4.0  # other bone is farther outside
+_THIN, _SOFTEST = 0.4, 0.5  # of the slice thickness
+_PROBE = (1.2, 0.2)  # σ, over that of the best plain Gaussian, and edge enhancement: tried first
+_WORTH = 0.05  # of the squared residual: less is what tilted normals do
 # (thinnest cortex in blurs, steepest |n_z|), the best first; a thin bone has to do with less.
 _CRITERIA = ((4.5, 0.3), (3.5, 0.4), (2.8, 0.5))
 # Where the bone has no thick cortex: a usual blur, besides the pixel's own, and a usual dense cortex.
@@ -59,6 +65,7 @@ class ThickCortex:
         return {
             "in_plane_sigma_mm": self.blur.sigma_mm,
             "edge_enhancement": self.blur.enhancement,
+            "across_sigma_mm": self.blur.sigma_across_mm,
             "in_plane_sigma_from": self.blur_from,
         }
 
@@ -96,36 +103,46 @@ def estimate_from_thick_cortex(
     ThickCortex
     """
     given, density = settings.in_plane_sigma_mm, settings.cortical_density
-    blur = None if given is None else Blur(given)
-    if blur is not None and density is not None:
-        return ThickCortex(blur, density, "given", "given", 0)
+    if given is not None and density is not None:
+        return ThickCortex(Blur(given), density, "given", "given", 0)
     looked_at = np.flatnonzero(usable)
     looked_at = looked_at[:: max(1, len(looked_at) // _LOOKED_AT)]
-    few, few_marks = profiles.take(looked_at), landmarks.take(looked_at)
-    usual = blur or Blur(float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0))))
-    fit = _free_fit(few, few_marks, usual, settings, noise)
-    thick, criterion = _thick_points(few, fit, usual.sigma_mm)
-    few, few_marks = few.take(thick), few_marks.take(thick)
+    some = _Some(profiles.take(looked_at), landmarks.take(looked_at), settings.highest_density, noise)
+    blur = Blur(given or float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0))))
+    fit = some.fit(blur)
+    which, criterion = _thick_points(some.profiles, fit, blur.sigma_mm)
+    thick, fit = some.take(which), fit.take(which)
     blur_from = density_from = "given"
-    if blur is None:
-        enough = len(thick) > 0
-        blur = _best_blur(few, few_marks, settings, noise) if enough else usual
-        blur_from = f"least residual over {criterion}" if enough else f"assumed: {criterion}"
+    if given is None and len(which):
+        blur, blur_from = _best_in_plane(thick, fit), f"least residual over {criterion}"
+    elif given is None:
+        blur_from = f"assumed: {criterion}"
     if density is None:
-        free = _free_fit(few, few_marks, blur, settings, noise).cortex if len(thick) else np.zeros(1)
+        free = thick.fit(blur, near=fit).cortex if len(which) else np.zeros(1)
         density, density_from = float(np.median(free)), f"median over {criterion}"
         if density < _LEAST_DENSITY:
-            density_from = (
-                f"assumed: {criterion if not len(thick) else 'the thick parts are too light for cortex'}"
-            )
-            density = _USUAL_DENSITY
-    return ThickCortex(blur, float(density), blur_from, density_from, len(thick))
+            why = "the thick parts are too light for cortex" if len(which) else criterion
+            density, density_from = _USUAL_DENSITY, f"assumed: {why}"
+    if given is None and len(which):
+        blur = replace(blur, sigma_across_mm=_best_across(some, blur, density))
+    return ThickCortex(blur, float(density), blur_from, density_from, len(which))
 
 
-def _free_fit(
-    profiles: Profiles, landmarks: Landmarks, blur: Blur, settings: CortexSettings, noise: float
-) -> LayerFit:
-    return fit_three_layers(profiles, landmarks, blur, None, settings.highest_density, noise)
+class _Some(NamedTuple):
+    """Some points, with what a fit needs to know of the scan."""
+
+    profiles: Profiles
+    landmarks: Landmarks
+    highest_density: float
+    noise: float
+
+    def take(self, which: np.ndarray) -> _Some:
+        return self._replace(profiles=self.profiles.take(which), landmarks=self.landmarks.take(which))
+
+    def fit(self, blur: Blur, density: float | None = None, near: LayerFit | None = None) -> LayerFit:
+        return fit_three_layers(
+            self.profiles, self.landmarks, blur, density, self.highest_density, self.noise, near
+        )
 
 
 def _thick_points(profiles: Profiles, fit: LayerFit, sigma_mm: float) -> tuple[np.ndarray, str]:
@@ -145,33 +162,71 @@ def _thick_points(profiles: Profiles, fit: LayerFit, sigma_mm: float) -> tuple[n
     return np.empty(0, dtype=int), "the bone has too little thick cortex to tell"
 
 
-def _best_blur(profiles: Profiles, landmarks: Landmarks, settings: CortexSettings, noise: float) -> Blur:
+def _best_in_plane(thick: _Some, near: LayerFit) -> Blur:
     """Find σ with and without edge enhancement; take the latter unless enhancement clearly fits better."""
 
-    def squares(blur: Blur) -> np.ndarray:
-        return _free_fit(profiles, landmarks, blur, settings, noise).residual ** 2
+    def squares(blur: Blur, near: LayerFit | None) -> np.ndarray:
+        return thick.fit(blur, near=near).residual ** 2
 
-    def misfit(numbers: np.ndarray) -> float:
+    def misfit(numbers: list[float], near: LayerFit | None) -> float:
         # The median of the points' squared residuals: one strange place must not decide.
-        return float(np.median(squares(Blur(*map(float, numbers)))))
+        return float(np.median(squares(Blur(*map(float, numbers)), near)))
 
     plain = minimize_scalar(
-        lambda sigma: misfit(np.array([sigma])),
+        lambda sigma: misfit([sigma], None),
         bounds=_SIGMA_RANGE_MM,
         method="bounded",
         options={"xatol": 0.004},
     )
     without = Blur(float(plain.x))
-    start = np.array([without.sigma_mm, 0.0])
-    simplex = start + np.array([[0.0, 0.0], [0.1, 0.2], [0.05, 0.2]])
+    near = thick.fit(without, near=near)
+    probed = Blur(_PROBE[0] * without.sigma_mm, _PROBE[1])
+    if not _clearly_less(squares(probed, near), squares(without, near)):
+        return without
+    start = [[without.sigma_mm, 0.0], [probed.sigma_mm, probed.enhancement], [without.sigma_mm, 0.2]]
     found = minimize(
         misfit,
-        start,
+        start[1],
+        args=(near,),
         method="Nelder-Mead",
         bounds=(_SIGMA_RANGE_MM, _ENHANCEMENT_RANGE),
-        options={"initial_simplex": simplex, "xatol": 0.004, "fatol": 1e-3 * plain.fun},
+        options={"initial_simplex": start, "xatol": 0.01, "fatol": 2e-3 * plain.fun},
     )
-    enhanced = Blur(*map(float, found.x))
-    gain = squares(without) - squares(enhanced)
-    clear = gain.mean() > _CLEAR * gain.std() / np.sqrt(len(gain))
-    return enhanced if clear else without
+    return Blur(*map(float, found.x))
+
+
+def _best_across(some: _Some, blur: Blur, density: float) -> float:
+    """Find how soft the ends of the slice profile are, where normals are oblique and no other bone is near.
+
+    Cortex much thinner than a slice tells it: how wide its profile is, is blur.
+    """
+    profiles, across = some.profiles, np.abs(some.profiles.across)
+    alone = some.landmarks.outer_limit < _ALONE_MM
+    oblique = np.flatnonzero(alone & (across > _OBLIQUE[0]) & (across < _OBLIQUE[1]))
+    if not len(oblique):
+        return 0.0
+    near = some.take(oblique).fit(blur, density)
+    thin = np.flatnonzero(near.converged & (near.thickness < _THIN * profiles.slice_thickness_mm))
+    if len(thin) < _FEWEST:
+        return 0.0
+    thin = thin[:: max(1, len(thin) // _ENOUGH)]
+    oblique, near = some.take(oblique[thin]), near.take(thin)
+
+    def squares(sigma: float) -> np.ndarray:
+        return oblique.fit(replace(blur, sigma_across_mm=float(sigma)), density, near).residual ** 2
+
+    found = minimize_scalar(
+        lambda sigma: float(np.median(squares(sigma))),
+        bounds=(0.0, _SOFTEST * profiles.slice_thickness_mm),
+        method="bounded",
+        options={"xatol": 0.02},
+    )
+    with_it, without = squares(found.x), squares(0.0)
+    worth = np.median(with_it) < (1.0 - _WORTH) * np.median(without)
+    return float(found.x) if worth and _clearly_less(with_it, without) else 0.0
+
+
+def _clearly_less(squares: np.ndarray, other: np.ndarray) -> bool:
+    """Whether squared residuals (n,) are less than others of the same points, by their mean difference."""
+    gain = other - squares
+    return bool(gain.mean() > _CLEAR * gain.std() / np.sqrt(len(gain)))

@@ -54,6 +54,10 @@ class LayerFit:
     converged: np.ndarray
     at_bound: np.ndarray
 
+    def take(self, which: np.ndarray) -> LayerFit:
+        """Give the fits of some points only."""
+        return LayerFit(*(getattr(self, item.name)[which] for item in fields(self)))
+
 
 def fit_three_layers(
     profiles: Profiles,
@@ -62,6 +66,7 @@ def fit_three_layers(
     cortical_density: float | np.ndarray | None,
     highest_density: float,
     noise: float,
+    near: LayerFit | None = None,
 ) -> LayerFit:
     """Fit edges and densities with a known blur.
 
@@ -81,18 +86,22 @@ def fit_three_layers(
         Standard deviation of the values. It weighs the knowledge that the outer edge is within about a
         millimetre of the given surface, which decides only where the profile does not: where one thick
         slice swallows both edges, the profile knows the mass and not the place.
+    near : LayerFit, optional
+        Fits with much the same blur and density, to begin at instead of the landmarks: sooner done, and
+        weights stay as theirs were, so that residuals can be compared.
 
     Returns
     -------
     LayerFit
     """
     known = None if cortical_density is None else np.broadcast_to(cortical_density, len(profiles))
-    start = first_guess(landmarks, known)
+    start = first_guess(landmarks, known) if near is None else _parameters(near, known is None)
+    iterate = fit_following if near is None else fit_about
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
         own = None if known is None else known[part]
         model = ThreeLayers(profiles.take(part), landmarks.outer_limit[part], blur, own, noise)
-        found = _fit_chunk(model, start[part], highest_density)
+        found = _fit_chunk(model, start[part], highest_density, iterate)
         return tuple(getattr(found, item.name) for item in fields(LayerFit))
 
     return LayerFit(*in_chunks(start[:, 1], fit_part))
@@ -144,10 +153,21 @@ def fit_following(
     -------
     BatchFit
     """
+    fit = fit_about(model, start, lower, upper, scale, _FIRST_ITERATIONS)
+    return fit_about(model, fit.parameters, lower, upper, scale, iterations)
+
+
+def fit_about(
+    model: ThreeLayers,
+    start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    scale: np.ndarray,
+    iterations: int = 40,
+) -> BatchFit:
+    """Fit with weights about `start`; arguments as for `fit_following`."""
     model.follow(start[:, 0], start[:, 1])
-    fit = fit_batch(model, start, lower, upper, scale, iterations=_FIRST_ITERATIONS)
-    model.follow(fit.parameters[:, 0], fit.parameters[:, 1])
-    return fit_batch(model, fit.parameters, lower, upper, scale, iterations)
+    return fit_batch(model, start, lower, upper, scale, iterations)
 
 
 class ThreeLayers:
@@ -217,9 +237,11 @@ class ThreeLayers:
         return residual, jacobian
 
 
-def _fit_chunk(model: ThreeLayers, start: np.ndarray, highest_density: float) -> LayerFit:
+def _fit_chunk(
+    model: ThreeLayers, start: np.ndarray, highest_density: float, iterate: Callable[..., BatchFit]
+) -> LayerFit:
     lower, upper = layer_bounds(len(start), model.cortical_density, highest_density)
-    fit = fit_following(model, start, lower, upper, LAYER_SCALE[: start.shape[1]])
+    fit = iterate(model, start, lower, upper, LAYER_SCALE[: start.shape[1]])
     stuck = (fit.parameters <= lower) | (fit.parameters >= upper)
     stuck[:, 1] &= fit.parameters[:, 1] > 0.0  # no thickness at all is a finding, not a bound
     return _as_layers(model, fit, stuck.any(axis=1))
@@ -256,6 +278,11 @@ def layer_bounds(
     upper[:, 2:] = np.broadcast_to(top, count)[:, None]  # no background is denser than the cortex
     size = 5 if cortical_density is None else 4
     return lower[:, :size], upper[:, :size]
+
+
+def _parameters(fit: LayerFit, free: bool) -> np.ndarray:
+    columns = [fit.outer_edge, fit.thickness, fit.outside, fit.inside, *([fit.cortex] if free else [])]
+    return np.stack(columns, axis=1)
 
 
 def _as_layers(model: ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> LayerFit:
