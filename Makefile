@@ -4,13 +4,14 @@ BIN := .venv/bin
 LIBRARY := CorticalBoneMapping/CorticalBoneMappingLib
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help test lint demo bench bench-measurement atlas clean
+.PHONY: help test lint demo bench bench-measurement bench-registration atlas clean
 
 help:
 	@echo "make demo    simulate a hip, map it, and write pictures and tables to demo/"
 	@echo "make test    lint, import contracts and tests"
 	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
 	@echo "make bench-measurement  accuracy of every method on many simulated scans: hours; goes on where it was"
+	@echo "make bench-registration  registration against known truth and against published methods: an hour or more"
 	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
 	@echo "make clean   remove the environment and the demo"
 
@@ -31,6 +32,11 @@ bench: .venv/.tools
 bench-measurement: .venv/.tools
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
 	nice $(BIN)/python -m Testing.benchmarks.measurement
+
+bench-registration: .venv/.tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
+	nice $(BIN)/python -m Testing.benchmarks.registration
+	nice $(BIN)/python -m Testing.benchmarks.registration.shape_model
 
 atlas: .venv/.library
 	OMP_NUM_THREADS=1 $(BIN)/python -m CorticalBoneMappingLib.atlas.shipped
