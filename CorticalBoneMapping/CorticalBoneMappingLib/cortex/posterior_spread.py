@@ -20,13 +20,13 @@ from .three_layers import LayerFit
 
 _BLUR_ERROR = np.array([0.02, 0.05])  # relative: of σ as estimated from thick cortex, of the slice's width
 _TILT_ERROR = 0.008  # of t: a normal 7° off lengthens the way through the cortex by so much
-_SCALE_ERROR = 0.01  # of density: what is left of scatter and beam hardening, alike in the whole scan
+_SCALE_ERROR = 0.007  # of density: what is left of scatter and beam hardening, alike in the whole scan
 # Of mass, times the slices' share of the blur: what lies in a slice beside the line is not what lies on it.
-_SLICE_MASS_ERROR = 0.035
+_SLICE_MASS_ERROR = 0.06
 _ENOUGH_POINTS = 100  # to judge the scatter
-_AROUND_MM = 10.0  # full width at half maximum of the neighbourhood in which it is judged
+_AROUND_MM = 12.0  # full width at half maximum of the neighbourhood in which it is judged
 _LOCAL_SHARE = 0.8  # of what the neighbourhood says, against the whole bone
-_MOST_SCATTER = 6.0  # times the median: one outlier must not speak for all around
+_MOST_SCATTER = 12.0  # times the median: one outlier must not speak for all around
 
 
 class PosteriorSpread(NamedTuple):
