@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from ..closest import closest_points
 from ..errors import RegistrationError, SettingError
 from ..progress import Progress
 from ..shape_model import ShapeModel
 from ..surface import Surface
-from .cut_ends import cut_end_of, widened, with_cut_ends
-from .deformation import BUMP_STEPS, MODEL_STEPS, Step, bend
+from .cut_ends import with_cut_ends
+from .deformation import BUMP_STEPS, MODEL_STEPS, Bending, bend
+from .judging import check_fit, check_pose, mean_mm, remarks_on, surface_distances
+from .landmarks import landmark_pose
 from .pose import Pose, find_pose
-from .prior import prior_of
+from .preparation import prepare
+from .prior import Prior, prior_of
 from .projection import counterparts, folded_triangles, project
-from .result import Registration, SurfaceDistances
+from .result import Plausibility, Registration
+from .side import check_side
+from .uncertainty import expected_errors
 
-_LEAST_POINTS = 500
-_COARSE = (Step(3.0, 24.0, 6), Step(1.5, 18.0, 4))  # enough to compare a bone with its mirror image
-_CLEARLY = 1.3  # given over mirrored misfits: at most 0.7 for the right side, at least 1.5 for the wrong one
-_WORST_MISFIT_MM, _UNUSUAL_MISFIT_MM, _UNUSUAL_DISTANCE_MM = 1.0, 0.5, 1.0
-_LEAST_COVERED, _MOST_FOLDED = 0.35, 0.01
-# Femurs, whole or cut, stay below 3.5 mm on the average in their pose; a sphere or a banana is above 6 mm.
-_WORST_POSE_MM = 5.0
-_SCALES, _USUAL_SCALES = (0.6, 1.6), (0.8, 1.25)
+Landmarks = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -55,27 +53,33 @@ def register(
     side: Literal["left", "right"],
     *,
     shape_model: ShapeModel | None = None,
+    landmarks: Landmarks | None = None,
+    average_landmarks: Landmarks | None = None,
     settings: RegistrationSettings | None = None,
     progress: Progress | None = None,
 ) -> Registration:
     """Lay the average femur on a subject's, vertex by vertex.
 
     A similarity is found from any pose without landmarks and cannot flip; then the average is bent
-    smoothly and laid on the surface. A left femur is mirrored first, and everything is returned in its
-    own space. The shaft of either may be cut anywhere below the lesser trochanter.
+    smoothly, by the modes of a shape model first if there is one, and laid on the surface. A left femur is
+    mirrored first, and everything is returned in its own space. The shaft of either may be cut anywhere
+    below the lesser trochanter; the head may be missing; where the surface has a hole, nothing is laid.
 
     Parameters
     ----------
     surface : Surface
-        Of the subject: closed, RAS mm. Its array ``cut_end`` (1 on the flat ends where the bone was
+        Of the subject, RAS mm. Its array ``cut_end`` (1 on the flat ends where the bone was
         cut) is used if it has one; otherwise flat ends are looked for.
     average : Surface
         The average femur, a right one.
     side : {"left", "right"}
         Of the subject.
     shape_model : ShapeModel, optional
-        How femurs differ, on the average's own mesh (`ShapeModel.resampled` brings it there). The average
-        is then bent by its modes first, and freely only in what they leave.
+        How femurs differ, on the average's own mesh (`ShapeModel.resampled` brings it there).
+    landmarks : mapping of str to ndarray of shape (3,), optional
+        The subject's, RAS mm: with them the search for the pose begins. At least three not in a line.
+    average_landmarks : mapping of str to ndarray of shape (3,), optional
+        The average's own; needed with `landmarks`.
     settings : RegistrationSettings, optional
         How.
     progress : Progress, optional
@@ -88,150 +92,98 @@ def register(
     Raises
     ------
     RegistrationError
-        If the surface is open, has too few points, is of the other side, of an impossible size, or
-        nothing like a femur.
+        If the surface is mostly open, has too few points, is of the other side, of an impossible size, or
+        nothing like a femur, or if the landmarks are too few or cannot be a femur's.
     """
     settings, progress = settings or RegistrationSettings(), progress or Progress()
-    _check(surface, side)
+    _check(average, side, shape_model)
     progress.report(0.0, "Looking for the pose of the femur")
-    right = surface.mirrored() if side == "left" else surface
-    right, marked = with_cut_ends(right), with_cut_ends(average)
-    pose = find_pose(right, marked)
-    _check_pose(pose)
+    prepared = prepare(surface)
+    right = prepared.closed.mirrored() if side == "left" else prepared.closed
+    marked = with_cut_ends(average)
+    start = None
+    if landmarks is not None:
+        start = landmark_pose(_right_sided(landmarks, side), average_landmarks or {})
+    pose = find_pose(right, marked, start)
+    check_pose(pose)
+    remarks = prepared.remarks
     if settings.check_side:
         progress.report(0.15, "Making sure of the side")
-        _check_side(right, marked, pose, side)
+        remarks += check_side(right, marked, pose, side)
     prior = prior_of(average.points, shape_model, settings.flexibility)
     steps = BUMP_STEPS if shape_model is None else (*MODEL_STEPS, *BUMP_STEPS)
     bending = bend(marked, right, pose, prior, steps=steps, progress=progress.part(0.25, 0.8))
     progress.report(0.8, "Laying the average femur on the surface")
-    pose, bent = bending.pose, replace(marked, points=bending.points)
-    posed = replace(right, points=pose.undo(right.points))
-    laid = replace(marked, points=project(bent, posed, marked))
+    laid = _Laid.on(right, marked, bending)
     progress.report(0.95, "Measuring how well they agree")
-    registration = _registration(surface, average, side, pose, posed, bent, laid)
+    registration = _measured(laid, prepared.given, average, side, prior, remarks)
     progress.report(1.0, "Registered")
     return registration
 
 
-def _check(surface: Surface, side: str) -> None:
+def _check(average: Surface, side: str, shape_model: ShapeModel | None) -> None:
     if side not in ("left", "right"):
         raise RegistrationError(f"The side is '{side}'; it must be 'left' or 'right'.")
-    if len(surface.points) < _LEAST_POINTS:
+    if shape_model is not None and shape_model.mean.shape != average.points.shape:
         raise RegistrationError(
-            f"The surface has only {len(surface.points)} points; a femur needs at least {_LEAST_POINTS}."
-        )
-    if not np.all(np.isfinite(surface.points)):
-        raise RegistrationError("Some points of the surface are not finite numbers.")
-    if not surface.is_closed():
-        raise RegistrationError(
-            "The surface of the femur has holes or a free border. Close it (for example by making it again "
-            "from the segmentation) and register again."
-        )
-    if surface.volume_mm3 <= 0:
-        raise RegistrationError("The triangles of the surface look inward; turn them round.")
-
-
-def _check_pose(pose: Pose) -> None:
-    if not _SCALES[0] <= pose.scale <= _SCALES[1]:
-        raise RegistrationError(
-            f"The bone is {pose.scale:.2f} times the size of the average femur; {_SCALES[0]} to {_SCALES[1]} "
-            "is possible. Is it a femur, and are its coordinates in mm?"
-        )
-    if pose.misfit_mm > _WORST_POSE_MM:
-        raise _unlike_a_femur(
-            f"laid on it as well as it goes, the average femur is {pose.misfit_mm:.1f} mm off"
+            f"The shape model has {len(shape_model.mean)} points and the average femur "
+            f"{len(average.points)}; they do not belong together."
         )
 
 
-def _unlike_a_femur(why: str) -> RegistrationError:
-    return RegistrationError(
-        f"The surface does not look like a proximal femur: {why}. Was the right bone segmented, with head, "
-        "neck and trochanters?"
-    )
+def _right_sided(landmarks: Landmarks, side: str) -> Landmarks:
+    if side == "right":
+        return landmarks
+    return {name: np.asarray(point) * [-1.0, 1.0, 1.0] for name, point in landmarks.items()}
 
 
-def _check_side(right: Surface, average: Surface, pose: Pose, side: str) -> None:
-    """Refuse a femur whose mirror image fits clearly better, in its pose and after a coarse bending."""
-    mirrored = right.mirrored()
-    other_pose = find_pose(mirrored, average)
-    evidence = pose.misfit_mm / other_pose.misfit_mm
-    if evidence <= 1.0:
-        return
-    evidence *= _coarse_misfit(right, average, pose) / _coarse_misfit(mirrored, average, other_pose)
-    if evidence > _CLEARLY:
-        other = "right" if side == "left" else "left"
-        raise RegistrationError(
-            f"The femur is said to be a {side} one but looks like a {other} one: the average femur fits its "
-            f"mirror image better. Give the side as '{other}', or switch the check of the side off."
-        )
+@dataclass(frozen=True)
+class _Laid:
+    """The average, bent and laid on a right-sided subject, all in the frame of the average."""
+
+    bending: Bending
+    posed: Surface
+    bent: Surface
+    laid: Surface
+
+    @classmethod
+    def on(cls, right: Surface, average: Surface, bending: Bending) -> _Laid:
+        posed = replace(right, points=bending.pose.undo(right.points))
+        bent = replace(average, points=bending.points)
+        return cls(bending, posed, bent, replace(average, points=project(bent, posed, average)))
+
+    @property
+    def pose(self) -> Pose:
+        return self.bending.pose
 
 
-def _coarse_misfit(subject: Surface, average: Surface, pose: Pose) -> float:
-    prior = prior_of(average.points, None, 1.0)
-    bending = bend(average, subject, pose, prior, steps=_COARSE, n_samples=700)
-    posed = replace(subject, points=bending.pose.undo(subject.points))
-    there, step = counterparts(replace(average, points=bending.points), posed, average, reach_mm=20.0)
-    return _mean(np.linalg.norm(step[there], axis=1))
-
-
-def _registration(
-    subject: Surface, average: Surface, side: str, pose: Pose, posed: Surface, bent: Surface, laid: Surface
+def _measured(
+    found: _Laid, subject: Surface, average: Surface, side: str, prior: Prior, remarks: tuple[str, ...]
 ) -> Registration:
-    """Measure the result, and carry it from the pose of the average to the subject's own space."""
-    scale, covered = pose.scale, counterparts(laid, posed, laid)[0]
-    there, bending = counterparts(bent, posed, laid)
-    misfit = scale * _mean(np.linalg.norm(bending[there], axis=1))
-    distances = _distances(laid, posed, covered, scale)
+    """Measure the result, and carry it from the frame of the average to the subject's own space."""
+    laid, posed, scale = found.laid, found.posed, found.pose.scale
+    covered = counterparts(laid, posed, laid)[0]
+    there, bending = counterparts(found.bent, posed, laid)
+    misfit = scale * mean_mm(np.linalg.norm(bending[there], axis=1))
+    distances = surface_distances(laid, posed, covered, scale)
     folded = folded_triangles(laid, replace(laid, points=average.points))
-    _check_fit(misfit, covered, folded, laid)
-    deformed = replace(average, points=pose.apply(laid.points), arrays={}, units={})
-    if side == "left":
-        deformed = deformed.mirrored()
-    remarks = _remarks(pose, misfit, distances, int(folded.sum()))
+    check_fit(misfit, covered, folded, laid)
+    error = np.where(covered, scale * expected_errors(found.bending, laid, prior), np.nan)
+    coordinates = found.bending.mode_coefficients
+    usual = Plausibility.of(coordinates)
+    remarks += remarks_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
+    deformed = replace(average, points=found.pose.apply(laid.points), arrays={}, units={})
     return Registration(
-        subject, average, side, pose.matrix, deformed, covered, distances, misfit, int(folded.sum()), remarks
+        subject=subject,
+        average=average,
+        side=side,
+        matrix=found.pose.matrix,
+        deformed=deformed.mirrored() if side == "left" else deformed,
+        covered=covered,
+        distances=distances,
+        bending_misfit_mm=misfit,
+        folded=int(folded.sum()),
+        expected_error=error,
+        shape_coordinates=coordinates,
+        remarks=remarks,
     )
-
-
-def _distances(laid: Surface, posed: Surface, covered: np.ndarray, scale: float) -> SurfaceDistances:
-    forth = scale * closest_points(posed, laid.points[covered]).distance
-    place = closest_points(laid, posed.points)
-    counted = covered[laid.triangles[place.triangle]].all(axis=1)
-    counted &= ~widened(posed, cut_end_of(posed))
-    back = scale * place.distance[counted]
-    return SurfaceDistances(_mean(forth), _high(forth), _mean(back), _high(back))
-
-
-def _mean(distances: np.ndarray) -> float:
-    return float(distances.mean()) if len(distances) else np.inf
-
-
-def _high(distances: np.ndarray) -> float:
-    return float(np.quantile(distances, 0.95)) if len(distances) else np.inf
-
-
-def _check_fit(misfit: float, covered: np.ndarray, folded: np.ndarray, average: Surface) -> None:
-    if misfit > _WORST_MISFIT_MM:
-        raise _unlike_a_femur(f"bent as well as it goes, the average femur is {misfit:.1f} mm off")
-    share = average.point_areas[covered].sum() / average.point_areas.sum()
-    if share < _LEAST_COVERED:
-        raise _unlike_a_femur(f"only {share:.0%} of the average femur has a counterpart")
-    if folded.mean() > _MOST_FOLDED:
-        raise _unlike_a_femur(f"{folded.sum()} triangles of the average femur fold over when laid on it")
-
-
-def _remarks(pose: Pose, misfit: float, distances: SurfaceDistances, folded: int) -> tuple[str, ...]:
-    remarks = []
-    if not _USUAL_SCALES[0] <= pose.scale <= _USUAL_SCALES[1]:
-        remarks.append(f"The femur is {pose.scale:.2f} times the size of the average one.")
-    if misfit > _UNUSUAL_MISFIT_MM:
-        remarks.append(f"Smooth bending leaves {misfit:.2f} mm on average; the shape is unusual.")
-    if distances.to_average_95 > _UNUSUAL_DISTANCE_MM:
-        remarks.append(
-            f"Five percent of the femur are more than {distances.to_average_95:.1f} mm from the average "
-            "femur laid on it."
-        )
-    if folded:
-        remarks.append(f"{folded} triangles of the average femur are folded over.")
-    return tuple(remarks)

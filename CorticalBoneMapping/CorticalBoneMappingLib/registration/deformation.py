@@ -2,16 +2,18 @@
 
 Closest points pull at the average, hard along the normal of the surface and hardly along the surface: a ball
 or a cylinder says nothing of where a point went along it, so there the prior decides. Position, rotation and
-size are estimated again with every step, together with the modes and the bumps.
+size are estimated again with every step, together with the modes and the bumps; how far the bumps may go is
+learned from the subject itself (MacKay 1992, Neural Comput 4:415), since some femurs are more like the model
+than others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, cholesky, inv
 from scipy.spatial.transform import Rotation
 
 from ..progress import Progress
@@ -23,20 +25,25 @@ from .prior import Prior
 
 _N_SAMPLES = 2500
 _POSE_VARIANCE = 1e4  # position, rotation and size are free
-_FIXED = 1e12
+_FIXED = 1e8
+_LOOSENESS = (0.25, 4.0)
+_ALONG_SURFACE_MM = 60.0  # closest points say nothing along the surface; this keeps steps there small
+_LEAST_ERROR_MM = 0.25
 
 
 class Step(NamedTuple):
-    """A stage of the coarse-to-fine bending: believed errors of a pair, repeats, and whether bumps move."""
+    """A stage of the coarse-to-fine bending: greatest believed error of a pair, repeats, whether bumps move.
+
+    Without them, what the modes leave errs alike over a whole patch: a pair is believed much less.
+    """
 
     along_normal_mm: float
-    along_surface_mm: float
     repeats: int
     with_bumps: bool = True
 
 
-MODEL_STEPS = (Step(4.0, 40.0, 6, False), Step(2.0, 40.0, 6, False))
-BUMP_STEPS = (Step(3.0, 24.0, 8), Step(1.5, 18.0, 6), Step(0.7, 11.0, 6))
+MODEL_STEPS = (Step(6.0, 6, False), Step(3.0, 6, False))
+BUMP_STEPS = (Step(3.0, 7), Step(1.2, 6), Step(0.8, 6))
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,22 @@ class Bending:
         From there to the subject.
     mode_coefficients : ndarray of shape (k,)
     bump_coefficients : ndarray of shape (r, 3)
+    looseness : float
+        Standard deviation of the bumps' coefficients, as far as this subject tells: 1 is what is usual.
+    pair_error_mm : float
+        What pairs are wrong by along the normal.
+    uncertainty : ndarray of shape (7 + k + 3 r, 7 + k + 3 r)
+        A matrix that, times its transpose, is the covariance of the pose (as in `shape_model.pose_basis`), of
+        the modes' coefficients, and of the bumps' by direction.
     """
 
     points: np.ndarray
     pose: Pose
     mode_coefficients: np.ndarray
     bump_coefficients: np.ndarray
+    looseness: float = 1.0
+    pair_error_mm: float = np.inf
+    uncertainty: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 def bend(
@@ -94,22 +111,70 @@ def bend(
     source, target = Sample.of(average, n_samples), Sample.of(subject, n_samples)
     sampled = prior.at(source.index)
     bending = Bending(average.points, pose, np.zeros(len(prior.modes)), np.zeros((prior.bumps.shape[1], 3)))
-    schedule = [step for step in steps for _ in range(step.repeats)]
-    for done, step in enumerate(schedule):
-        progress.report(done / len(schedule), "Bending the average femur onto the subject")
-        bent = Surface(bending.points, average.triangles)
-        here = source.moved(bent.points[source.index], bent.normals[source.index])
-        there = target.moved(bending.pose.undo(target.points), target.normals @ bending.pose.rotation)
-        pairs = pairs_between(here, there)
-        precision, pull = _pulls(source, there, pairs, step)
-        bending = _most_likely(bending, prior, sampled, here.points, precision, pull, step.with_bumps)
+    total, done = sum(step.repeats for step in steps), 0
+    for step in steps:
+        for _ in range(step.repeats):
+            progress.report(done / total, "Bending the average femur onto the subject")
+            here, there, pairs = _partners(bending, average, source, target)
+            bending = replace(bending, pair_error_mm=_pair_error(here, there, pairs, step.along_normal_mm))
+            system, right = _equations(bending, source, here, there, pairs, sampled, step.with_bumps)
+            bending, done = _most_likely(bending, prior, system, right), done + 1
+        bending = replace(bending, uncertainty=inv(cholesky(system, lower=True)).T)
+        if step.with_bumps:
+            bending = replace(bending, looseness=_looseness(bending))
     return bending
 
 
-def _pulls(source: Sample, target: Sample, pairs: Pairs, step: Step) -> tuple[np.ndarray, np.ndarray]:
+def _partners(
+    bending: Bending, average: Surface, source: Sample, target: Sample
+) -> tuple[Sample, Sample, Pairs]:
+    """Both samples as they lie now, in the frame of the average, and their pairs."""
+    bent = Surface(bending.points, average.triangles)
+    here = source.moved(bent.points[source.index], bent.normals[source.index])
+    there = target.moved(bending.pose.undo(target.points), target.normals @ bending.pose.rotation)
+    return here, there, pairs_between(here, there)
+
+
+def _pair_error(here: Sample, there: Sample, pairs: Pairs, greatest: float) -> float:
+    """What pairs are believed to err by along the normal: twice what they do, for neighbours err alike."""
+    apart = there.points[pairs.target] - here.points[pairs.source]
+    across = np.einsum("ij,ij->i", apart, there.normals[pairs.target])
+    error = 2.0 * np.sqrt((pairs.weight * across**2).sum() / max(pairs.weight.sum(), 1e-12))
+    return float(np.clip(error, _LEAST_ERROR_MM, greatest))
+
+
+def _equations(
+    bending: Bending,
+    source: Sample,
+    here: Sample,
+    there: Sample,
+    pairs: Pairs,
+    sampled: Prior,
+    with_bumps: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior precision of a small move, of the modes and of the bumps, and its product with their mean."""
+    precision, pull = _pulls(source, there, pairs, bending.pair_error_mm)
+    dense = np.concatenate([pose_basis(here.points).reshape(7, -1, 3), sampled.modes])
+    bumps = sampled.bumps if with_bumps else sampled.bumps[:, :0]
+    system, right = normal_equations(dense, bumps, precision, pull)
+    system[np.diag_indices(len(system))] += prior_precision(
+        len(sampled.modes), 3 * bumps.shape[1], bending.looseness
+    )
+    return system, right
+
+
+def prior_precision(n_modes: int, n_bumps: int, looseness: float) -> np.ndarray:
+    """Prior precision of the coefficients: 7 of the pose, the modes', the bumps'; shape (7 + k + 3 r,)."""
+    pose = np.full(7, 1.0 / _POSE_VARIANCE)
+    if n_bumps:  # the widest bumps and the size say the same, and in a smaller frame all costs less
+        pose[6] = _FIXED
+    return np.concatenate([pose, np.ones(n_modes), np.full(n_bumps, looseness**-2)])
+
+
+def _pulls(source: Sample, target: Sample, pairs: Pairs, error_mm: float) -> tuple[np.ndarray, np.ndarray]:
     """Sum over each source point's pairs of the precision, and of precision times displacement."""
     normals = target.normals[pairs.target]
-    across, along = pairs.weight / step.along_normal_mm**2, pairs.weight / step.along_surface_mm**2
+    across, along = pairs.weight / error_mm**2, pairs.weight / _ALONG_SURFACE_MM**2
     precision = (across - along)[:, None, None] * normals[:, :, None] * normals[:, None, :]
     precision += along[:, None, None] * np.eye(3)
     displacement = target.points[pairs.target] - source.points[pairs.source]
@@ -123,31 +188,27 @@ def _summed(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
     return np.stack(total, axis=1).reshape(n_rows, *values.shape[1:])
 
 
-def _most_likely(
-    bending: Bending,
-    prior: Prior,
-    sampled: Prior,
-    here: np.ndarray,
-    precision: np.ndarray,
-    pull: np.ndarray,
-    with_bumps: bool,
-) -> Bending:
+def _most_likely(bending: Bending, prior: Prior, system: np.ndarray, right: np.ndarray) -> Bending:
     """Posterior mean of all coefficients and of a small move (Rasmussen and Williams 2006, eq. 2.8)."""
-    moves = pose_basis(here).reshape(7, -1, 3)
-    dense = np.concatenate([moves, sampled.modes])
-    bumps = sampled.bumps if with_bumps else sampled.bumps[:, :0]
-    system, right = normal_equations(dense, bumps, precision, pull)
-    system[np.diag_indices(len(system))] += 1.0
-    system[np.diag_indices(7)] += 1.0 / _POSE_VARIANCE - 1.0
-    if not len(sampled.modes):  # without a model the widest bumps and the size say the same
-        system[6, 6] += _FIXED
-    found = cho_solve(cho_factor(system, lower=True, overwrite_a=True, check_finite=False), right)
-    move, modes = found[:7], found[7 : 7 + len(sampled.modes)]
-    coefficients = bending.bump_coefficients
-    if with_bumps:
-        coefficients = found[len(dense) :].reshape(3, -1).T
-    points = prior.displaced(modes, coefficients)
-    return Bending(points, moved_pose(bending.pose, move), modes, coefficients)
+    found = cho_solve(cho_factor(system, lower=True, check_finite=False), right)
+    last = 7 + len(prior.modes)
+    bumps = found[last:].reshape(3, -1).T if len(found) > last else bending.bump_coefficients
+    return replace(
+        bending,
+        points=prior.displaced(found[7:last], bumps),
+        pose=moved_pose(bending.pose, found[:7]),
+        mode_coefficients=found[7:last],
+        bump_coefficients=bumps,
+    )
+
+
+def _looseness(bending: Bending) -> float:
+    """Standard deviation of the bumps' coefficients under which these data are most likely."""
+    n = bending.bump_coefficients.size
+    left_open = (bending.uncertainty[-n:] ** 2).sum() / bending.looseness**2
+    told = max(n - left_open, 1.0)  # number of coefficients that the data, not the prior, determine
+    found = np.sqrt((bending.bump_coefficients**2).sum() / told)
+    return float(np.clip(found, *_LOOSENESS))
 
 
 def normal_equations(

@@ -61,7 +61,7 @@ class Pose:
         return (points - self.translation) @ self.rotation / self.scale
 
 
-def find_pose(subject: Surface, average: Surface) -> Pose:
+def find_pose(subject: Surface, average: Surface, start: Pose | None = None) -> Pose:
     """Lay the average femur on a subject, wherever and however that lies.
 
     Sixty rotations that cover all directions evenly (the icosahedral group, none farther than 45° from
@@ -73,6 +73,8 @@ def find_pose(subject: Surface, average: Surface) -> Pose:
     ----------
     subject, average : Surface
         Closed, both of the same side.
+    start : Pose, optional
+        Where to begin; no other start is tried then.
 
     Returns
     -------
@@ -81,6 +83,10 @@ def find_pose(subject: Surface, average: Surface) -> Pose:
     """
     subject, average = with_cut_ends(subject), with_cut_ends(average)
     size = mean_size_mm(average)
+    if start is not None:
+        limits = (start.scale / _SCALE_PLAY, start.scale * _SCALE_PLAY)
+        target, source = _Cloud.of(subject, _FINE_SAMPLES), _Cloud.of(average, _FINE_SAMPLES)
+        return _refine_alone((start.scale, start.rotation, start.translation), target, source, size, limits)
     target, source = _Cloud.of(subject, _FIRST_SAMPLES), _Cloud.of(average, _FIRST_SAMPLES)
     scale = mean_size_mm(subject) / size
     starts = _starts(target, source, scale)

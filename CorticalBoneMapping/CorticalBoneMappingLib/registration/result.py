@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.special import gammaincc, gammaincinv
 
 from ..closest import ClosestPoints, closest_points
 from ..surface import Surface
@@ -31,13 +32,41 @@ class SurfaceDistances:
 
 
 @dataclass(frozen=True)
+class Plausibility:
+    """How far a shape is from the mean one, and how far people usually are.
+
+    Attributes
+    ----------
+    mahalanobis : float
+        Length of the shape coordinates, in standard deviations.
+    expected : float
+        Median of that in the population.
+    share_beyond : float
+        Share of the population that is at least as far from the mean (chi-squared, 0 to 1).
+    """
+
+    mahalanobis: float
+    expected: float
+    share_beyond: float
+
+    @classmethod
+    def of(cls, coordinates: np.ndarray) -> Plausibility:
+        """Judge shape coordinates of shape (k,); without any, everything is usual."""
+        half, square = len(coordinates) / 2.0, float(np.sum(np.square(coordinates)))
+        if not len(coordinates):
+            return cls(0.0, 0.0, 1.0)
+        expected = float(np.sqrt(2.0 * gammaincinv(half, 0.5)))
+        return cls(np.sqrt(square), expected, float(gammaincc(half, square / 2.0)))
+
+
+@dataclass(frozen=True)
 class Registration:
     """The average femur on a subject.
 
     Attributes
     ----------
     subject : Surface
-        As it was given, in its own RAS space.
+        As it was given, in its own RAS space; triangles that looked inward are turned round.
     average : Surface
         The average femur, a right one, in its own space.
     side : str
@@ -57,6 +86,11 @@ class Registration:
         if the subject has a shape that no smooth bending of the average reaches.
     folded : int
         Number of triangles of the deformed average that are folded over.
+    expected_error : ndarray of shape (n_average,)
+        How far, in mm along the surface, each vertex may be from its true place (root mean square, by the
+        covariance of the deformation given the surface); not-a-number where not covered.
+    shape_coordinates : ndarray of shape (k,)
+        Of the subject in the shape model, in standard deviations of the population; empty without one.
     remarks : tuple of str
         Why somebody should look at this registration; empty if nothing is unusual.
     """
@@ -70,6 +104,8 @@ class Registration:
     distances: SurfaceDistances
     bending_misfit_mm: float
     folded: int
+    expected_error: np.ndarray
+    shape_coordinates: np.ndarray
     remarks: tuple[str, ...]
 
     @property
@@ -81,6 +117,16 @@ class Registration:
     def scale(self) -> float:
         """Size of the subject over that of the average."""
         return float(np.cbrt(np.linalg.det(self.matrix[:3, :3])))
+
+    @property
+    def expected_error_mm(self) -> float:
+        """Mean of `expected_error` where the subject is covered, mm."""
+        return float(self.expected_error[self.covered].mean())
+
+    @property
+    def plausibility(self) -> Plausibility:
+        """How usual the subject's shape is in the population of the shape model."""
+        return Plausibility.of(self.shape_coordinates)
 
     @property
     def look_at_it(self) -> bool:
