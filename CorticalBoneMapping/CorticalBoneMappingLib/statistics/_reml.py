@@ -36,6 +36,8 @@ class Sums:
         yᵀy.
     size : ndarray of shape (v, u)
         Rows with a value in each unit.
+    count : ndarray of shape (u,)
+        Participants that a unit's one stands for: all but one of them have sums of 0.
     starts : ndarray of int, shape (m,)
         First unit of each participant.
     nested : bool
@@ -47,6 +49,7 @@ class Sums:
     y: np.ndarray
     squares: np.ndarray
     size: np.ndarray
+    count: np.ndarray
     starts: np.ndarray
     nested: bool
 
@@ -58,7 +61,7 @@ class Sums:
     @property
     def dof(self) -> np.ndarray:
         """Rows with a value minus columns, shape (v,)."""
-        return self.size.sum(axis=1) - self.gram.shape[1]
+        return self.size @ self.count - self.gram.shape[1]
 
     def per_participant(self, values: np.ndarray) -> np.ndarray:
         """Sum units (axis 1) over each participant."""
@@ -213,12 +216,12 @@ class _Precision:
         self._sums = sums
         self._ratio = ratios[:, -1:]  # of the units
         self._shrink = 1.0 / (1.0 + sums.size * self._ratio)
-        self.log_determinant = -np.log(self._shrink).sum(axis=1)
+        self.log_determinant = -np.log(self._shrink) @ sums.count
         if sums.nested:
             self._weight = sums.per_participant(sums.size * self._shrink)
             self._outer_ratio = ratios[:, :1]
             wide = 1.0 + self._outer_ratio * self._weight
-            self.log_determinant = self.log_determinant + np.log(wide).sum(axis=1)
+            self.log_determinant = self.log_determinant + np.log(wide) @ sums.count[sums.starts]
             self._factor = self._outer_ratio / wide
 
     def inner(self, values: np.ndarray) -> np.ndarray:
@@ -241,9 +244,9 @@ class _Precision:
         """Trace of ZᵀV⁻¹Z of each random effect, shape (v, k)."""
         part = self._sums.size * self._shrink
         if not self._sums.nested:
-            return part.sum(axis=1)[:, None]
-        wide = (self._weight / (1.0 + self._outer_ratio * self._weight)).sum(axis=1)
-        side = (part * (1.0 - self._sums.spread(self._factor) * part)).sum(axis=1)
+            return (part @ self._sums.count)[:, None]
+        wide = self._weight / (1.0 + self._outer_ratio * self._weight) @ self._sums.count[self._sums.starts]
+        side = part * (1.0 - self._sums.spread(self._factor) * part) @ self._sums.count
         return np.stack([wide, side], axis=1)
 
 

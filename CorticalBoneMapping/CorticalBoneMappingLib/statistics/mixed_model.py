@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import StatisticsError
 from ..progress import Progress
-from ._reml import State, Sums, maximise
+from ._grouping import Grouping
+from ._reml import State, maximise
 from .contrast_map import ContrastMap
 from .contrasts import Contrast
 from .design import Design
@@ -193,12 +194,14 @@ def fit_mixed_model(
         units,
         np.zeros(count, dtype=bool),
     )
-    grouped = _Grouping(basis, units, design.participants, nested)
+    grouped = Grouping(basis, units, design.participants, nested)
     fitted = np.flatnonzero(ordinary.fitted)
     fit.coefficients[:, ~ordinary.fitted] = np.nan
-    for start in range(0, len(fitted), _CHUNK):
-        progress.report(start / len(fitted), "Fitting the mixed model")
-        vertices = fitted[start : start + _CHUNK]
+    whole = np.isfinite(ordinary.residuals).all(axis=0)[fitted]
+    done = 0
+    for vertices in [*_chunks(fitted[whole]), *_chunks(fitted[~whole])]:
+        progress.report(done / len(fitted), "Fitting the mixed model")
+        done += len(vertices)
         state, converged = maximise(grouped.sums(ordinary.residuals[:, vertices]))
         _store(fit, vertices[converged], state.take(converged), back)
         fit.coefficients[:, vertices[~converged]] = np.nan
@@ -233,36 +236,8 @@ def whiten(
     return values
 
 
-class _Grouping:
-    """Sums over units of the rows of maps."""
-
-    def __init__(self, basis: np.ndarray, units: np.ndarray, participants: np.ndarray, nested: bool) -> None:
-        self._order = np.lexsort((units, participants))
-        self._basis = basis[self._order]
-        sorted_units = units[self._order]
-        self._starts = np.flatnonzero(np.append(True, np.diff(sorted_units) != 0))
-        owner = participants[self._order][self._starts]
-        self._first_units = np.flatnonzero(np.append(True, np.diff(owner) != 0))
-        self._nested = nested
-
-    def sums(self, residuals: np.ndarray) -> Sums:
-        """Sum the residuals of some vertices, shape (n, v)."""
-        residuals = residuals[self._order].T
-        present = np.isfinite(residuals)
-        y = np.where(present, residuals, 0.0)
-        if present.all():
-            count = len(y)
-            x = np.add.reduceat(self._basis, self._starts, axis=0)
-            x = np.broadcast_to(x, (count, *x.shape))
-            gram = np.broadcast_to(np.eye(self._basis.shape[1]), (count, *2 * self._basis.shape[1:]))
-        else:
-            shown = present[:, :, None] * self._basis
-            x = np.add.reduceat(shown, self._starts, axis=1)
-            gram = np.swapaxes(shown, 1, 2) @ shown
-        size = np.add.reduceat(present.astype(np.float64), self._starts, axis=1)
-        sums = np.add.reduceat(y, self._starts, axis=1)
-        squares = np.einsum("vn,vn->v", y, y)
-        return Sums(gram, x, sums, squares, size, self._first_units, self._nested)
+def _chunks(vertices: np.ndarray) -> list[np.ndarray]:
+    return [vertices[start : start + _CHUNK] for start in range(0, len(vertices), _CHUNK)]
 
 
 def _store(fit: MixedFit, vertices: np.ndarray, state: State, back: np.ndarray) -> None:
