@@ -1,4 +1,4 @@
-"""The blur of a scan and the density of its cortex, read off the bone's own thick cortex.
+"""The blur of a scan and the density of its cortex, read off the bone itself.
 
 Where the cortex is thick, the blur does not reach from one edge to the other, so density and blur can
 be told apart; where the normal lies in the scan plane, the slice profile plays no part. One blur and
@@ -84,9 +84,10 @@ def estimate_from_thick_cortex(
 ) -> ThickCortex:
     """Find in-plane blur and cortical density, each unless the settings give it.
 
-    The blur is the one whose fits leave the least residual over the thick cortex, with thickness and
-    density free at each point; the density is the median over those points. Where there is too little
-    thick cortex, usual values are assumed, and the record says so.
+    The blur in the plane is the one whose fits leave the least residual over the thick cortex, with thickness
+    and density free at each point; the density is the median over those points. How soft the ends of the
+    slice profile are is what leaves the least residual where thin cortex lies oblique to the slices. Where
+    there is too little thick cortex, usual values are assumed, and the record says so.
 
     Parameters
     ----------
@@ -109,23 +110,31 @@ def estimate_from_thick_cortex(
     looked_at = looked_at[:: max(1, len(looked_at) // _LOOKED_AT)]
     some = _Some(profiles.take(looked_at), landmarks.take(looked_at), settings.highest_density, noise)
     blur = Blur(given or float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0))))
-    fit = some.fit(blur)
-    which, criterion = _thick_points(some.profiles, fit, blur.sigma_mm)
-    thick, fit = some.take(which), fit.take(which)
+    flat = np.abs(some.profiles.across) < _CRITERIA[-1][1]
+    in_plane = some.take(np.flatnonzero(flat if flat.any() else ~flat))
+    fit = in_plane.fit(blur)
+    which, criterion = _thick_points(in_plane.profiles, fit, blur.sigma_mm)
+    thick, fit = in_plane.take(which), fit.take(which)
     blur_from = density_from = "given"
     if given is None and len(which):
         blur, blur_from = _best_in_plane(thick, fit), f"least residual over {criterion}"
     elif given is None:
         blur_from = f"assumed: {criterion}"
     if density is None:
-        free = thick.fit(blur, near=fit).cortex if len(which) else np.zeros(1)
-        density, density_from = float(np.median(free)), f"median over {criterion}"
-        if density < _LEAST_DENSITY:
-            why = "the thick parts are too light for cortex" if len(which) else criterion
-            density, density_from = _USUAL_DENSITY, f"assumed: {why}"
+        density, density_from = _density(thick, blur, criterion)
     if given is None and len(which):
         blur = replace(blur, sigma_across_mm=_best_across(some, blur, density))
     return ThickCortex(blur, float(density), blur_from, density_from, len(which))
+
+
+def _density(thick: _Some, blur: Blur, criterion: str) -> tuple[float, str]:
+    """Cortical density, and where it comes from."""
+    if not len(thick.profiles):
+        return _USUAL_DENSITY, f"assumed: {criterion}"
+    density = float(np.median(thick.fit(blur).cortex))
+    if density < _LEAST_DENSITY:
+        return _USUAL_DENSITY, "assumed: the thick parts are too light for cortex"
+    return density, f"median over {criterion}"
 
 
 class _Some(NamedTuple):
@@ -209,7 +218,7 @@ def _best_across(some: _Some, blur: Blur, density: float) -> float:
     thin = np.flatnonzero(near.converged & (near.thickness < _THIN * profiles.slice_thickness_mm))
     if len(thin) < _FEWEST:
         return 0.0
-    thin = thin[:: max(1, len(thin) // _ENOUGH)]
+    thin = thin[:: -(-len(thin) // _ENOUGH)]
     oblique, near = some.take(oblique[thin]), near.take(thin)
 
     def squares(sigma: float) -> np.ndarray:
