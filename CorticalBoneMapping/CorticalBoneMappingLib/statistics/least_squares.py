@@ -183,7 +183,8 @@ def _complete(values: np.ndarray, design: Design) -> Fit:
     residuals = values - q @ projected
     inverse = np.linalg.inv(r)
     dof = float(len(values) - r.shape[1])
-    variance = _with_spread(np.einsum("nv,nv->v", residuals, residuals) / dof, values)
+    left_over = np.einsum("nv,nv->v", residuals, residuals)
+    variance = _with_spread(left_over / dof, np.einsum("pv,pv->v", projected, projected) + left_over)
     dofs = np.full(values.shape[1], dof)
     return Fit(design, inverse @ projected, residuals, variance, dofs, inverse @ inverse.T)
 
@@ -216,14 +217,22 @@ def _with_gaps(values: np.ndarray, design: Design, present: np.ndarray, weights:
     squares = residuals**2 if weights is None else weights * residuals**2
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = np.where(dof > 0, np.nansum(squares, axis=0) / dof, np.nan)
-    variance = np.where(np.isfinite(coefficients[0]), _with_spread(variance, values), np.nan)
+    size = np.nansum(values**2, axis=0)
+    variance = np.where(np.isfinite(coefficients[0]), _with_spread(variance, size), np.nan)
     return Fit(design, coefficients, residuals, variance, dof, covariance, weights)
 
 
-def _with_spread(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Take a variance that is only rounding as 0: equal values have no t, not a huge one."""
-    size = np.nanmax(np.abs(values), axis=0, initial=0.0)
-    return np.where(variance <= (_ROUNDING * size) ** 2, 0.0, variance)
+def _with_spread(variance: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Take a variance that is only rounding as 0: equal values have no t, not a huge one.
+
+    Parameters
+    ----------
+    variance : ndarray of shape (v,)
+        Of the residuals.
+    squares : ndarray of shape (v,)
+        Sum of the squared values.
+    """
+    return np.where(variance <= _ROUNDING**2 * squares, 0.0, variance)
 
 
 def _inverse(gram: np.ndarray) -> np.ndarray:

@@ -206,7 +206,7 @@ def fit_mixed_model(
         _store(fit, vertices[converged], state.take(converged), back)
         fit.coefficients[:, vertices[~converged]] = np.nan
         fit.converged[vertices] = converged
-    fit.residuals[:, fitted] -= design.matrix @ (fit.coefficients - ordinary.coefficients)[:, fitted]
+    fit.residuals[...] -= design.matrix @ (fit.coefficients - ordinary.coefficients)
     return fit
 
 
