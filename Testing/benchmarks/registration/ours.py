@@ -33,7 +33,7 @@ class Laid:
     matrix : ndarray of shape (4, 4)
         Similarity from the template to the right-sided bone.
     expected_mm : ndarray of shape (n_template,)
-        The error that the registration itself expects.
+        The error that the registration itself expects; not-a-number where not covered.
     look_at_it : bool
         Whether it asks to be looked at.
     folded : int
@@ -100,7 +100,7 @@ def _registered(
         "points": found.points,
         "covered": found.covered,
         "matrix": found.matrix,
-        "expected_mm": getattr(found, "expected_error_mm", np.full(len(found.points), np.nan)),
+        "expected_mm": found.expected_error,
         "look_at_it": np.array(found.look_at_it),
         "folded": np.array(found.folded),
         "off_template_mm": np.array(found.distances.to_average_mean),
