@@ -72,6 +72,49 @@ def f_densities(f: np.ndarray, numerator_dof: int, dof: float) -> np.ndarray:
     )
 
 
+def sampled_densities(
+    height: np.ndarray, dof: float, numerator_dof: int, is_t: bool, cell: float
+) -> np.ndarray:
+    """Densities of peaks that are still above a height at the vertex nearest to them.
+
+    A mesh does not see the top of a peak. t = √ν cot φ, where φ is the angle between the data of a vertex,
+    as a unit vector of ν + 1 numbers, and the effect. From a peak at angle φ₀ to a vertex at distance r the
+    unit vector turns by r, and cos φ falls to cos φ₀ (1 − r²/2); so the peak has to be that much higher.
+    The distance is that to the middle of a disc of the area that a vertex stands for.
+
+    Parameters
+    ----------
+    height : ndarray of shape (n,)
+        t, or F.
+    dof : float
+        Of t, or of F's denominator.
+    numerator_dof : int
+        1 for t.
+    is_t : bool
+        Else F.
+    cell : float
+        Area that a vertex stands for where residuals have unit sum of squares: L2 / number of vertices.
+
+    Returns
+    -------
+    ndarray of shape (3, n)
+        The densities of the continuous field for ``cell = 0``.
+    """
+    height = np.asarray(height, dtype=np.float64)
+    ratio = np.sign(height) * height**2 if is_t else numerator_dof * np.maximum(height, 0.0)
+    cosine = np.sign(height) * np.sqrt(np.abs(ratio) / (np.abs(ratio) + dof))
+    total = np.zeros((3, len(height)))
+    places, weights = np.polynomial.legendre.leggauss(5)
+    for place, weight in zip(0.5 + 0.5 * places, 0.5 * weights):
+        # Uniform in area is uniform in r²; a cosine of 1 is an infinite height, which no peak has.
+        needed = cosine / (1.0 - 0.5 * place * cell / np.pi)
+        squared = np.minimum(needed**2, 1.0 - 1e-12)
+        raised = dof * squared / (1.0 - squared)
+        raised = np.sign(height) * np.sqrt(raised) if is_t else raised / numerator_dof
+        total += weight * densities(raised, dof, numerator_dof, is_t)
+    return total
+
+
 def densities(height: np.ndarray, dof: float, numerator_dof: int, is_t: bool) -> np.ndarray:
     """Densities of the field of either kind, shape (3, n)."""
     return t_densities(height, dof) if is_t else f_densities(height, numerator_dof, dof)

@@ -37,6 +37,11 @@ class Smoothness:
     fwhm_mm: float
     spacing_mm: float
 
+    @property
+    def cell(self) -> float:
+        """Mean area that a vertex stands for where residuals have unit sum of squares: L2 / vertices."""
+        return float(self.resels[2] * _FOUR_LOG_2 / self.tested.sum())
+
 
 def estimate_smoothness(
     surface: Surface, residuals: np.ndarray, tested: np.ndarray | None = None
