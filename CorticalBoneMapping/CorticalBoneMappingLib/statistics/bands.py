@@ -51,8 +51,8 @@ def simultaneous_bands(
 
     All t together are taken as multivariate t with the correlation of their estimates: that of the models'
     whitened residuals between columns, times that of the contrasts within a model (Hothorn, Bretz, Westfall
-    2008), and the fewest degrees of freedom of any. The quantile of the largest comes from drawing. Bonferroni's bands are wider, for regions of one
-    bone much so.
+    2008), and the fewest degrees of freedom of any. The quantile of the largest comes from drawing.
+    Bonferroni's bands are wider, for regions of one bone much so.
 
     Parameters
     ----------
