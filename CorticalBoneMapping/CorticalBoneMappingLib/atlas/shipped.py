@@ -13,9 +13,11 @@ import numpy as np
 
 from ..meshing import remesh
 from ..progress import Progress, TerminalProgress
+from ..shape_model import similarity
 from ..simulation.femur import shape_only
 from ..simulation.femur_shape import HEAD_CENTRE, mean_shape
-from ..simulation.population import draw_dimensions
+from ..simulation.individual import individual_map
+from ..simulation.population import FemurDimensions, draw_dimensions
 from ..surface import Surface
 from .average import DATA
 from .build import BuildSettings, Subject, build_average
@@ -61,11 +63,25 @@ def simulated_cohort(
 
 
 def parametric_start(points: int) -> Surface:
-    """Give the simulation's mean shape, cut at `END_Z_MM`, head centre at the origin, to begin with."""
+    """Give the simulation's mean shape to begin with, cut at `END_Z_MM`.
+
+    Parameters
+    ----------
+    points : int
+        About how many the mesh has.
+
+    Returns
+    -------
+    Surface
+        With ``cut_end``; head centre at the origin, turned as a femur of mean dimensions lies in a scanner,
+        which is the pose that the average keeps.
+    """
     shape = mean_shape(end_z_mm=END_Z_MM)
-    mesh = remesh(replace(shape, points=shape.points - HEAD_CENTRE), n_points=points)
+    lying = individual_map(FemurDimensions())(shape.points)
+    _, turn, _ = similarity(shape.points, lying, rigid=True)
+    mesh = remesh(replace(shape, points=(shape.points - HEAD_CENTRE) @ turn.T), n_points=points)
     end = np.array([0.0, 0.0, END_Z_MM - HEAD_CENTRE[2]])
-    return with_cut_end(mesh, EndPlane(end, np.array([0.0, 0.0, -1.0])))
+    return with_cut_end(mesh, EndPlane(turn @ end, turn @ np.array([0.0, 0.0, -1.0])))
 
 
 def make_shipped(
