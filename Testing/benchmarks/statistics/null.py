@@ -97,6 +97,11 @@ def smallest_p(condition: Condition, n_studies: int, cache: Path) -> dict[str, n
     return {name: np.concatenate([part[name] for part in parts])[:n_studies] for name in parts[0]}
 
 
+def studies_done(condition: Condition, cache: Path) -> int:
+    """How many studies of a condition are in the cache."""
+    return _CHUNK * len(list((cache / "null").glob(f"{condition.key}_*.npz")))
+
+
 def summary(found: dict[str, np.ndarray]) -> dict[str, float]:
     """Share of the studies with anything significant at 5 %, by method; and mean width in mm."""
     shares = {name: float(np.mean(p <= 0.05)) for name, p in found.items() if name != "fwhm"}
