@@ -18,6 +18,7 @@ _ITERATIONS = 60
 _LONGEST_STEP = 2.0  # in log(1 + λ)
 _DECREMENT = 1e-10  # expected gain in deviance below which a vertex is done
 _FLOOR = 1e-300
+_FIRST_RATIOS = (0.05, 100.0)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class Sums:
     nested: bool
 
     def take(self, vertices: np.ndarray) -> Sums:
-        """Give those of some vertices."""
+        """Give those of some vertices, by increasing indices."""
+        if len(vertices) == len(self.y):
+            return self
         names = ("gram", "x", "y", "squares", "size")
         return replace(self, **{name: getattr(self, name)[vertices] for name in names})
 
@@ -138,8 +141,7 @@ def maximise(sums: Sums) -> tuple[State, np.ndarray]:
     converged : ndarray of bool, shape (v,)
         Whether the steps came to rest there.
     """
-    k = 2 if sums.nested else 1
-    state = evaluate(sums, np.full((len(sums.y), k), 1.0))
+    state = evaluate(sums, _start(sums))
     damping = np.zeros(len(sums.y))
     converged = np.zeros(len(sums.y), dtype=bool)
     for _ in range(_ITERATIONS):
@@ -159,6 +161,30 @@ def maximise(sums: Sums) -> tuple[State, np.ndarray]:
         state.put(todo[better], tried.take(better))
         damping[todo] = np.where(better, damping[todo] / 10.0, np.maximum(10.0 * damping[todo], 0.1))
     return state, converged
+
+
+def _start(sums: Sums) -> np.ndarray:
+    """Ratios to begin with, shape (v, k): mean squares between participants, between sides, and within."""
+    levels = [(sums.count, sums.size, sums.y)]
+    if sums.nested:
+        wide = (sums.count[sums.starts], sums.per_participant(sums.size), sums.per_participant(sums.y))
+        levels.insert(0, wide)
+    rows = sums.size @ sums.count
+    explained, groups = np.zeros(len(rows)), np.zeros(len(rows))  # by the wider levels
+    mean_squares, rows_of_a_group = [], []
+    for count, size, total in levels:
+        between = np.sum(total**2 / np.maximum(size, 1.0), axis=1)
+        number = (size > 0) @ count
+        mean_squares.append((between - explained) / np.maximum(number - groups, 1.0))
+        rows_of_a_group.append(rows / np.maximum(number, 1.0))
+        explained, groups = between, number
+    within = np.maximum((sums.squares - explained) / np.maximum(rows - groups, 1.0), _FLOOR)
+    narrower = [*mean_squares[1:], within]
+    ratios = [
+        (wide - narrow) / (within * size)
+        for wide, narrow, size in zip(mean_squares, narrower, rows_of_a_group)
+    ]
+    return np.clip(np.stack(ratios, axis=1), *_FIRST_RATIOS)
 
 
 def evaluate(sums: Sums, ratios: np.ndarray) -> State:
