@@ -8,10 +8,11 @@ from pathlib import Path
 import inference_case as case
 import numpy as np
 import pytest
+from scipy import stats
 
 from CorticalBoneMappingLib.errors import Cancelled, StatisticsError
 from CorticalBoneMappingLib.progress import CallbackProgress
-from CorticalBoneMappingLib.statistics.clusters import connected_pieces
+from CorticalBoneMappingLib.statistics.clusters import connected_pieces, find_clusters
 from CorticalBoneMappingLib.statistics.exchange import Exchange, draw_shuffles
 from CorticalBoneMappingLib.statistics.freedman_lane import Rearranged
 from CorticalBoneMappingLib.statistics.permutation import METHODS, PermutationSettings, permutation_tests
@@ -132,24 +133,26 @@ def test_the_result_does_not_depend_on_who_does_the_work(surface, values):
         assert alone[method].threshold == shared[method].threshold
 
 
-def test_few_rows_are_rearranged_in_every_way_and_the_p_is_exact(surface):
-    """Two groups of four: 70 ways. The p of the peak by listing them with itertools."""
-    random = np.random.default_rng(11)
-    values = random.normal(size=(8, len(surface.points)))
-    values[4:, :30] += 2.0
+def test_few_rows_are_rearranged_in_every_way_and_the_p_is_exact(surface, values):
+    """Two groups of four: 70 ways. The p of the largest peak and cluster by listing them with itertools."""
     group = np.repeat([0.0, 1.0], 4)
-    design = np.stack([np.ones(8), group], axis=1)
-    test = permutation_tests(
-        surface, values, design, np.array([[0.0, 1.0]]), settings=PermutationSettings(("peak",))
-    )["peak"]
-    peaks = []
+    values = values[:8] + 20.0 * group[:, None] * (surface.points[:, 0] > 8.0)
+    design, threshold = np.stack([np.ones(8), group], axis=1), stats.t.isf(0.02, 6)
+    settings = PermutationSettings(("peak", "cluster extent", "cluster mass"), cluster_forming_p=0.02)
+    tests = permutation_tests(surface, values, design, np.array([[0.0, 1.0]]), settings=settings)
+    largest = []
     for chosen in itertools.combinations(range(8), 4):
         one, other = values[list(chosen)], np.delete(values, chosen, axis=0)
         pooled = (one.var(axis=0, ddof=1) + other.var(axis=0, ddof=1)) / 2.0
-        peaks.append(np.abs((one.mean(axis=0) - other.mean(axis=0)) / np.sqrt(pooled / 2.0)).max())
-    observed = np.abs(test.statistic).max()
-    assert np.nanmin(test.p) == np.mean(np.array(peaks) >= observed * (1 - 1e-9))
-    assert "all 70" in test.method
+        t = (one.mean(axis=0) - other.mean(axis=0)) / np.sqrt(pooled / 2.0)
+        found = find_clusters(surface, t, threshold)
+        largest.append([np.abs(t).max(), found.area_mm2.max(initial=0), found.mass.max(initial=0)])
+    clusters = find_clusters(surface, tests["peak"].statistic, threshold)
+    observed = [np.abs(tests["peak"].statistic).max(), clusters.area_mm2.max(), clusters.mass.max()]
+    share = np.mean(np.array(largest) >= np.array(observed) * (1 - 1e-9), axis=0)
+    assert [np.nanmin(test.p) for test in tests.values()] == share.tolist()
+    assert np.all(share < 0.2)
+    assert "all 70" in tests["peak"].method
 
 
 def test_a_mean_is_tested_by_flipping_signs_and_every_flip_is_listed(surface):

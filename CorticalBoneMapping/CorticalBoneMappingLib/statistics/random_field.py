@@ -22,7 +22,7 @@ from .statistic_map import (
 
 _LEAST_SMOOTH = 4.0  # FWHM in spacings of the mesh
 _FEWEST_DOF = 15.0
-_FEWEST_DOF_OF_CLUSTERS = 50.0  # with 17, 12 % of null studies have a significant cluster, not 5 %
+_FEWEST_DOF_OF_CLUSTERS = 30.0  # with 17, 12 % of null studies have a significant cluster, not 5 %
 _HIGHEST_CLUSTER_P = 0.01
 _SOURCE = "random field theory for non-isotropic smoothness (Worsley et al. 1999)"
 
