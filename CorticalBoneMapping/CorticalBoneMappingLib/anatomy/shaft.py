@@ -13,9 +13,12 @@ from .head import Head
 from .sections import sections
 
 _STEP_MM = 2.0
-_FROM, _TO, _NEAREST = 0.85, 3.45, 0.3  # below the tip of the lesser trochanter, radii of the head
+_FROM, _TO, _NEAREST = 0.85, 3.45, 0.2  # below the tip of the lesser trochanter, radii of the head
 _LONG_ENOUGH_MM = 30.0  # of shaft; where less is there, it counts from nearer to the trochanter
-_LEAST_LENGTH_MM = 6.0
+_LEAST_LENGTH_MM = 4.0
+_SAMPLES, _FLAT_MM, _SAME_WAY = 1500, 1.0, 0.97
+_TO_THE_END = 0.55  # cosine; a cut just below the lesser trochanter lies 50° from the farthest point
+_FLAT_AREA = 0.6  # of a cut over the square of the head's radius; a shaft's own section has about 1
 # How far the centres of sections usually lie lateral and anterior of the axis, by the distance below the tip:
 # means of four segmented femurs with heads of 24 mm radius. Levels are in radii of the head.
 _LEVELS = np.arange(0.2, 3.5, 0.2)
@@ -60,8 +63,8 @@ class Shaft:
 def find_shaft(surface: Surface, head: Head) -> Axis:
     """Find the shaft of a femur whose head is known, in any pose.
 
-    The farthest end of the bone from the head is the lower end of the shaft, however short that was cut. The
-    axis is the direction to which the normals near that end are perpendicular.
+    Where the bone was cut flat, the search begins in the direction of the cut; else at the bone's farthest
+    point from the head. The axis is the direction to which the normals near that end are perpendicular.
 
     Parameters
     ----------
@@ -81,9 +84,7 @@ def find_shaft(surface: Surface, head: Head) -> Axis:
         If there is no shaft below the trochanters.
     """
     radius = head.radius_mm
-    distance = np.linalg.norm(surface.points - head.centre, axis=1)
-    down = surface.points[distance.argmax()] - head.centre
-    down /= np.linalg.norm(down)
+    down = _first_direction(surface, head)
     areas = surface.point_areas
     for _ in range(12):
         level = (surface.points - head.centre) @ down
@@ -96,10 +97,28 @@ def find_shaft(surface: Surface, head: Head) -> Axis:
         top = max(end - 2.5 * radius, min(2.2 * radius, end - 0.8 * radius))
         wall = areas * ((level > top) & (np.abs(surface.normals @ down) < 0.7))
         around = surface.normals.T @ (wall[:, None] * surface.normals)
-        direction = np.linalg.eigh(around)[1][:, 0]
+        across = np.linalg.eigh(around)[1]
+        direction = across[:, 0]
         down = direction * np.sign(direction @ down)
     middle = (wall[:, None] * surface.points).sum(axis=0) / wall.sum()
     return Axis(middle, -down)
+
+
+def _first_direction(surface: Surface, head: Head) -> np.ndarray:
+    """Roughly down the shaft: across its flat end if it has one, else to the farthest point from the head."""
+    random = np.random.default_rng(0)
+    sample = random.choice(len(surface.points), _SAMPLES, p=surface.point_areas / surface.point_areas.sum())
+    points, normals = surface.points[sample], surface.normals[sample]
+    height = points @ normals.T  # a column for each direction
+    on_plane = (height > height.max(axis=0) - _FLAT_MM) & (normals @ normals.T > _SAME_WAY)
+    farthest = surface.points[np.linalg.norm(surface.points - head.centre, axis=1).argmax()]
+    farthest = unit(farthest - head.centre)
+    # A plane along the wall of a long shaft touches it in a long strip, but does not look to its end.
+    contact = on_plane.sum(axis=0) * (normals @ farthest > _TO_THE_END)
+    best = contact.argmax()
+    if contact[best] / _SAMPLES * surface.point_areas.sum() < _FLAT_AREA * head.radius_mm**2:
+        return farthest
+    return unit(normals[on_plane[:, best]].mean(axis=0))
 
 
 def fit_shaft(surface: Surface, head: Head, start: Axis, tip: np.ndarray, rounds: int = 2) -> Shaft:
