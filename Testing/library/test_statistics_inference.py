@@ -183,6 +183,8 @@ def test_missing_values_hardly_change_the_smoothness(surface, group_effect):
     residuals[np.random.default_rng(3).random(residuals.shape) < 0.1] = np.nan
     gaps = estimate_smoothness(surface, residuals)
     assert gaps.resels[2] == pytest.approx(whole.resels[2], rel=0.05)
+    zeros = estimate_smoothness(surface, np.nan_to_num(residuals))
+    np.testing.assert_array_equal(zeros.resels, gaps.resels)
 
 
 def test_rough_maps_few_subjects_and_lax_clusters_are_warned_of(surface, group_effect):

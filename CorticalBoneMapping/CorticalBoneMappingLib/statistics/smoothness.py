@@ -57,7 +57,7 @@ def estimate_smoothness(
     surface : Surface
         The average femur.
     residuals : ndarray of shape (n, v)
-        Of the model, of any scale; not-a-number where there is no value.
+        Of the model, of any scale; zero or not-a-number where there is no value.
     tested : ndarray of bool, shape (v,), optional
         Vertices that are tested; others (the cut end) do not count, nor vertices whose residuals are all
         zero or missing.
@@ -85,7 +85,11 @@ def estimate_smoothness(
         )
     edges, sides = _edges_and_sides(surface, tested)
     unit = np.ascontiguousarray((residuals / np.where(scale > 0, scale, 1.0)).T)
-    squared = _squared_lengths(unit, edges)
+    known = np.isfinite(unit) & (unit != 0.0)
+    if known[tested].all():
+        squared = _squared_lengths(unit, edges)
+    else:
+        squared = _squared_lengths_with_gaps(np.where(known, unit, 0.0), known.astype(np.float64), edges)
     area = _areas(*squared[sides].T)
     roots = np.sqrt(squared)
     curvatures = np.array(
@@ -118,20 +122,24 @@ def _edges_and_sides(surface: Surface, tested: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _squared_lengths(unit: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Σ(Δu)² along each edge; rows missing at one end are made up for by the others, shape (n_edges,)."""
-    has_gaps = bool(np.isnan(unit).any())
-    known = np.isfinite(unit)
+    """Σ(Δu)² along each edge, shape (n_edges,)."""
     squared = np.empty(len(edges))
     for start in range(0, len(edges), _CHUNK):
         first, second = edges[start : start + _CHUNK].T
         difference = unit[first] - unit[second]
-        if not has_gaps:
-            squared[start : start + _CHUNK] = np.einsum("en,en->e", difference, difference)
-            continue
-        both = (known[first] & known[second]).sum(axis=1)
-        expected = np.sqrt(known[first].sum(axis=1) * known[second].sum(axis=1))
-        total = np.nansum(difference**2, axis=1)
-        squared[start : start + _CHUNK] = total * expected / np.maximum(both, 1)
+        squared[start : start + _CHUNK] = np.einsum("en,en->e", difference, difference)
+    return squared
+
+
+def _squared_lengths_with_gaps(unit: np.ndarray, known: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The same from the maps that have a value at both ends, made up for those that have not."""
+    squared, count = np.empty(len(edges)), known.sum(axis=1)
+    for start in range(0, len(edges), _CHUNK):
+        first, second = edges[start : start + _CHUNK].T
+        both = known[first] * known[second]
+        difference = both * (unit[first] - unit[second])
+        expected = np.sqrt(count[first] * count[second]) / np.maximum(both.sum(axis=1), 1.0)
+        squared[start : start + _CHUNK] = expected * np.einsum("en,en->e", difference, difference)
     return squared
 
 

@@ -123,6 +123,7 @@ class _Tree:
         passes = _passes(number[peak], rank, sign, edges)
         parent, joined_at = _joined(len(peaks), *(part.tolist() for part in passes))
         joined_at = np.concatenate([rank[peaks], joined_at, [-1]]).astype(np.int32)
+        # One place more than there are ranks: rank −1, of the whole surface, finds no vertex there.
         by_rank = np.empty(len(rank) + 1, dtype=np.int64)
         by_rank[rank], by_rank[-1] = np.arange(len(rank)), -1
         return _Tree(peaks, np.array(parent, dtype=np.int64), joined_at, by_rank[joined_at])
