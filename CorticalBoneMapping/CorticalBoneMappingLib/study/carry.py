@@ -84,7 +84,7 @@ def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[s
     registration : Registration
         Of the femur.
     shape_model : ShapeModel
-        Of the average femur that it was registered with, on the same mesh.
+        With which it was registered.
 
     Returns
     -------
@@ -93,11 +93,12 @@ def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[s
         in standard deviations of the population; ``mahalanobis``, the distance from the average shape
         in such; ``plausibility``, the share of the population that is at least as far from it.
     """
-    right = registration.deformed.mirrored() if registration.side == "left" else registration.deformed
-    fit = shape_model.fit(right.points, registration.covered)
+    # Those that the bending found, not those of the laid points: these slide along the surface in ways
+    # that no mode describes, which would look like an impossible shape.
+    coordinates = registration.shape_coordinates
     return {
-        "size": round(fit.size, 5),
-        "coordinates": np.round(fit.coordinates, 3).tolist(),
-        "mahalanobis": round(shape_model.mahalanobis(fit.coordinates), 3),
-        "plausibility": round(shape_model.plausibility(fit.coordinates), 4),
+        "size": round(registration.scale, 5),
+        "coordinates": np.round(coordinates, 3).tolist(),
+        "mahalanobis": round(shape_model.mahalanobis(coordinates), 3),
+        "plausibility": round(shape_model.plausibility(coordinates), 4),
     }
