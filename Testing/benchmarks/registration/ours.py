@@ -70,7 +70,7 @@ def lay(template: Surface, bone: Surface, side: str, shape_model: ShapeModel | N
     """
     model = [shape_model.mean, shape_model.modes] if shape_model else []
     meshes = [template.points, template.triangles, bone.points, bone.triangles]
-    key = digest(*meshes, *model, side, _library())
+    key = digest(*meshes, *model, side, _LIBRARY)
     made = kept(CACHE / "ours", key, lambda: _registered(template, bone, side, shape_model))
     if "refused" in made:
         raise RegistrationError(str(made["refused"]))
@@ -114,3 +114,7 @@ def _library() -> bytes:
     ground = [room.parent / f"{name}.py" for name in ("closest", "surface", "shape_model")]
     files = [Path(__file__), *sorted(room.glob("*.py")), *ground]
     return b"".join(code(ast.parse(path.read_bytes())) for path in files)
+
+
+# Read when the library is imported: what is edited later is not what runs.
+_LIBRARY = _library()

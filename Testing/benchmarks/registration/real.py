@@ -102,7 +102,7 @@ def fit_of(femur: RealFemur) -> Fit:
     to_bone = [closest_points(right, points[covered]).distance.mean() for points, _ in poses]
     apart = [np.linalg.norm(points - laid.surface.points, axis=1)[covered].mean() for points, _ in poses]
     average = load_average()
-    moved = average.surface.points @ laid.matrix[:3, :3].T + laid.matrix[:3, 3]
+    moved = find_pose(right, average.surface).apply(average.surface.points)
     fit = average.shape_model.fit(laid.surface.points, covered)
     shape = average.shape_model.reconstruct(fit.coordinates)
     shape = fit.size * shape @ fit.rotation.T + fit.translation

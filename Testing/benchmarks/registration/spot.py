@@ -44,21 +44,23 @@ def kept_depths(
     dict of str to (float, int)
         By place: the greatest depth of the average map, and how many subjects have the place.
     """
-    return {name: _kept_depth(np.array(place), subjects, laid, template) for name, place in PLACES.items()}
+    on_mean = closest_points(dense_mean(), np.array(list(PLACES.values()))).points(dense_mean())
+    near = np.linalg.norm(template.mean_points[:, None] - on_mean, axis=2) < _NEAR_MM
+    maps, there = zip(*[_carried(subject, each, on_mean) for subject, each in zip(subjects, laid)])
+    mean = np.nanmean(np.array(maps), axis=0)
+    count = np.sum(there, axis=0)
+    return {
+        name: (float(np.nanmax(mean[near[:, place], place])), int(count[place]))
+        for place, name in enumerate(PLACES)
+    }
 
 
-def _kept_depth(
-    place: np.ndarray, subjects: list[Subject], laid: list[Laid], template: Template
-) -> tuple[float, int]:
-    on_mean = closest_points(dense_mean(), place[None]).points(dense_mean())
-    near = np.linalg.norm(template.mean_points - on_mean, axis=1) < _NEAR_MM
-    maps = []
-    for subject, each in zip(subjects, laid):
-        centre = subject.truth(on_mean)
-        if not subject.exists(centre, margin_mm=FWHM_MM)[0]:
-            continue
-        squared = ((subject.surface.points - centre) ** 2).sum(axis=1)
-        spot = np.exp(-4.0 * np.log(2.0) * squared / FWHM_MM**2)
-        there = closest_points(subject.surface, each.surface.points)
-        maps.append(carry(subject.surface, there, each.covered, spot, "subject"))
-    return float(np.nanmean(np.array(maps)[:, near], axis=0).max()), len(maps)
+def _carried(subject: Subject, laid: Laid, on_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The spots of one subject on the average, shape (n_average, n_places), and whether it has the places."""
+    centres = subject.truth(on_mean)
+    squared = ((subject.surface.points[:, None] - centres) ** 2).sum(axis=2)
+    spots = np.exp(-4.0 * np.log(2.0) * squared / FWHM_MM**2)
+    place = closest_points(subject.surface, laid.surface.points)
+    carried = carry(subject.surface, place, laid.covered, spots, "subject")
+    there = subject.exists(centres, margin_mm=FWHM_MM)
+    return np.where(there, carried, np.nan), there
