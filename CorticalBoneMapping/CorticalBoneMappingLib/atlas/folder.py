@@ -99,7 +99,9 @@ def _record(
         "name": name,
         "people": average.rounds[-1].people,
         "region_names": {str(number): region for number, region in region_names.items()},
-        "landmarks": {place: np.round(point, 3).tolist() for place, point in anatomy.landmarks.items()},
+        "landmarks": {
+            place: (np.round(point, 3) + 0.0).tolist() for place, point in anatomy.landmarks.items()
+        },
         "head_radius_mm": round(anatomy.head_radius_mm, 3),
         "settings": asdict(settings),
         "rounds": rounds,
