@@ -47,10 +47,11 @@ def kept_depths(
     on_mean = closest_points(dense_mean(), np.array(list(PLACES.values()))).points(dense_mean())
     near = np.linalg.norm(template.mean_points[:, None] - on_mean, axis=2) < _NEAR_MM
     maps, there = zip(*[_carried(subject, each, on_mean) for subject, each in zip(subjects, laid)])
-    mean = np.nanmean(np.array(maps), axis=0)
+    known = np.isfinite(maps)
+    mean = np.where(known, maps, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     count = np.sum(there, axis=0)
     return {
-        name: (float(np.nanmax(mean[near[:, place], place])), int(count[place]))
+        name: (float(mean[near[:, place], place].max()), int(count[place]))
         for place, name in enumerate(PLACES)
     }
 
