@@ -22,7 +22,14 @@ from CorticalBoneMappingLib.volume import Volume
 from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume, write_volume
 
 DATA = Path(os.environ.get("CBM_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "hips_ct_3mm"
-FILES = ["average_femur.vtp", "periosteal_surface.vtp", "points.csv", "provenance.json", "regions.csv"]
+FILES = [
+    "average_femur.vtp",
+    "periosteal_surface.vtp",
+    "points.csv",
+    "provenance.json",
+    "regions.csv",
+    "registered_average.vtp",
+]
 THICKNESS_MM, CORTEX_HU, MARROW_HU, MUSCLE_HU, METAL_HU = 3.0, 1400.0, 150.0, 50.0, 3071.0
 FINE_MM, BLOCK = 0.5, 2
 

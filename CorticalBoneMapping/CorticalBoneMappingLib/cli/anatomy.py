@@ -6,12 +6,9 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .common import add_command, say, table
-
-if TYPE_CHECKING:
-    from ..anatomy import Anatomy
 
 _EPILOG = """\
 examples:
@@ -62,6 +59,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Read, measure, and print."""
     from ..anatomy import measure_anatomy
     from ..errors import SettingError
+    from ..study.anatomy import anatomy_record
     from ..surface import read_surface
 
     if chosen.picture and chosen.picture.suffix.lower() != ".png":
@@ -71,7 +69,7 @@ def run(chosen: argparse.Namespace) -> None:
         raise SettingError("Anteversion needs both condyles: give --medial-condyle and --lateral-condyle.")
     surface = read_surface(chosen.surface)
     anatomy = measure_anatomy(surface, chosen.side)
-    record = _record(anatomy, condyles)
+    record = anatomy_record(anatomy, condyles)
     if chosen.picture:
         from ..atlas.regions import REGION_NAMES, regions_of
         from ..report.landmarks import draw_regions
@@ -91,19 +89,6 @@ def _point(text: str) -> list[float]:
     if len(place) != 3 or not all(map(math.isfinite, place)):
         raise argparse.ArgumentTypeError(f"'{text}' is not a point x,y,z in mm")
     return place
-
-
-def _record(anatomy: Anatomy, condyles: list[list[float]]) -> dict[str, Any]:
-    """Give the measurements as plain values; without condyles there is no anteversion."""
-    values = {name: getattr(anatomy, name) for name in _WHAT if name != "anteversion_deg"}
-    if condyles:
-        values["anteversion_deg"] = anatomy.anteversion_deg(*condyles)
-    return {
-        "side": anatomy.side,
-        "measurements": {name: round(values[name], 3) for name in _WHAT if name in values},
-        "landmarks_ras_mm": {name: place.round(3).tolist() for name, place in anatomy.landmarks.items()},
-        "remarks": list(anatomy.remarks),
-    }
 
 
 def _text(record: dict[str, Any]) -> str:

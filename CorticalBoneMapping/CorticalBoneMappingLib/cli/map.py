@@ -39,6 +39,7 @@ writes to DIR:
                           cortical_mass_surface_density (mg/cm²), trabecular_density (mg/cm³),
                           fit_residual, quality; in HU without calibration
   average_femur.vtp       the same maps on the average (right) femur
+  registered_average.vtp  the average femur laid on the bone, with how far it was bent (mm)
   points.csv regions.csv  the values by point and by region, with calibration_sd: how far a regional
                           mean is uncertain by the calibration alone
   provenance.json         settings, inputs, calibration, counts, versions, times"""

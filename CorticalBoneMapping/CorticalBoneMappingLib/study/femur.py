@@ -19,6 +19,7 @@ from ..segmentation import periosteal_surface
 from ..surface import Surface
 from ..volume import Volume
 from ..volume_files import check_overlap
+from .anatomy import laid_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
 from .hardening import without_hardening
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
@@ -88,6 +89,8 @@ def map_femur(
     with watch.time("maps on the average femur"):
         bone = bone.with_arrays(region=registration.to_subject(average.region).astype(np.int16))
         on_average = carry_to_average(bone, average.surface, registration, settings.smoothing_fwhm_mm)
+    with watch.time("anatomy"):
+        anatomy = subject_anatomy(bone, registration, average.landmarks)
     with watch.time("regions"):
         names = {number: name for number, name in average.region_names.items() if number != CUT_END}
         given = settings.cortical_density is not None
@@ -104,7 +107,9 @@ def map_femur(
         "beam_hardening": hardening.describe(),
         "surface": {"n_points": len(bone.points), "spacing_mm": round(bone.mean_spacing_mm, 4)},
         "cortex": cortical.used,
-        "registration": registration_summary(registration),
+        "registration": registration_summary(registration)
+        | {"average_to_bone": similarity_to_subject(registration).round(6).tolist()},
+        "anatomy": anatomy,
         "shape": shape_summary(registration, average.shape_model),
         "points": count_quality(quality),
         "notes": [
@@ -112,13 +117,14 @@ def map_femur(
             hardening.statement,
             *found.notes,
             *registration.remarks,
+            *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
             *_assumptions(cortical.used),
             *_notes(quality),
         ],
         "timings_s": watch.seconds,
     }
     progress.report(1.0, "Femur mapped")
-    return FemurResult(bone, on_average, rows, plain(provenance), side)
+    return FemurResult(bone, on_average, rows, plain(provenance), side, laid_average(registration))
 
 
 def _label_in(labelmap: Volume, label: int | None) -> int:

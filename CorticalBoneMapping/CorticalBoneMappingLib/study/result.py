@@ -25,6 +25,8 @@ class FemurResult:
         How the result was made; plain JSON values.
     side : str
         ``left`` or ``right``.
+    laid : Surface or None
+        The average femur laid on the bone (subject's RAS), with ``region`` and ``bending``.
     """
 
     periosteal: Surface
@@ -32,6 +34,7 @@ class FemurResult:
     regions: list[dict[str, Any]]
     provenance: dict[str, Any]
     side: str
+    laid: Surface | None = None
 
     def with_provenance(self, **more: Any) -> FemurResult:
         """Add to the provenance, before the timings, which stay last."""

@@ -19,6 +19,7 @@ from .result import FemurResult
 
 PERIOSTEAL_FILE = "periosteal_surface.vtp"
 AVERAGE_FILE = "average_femur.vtp"
+LAID_FILE = "registered_average.vtp"
 POINTS_FILE = "points.csv"
 REGIONS_FILE = "regions.csv"
 PROVENANCE_FILE = "provenance.json"
@@ -48,6 +49,8 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
             temporary = Path(name)
             write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
             write_surface(temporary / AVERAGE_FILE, result.average)
+            if result.laid is not None:
+                write_surface(temporary / LAID_FILE, result.laid)
             write_text(temporary / POINTS_FILE, points_table(result.periosteal))
             write_text(temporary / REGIONS_FILE, csv_of_rows(REGION_COLUMNS, result.regions))
             write_json(temporary / PROVENANCE_FILE, {"side": result.side} | result.provenance)
@@ -79,7 +82,8 @@ def read_result(folder: str | Path) -> FemurResult:
             f"{folder}: this is no folder of a mapped femur, or it is damaged ({error})."
         ) from error
     periosteal, average = read_surface(folder / PERIOSTEAL_FILE), read_surface(folder / AVERAGE_FILE)
-    return FemurResult(periosteal, average, rows, provenance, side)
+    laid = read_surface(folder / LAID_FILE) if (folder / LAID_FILE).is_file() else None
+    return FemurResult(periosteal, average, rows, provenance, side, laid)
 
 
 def points_table(surface: Surface) -> str:
