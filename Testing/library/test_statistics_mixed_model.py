@@ -13,7 +13,7 @@ from CorticalBoneMappingLib.statistics.mixed_model import MixedFit, fit_mixed_mo
 @pytest.mark.parametrize("sides", [False, True])
 def test_effects_and_variances_agree_with_statsmodels(sides):
     expected = REFERENCE["sides" if sides else "participants"]
-    fit = fit_mixed_model(VALUES, design(), sides)
+    fit = fit_mixed_model(VALUES, design(), sides, small_sample=False)
     answered = fit.test(AT_36)
     np.testing.assert_allclose(answered.effect, expected["effect"], rtol=1e-4)
     np.testing.assert_allclose(fit.variance, expected["variance"], rtol=1e-4)
@@ -45,7 +45,7 @@ def test_it_is_generalised_least_squares_at_the_maximum_of_the_dense_restricted_
     values = VALUES.copy()
     values[::7, 1] = np.nan  # gaps at one vertex
     fit = fit_mixed_model(values, design(), sides)
-    unscaled = fit.covariance / fit.variance[:, None, None]
+    unscaled = fit.plain_covariance / fit.variance[:, None, None]
     for vertex in range(VALUES.shape[1]):
         rows = np.flatnonzero(np.isfinite(values[:, vertex]))
         matrix, y = fit.design.matrix[rows], values[rows, vertex]
@@ -220,3 +220,46 @@ def test_equal_rows_of_every_participant_have_no_fit():
     np.testing.assert_array_equal(fit.converged, [False, True])
     assert np.isnan(fit.test("denosumab − placebo").statistic[0])
     assert np.isnan(fit.coefficients[:, 0]).all()
+
+
+@pytest.mark.parametrize("sides", [False, True])
+def test_the_small_sample_correction_is_kenward_and_roger_s_written_out(sides):
+    values = VALUES.copy()
+    values[::7, 1] = np.nan
+    fit = fit_mixed_model(values, design(), sides)
+    for vertex in range(values.shape[1]):
+        rows = np.flatnonzero(np.isfinite(values[:, vertex]))
+        matrix, sigma2 = fit.design.matrix[rows], fit.variance[vertex]
+        covariance = sigma2 * _dense(fit, vertex, rows)
+        inverse = np.linalg.inv(covariance)
+        phi = np.linalg.inv(matrix.T @ inverse @ matrix)
+        blocks = [fit.design.participants, fit.units][: fit.ratios.shape[1]]
+        # derivatives of the covariance by the residual variance and by each variance component
+        parts = [np.eye(len(rows)), *((b[rows][:, None] == b[rows]).astype(float) for b in blocks)]
+        projection = inverse - inverse @ matrix @ phi @ matrix.T @ inverse
+        projected = projection @ (values[rows, vertex])
+        information = np.array(
+            [[0.5 * projected @ a @ projection @ b @ projected for b in parts] for a in parts]
+        )
+        weights = np.linalg.inv(information)
+        p = [-matrix.T @ inverse @ a @ inverse @ matrix for a in parts]
+        inner = sum(
+            weights[i, j] * (matrix.T @ inverse @ a @ inverse @ b @ inverse @ matrix - p[i] @ phi @ p[j])
+            for i, a in enumerate(parts)
+            for j, b in enumerate(parts)
+        )
+        expected = phi + 2.0 * phi @ inner @ phi
+        np.testing.assert_allclose(fit.covariance[vertex], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_adjusting_for_the_baseline_keeps_the_level_with_twelve_participants():
+    table = trial(12, (0, 36))
+    built = build_design(table, [VISIT, Interaction((VISIT, ARM))])
+    rng = np.random.default_rng(11)
+    values = rng.normal(size=(24, 8000)) + rng.normal(size=(12, 8000))[built.participants]
+    plain, corrected = (
+        fit_mixed_model(values, built, small_sample=small).test("denosumab − placebo at visit 36").p
+        for small in (False, True)
+    )
+    assert np.mean(plain < 0.05) > 0.058  # what the correction is for
+    assert np.mean(corrected < 0.05) == pytest.approx(0.05, abs=0.0075)

@@ -201,7 +201,7 @@ def evaluate(sums: Sums, ratios: np.ndarray) -> State:
     -------
     State
     """
-    precision = _Precision(sums, ratios)
+    precision = Precision(sums, ratios)
     x = precision.outer(sums.x)  # sums of V⁻¹X over units
     gram = sums.gram + np.swapaxes(sums.x, 1, 2) @ precision.inner(sums.x)
     inverse = np.linalg.inv(gram)
@@ -235,7 +235,7 @@ def evaluate(sums: Sums, ratios: np.ndarray) -> State:
     return State(ratios, deviance, slope, information, shift, inverse, sensitivity, variance)
 
 
-class _Precision:
+class Precision:
     """V⁻¹ = I + U M Uᵀ, U telling which unit a row belongs to (Woodbury, once per level)."""
 
     def __init__(self, sums: Sums, ratios: np.ndarray) -> None:

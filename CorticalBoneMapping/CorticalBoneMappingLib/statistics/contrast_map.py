@@ -32,7 +32,7 @@ class ContrastMap:
     dof : ndarray of shape (v,)
         Degrees of freedom of t, or of F's denominator.
     dof_method : str
-        Where they come from: ``residual`` or ``Satterthwaite``.
+        Where they come from: ``residual``, or ``Satterthwaite`` and perhaps more, in words.
     """
 
     contrast: Contrast

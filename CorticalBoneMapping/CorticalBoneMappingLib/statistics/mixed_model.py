@@ -10,6 +10,7 @@ from ..errors import StatisticsError
 from ..progress import Progress
 from ._grouping import Grouping
 from ._reml import State, maximise
+from ._small_sample import inflation, parameter_covariance
 from .contrast_map import ContrastMap
 from .contrasts import Contrast
 from .design import Design
@@ -38,8 +39,10 @@ class MixedFit:
         Variance of participants over σ², then that of sides within participants; 0 is on the bound.
     covariance : ndarray of shape (v, p, p)
         Of the coefficients.
+    plain_covariance : ndarray of shape (v, p, p)
+        The same as if the ratios were known: equal to `covariance` without the small-sample correction.
     sensitivity : ndarray of shape (k, v, p, p)
-        Derivative of the covariance by each ratio, divided by σ².
+        Derivative of the plain covariance by each ratio, divided by σ².
     information : ndarray of shape (v, k + 1, k + 1)
         Of (log σ², ratios); the covariance of these estimates is twice its inverse.
     dof : ndarray of shape (v,)
@@ -49,6 +52,8 @@ class MixedFit:
     converged : ndarray of bool, shape (v,)
         Whether the likelihood's maximum was reached; elsewhere there is no fit. It has none where a
         participant's rows are all equal.
+    small_sample : bool
+        Whether `covariance` allows for the ratios' having been estimated.
     """
 
     design: Design
@@ -57,11 +62,13 @@ class MixedFit:
     variance: np.ndarray
     ratios: np.ndarray
     covariance: np.ndarray
+    plain_covariance: np.ndarray
     sensitivity: np.ndarray
     information: np.ndarray
     dof: np.ndarray
     units: np.ndarray
     converged: np.ndarray
+    small_sample: bool
 
     @property
     def fitted(self) -> np.ndarray:
@@ -93,9 +100,10 @@ class MixedFit:
         contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
         covariance = self.covariance_of(contrast.matrix)
         dof = np.full(len(self.variance), np.nan)
-        dof[self.fitted] = self._satterthwaite(contrast.matrix, covariance, self.fitted)
+        dof[self.fitted] = self._satterthwaite(contrast.matrix, self.fitted)
         answered = answer(contrast, alternative, self.coefficients, covariance, dof)
-        return replace(answered, dof_method="Satterthwaite")
+        widened = "; standard errors widened after Kenward and Roger 1997" if self.small_sample else ""
+        return replace(answered, dof_method="Satterthwaite" + widened)
 
     def covariance_of(self, rows: np.ndarray) -> np.ndarray:
         """Covariance of the estimates rows @ β at every vertex, shape (v, q, q).
@@ -123,10 +131,11 @@ class MixedFit:
         """Number of each row's participant, then of its side if sides are told apart; each shape (n,)."""
         return [self.design.participants, self.units][: self.ratios.shape[1]]
 
-    def _satterthwaite(self, rows: np.ndarray, covariance: np.ndarray, which: np.ndarray) -> np.ndarray:
+    def _satterthwaite(self, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
         """Degrees of freedom of the fitted vertices."""
-        parameters = _parameter_covariance(self.information[which], self.ratios[which])
-        values, vectors = np.linalg.eigh(covariance[which])
+        covariance = rows @ self.plain_covariance[which] @ rows.T
+        parameters = parameter_covariance(self.information[which], self.ratios[which])
+        values, vectors = np.linalg.eigh(covariance)
         rotated = np.swapaxes(vectors, 1, 2) @ rows  # contrasts whose effects are independent, (v, q, p)
         slopes = np.stack(
             [values]
@@ -149,6 +158,7 @@ def fit_mixed_model(
     maps: Maps | np.ndarray,
     design: Design,
     sides: bool | None = None,
+    small_sample: bool = True,
     progress: Progress | None = None,
 ) -> MixedFit:
     """Fit the design with participants as random intercepts, by restricted maximum likelihood.
@@ -162,6 +172,10 @@ def fit_mixed_model(
     sides : bool, optional
         Whether the sides of a participant have a random intercept of their own within the participant's;
         unless told, so if the table has both sides of a participant at several visits.
+    small_sample : bool
+        Widen standard errors for the variances' having been estimated (Kenward and Roger 1997). Without it
+        they are those of statsmodels, BrainStat and lme4, and too small where participants are few and the
+        estimate depends on the ratio of variances, as one that is adjusted for the baseline does.
     progress : Progress, optional
         Told how far the work has come.
 
@@ -188,11 +202,13 @@ def fit_mixed_model(
         np.full(count, np.nan),
         np.full((count, k), np.nan),
         np.full((count, p, p), np.nan),
+        np.full((count, p, p), np.nan),
         np.full((k, count, p, p), np.nan),
         np.full((count, k + 1, k + 1), np.nan),
         ordinary.dof,
         units,
         np.zeros(count, dtype=bool),
+        small_sample,
     )
     grouped = Grouping(basis, units, design.participants, nested)
     fitted = np.flatnonzero(ordinary.fitted)
@@ -202,8 +218,10 @@ def fit_mixed_model(
     for vertices in [*_chunks(fitted[whole]), *_chunks(fitted[~whole])]:
         progress.report(done / len(fitted), "Fitting the mixed model")
         done += len(vertices)
-        state, converged = maximise(grouped.sums(ordinary.residuals[:, vertices]))
-        _store(fit, vertices[converged], state.take(converged), back)
+        sums = grouped.sums(ordinary.residuals[:, vertices])
+        state, converged = maximise(sums)
+        added = inflation(sums, state) if small_sample else np.zeros_like(state.inverse)
+        _store(fit, vertices[converged], state.take(converged), added[converged], back)
         fit.coefficients[:, vertices[~converged]] = np.nan
         fit.converged[vertices] = converged
     fit.residuals[...] -= design.matrix @ (fit.coefficients - ordinary.coefficients)
@@ -240,12 +258,13 @@ def _chunks(vertices: np.ndarray) -> list[np.ndarray]:
     return [vertices[start : start + _CHUNK] for start in range(0, len(vertices), _CHUNK)]
 
 
-def _store(fit: MixedFit, vertices: np.ndarray, state: State, back: np.ndarray) -> None:
+def _store(fit: MixedFit, vertices: np.ndarray, state: State, added: np.ndarray, back: np.ndarray) -> None:
     fit.coefficients[:, vertices] += back @ state.shift.T
     fit.variance[vertices] = state.variance
     fit.ratios[vertices] = state.ratios
     inverse = back @ state.inverse
-    fit.covariance[vertices] = inverse @ back.T * state.variance[:, None, None]
+    fit.plain_covariance[vertices] = inverse @ back.T * state.variance[:, None, None]
+    fit.covariance[vertices] = back @ (state.inverse + added) @ back.T * state.variance[:, None, None]
     # d(XᵀV⁻¹X)⁻¹/dλ = (XᵀV⁻¹X)⁻¹ XᵀV⁻¹ZZᵀV⁻¹X (XᵀV⁻¹X)⁻¹
     fit.sensitivity[:, vertices] = inverse @ state.sensitivity @ np.swapaxes(inverse, 1, 2)
     fit.information[vertices] = state.information
@@ -268,19 +287,6 @@ def _units(design: Design, sides: bool | None) -> tuple[np.ndarray, bool]:
             "side at several visits. Leave it out; participants have one."
         )
     return (units, True) if told_apart else (participants, False)
-
-
-def _parameter_covariance(information: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """Twice the inverse, without the ratios that are on their bound, shape (v, k + 1, k + 1)."""
-    held = np.concatenate([np.zeros((len(ratios), 1), dtype=bool), ratios <= 0], axis=1)
-    pair = held[:, :, None] | held[:, None, :]
-    identity = np.eye(held.shape[1])
-    scale = np.sqrt(np.einsum("vkk->vk", np.where(pair, identity, information)))
-    scale = np.where(scale > 0, scale, 1.0)
-    scale = scale[:, :, None] * scale[:, None, :]
-    # Gaps may leave one row to each participant: then only the sum of the variances is known.
-    inverse = np.linalg.pinv(np.where(pair, identity, information) / scale, rcond=1e-9, hermitian=True)
-    return np.where(pair, 0.0, 2.0 * inverse / scale)
 
 
 def _take_out(
