@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 _LARGEST_RATIO = 1e8
-_ITERATIONS = 60
+_ITERATIONS = 200  # a few vertices begin beside a minimum of the likelihood and leave it slowly
 _LONGEST_STEP = 2.0  # in log(1 + λ)
 _DECREMENT = 1e-10  # expected gain in deviance below which a vertex is done
 _FLOOR = 1e-300
