@@ -37,6 +37,7 @@ from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
 from CorticalBoneMappingLib.panel.run_section import POLL_MILLISECONDS, RunSection
 from CorticalBoneMappingLib.scene.models import surface_from_model
+from CorticalBoneMappingLib.scene.registration import add_registration
 from CorticalBoneMappingLib.scene.results import (
     ROLE_ATTRIBUTE,
     ResultNodes,
@@ -55,7 +56,8 @@ class CorticalBoneMapping(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Cortical Bone Mapping")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
-        self.parent.dependencies = ["Segmentations", "Models", "Colors", "Tables", "Texts"]
+        needed = ("Segmentations", "Models", "Colors", "Tables", "Texts", "Markups", "Transforms")
+        self.parent.dependencies = list(needed)
         self.parent.contributors = ["Cortical Bone Mapping contributors"]
         self.parent.helpText = _(
             "Maps cortical thickness, density and mass of the proximal femur from a clinical CT and a "
@@ -294,7 +296,10 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
 
     def addResult(self, run: MappingRun) -> ResultNodes:
         """Add the result of a run that is done to the scene."""
-        return add_result(slicer.mrmlScene, run.result(), run.folder.name)
+        result, name = run.result(), run.folder.name
+        nodes = add_result(slicer.mrmlScene, result, name)
+        add_registration(slicer.mrmlScene, result, nodes, name)
+        return nodes
 
 
 def _isSet(path) -> bool:

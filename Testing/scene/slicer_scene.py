@@ -31,6 +31,8 @@ class SlicerScene:
         self._colours.SetMRMLScene(self.scene)
         self._segmentations = slicer.vtkSlicerSegmentationsModuleLogic()
         self._segmentations.SetMRMLScene(self.scene)
+        self._markups = slicer.vtkSlicerMarkupsLogic()
+        self._markups.SetMRMLScene(self.scene)
         self._remote = slicer.vtkMRMLRemoteIOLogic()  # without it no .mrb can be written or read
         self._remote.SetMRMLScene(self.scene)
         self._remote.GetCacheManager().SetRemoteCacheDirectory(str(cache))

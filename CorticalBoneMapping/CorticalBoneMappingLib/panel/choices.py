@@ -67,10 +67,11 @@ class Substance(_Choice):
 
 
 class ShownOn(Labelled):
-    """Surface on which a map is shown; the values are roles in `scene.results`."""
+    """What is shown; the values are roles in `scene.results`, or `scene.registration`."""
 
     BONE = "bone", "Bone"
     AVERAGE = "average", "Average femur"
+    REGISTRATION = "registration", "Average femur laid on the bone"
 
 
 Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})

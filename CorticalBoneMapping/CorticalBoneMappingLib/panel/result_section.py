@@ -8,10 +8,14 @@ from slicer.i18n import tr as _
 
 from ..measures import MEASURES
 from ..scene.models import QUALITY, surface_from_model
+from ..scene.registration import hide_registration, show_registration
 from ..scene.results import ResultNodes, show_result
 from ..scene.tables import region_rows
 from .summary import quality_line, reason_cells, region_cells
 from .table_widget import fill
+
+REGISTRATION = "registration"
+"""Where a map may be shown besides on a model of `scene.results.ResultNodes`."""
 
 
 def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, on: str) -> None:
@@ -26,14 +30,17 @@ def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, 
     measure : str
         One of `MEASURES`, or `QUALITY`.
     on : str
-        ``bone`` or ``average``.
+        ``bone``, ``average``, or `REGISTRATION`: the average femur laid on the bone, with the landmarks;
+        the bone where the result does not hold it.
     """
     ui.resultSection.enabled = nodes is not None
     ui.qualityLabel.text = ""
     ui.regionsTable.setRowCount(0)
     if nodes is None:
         return
-    show_result(nodes, measure, on)
+    if on != REGISTRATION or not show_registration(nodes):
+        hide_registration(nodes)
+        show_result(nodes, measure, "bone" if on == REGISTRATION else on)
     bone = surface_from_model(nodes.bone)
     ui.qualityLabel.text = quality_line(bone)
     rows = region_rows(nodes.regions)

@@ -16,7 +16,10 @@ from .tables import add_region_table, region_rows
 
 # A node says by these attributes which result it belongs to, and what it is in it: names may be edited
 # by the user, and attributes are saved with the scene.
-_RESULT, _SIDE = "CorticalBoneMapping.Result", "CorticalBoneMapping.Side"
+RESULT_ATTRIBUTE = "CorticalBoneMapping.Result"
+"""Attribute that the nodes of one result have in common."""
+
+_SIDE = "CorticalBoneMapping.Side"
 ROLE_ATTRIBUTE = "CorticalBoneMapping.Role"
 """Attribute by which a selector finds the bones (``bone``) of all results."""
 
@@ -52,7 +55,7 @@ class ResultNodes:
     @property
     def identifier(self) -> str:
         """What the nodes of this result have in common, also after the scene was saved."""
-        return self.bone.GetAttribute(_RESULT)
+        return self.bone.GetAttribute(RESULT_ATTRIBUTE)
 
 
 def add_result(scene: slicer.vtkMRMLScene, result: FemurResult, name: str) -> ResultNodes:
@@ -118,7 +121,7 @@ def results_in(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
     A result of which a node was deleted is left out. The colours of what is found are made whole, since
     a scene file does not keep all of them.
     """
-    whole = [ResultNodes(**roles) for roles in families_in(scene, _RESULT, ROLE_ATTRIBUTE, _ROLES)]
+    whole = [ResultNodes(**roles) for roles in families_in(scene, RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, _ROLES)]
     if whole:
         colour_table(scene)
     return whole
@@ -152,6 +155,6 @@ def _sign(nodes: ResultNodes, side: str) -> None:
     identifier = uuid.uuid4().hex
     for role in _ROLES:
         node = getattr(nodes, role)
-        node.SetAttribute(_RESULT, identifier)
+        node.SetAttribute(RESULT_ATTRIBUTE, identifier)
         node.SetAttribute(ROLE_ATTRIBUTE, role)
         node.SetAttribute(_SIDE, side)
