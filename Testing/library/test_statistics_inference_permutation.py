@@ -206,7 +206,7 @@ def test_blocks_with_a_missing_visit_are_exchanged_only_among_their_like():
 def test_an_effect_between_participants_cannot_be_tested_within_them(surface, values):
     blocks = np.repeat(np.arange(12), 2)
     design = np.stack([np.ones(24), np.repeat([0.0, 1.0], 12)], axis=1)
-    with pytest.raises(StatisticsError, match="whole blocks"):
+    with pytest.raises(StatisticsError, match="Exchange whole blocks"):
         permutation_tests(surface, values, design, np.array([[0.0, 1.0]]), Exchange(blocks=blocks))
 
 
@@ -253,6 +253,28 @@ def test_an_effect_that_missing_values_leave_undetermined_is_not_found(surface, 
     )["peak"]
     np.testing.assert_array_equal(test.statistic[:3], 0.0)
     assert np.all(test.p[:3] == 1.0)
+
+
+def test_two_visits_exchanged_within_participants_have_the_t_of_pairs(surface, values):
+    """Whatever the participants differ by; a participant with a gap does not count at that vertex."""
+    random = np.random.default_rng(18)
+    person = np.repeat(np.arange(10), 2)
+    visit = np.tile([0.0, 1.0], 10)
+    maps = 5.0 * values[:10][person] + random.normal(size=(20, len(surface.points)))
+    maps[7, :50] = np.nan
+    design = np.stack([np.ones(20), visit, person >= 5.0], axis=1)
+    test = permutation_tests(
+        surface,
+        maps,
+        design,
+        np.array([[0.0, 1.0, 0.0]]),
+        Exchange(blocks=person),
+        PermutationSettings(("peak",), n_permutations=100),
+    )["peak"]
+    expected = stats.ttest_rel(maps[1::2], maps[::2], nan_policy="omit").statistic
+    np.testing.assert_allclose(test.statistic, np.asarray(expected), rtol=1e-8)
+    with pytest.raises(StatisticsError, match="between blocks"):
+        permutation_tests(surface, maps, design, np.array([[0.0, 0.0, 1.0]]), Exchange(blocks=person))
 
 
 def test_missing_and_untested_vertices_have_no_p_and_are_told_of(surface, values):

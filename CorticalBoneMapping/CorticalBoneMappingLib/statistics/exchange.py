@@ -46,6 +46,11 @@ class Exchange:
         if self.whole and self.blocks is None:
             raise StatisticsError("Whole blocks can only be exchanged where the blocks are given.")
 
+    @property
+    def is_within(self) -> bool:
+        """Whether rows are exchanged within blocks only."""
+        return self.how == "permute" and self.blocks is not None and not self.whole
+
     def in_words(self) -> str:
         """Say it for a methods section."""
         verb = "signs flipped" if self.how == "flip" else "permuted"

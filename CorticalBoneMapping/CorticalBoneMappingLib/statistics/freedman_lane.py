@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import null_space
 
 from ..errors import StatisticsError
@@ -25,15 +26,15 @@ class Rearranged:
     basis : ndarray of shape (n, p)
         Orthonormal columns that span the design; the last `n_effects` are the effect beyond the rest.
     n_effects : int
-        Rows of the contrast.
+        1 for t, more for F.
     errors : ndarray of shape (n, v)
         Of the model without the effect, of unit sum of squares; zero where there is no value, or no spread.
     gaps : ndarray of shape (g,)
         Vertices where some rows have no value.
     present : ndarray of shape (n, g)
         1.0 where they have one.
-    dof : float
-        Residual degrees of freedom of the whole model where no value is missing.
+    n_free : ndarray of shape (v,)
+        Rows with a value, less the blocks whose means were taken out.
     """
 
     basis: np.ndarray
@@ -41,10 +42,12 @@ class Rearranged:
     errors: np.ndarray
     gaps: np.ndarray
     present: np.ndarray
-    dof: float
+    n_free: np.ndarray
 
     @staticmethod
-    def of(values: np.ndarray, design: np.ndarray, contrast: np.ndarray) -> Rearranged:
+    def of(
+        values: np.ndarray, design: np.ndarray, contrast: np.ndarray, blocks: np.ndarray | None = None
+    ) -> Rearranged:
         """Split the design into the effect of the contrast and the rest (Beckmann's partition).
 
         Parameters
@@ -55,34 +58,49 @@ class Rearranged:
             Of full rank.
         contrast : ndarray of shape (q, p)
             One row for t, several for F.
+        blocks : ndarray of shape (n,), optional
+            Where rows will be exchanged within blocks only, their blocks: what differs between them is
+            then no error, and is taken out as the difference of pairs does. A block with a gap at a vertex
+            does not count there.
 
         Raises
         ------
         StatisticsError
-            If the design is not of full rank, or leaves no degrees of freedom.
+            If the design is not of full rank, leaves no degrees of freedom, or the effect lies between the
+            blocks.
         """
         n, p = design.shape
         if np.linalg.matrix_rank(design) < p:
             raise StatisticsError(
                 "The columns of the design cannot all be told apart; leave one of them out."
             )
-        if n <= p:
-            raise StatisticsError(f"{n} maps leave no degrees of freedom for a design of {p} columns.")
         # Rows of C D⁺ span what the contrast asks for; in what is left, D with Cβ = 0, it is always 0.
-        effect = np.linalg.pinv(design).T @ contrast.T
-        rest = _orthonormal(design @ null_space(contrast))
-        known = np.isfinite(values)
+        effect, rest = _unit(np.linalg.pinv(design).T @ contrast.T), _unit(design @ null_space(contrast))
+        known, n_free = np.isfinite(values), np.isfinite(values).sum(axis=0)
+        filled = np.where(known, values, 0.0)
+        if blocks is not None:
+            known, filled, n_free = _within(blocks, known, filled)
+            whole = np.ones((n, 1), dtype=bool)
+            effect, rest = _within(blocks, whole, effect)[1], _within(blocks, whole, rest)[1]
+        rest = _orthonormal(rest)
+        effect = _orthonormal(effect - rest @ (rest.T @ effect), least=len(contrast))
+        basis = np.concatenate([rest, effect], axis=1)
+        if n_free.max() <= basis.shape[1]:
+            raise StatisticsError(f"{n} maps leave no degrees of freedom for a design of {p} columns.")
         gaps = np.flatnonzero(~known.all(axis=0))
         present = known[:, gaps].astype(np.float64)
-        filled = np.where(known, values, 0.0)
         errors = filled - rest @ (rest.T @ filled)
         if len(gaps):
             errors[:, gaps] = _errors_with_gaps(filled[:, gaps], present, rest)
         size = np.sqrt(np.einsum("nv,nv->v", errors, errors))
         spread = np.sqrt(np.einsum("nv,nv->v", filled, filled))
         errors = errors / np.where(size > 1e-10 * spread, size, np.inf)
-        basis = np.concatenate([rest, _orthonormal(effect)], axis=1)
-        return Rearranged(basis, len(contrast), errors, gaps, present, float(n - p))
+        return Rearranged(basis, len(contrast), errors, gaps, present, n_free.astype(np.float64))
+
+    @property
+    def dof(self) -> float:
+        """Residual degrees of freedom of the whole model where no value is missing."""
+        return float(self.n_free.max() - self.basis.shape[1])
 
     def statistics(self, source: np.ndarray, sign: np.ndarray) -> np.ndarray:
         """Give t (or F) of every vertex for rearrangements of the rows.
@@ -106,13 +124,11 @@ class Rearranged:
         turned[np.arange(m)[:, None], source] = sign[:, :, None] * self.basis
         turned = np.ascontiguousarray(turned.transpose(2, 0, 1))
         projected = (turned.reshape(p * m, n) @ self.errors).reshape(p, m, -1)
-        dof: float | np.ndarray = self.dof
+        rank: float | np.ndarray = float(p)
         if len(self.gaps):
             rank = np.full(projected.shape[1:], float(p))
             projected[:, :, self.gaps], rank[:, self.gaps] = self._with_gaps(turned, projected)
-            n_values = np.full(self.errors.shape[1], float(n))
-            n_values[self.gaps] = self.present.sum(axis=0)
-            dof = np.maximum(n_values - rank, 1.0)
+        dof = np.maximum(self.n_free - rank, 1.0)
         effect = projected[p - self.n_effects :]
         left = 1.0 - np.einsum("pmv,pmv->mv", projected, projected)
         variance = np.maximum(left, np.finfo(float).tiny) / dof
@@ -160,9 +176,46 @@ def _errors_with_gaps(filled: np.ndarray, present: np.ndarray, rest: np.ndarray)
     return present * (filled - rest @ coefficients[:, :, 0].T)
 
 
-def _orthonormal(columns: np.ndarray) -> np.ndarray:
-    """Orthonormal columns of the same span; a single column keeps its direction."""
-    if columns.shape[1] == 0:
-        return columns
-    q, r = np.linalg.qr(columns)
-    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+def _within(
+    blocks: np.ndarray, known: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take out the means of the blocks; a block with a gap has no values at all.
+
+    Returns
+    -------
+    known : ndarray of shape (n, v)
+    values : ndarray of shape (n, v)
+        Zero where there is no value.
+    n_free : ndarray of shape (v,)
+        Rows with a value, less their blocks.
+    """
+    number = np.unique(blocks, return_inverse=True)[1].ravel()
+    count = np.bincount(number).astype(np.float64)
+    member = sparse.csr_array((np.ones(len(number)), (number, np.arange(len(number)))))
+    whole = (member @ known.astype(np.float64)) == count[:, None]
+    means = (member @ values) / count[:, None]
+    known = whole[number]
+    values = np.where(known, values - means[number], 0.0)
+    return known, values, (whole * (count - 1.0)[:, None]).sum(axis=0)
+
+
+def _unit(columns: np.ndarray) -> np.ndarray:
+    return columns / np.linalg.norm(columns, axis=0)
+
+
+def _orthonormal(columns: np.ndarray, least: int = 0) -> np.ndarray:
+    """Orthonormal columns of the same span, from columns that were of length 1; a single one keeps its sign.
+
+    Raises
+    ------
+    StatisticsError
+        If they span fewer than `least` dimensions.
+    """
+    left, size, right = np.linalg.svd(columns, full_matrices=False)
+    spanned = left[:, size > _RANK_TOLERANCE]
+    if spanned.shape[1] < least:
+        raise StatisticsError(
+            "The contrast asks for an effect between blocks, which rows exchanged within them cannot show. "
+            "Exchange whole blocks."
+        )
+    return spanned * np.sign(right[0, 0]) if columns.shape[1] == 1 else spanned

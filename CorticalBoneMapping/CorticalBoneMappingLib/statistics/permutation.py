@@ -129,7 +129,8 @@ def permutation_tests(
     check_alternative(alternative)
     _check(surface, values, design, contrast, alternative)
     usable = _usable(values, tested)
-    model = Rearranged.of(np.where(usable, values, 0.0), design, contrast)  # 0: no spread, no statistic
+    within = exchange.blocks if exchange.is_within else None
+    model = Rearranged.of(np.where(usable, values, 0.0), design, contrast, within)  # 0: no spread, no t
     _check_exchange(exchange, model)
     usable &= np.any(model.errors != 0.0, axis=0)
     shuffles = draw_shuffles(exchange, design, settings.n_permutations, settings.seed)
