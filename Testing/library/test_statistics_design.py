@@ -214,3 +214,15 @@ def test_maps_of_another_surface_and_infinite_maps_are_refused(table):
         Maps(np.zeros((len(table), 6)), table, surface=surface)
     with pytest.raises(StatisticsError, match=r"row 1 \(participant P000"):
         Maps(np.full((len(table), 6), np.inf), table)
+
+
+def test_a_design_says_what_it_takes_as_equal(table):
+    built = build_design(table, [VISIT, Interaction((VISIT, ARM))])
+    assert built.equal_at_reference == [("arm", "visit", "0")]
+    assert "Every arm is taken as equal at visit 0: the design has no 'arm' alone." in built.remarks
+    built.contrast("denosumab − placebo at visit 36, adjusted for baseline")
+    with_arm = build_design(table, [ARM, VISIT, Interaction((VISIT, ARM))])
+    with pytest.raises(StatisticsError, match="adjusted for 'baseline'"):
+        with_arm.contrast("denosumab − placebo at visit 36, adjusted for baseline")
+    slopes = build_design(table, [ARM, Interaction((ARM, Continuous("age")))])
+    assert slopes.equal_at_reference == []

@@ -137,7 +137,10 @@ class Design:
             for coding in self.codings
             if len(coding) == 2
             for column, other in (coding, coding[::-1])
-            if column.column not in self.terms and other.column in self.terms and other.levels
+            if column.column not in self.terms
+            and other.column in self.terms
+            and column.levels
+            and other.levels
         ]
 
     def at(self, setting: Mapping[str, str | float]) -> np.ndarray:
