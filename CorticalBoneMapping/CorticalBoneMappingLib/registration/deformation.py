@@ -21,12 +21,13 @@ from ..shape_model import pose_basis
 from ..surface import Surface
 from .pairs import Pairs, Sample, pairs_between
 from .pose import Pose
-from .prior import Prior
+from .prior import WIDTHS_MM, Prior
 
 _N_SAMPLES = 2500
 _POSE_VARIANCE = 1e4  # position, rotation and size are free
 _FIXED = 1e8
 _LOOSENESS = (0.25, 4.0)
+_TOLD_BEFORE = 3.0  # as many coefficients of the usual size are believed before any is seen
 _ALONG_SURFACE_MM = 60.0  # closest points say nothing along the surface; this keeps steps there small
 _LEAST_ERROR_MM = 0.25
 
@@ -58,8 +59,9 @@ class Bending:
         From there to the subject.
     mode_coefficients : ndarray of shape (k,)
     bump_coefficients : ndarray of shape (r, 3)
-    looseness : float
-        Standard deviation of the bumps' coefficients, as far as this subject tells: 1 is what is usual.
+    looseness : ndarray of shape (3,)
+        Standard deviation of the coefficients of bumps of each width, as far as this subject tells: 1 is what
+        is usual. An osteophyte asks for narrow bumps; that shall not let the head turn.
     pair_error_mm : float
         What pairs are wrong by along the normal.
     uncertainty : ndarray of shape (7 + k + 3 r, 7 + k + 3 r)
@@ -71,7 +73,7 @@ class Bending:
     pose: Pose
     mode_coefficients: np.ndarray
     bump_coefficients: np.ndarray
-    looseness: float = 1.0
+    looseness: np.ndarray = field(default_factory=lambda: np.ones(len(WIDTHS_MM)))
     pair_error_mm: float = np.inf
     uncertainty: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
@@ -115,30 +117,40 @@ def bend(
     for step in steps:
         for _ in range(step.repeats):
             progress.report(done / total, "Bending the average femur onto the subject")
-            here, there, pairs = _partners(bending, average, source, target)
+            here, there, pairs = _partners(bending, average, source, target, step.along_normal_mm)
             bending = replace(bending, pair_error_mm=_pair_error(here, there, pairs, step.along_normal_mm))
             system, right = _equations(bending, source, here, there, pairs, sampled, step.with_bumps)
             bending, done = _most_likely(bending, prior, system, right), done + 1
         bending = replace(bending, uncertainty=inv(cholesky(system, lower=True)).T)
         if step.with_bumps:
-            bending = replace(bending, looseness=_looseness(bending))
+            bending = replace(bending, looseness=_looseness(bending, prior.width))
     return bending
 
 
 def _partners(
-    bending: Bending, average: Surface, source: Sample, target: Sample
+    bending: Bending, average: Surface, source: Sample, target: Sample, believed_mm: float
 ) -> tuple[Sample, Sample, Pairs]:
-    """Both samples as they lie now, in the frame of the average, and their pairs."""
+    """Both samples as they lie now, in the frame of the average, and their pairs.
+
+    A pair that is farther apart than is believed, as at an osteophyte, fades (Geman and McClure 1987).
+    """
     bent = Surface(bending.points, average.triangles)
     here = source.moved(bent.points[source.index], bent.normals[source.index])
     there = target.moved(bending.pose.undo(target.points), target.normals @ bending.pose.rotation)
-    return here, there, pairs_between(here, there)
+    pairs = pairs_between(here, there)
+    weight = pairs.weight / (1.0 + (_across(here, there, pairs) / believed_mm) ** 2) ** 2
+    return here, there, pairs._replace(weight=weight)
+
+
+def _across(here: Sample, there: Sample, pairs: Pairs) -> np.ndarray:
+    """Distance of each pair along the normal, mm."""
+    apart = there.points[pairs.target] - here.points[pairs.source]
+    return np.einsum("ij,ij->i", apart, there.normals[pairs.target])
 
 
 def _pair_error(here: Sample, there: Sample, pairs: Pairs, greatest: float) -> float:
     """What pairs are believed to err by along the normal: twice what they do, for neighbours err alike."""
-    apart = there.points[pairs.target] - here.points[pairs.source]
-    across = np.einsum("ij,ij->i", apart, there.normals[pairs.target])
+    across = _across(here, there, pairs)
     error = 2.0 * np.sqrt((pairs.weight * across**2).sum() / max(pairs.weight.sum(), 1e-12))
     return float(np.clip(error, _LEAST_ERROR_MM, greatest))
 
@@ -157,18 +169,18 @@ def _equations(
     dense = np.concatenate([pose_basis(here.points).reshape(7, -1, 3), sampled.modes])
     bumps = sampled.bumps if with_bumps else sampled.bumps[:, :0]
     system, right = normal_equations(dense, bumps, precision, pull)
-    system[np.diag_indices(len(system))] += prior_precision(
-        len(sampled.modes), 3 * bumps.shape[1], bending.looseness
+    system[np.diag_indices(len(system))] += _prior_precision(
+        len(sampled.modes), np.tile(bending.looseness[sampled.width], 3 if with_bumps else 0)
     )
     return system, right
 
 
-def prior_precision(n_modes: int, n_bumps: int, looseness: float) -> np.ndarray:
+def _prior_precision(n_modes: int, looseness: np.ndarray) -> np.ndarray:
     """Prior precision of the coefficients: 7 of the pose, the modes', the bumps'; shape (7 + k + 3 r,)."""
     pose = np.full(7, 1.0 / _POSE_VARIANCE)
-    if n_bumps:  # the widest bumps and the size say the same, and in a smaller frame all costs less
+    if len(looseness):  # the widest bumps and the size say the same, and in a smaller frame all costs less
         pose[6] = _FIXED
-    return np.concatenate([pose, np.ones(n_modes), np.full(n_bumps, looseness**-2)])
+    return np.concatenate([pose, np.ones(n_modes), looseness**-2])
 
 
 def _pulls(source: Sample, target: Sample, pairs: Pairs, error_mm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -202,13 +214,15 @@ def _most_likely(bending: Bending, prior: Prior, system: np.ndarray, right: np.n
     )
 
 
-def _looseness(bending: Bending) -> float:
-    """Standard deviation of the bumps' coefficients under which these data are most likely."""
-    n = bending.bump_coefficients.size
-    left_open = (bending.uncertainty[-n:] ** 2).sum() / bending.looseness**2
-    told = max(n - left_open, 1.0)  # number of coefficients that the data, not the prior, determine
-    found = np.sqrt((bending.bump_coefficients**2).sum() / told)
-    return float(np.clip(found, *_LOOSENESS))
+def _looseness(bending: Bending, width: np.ndarray) -> np.ndarray:
+    """Standard deviations of the bumps' coefficients under which these data are most likely, one a width."""
+    squares = bending.bump_coefficients**2
+    variances = (bending.uncertainty[-squares.size :] ** 2).sum(axis=1).reshape(3, -1).T
+    # A coefficient counts as far as the data, not the prior, determine it.
+    told = 1.0 - variances / bending.looseness[width][:, None] ** 2
+    counted = np.bincount(width, weights=told.sum(axis=1)) + _TOLD_BEFORE
+    found = np.sqrt((np.bincount(width, weights=squares.sum(axis=1)) + _TOLD_BEFORE) / counted)
+    return np.clip(found, *_LOOSENESS)
 
 
 def normal_equations(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import vtk
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import RegistrationError
-from ..surface import Surface, from_polydata, to_polydata
+from ..surface import Surface
 from ..topology import pieces
 from .cut_ends import CUT_END, cut_end_of
 
@@ -138,18 +137,34 @@ def _one_way_round(triangles: np.ndarray, surface: Surface) -> tuple[np.ndarray,
     told = [f"At {tangled} edges of the surface more than two triangles meet."] if tangled else []
     if not (np.abs(_directed(triangles, n).data) > 1).any():
         return triangles, told
-    turned = _consistent(triangles, surface.points)
+    turned = _consistent(triangles, n)
     return turned, [*told, "Some triangles of the surface looked the other way; they were turned round."]
 
 
-def _consistent(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    orient = vtk.vtkPolyDataNormals()
-    orient.SetInputData(to_polydata(Surface(points, triangles)))
-    orient.SplittingOff()
-    orient.ConsistencyOn()
-    orient.ComputePointNormalsOff()
-    orient.Update()
-    return from_polydata(orient.GetOutput()).triangles
+def _consistent(triangles: np.ndarray, n_points: int) -> np.ndarray:
+    """Turn triangles so that two that share an edge go along it in opposite ways.
+
+    Each triangle is there twice, as it is and turned; what goes together is linked, and of the two halves
+    into which the links then fall, one is taken.
+    """
+    m = len(triangles)
+    start, stop = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
+    edge = np.minimum(start, stop) * n_points + np.maximum(start, stop)
+    order = np.argsort(edge, kind="stable")
+    same = edge[order][1:] == edge[order][:-1]
+    one, other = order[:-1][same], order[1:][same]
+    alike = start[one] != start[other]  # the edge is gone along both ways: neither is turned, or both are
+    one, other = one // 3, other // 3
+    a = np.concatenate([one, one + m])
+    b = np.concatenate([np.where(alike, other, other + m), np.where(alike, other + m, other)])
+    half = connected_components(sparse.coo_array((np.ones(len(a)), (a, b)), shape=(2 * m, 2 * m)), False)[1]
+    if half[0] == half[m]:
+        raise RegistrationError(
+            "The triangles of the surface have no outside. Make the surface again from the segmentation and "
+            "register again."
+        )
+    turned = half[:m] != half[0]
+    return np.where(turned[:, None], triangles[:, ::-1], triangles)
 
 
 def _fillings(triangles: np.ndarray, n_points: int) -> tuple[np.ndarray, list[np.ndarray]]:

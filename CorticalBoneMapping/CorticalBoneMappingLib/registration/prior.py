@@ -34,11 +34,14 @@ class Prior:
         Displacement in mm for a coefficient of one; k is 0 without a shape model.
     bumps : ndarray of shape (n, r)
         Displacement of each vertex, in each of the three directions, for a coefficient of one; float32.
+    width : ndarray of shape (r,)
+        Which of `WIDTHS_MM` each column of `bumps` has.
     """
 
     points: np.ndarray
     modes: np.ndarray
     bumps: np.ndarray
+    width: np.ndarray
 
     def displaced(self, mode_coefficients: np.ndarray, bump_coefficients: np.ndarray) -> np.ndarray:
         """Displace the average.
@@ -58,7 +61,7 @@ class Prior:
 
     def at(self, index: np.ndarray) -> Prior:
         """Give the same prior at some of the vertices."""
-        return Prior(self.points[index], self.modes[:, index], self.bumps[index])
+        return Prior(self.points[index], self.modes[:, index], self.bumps[index], self.width)
 
 
 def prior_of(points: np.ndarray, shape_model: ShapeModel | None, flexibility: float) -> Prior:
@@ -78,26 +81,29 @@ def prior_of(points: np.ndarray, shape_model: ShapeModel | None, flexibility: fl
     Prior
     """
     if shape_model is None:
-        return Prior(points, np.zeros((0, *points.shape)), _bumps(points, _AMPLITUDES_MM, flexibility))
+        none = np.zeros((0, *points.shape))
+        return Prior(points, none, *_bumps(points, flexibility * np.array(_AMPLITUDES_MM)))
     # Variances estimated from n people are this much too small for the next one.
     unsure = np.sqrt((shape_model.people + 1.0) / max(shape_model.people - 1.0, 1.0))
-    bumps = _bumps(points, _AMPLITUDES_BEYOND_MODEL_MM, flexibility)
-    return Prior(points, unsure * shape_model.modes, bumps)
+    bumps = _bumps(points, flexibility * np.array(_AMPLITUDES_BEYOND_MODEL_MM))
+    return Prior(points, unsure * shape_model.modes, *bumps)
 
 
-def _bumps(points: np.ndarray, amplitudes: tuple[float, ...], flexibility: float) -> np.ndarray:
-    """Basis with standard normal coefficients and (nearly) the covariance of the kernel (Nyström)."""
+def _bumps(points: np.ndarray, amplitudes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Basis with standard normal coefficients and (nearly) the kernels' covariances (Nyström); the widths."""
     points = points - points.mean(axis=0)
     controls = points[thinned(points, _CONTROL_SPACING_MM)]
-    variances, directions = eigh(_kernel(controls, controls, amplitudes))
-    kept = variances > _LEAST_SHARE * variances[-1]
-    whitened = directions[:, kept] / np.sqrt(variances[kept])
-    return (flexibility * (_kernel(points, controls, amplitudes) @ whitened)).astype(np.float32)
-
-
-def _kernel(points: np.ndarray, controls: np.ndarray, amplitudes: tuple[float, ...]) -> np.ndarray:
-    squared = (points**2).sum(axis=1)[:, None] + (controls**2).sum(axis=1) - 2.0 * points @ controls.T
-    kernel = np.zeros_like(squared)
+    bumps = []
     for amplitude, width in zip(amplitudes, WIDTHS_MM):
-        kernel += amplitude**2 * np.exp(squared / (-2.0 * width**2))
-    return kernel
+        variances, directions = eigh(_kernel(controls, controls, width))
+        kept = variances > _LEAST_SHARE * variances[-1]
+        bumps.append(
+            amplitude * (_kernel(points, controls, width) @ (directions[:, kept] / np.sqrt(variances[kept])))
+        )
+    which = np.repeat(np.arange(len(bumps)), [basis.shape[1] for basis in bumps])
+    return np.concatenate(bumps, axis=1).astype(np.float32), which
+
+
+def _kernel(points: np.ndarray, controls: np.ndarray, width: float) -> np.ndarray:
+    squared = (points**2).sum(axis=1)[:, None] + (controls**2).sum(axis=1) - 2.0 * points @ controls.T
+    return np.exp(squared / (-2.0 * width**2))

@@ -13,9 +13,6 @@ from ..surface import Surface
 from .deformation import Bending
 from .prior import Prior
 
-# Errors measured over errors foretold (root mean squares), on simulated femurs that no figure is reported of.
-_CALIBRATION = 1.2
-
 
 def expected_errors(bending: Bending, laid: Surface, prior: Prior) -> np.ndarray:
     """Foretell the distance of each vertex from its true place, along the surface.
@@ -43,7 +40,7 @@ def expected_errors(bending: Bending, laid: Surface, prior: Prior) -> np.ndarray
         rows += [prior.bumps * direction[:, i, None].astype(np.float32) for i in range(3)]
         spread = np.concatenate(rows, axis=1) @ root
         variance += np.einsum("ij,ij->i", spread, spread)
-    return _CALIBRATION * np.sqrt(variance)
+    return np.sqrt(variance)
 
 
 def _along(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
