@@ -122,7 +122,7 @@ def show_registration(nodes: ResultNodes) -> bool:
     display.SetScalarRange(*BENDING_RANGE_MM)
     display.SetScalarVisibility(True)
     display.SetVisibility(True)
-    label_legend(found.laid, "Bending of the\naverage femur (mm)", True)
+    label_legend(found.laid, "Bending\n(mm)", True)
     found.landmarks.GetDisplayNode().SetVisibility(True)
     return True
 
