@@ -46,6 +46,13 @@ class Landmarks:
         """Give the landmarks of some points only."""
         return Landmarks(*(getattr(self, item.name)[which] for item in fields(self)))
 
+    def replaced(self, which: np.ndarray, others: Landmarks) -> Landmarks:
+        """Give all landmarks with those of some points (indices) replaced by `others`."""
+        made = {item.name: getattr(self, item.name).copy() for item in fields(self)}
+        for name, values in made.items():
+            values[which] = getattr(others, name)
+        return Landmarks(**made)
+
 
 def find_landmarks(profiles: Profiles) -> Landmarks:
     """Find edges, peak and backgrounds of every profile.

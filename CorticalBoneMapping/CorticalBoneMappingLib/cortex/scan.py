@@ -60,8 +60,12 @@ class Scan:
 
     @cached_property
     def landmarks(self) -> Landmarks:
-        """First sight of edges, peak and backgrounds."""
-        return find_landmarks(self.profiles)
+        """First sight of edges, peak and backgrounds; looked at again only where other bone was taken out."""
+        changed = (self.profiles.values != self.sampled.values) | (self.profiles.valid != self.sampled.valid)
+        rows = np.flatnonzero(changed.any(axis=1))
+        if not len(rows):
+            return self.first_landmarks
+        return self.first_landmarks.replaced(rows, find_landmarks(self.profiles.take(rows)))
 
     @cached_property
     def noise(self) -> float:
