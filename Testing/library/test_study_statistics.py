@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from CorticalBoneMappingLib.study.group.files import read_answer
 from CorticalBoneMappingLib.study.group.outcome import rows_of_hips
 from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.group.rows import holm
+from CorticalBoneMappingLib.study.group.run import answer_study
 from CorticalBoneMappingLib.study.group.shape_terms import with_shape
 from CorticalBoneMappingLib.surface import read_surface
 
@@ -227,6 +229,13 @@ def test_between_participants_whole_participants_are_exchanged_and_within_them_t
     within = exchange_of(design, Contrast("visit", np.eye(4)[1:2]).matrix)
     assert not within.whole
     assert within.blocks is not None
+
+
+def test_least_squares_on_several_rows_of_a_participant_is_warned_of(trial):
+    plan = read_plan(trial / "study.toml")
+    analysis = replace(plan.analyses[0], model="least-squares", endpoints=(), smoothing_fwhm_mm=0.0)
+    notes = answer_study(plan, analysis).provenance["notes"]
+    assert any("rows of a participant (up to 2)" in note for note in notes)
 
 
 def test_holm_is_the_stepwise_bonferroni():

@@ -157,7 +157,13 @@ def _provenance(
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
     warnings = dict.fromkeys(
-        [*fitted.design.remarks, *_gaps(maps, rows, tested), *tests.peaks.warnings, *tests.clusters.warnings]
+        [
+            *fitted.design.remarks,
+            *_clustered(analysis, fitted),
+            *_gaps(maps, rows, tested),
+            *tests.peaks.warnings,
+            *tests.clusters.warnings,
+        ]
     )
     return {
         "program": program(),
@@ -196,6 +202,17 @@ def _provenance(
         "significant_area": _significant_share(fitted, tests),
         "notes": list(warnings),
     }
+
+
+def _clustered(analysis: Analysis, fitted: Fitted) -> list[str]:
+    """Warn of least squares on rows that belong together: it takes them for independent people."""
+    most = int(np.bincount(fitted.design.participants).max())
+    if analysis.model == "mixed" or most == 1:
+        return []
+    return [
+        f"Least squares takes the rows of a participant (up to {most}) for those of different people, which "
+        "makes p too small; use the mixed model, or one row a participant."
+    ]
 
 
 def _gaps(collected: Maps, maps: Maps, tested: np.ndarray) -> list[str]:
