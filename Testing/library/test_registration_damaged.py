@@ -224,3 +224,13 @@ def test_landmarks_that_cannot_be_are_refused_in_words():
         ask({name: np.array([0.0, 0.0, 30.0 * i]) for i, name in enumerate(names)})
     with pytest.raises(RegistrationError, match="Check their names"):
         ask(known | {"head_centre": known["head_centre"] + [0.0, 150.0, 0.0]})
+
+
+def test_a_bone_like_its_own_mirror_image_is_told_to_have_no_side():
+    average = _average()
+    reflected = Surface(average.points * [1.0, -1.0, 1.0], average.triangles[:, ::-1])
+    likeness = register(reflected, average, "right", settings=UNCHECKED)
+    even = Surface(0.4 * average.points + 0.6 * likeness.points, average.triangles)
+    found = register(even, average, "right")
+    assert any("does not tell its side" in remark for remark in found.remarks)
+    assert found.look_at_it

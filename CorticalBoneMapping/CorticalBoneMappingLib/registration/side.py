@@ -13,8 +13,8 @@ from .pose import Pose, find_pose
 from .prior import prior_of
 from .projection import counterparts
 
-_COARSE = (Step(3.0, 6), Step(1.5, 4))  # enough to compare a bone with its mirror image
-_CLEARLY = 1.3  # given over mirrored misfits: at most 0.7 for the right side, at least 1.5 for the wrong one
+_COARSE = (Step(3.0, 6),)  # finer bending would make a bone of its mirror image
+_CLEARLY = 1.3  # given over mirrored misfits: at most 0.5 for the right side, at least 2 for the wrong one
 _BEYOND_DOUBT = 0.6  # of the misfits in the two poses alone
 _REACH_MM = 20.0
 
