@@ -88,7 +88,7 @@ class Anatomy:
     def neck_shaft_angle_sd_deg(self) -> float:
         """How uncertain the neck–shaft angle is for the length of shaft that is there.
 
-        Standard deviation of the angle on cut femurs about that of the same femurs uncut
+        Root mean square difference of the angle on cut femurs from that of the same femurs uncut
         (``Docs/validation/anatomy.md``).
         """
         return float(np.interp(self.shaft_length_mm, *_ANGLE_SD))
@@ -139,5 +139,5 @@ class Anatomy:
         return replace(self, side="left" if self.side == "right" else "right", landmarks=flipped)
 
 
-# Length of shaft, mm, and SD of the angle, degrees: Testing/benchmarks/anatomy.py.
-_ANGLE_SD = ([8.0, 60.0], [3.0, 0.5])
+# Length of shaft, mm, and uncertainty of the angle, degrees: Testing/benchmarks/anatomy.py.
+_ANGLE_SD = ([7.0, 10.0, 15.0, 24.0, 30.0, 33.0, 53.0], [8.1, 7.6, 4.7, 2.5, 1.7, 1.0, 0.3])
