@@ -156,15 +156,8 @@ def _provenance(
 ) -> dict[str, Any]:
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
-    warnings = dict.fromkeys(
-        [
-            *fitted.design.remarks,
-            *_clustered(analysis, fitted),
-            *_gaps(maps, rows, tested),
-            *tests.peaks.warnings,
-            *tests.clusters.warnings,
-        ]
-    )
+    doubts = [*tests.peaks.warnings, *tests.clusters.warnings]
+    notes = [*fitted.design.remarks, *_clustered(analysis, fitted), *_gaps(maps, rows, tested), *doubts]
     return {
         "program": program(),
         "study": plan.name,
@@ -200,7 +193,7 @@ def _provenance(
             "vertices_tested": int(tested.sum()),
         },
         "significant_area": _significant_share(fitted, tests),
-        "notes": list(warnings),
+        "notes": list(dict.fromkeys(notes)),
     }
 
 
