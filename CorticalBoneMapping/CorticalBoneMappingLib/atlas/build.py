@@ -109,6 +109,8 @@ class Average:
         In order.
     left_out : dict of str to str
         Femurs that could not be registered, and why.
+    remarks : dict of str to list of str
+        Femurs that were averaged but should be looked at, and why.
     """
 
     surface: Surface
@@ -116,6 +118,7 @@ class Average:
     shape_model: ShapeModel
     rounds: tuple[Round, ...]
     left_out: dict[str, str]
+    remarks: dict[str, list[str]]
 
 
 def build_average(
@@ -159,7 +162,7 @@ def build_average(
     for number in range(settings.rounds):
         part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
         members = [subject for subject in subjects if subject.name not in left_out]
-        shapes, covered = _registered(members, average, shape_model, number + 1, left_out, part)
+        shapes, covered, remarks = _registered(members, average, shape_model, number + 1, left_out, part)
         _check_left_out(left_out, len(subjects))
         known = _with_end(average, covered)
         found = shape_model_of(shapes, known, average, settings.explained)
@@ -173,7 +176,7 @@ def build_average(
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
     progress.report(1.0, f"Averaged {len(shapes)} femurs")
-    return Average(average, fine, found, tuple(rounds), left_out)
+    return Average(average, fine, found, tuple(rounds), left_out, remarks)
 
 
 def _registered(
@@ -183,9 +186,9 @@ def _registered(
     number: int,
     left_out: dict[str, str],
     progress: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where the average's vertices lie on each femur (right-sided), and which it covers."""
-    shapes, covered = [], []
+) -> tuple[np.ndarray, np.ndarray, dict[str, list[str]]]:
+    """Where the average's vertices lie on each femur (right-sided), which it covers, and what is unusual."""
+    shapes, covered, remarks = [], [], {}
     settings = RegistrationSettings(check_side=number == 1)
     for done, subject in enumerate(subjects):
         progress.report(done / len(subjects), f"Round {number}: {subject.name}")
@@ -199,7 +202,9 @@ def _registered(
         right = laid.deformed.mirrored() if subject.side == "left" else laid.deformed
         shapes.append(right.points)
         covered.append(laid.covered)
-    return np.array(shapes), np.array(covered)
+        if laid.look_at_it:
+            remarks[subject.name] = list(laid.remarks)
+    return np.array(shapes), np.array(covered), remarks
 
 
 def _check_left_out(left_out: dict[str, str], total: int) -> None:

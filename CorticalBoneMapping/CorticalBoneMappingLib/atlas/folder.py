@@ -106,6 +106,7 @@ def _record(
         "settings": asdict(settings),
         "rounds": rounds,
         "left_out": average.left_out,
+        "remarks": average.remarks,
         "program": {"name": "cortical-bone-mapping", "version": __version__},
     }
 
