@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.files import write_text
 
-from .null import CACHE, CONDITIONS, smallest_p, studies_done, summary
+from .null import CACHE, CONDITIONS, mesh_folder, smallest_p, studies_done, summary
 
 PAGE = Path(__file__).parents[3] / "Docs" / "validation" / "statistics_inference.md"
 TEXT = Path(__file__).with_name("inference_page.md")
@@ -35,10 +36,16 @@ def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(prog="inference_report", description=__doc__)
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"of what is done (default: {CACHE})")
-    cache = parser.parse_args().cache
+    parser.add_argument(
+        "--mesh", type=int, help="vertices of the mesh to report on (default: the shipped one's)"
+    )
+    chosen = parser.parse_args()
+    cache, null = chosen.cache, mesh_folder(chosen.cache, "null", chosen.mesh)
+    power = mesh_folder(cache, "power", chosen.mesh).with_suffix(".json")
     tables = {
-        "null_table": _null_table(cache),
-        "power_table": _power_table(json.loads((cache / "power.json").read_text(encoding="utf-8"))),
+        "mesh": _mesh(int(null.name.removeprefix("null_"))),
+        "null_table": _null_table(null),
+        "power_table": _power_table(json.loads(power.read_text(encoding="utf-8"))),
         **_speed(json.loads((cache / "inference_speed.json").read_text(encoding="utf-8"))),
     }
     text = TEXT.read_text(encoding="utf-8")
@@ -48,10 +55,16 @@ def main() -> None:
     print(PAGE)
 
 
-def _null_table(cache: Path) -> str:
-    counts = {condition: studies_done(condition, cache) for condition in CONDITIONS}
+def _mesh(n_points: int) -> str:
+    shipped = len(load_average("standard").surface.points)
+    note = "" if n_points == shipped else f" (an earlier one; that shipped now has {shipped:,})"
+    return f"{n_points:,} vertices{note}"
+
+
+def _null_table(folder: Path) -> str:
+    counts = {condition: studies_done(condition, folder) for condition in CONDITIONS}
     done = {
-        condition: summary(smallest_p(condition, count, cache))
+        condition: summary(smallest_p(condition, count, folder))
         for condition, count in counts.items()
         if count
     }

@@ -14,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
+from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.files import whole_file, write_json
 from CorticalBoneMappingLib.statistics.corrected_test import CorrectedTest
 from CorticalBoneMappingLib.statistics.exchange import Exchange
@@ -73,21 +74,26 @@ def main() -> None:
     )
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"of what is done (default: {CACHE})")
     chosen = parser.parse_args()
-    results = {}
+    results, folder = {}, mesh_folder(chosen.cache, "null")
     for condition in CONDITIONS:
         n_studies = chosen.studies if condition.name == "arms" else chosen.studies // 4
-        results[condition.key] = summary(smallest_p(condition, n_studies, chosen.cache))
+        results[condition.key] = summary(smallest_p(condition, n_studies, folder))
         print(condition.key, json.dumps(results[condition.key]), flush=True)
     write_json(chosen.cache / "null.json", results)
 
 
-def smallest_p(condition: Condition, n_studies: int, cache: Path) -> dict[str, np.ndarray]:
+def mesh_folder(cache: Path, kind: str, n_points: int | None = None) -> Path:
+    """Folder of what was measured on one mesh, by its number of vertices; by default the shipped one's."""
+    return cache / f"{kind}_{n_points or len(load_average('standard').surface.points)}"
+
+
+def smallest_p(condition: Condition, n_studies: int, folder: Path) -> dict[str, np.ndarray]:
     """Smallest corrected p of each method in each study, shape (n_studies,); and the width that was found."""
     noise, parts = None, []
     for chunk in range(-(-n_studies // _CHUNK)):
-        path = cache / "null" / f"{condition.key}_{chunk:03}.npz"
+        path = folder / f"{condition.key}_{chunk:03}.npz"
         if not path.is_file():
-            noise = noise or SmoothNoise.of(condition.fwhm_mm, cache)
+            noise = noise or SmoothNoise.of(condition.fwhm_mm, folder.parent)
             random = np.random.default_rng([crc32(condition.key.encode()), chunk])
             studies = [_study(condition, noise, random) for _ in range(_CHUNK)]
             with whole_file(path) as temporary:
@@ -97,9 +103,9 @@ def smallest_p(condition: Condition, n_studies: int, cache: Path) -> dict[str, n
     return {name: np.concatenate([part[name] for part in parts])[:n_studies] for name in parts[0]}
 
 
-def studies_done(condition: Condition, cache: Path) -> int:
+def studies_done(condition: Condition, folder: Path) -> int:
     """How many studies of a condition are in the cache."""
-    return _CHUNK * len(list((cache / "null").glob(f"{condition.key}_*.npz")))
+    return _CHUNK * len(list(folder.glob(f"{condition.key}_*.npz")))
 
 
 def summary(found: dict[str, np.ndarray]) -> dict[str, float]:

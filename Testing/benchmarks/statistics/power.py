@@ -22,7 +22,7 @@ from CorticalBoneMappingLib.statistics.random_field import random_field_clusters
 from CorticalBoneMappingLib.statistics.smoothness import estimate_smoothness
 
 from .noise import QUESTION, SmoothNoise, fitted, two_arms
-from .null import CACHE
+from .null import CACHE, mesh_folder
 from .peers import brainstat_two_arms
 
 _N_MAPS, _FWHM_MM = 80, 10.0
@@ -37,11 +37,11 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=20, help="of each effect (default: 20)")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"of what is done (default: {CACHE})")
     chosen = parser.parse_args()
-    noise, results = None, {}
+    noise, results, folder = None, {}, mesh_folder(chosen.cache, "power")
     for effect in _EFFECTS:
         studies = []
         for study in range(chosen.studies):
-            path = chosen.cache / "power" / f"{effect:g}_{study:03}.json"
+            path = folder / f"{effect:g}_{study:03}.json"
             if not path.is_file():
                 noise = noise or SmoothNoise.of(_FWHM_MM, chosen.cache)
                 write_json(path, _study(noise, effect, study))
@@ -50,7 +50,7 @@ def main() -> None:
             method: np.mean([one[method] for one in studies], axis=0).tolist() for method in studies[0]
         } | {"studies": chosen.studies}
         print(effect, json.dumps(results[f"{effect:g}"]), flush=True)
-    write_json(chosen.cache / "power.json", results)
+    write_json(folder.with_suffix(".json"), results)
 
 
 def _study(noise: SmoothNoise, effect: float, seed: int) -> dict[str, list[float]]:
