@@ -258,7 +258,7 @@ def report(
     lines = [
         "# The shape model",
         "",
-        "`python -m Testing.benchmarks.registration.shape_model` wrote this page and its picture.",
+        f"`python -m Testing.benchmarks.registration.shape_model --people {people}` wrote this page.",
         "",
         f"{people} simulated femurs that the shipped atlas does not contain. *Known*: their points",
         "correspond as the simulation made them. *Registered*: each was meshed by itself (8,000 points) and",
