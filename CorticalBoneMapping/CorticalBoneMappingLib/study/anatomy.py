@@ -14,6 +14,8 @@ from ..surface import Surface
 
 BENDING = "bending"
 """Array of the laid average femur: how far each point was moved beyond position, turn and size, mm."""
+EXPECTED_ERROR = "expected_error"
+"""Array of how far each vertex is expected to be from its true place along the surface, mm (RMS)."""
 
 MEASUREMENTS = (
     "head_radius_mm",
@@ -45,13 +47,14 @@ def laid_average(registration: Registration) -> Surface:
     Returns
     -------
     Surface
-        Subject's RAS; the arrays of the average and `BENDING` (mm), not-a-number where the subject has no
-        counterpart.
+        Subject's RAS; the arrays of the average, `BENDING` and `EXPECTED_ERROR` (mm), the last two not-a-number
+        where the subject has no counterpart.
     """
     bent = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
     bent = np.where(registration.covered, bent, np.nan).astype(np.float32)
     laid = registration.deformed.with_arrays(**registration.average.arrays)
-    return laid.with_arrays({BENDING: "mm"}, **{BENDING: bent})
+    arrays = {BENDING: bent, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
+    return laid.with_arrays(dict.fromkeys(arrays, "mm"), **arrays)
 
 
 def similarity_to_subject(registration: Registration) -> np.ndarray:

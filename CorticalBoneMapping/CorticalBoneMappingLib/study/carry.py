@@ -62,14 +62,16 @@ def registration_summary(registration: Registration) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``scale`` (subject over average), distances between the surfaces in mm, the area of the average
-        that the subject covers (0 to 1), folded triangles, and remarks.
+        ``scale`` (subject over average), distances between the surfaces in mm, the error along the surface
+        that is to be expected on average in mm, the area of the average that the subject covers (0 to 1),
+        folded triangles, and remarks.
     """
     areas = registration.average.point_areas
     return {
         "scale": round(registration.scale, 5),
         "distances_mm": {name: round(value, 4) for name, value in asdict(registration.distances).items()},
         "bending_misfit_mm": round(registration.bending_misfit_mm, 4),
+        "expected_error_mm": round(registration.expected_error_mm, 3),
         "covered": round(float(areas[registration.covered].sum() / areas.sum()), 4),
         "folded_triangles": registration.folded,
         "remarks": list(registration.remarks),

@@ -35,6 +35,7 @@ _VERTICES = 9000
 _POSES = 3
 _REACH_MM = 3.0
 WAVELENGTHS_MM = (20.0, 40.0)
+TOGETHER = "all regions together"
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def dice_of_sides(left: RealFemur, right: RealFemur) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Dice coefficient by region, over vertices of the right femur that have a neighbour on the left one.
+        Dice coefficient by region, over vertices of the right femur that have a neighbour on the left one, by
+        area; under `TOGETHER` that of all regions at once, the share of the area with the same label.
     """
     average = load_average()
     bones, labels = [], []
@@ -168,7 +170,7 @@ def dice_of_sides(left: RealFemur, right: RealFemur) -> dict[str, float]:
     counted = (place.distance < _REACH_MM) & ~widened(bones[1], cut_end_of(bones[1]))
     theirs, own = labels[0][nearest][counted], labels[1][counted]
     area = bones[1].point_areas[counted]
-    found = {}
+    found = {TOGETHER: float(area[theirs == own].sum() / area.sum())}
     for label, name in average.region_names.items():
         a, b = theirs == label, own == label
         if average.measured[average.region == label].any() and (a | b).any():

@@ -98,8 +98,7 @@ def sides(results: Results) -> str:
     rows = [
         [name, *(f"{found.get(name, np.nan):.2f}" for found in results.dices.values())] for name in regions
     ]
-    means = [f"**{np.mean(list(found.values())):.2f}**" for found in results.dices.values()]
-    return table(["region", *results.dices], [*rows, ["**mean**", *means]])
+    return table(["region", *results.dices], rows)
 
 
 def deformed(results: Results) -> str:
