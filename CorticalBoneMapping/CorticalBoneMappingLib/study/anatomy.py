@@ -47,8 +47,8 @@ def laid_average(registration: Registration) -> Surface:
     Returns
     -------
     Surface
-        Subject's RAS; the arrays of the average, `BENDING` and `EXPECTED_ERROR` (mm), the last two not-a-number
-        where the subject has no counterpart.
+        Subject's RAS; the arrays of the average, and `BENDING` and `EXPECTED_ERROR` (mm), which are
+        not-a-number where the subject has no counterpart.
     """
     bent = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
     bent = np.where(registration.covered, bent, np.nan).astype(np.float32)
