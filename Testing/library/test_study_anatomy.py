@@ -12,6 +12,7 @@ from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.registration import Registration, SurfaceDistances
 from CorticalBoneMappingLib.study.anatomy import (
     BENDING,
+    EXPECTED_ERROR,
     laid_average,
     similarity_to_subject,
     subject_anatomy,
@@ -39,6 +40,7 @@ def registration(side: str) -> Registration:
         "matrix": matrix,
         "deformed": deformed,
         "covered": covered,
+        "expected_error": np.where(covered, 0.75, np.nan),
     }
     # What else a registration tells is of no account here.
     more = {field.name: None for field in fields(Registration) if field.name not in known | others}
@@ -58,7 +60,8 @@ def test_the_laid_average_tells_how_far_it_was_bent_and_where_it_has_no_counterp
     expected = np.linalg.norm(moved_by(found.average), axis=1)
     np.testing.assert_allclose(bent[found.covered], expected[found.covered], atol=1e-4)
     assert np.isnan(bent[~found.covered]).all()
-    assert laid.units[BENDING] == "mm"
+    assert laid.units[BENDING] == laid.units[EXPECTED_ERROR] == "mm"
+    np.testing.assert_array_equal(laid.arrays[EXPECTED_ERROR], found.expected_error.astype(np.float32))
     np.testing.assert_array_equal(laid.arrays["region"], found.average.arrays["region"])
     assert laid.volume_mm3 > 0
 
