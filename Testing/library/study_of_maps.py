@@ -62,6 +62,7 @@ def _write_map(folder: Path, average: Surface, thickness: np.ndarray, density: n
     maps = {THICKNESS: thickness, DENSITY: density, MASS: thickness * density / 10.0}
     units = {THICKNESS: "mm", DENSITY: "mg/cm³", MASS: "mg/cm²"}
     folder.mkdir(parents=True)
+    maps[f"{MASS}_sd"] = np.full(len(thickness), 4.0)
     arrays = {name: values.astype(np.float32) for name, values in maps.items()}
     write_surface(folder / "average_femur.vtp", average.with_arrays(units=units, **arrays))
     shape = {"size": float(thickness.mean() / 2.0), "coordinates": [0.5, -1.0]}

@@ -238,6 +238,26 @@ def test_least_squares_on_several_rows_of_a_participant_is_warned_of(trial):
     assert any("rows of a participant (up to 2)" in note for note in notes)
 
 
+def test_maps_that_are_less_sure_weigh_less_if_asked(trial):
+    plan = read_plan(trial / "study.toml")
+    equal = replace(
+        plan.analyses[0], model="least-squares", terms=("arm",), contrast="denosumab − placebo", endpoints=()
+    )
+    weighed = replace(equal, weights="measurement")
+    alike = answer_study(plan, weighed).fitted.answered
+    np.testing.assert_allclose(
+        alike.effect, answer_study(plan, equal).fitted.answered.effect, rtol=1e-4, atol=1e-3
+    )
+    maps = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS]
+    sd = np.full_like(maps.values, 1.0)
+    sd[0] = 1e4
+    without_first = fit_analysis(maps.take(np.arange(1, 32)), equal, plan).answered.effect
+    unsure = fit_analysis(replace(maps, sd=sd), weighed, plan).answered.effect
+    np.testing.assert_allclose(unsure, without_first, rtol=1e-2, atol=0.05)
+    with pytest.raises(SettingError, match="goes with model = 'least-squares'"):
+        replace(plan.analyses[0], weights="measurement")
+
+
 def test_holm_is_the_stepwise_bonferroni():
     p = np.array([0.01, 0.04, np.nan, 0.03, 0.005])
     np.testing.assert_allclose(holm(p), [0.03, 0.06, np.nan, 0.06, 0.02])

@@ -22,6 +22,7 @@ from ...statistics.permutation import PermutationSettings, permutation_tests
 from ...statistics.random_field import random_field_clusters, random_field_peaks
 from ...statistics.smoothness import Smoothness, estimate_smoothness
 from ...statistics.table import SIDE, VISIT
+from ...statistics.weighting import measurement_weights
 from .collect import parse_terms
 from .outcome import outcome_of, rows_of_hips
 from .plan import Analysis, StudyPlan
@@ -110,7 +111,8 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     if analysis.model == "mixed":
         model: Model = fit_mixed_model(rows, design, progress=progress)
     else:
-        model = fit_least_squares(rows, design)
+        weigh = analysis.weights == "measurement" and rows.surface is not None
+        model = fit_least_squares(rows, design, measurement_weights(rows, design) if weigh else None)
     answered = model.test(analysis.contrast, analysis.alternative)
     percent = None
     if analysis.outcome == "value" and answered.is_t and answered.contrast.reference is not None:

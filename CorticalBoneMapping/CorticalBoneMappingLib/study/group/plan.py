@@ -16,6 +16,7 @@ from ...statistics.contrast_map import ALTERNATIVES
 MODELS = ("mixed", "least-squares")
 OUTCOMES = ("value", "change", "percent-change")
 HIPS = ("both", "mean", "left", "right")
+WEIGHTS = ("equal", "measurement")
 CORRECTIONS = ("random-field", "permutation", "TFCE", "false-discovery-rate")
 
 _NAME = re.compile(r"[\w][\w .+-]*")
@@ -66,6 +67,9 @@ class Analysis:
         Smoothing on the average femur, on top of what `cbm map` did; mm.
     permutations, seed : int
         Of permutation and TFCE.
+    weights : str
+        ``equal``; or ``measurement``: values weigh by their own standard deviations and the spread between
+        people, at the vertices, with least squares of values (see `statistics.weighting`).
     """
 
     name: str
@@ -84,6 +88,7 @@ class Analysis:
     smoothing_fwhm_mm: float = 10.0
     permutations: int = 1000
     seed: int = 1
+    weights: str = "equal"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -96,12 +101,19 @@ class Analysis:
             ("outcome", OUTCOMES),
             ("alternative", ALTERNATIVES),
             ("correction", CORRECTIONS),
+            ("weights", WEIGHTS),
         ):
             if getattr(self, key) not in known:
                 raise SettingError(f"{key} = '{getattr(self, key)}' is not one of {', '.join(known)}.")
         for key, (low, high) in _BOUNDS.items():
             if not low <= getattr(self, key) <= high:
                 raise SettingError(f"{key} = {getattr(self, key)} does not lie between {low:g} and {high:g}.")
+        weighable = (self.model, self.outcome, self.correction in ("permutation", "TFCE"))
+        if self.weights == "measurement" and weighable != ("least-squares", "value", False):
+            raise SettingError(
+                "weights = 'measurement' goes with model = 'least-squares', outcome = 'value' and a "
+                "correction without permutations."
+            )
         if not self.terms:
             raise SettingError("terms = [] leaves a model without anything in it; name at least one column.")
 

@@ -92,9 +92,13 @@ def answer_study(
     watch = Stopwatch()
     with watch.time("reading"):
         table = with_shape(read_study_table(plan), plan.results, analysis.terms)
-        measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY)))
+        weigh = (f"{analysis.measure}_sd",) if analysis.weights == "measurement" else ()
+        measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY, *weigh)))
         unsmoothed = collect_maps(table, plan.results, measures, progress=progress.part(0.0, 0.2))
-        maps = smoothed(unsmoothed[analysis.measure], analysis.smoothing_fwhm_mm, progress.part(0.2, 0.3))
+        fwhm = analysis.smoothing_fwhm_mm
+        maps = smoothed(unsmoothed[analysis.measure], fwhm, progress.part(0.2, 0.3))
+        for name in weigh:  # smoothing makes all values surer alike, so what was less sure stays less sure
+            maps = replace(maps, sd=smoothed(unsmoothed[name], fwhm).values)
     with watch.time("model"):
         fitted = fit_analysis(maps, analysis, plan, progress.part(0.3, 0.5))
     with watch.time("correction"):
