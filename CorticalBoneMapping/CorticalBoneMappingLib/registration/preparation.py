@@ -17,7 +17,8 @@ _LEAST_POINTS = 500
 _MOST_OPEN = 0.12  # of the area: an open shaft end has about 0.04, a head sawn off as much
 _MOST_HOLES = 20
 _MOST_SHARED = 0.01  # of the edges may have more than two triangles
-_FLAT_MM, _BEYOND_MM = 1.0, 3.0
+_FLAT_MM, _BEYOND_MM = 1.5, 3.0
+_NARROWEST_MM = 9.0  # mean radius of a border that may be a cut through a grown-up's shaft or neck
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,13 @@ def _check_holes(
 
 
 def _is_open_end(points: np.ndarray, edges: np.ndarray, middle: np.ndarray) -> bool:
-    """Whether a border is flat and the whole bone lies on one side of it."""
+    """Whether a border is flat, as wide as a bone, and the whole bone lies on one side of it.
+
+    A hole in the top of a trochanter has the whole bone on one side as well, but no bone is so narrow.
+    """
     ring = points[np.unique(edges)] - middle
+    if np.linalg.norm(ring, axis=1).mean() < _NARROWEST_MM:
+        return False
     normal = np.linalg.svd(ring, full_matrices=False)[2][-1]
     height = (points - middle) @ normal
     return bool(np.abs(ring @ normal).max() < _FLAT_MM and min(height.max(), -height.min()) < _BEYOND_MM)
