@@ -2,8 +2,8 @@
 
 Needs an environment of its own, apart from the library's:
 
-    python3 -m venv /tmp/venv_stats && /tmp/venv_stats/bin/pip install brainstat==0.7.0 statsmodels==0.15.0
-    /tmp/venv_stats/bin/python Testing/benchmarks/statistics/reference.py
+    python3 -m venv .venv-peers && .venv-peers/bin/pip install brainstat==0.7.0 statsmodels==0.15.0
+    .venv-peers/bin/python Testing/benchmarks/statistics/reference.py
 
 It writes Testing/library/data/statistics_models.json: a small made-up study (rounded numbers) and what the
 two packages answer. Nothing of this library is used.
