@@ -201,6 +201,18 @@ def test_a_row_without_a_map_is_left_out_of_the_model_even_without_its_covariate
     assert np.isfinite(fitted.answered.statistic).all()
 
 
+def test_a_study_with_a_missed_visit_is_answered_whole_and_says_what_is_missing(trial):
+    plan = read_plan(trial / "study.toml")
+    table = plan.table.read_text(encoding="utf-8").replace("P01_36,", ",")
+    (trial / "missed.csv").write_text(table, encoding="utf-8")
+    missed = replace(plan, table=trial / "missed.csv")
+    answer = answer_study(missed, missed.analyses[0])
+    assert answer.provenance["design"]["rows"] == 31
+    assert any("participant P01, visit 36" in note for note in answer.provenance["notes"])
+    there = next(row for row in answer.attributed if row["region"] == "lateral trochanter")
+    assert there["thickness_lower"] < 8.0 < there["thickness_upper"]
+
+
 def test_the_mean_of_both_hips_takes_one_side_where_only_one_is_known(trial):
     table = read_study_table(read_plan(trial / "study.toml"))
     maps = collect_maps(table, trial / "maps", (THICKNESS,))[THICKNESS]

@@ -137,7 +137,8 @@ def _attribution(
     answered = fitted.answered
     if analysis.outcome != "value" or not answered.is_t or answered.contrast.reference is None:
         return None
-    parts = [rows_of_hips(maps[name], analysis.hips) for name in (THICKNESS, DENSITY)]
+    fitted_to = rows_of_hips(maps[analysis.measure], analysis.hips).measured.any(axis=1)
+    parts = [rows_of_hips(maps[name], analysis.hips).take(fitted_to) for name in (THICKNESS, DENSITY)]
     return attribute(*(smoothed(part, fwhm_mm) for part in parts), fitted.design, answered.contrast)
 
 
