@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .errors import CorticalBoneMappingError
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
@@ -36,6 +38,40 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: str | Path, what: str) -> Iterator[Path]:
+    """Give a temporary folder; move its files into `folder` when the block ends well, else leave none.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Is made if it is not there; files of the same name in it are replaced.
+    what : str
+        What is written, for the message.
+
+    Yields
+    ------
+    Path
+        The temporary folder to write to.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the folder cannot be written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
+            yield Path(name)
+            for file in sorted(Path(name).iterdir()):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise CorticalBoneMappingError(
+            f"{folder}: the {what} could not be written ({error.strerror}); is the folder writable?"
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import CorticalBoneMappingError
-from ..files import write_json, write_text
+from ..files import whole_folder, write_json, write_text
 from ..measures import MEASURES, QUALITY_LABELS, Quality
 from ..surface import Surface, read_surface, write_surface
 from .csv_rows import csv_of_rows, csv_text, read_rows
@@ -42,24 +40,14 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
     CorticalBoneMappingError
         If the folder cannot be written to.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
-            temporary = Path(name)
-            write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
-            write_surface(temporary / AVERAGE_FILE, result.average)
-            if result.laid is not None:
-                write_surface(temporary / LAID_FILE, result.laid)
-            write_text(temporary / POINTS_FILE, points_table(result.periosteal))
-            write_text(temporary / REGIONS_FILE, csv_of_rows(REGION_COLUMNS, result.regions))
-            write_json(temporary / PROVENANCE_FILE, {"side": result.side} | result.provenance)
-            for file in sorted(temporary.iterdir()):
-                os.replace(file, folder / file.name)
-    except OSError as error:
-        raise CorticalBoneMappingError(
-            f"{folder}: the result could not be written ({error.strerror}); is the folder writable?"
-        ) from error
+    with whole_folder(folder, "result") as temporary:
+        write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
+        write_surface(temporary / AVERAGE_FILE, result.average)
+        if result.laid is not None:
+            write_surface(temporary / LAID_FILE, result.laid)
+        write_text(temporary / POINTS_FILE, points_table(result.periosteal))
+        write_text(temporary / REGIONS_FILE, csv_of_rows(REGION_COLUMNS, result.regions))
+        write_json(temporary / PROVENANCE_FILE, {"side": result.side} | result.provenance)
 
 
 def read_result(folder: str | Path) -> FemurResult:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CorticalBoneMappingError
-from ...files import write_json, write_text
+from ...files import whole_folder, write_json, write_text
 from ...statistics.attribution import percent
 from ...surface import Surface, read_surface, write_surface
 from ..csv_rows import csv_of_rows, read_rows
@@ -59,23 +57,13 @@ def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
     CorticalBoneMappingError
         If the folder cannot be written to.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
-            temporary = Path(name)
-            write_surface(temporary / EFFECT_FILE, effect_surface(answer))
-            write_text(temporary / CLUSTERS_FILE, csv_of_rows(CLUSTER_COLUMNS, answer.clusters))
-            write_text(temporary / REGIONS_FILE, csv_of_rows(ANSWER_COLUMNS, answer.regions))
-            write_text(temporary / ATTRIBUTION_FILE, csv_of_rows(ATTRIBUTION_COLUMNS, answer.attributed))
-            write_text(temporary / GROUPS_FILE, csv_of_rows(GROUP_COLUMNS, answer.groups.rows))
-            write_json(temporary / PROVENANCE_FILE, answer.provenance)
-            for file in sorted(temporary.iterdir()):
-                os.replace(file, folder / file.name)
-    except OSError as error:
-        raise CorticalBoneMappingError(
-            f"{folder}: the answer could not be written ({error.strerror}); is the folder writable?"
-        ) from error
+    with whole_folder(folder, "answer") as temporary:
+        write_surface(temporary / EFFECT_FILE, effect_surface(answer))
+        write_text(temporary / CLUSTERS_FILE, csv_of_rows(CLUSTER_COLUMNS, answer.clusters))
+        write_text(temporary / REGIONS_FILE, csv_of_rows(ANSWER_COLUMNS, answer.regions))
+        write_text(temporary / ATTRIBUTION_FILE, csv_of_rows(ATTRIBUTION_COLUMNS, answer.attributed))
+        write_text(temporary / GROUPS_FILE, csv_of_rows(GROUP_COLUMNS, answer.groups.rows))
+        write_json(temporary / PROVENANCE_FILE, answer.provenance)
 
 
 def read_answer(folder: str | Path) -> AnswerFiles:
