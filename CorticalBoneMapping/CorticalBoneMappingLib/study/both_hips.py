@@ -10,7 +10,7 @@ import numpy as np
 
 from ..atlas.regions import CUT_END, REGION_NAMES
 from ..errors import SettingError
-from ..files import write_json, write_text
+from ..files import whole_folder, write_json, write_text
 from ..measures import MEASURES
 from ..surface import Surface, write_surface
 from .csv_rows import Columns, csv_of_rows
@@ -106,7 +106,7 @@ def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
 
 
 def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:
-    """Write the surface, the table and how they were made.
+    """Write the surface, the table and how they were made, or none of them.
 
     Parameters
     ----------
@@ -117,11 +117,11 @@ def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:
     **more
         Goes into the record: inputs, command.
     """
-    folder = Path(folder)
     record = {"program": program(), "atlas": both.atlas, "remarks": list(both.remarks)} | more
-    write_surface(folder / SURFACE_FILE, both.surface)
-    write_text(folder / TABLE_FILE, csv_of_rows(COLUMNS, both.regions))
-    write_json(folder / RECORD_FILE, plain(record))
+    with whole_folder(folder, "comparison of both hips") as temporary:
+        write_surface(temporary / SURFACE_FILE, both.surface)
+        write_text(temporary / TABLE_FILE, csv_of_rows(COLUMNS, both.regions))
+        write_json(temporary / RECORD_FILE, plain(record))
 
 
 def _check_same_atlas(left: FemurResult, right: FemurResult) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..atlas.regions import CUT_END, REGION_NAMES
 from ..errors import SettingError, StatisticsError
-from ..files import write_json, write_text
+from ..files import whole_folder, write_json, write_text
 from ..measures import MEASURES
 from ..progress import Progress
 from ..statistics.design import build_design
@@ -201,10 +201,11 @@ def compare_to_controls(
 
 
 def write_patient(answer: PatientAnswer, folder: Path) -> None:
-    """Write surface, region table and provenance; each is whole or absent."""
-    write_surface(folder / SURFACE_FILE, answer.surface)
-    write_text(folder / REGIONS_FILE, csv_of_rows(answer.columns, answer.regions))
-    write_json(folder / PROVENANCE_FILE, answer.provenance)
+    """Write surface, region table and provenance, or none of them."""
+    with whole_folder(folder, "comparison") as temporary:
+        write_surface(temporary / SURFACE_FILE, answer.surface)
+        write_text(temporary / REGIONS_FILE, csv_of_rows(answer.columns, answer.regions))
+        write_json(temporary / PROVENANCE_FILE, answer.provenance)
 
 
 def _collect(own: list[Path], others: Path, measure: str, fwhm_mm: float, progress: Progress) -> Maps:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...atlas.regions import CUT_END
 from ...errors import SettingError, StatisticsError
-from ...files import write_json, write_text
+from ...files import whole_folder, write_json, write_text
 from ...progress import Progress
 from ...statistics.bands import simultaneous_bands
 from ...statistics.power import (
@@ -144,10 +144,11 @@ def plan_trial(
 
 
 def write_power(answer: PowerAnswer, folder: Path) -> None:
-    """Write surface, region table and provenance; each is whole or absent."""
-    write_surface(folder / POWER_FILE, answer.surface)
-    write_text(folder / POWER_TABLE, csv_of_rows(POWER_COLUMNS, answer.regions))
-    write_json(folder / PROVENANCE_FILE, answer.provenance)
+    """Write surface, region table and provenance, or none of them."""
+    with whole_folder(folder, "plan of a trial") as temporary:
+        write_surface(temporary / POWER_FILE, answer.surface)
+        write_text(temporary / POWER_TABLE, csv_of_rows(POWER_COLUMNS, answer.regions))
+        write_json(temporary / PROVENANCE_FILE, answer.provenance)
 
 
 def _columns(
