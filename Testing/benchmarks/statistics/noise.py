@@ -41,7 +41,7 @@ class SmoothNoise:
             # White noise of a surface: the smaller the vertex' area, the larger its variance.
             white = np.diag(1.0 / np.sqrt(femur.surface.point_areas))
             operator = np.concatenate(
-                [smooth(femur.surface, part.T, fwhm_mm) for part in np.split(white, 4)], axis=1
+                [smooth(femur.surface, part.T, fwhm_mm) for part in np.array_split(white, 4)], axis=1
             )
             operator /= np.sqrt((operator**2).sum(axis=1, keepdims=True))
             operator[np.abs(operator) < 1e-9] = 0.0  # denormal numbers make a product forty times slower
