@@ -91,7 +91,7 @@ def _diffusion(surface: Surface, fwhm_mm: float) -> Callable[[np.ndarray], np.nd
     """
     time = fwhm_mm**2 / (16.0 * np.log(2.0))
     areas = np.maximum(surface.point_areas, 1e-9 * surface.point_areas.mean())
-    system = sparse.diags(areas) + (_GAMMA * time / _N_STEPS) * _stiffness(surface)
+    system = sparse.diags(areas) + (_GAMMA * time / _N_STEPS) * cotangent_laplacian(surface)
     factor = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
     def diffuse(maps: np.ndarray) -> np.ndarray:
@@ -109,8 +109,19 @@ def _weights(diffuse: Callable[[np.ndarray], np.ndarray], known: np.ndarray) -> 
     return diffuse(patterns.astype(np.float64))[:, which.ravel()]
 
 
-def _stiffness(surface: Surface) -> sparse.csr_array:
-    """Cotangent Laplacian, symmetric, rows of sum zero, shape (n_points, n_points)."""
+def cotangent_laplacian(surface: Surface) -> sparse.csr_array:
+    """Give the stiffness matrix of a surface (Meyer et al. 2003).
+
+    Parameters
+    ----------
+    surface : Surface
+        Its triangles may be open or closed.
+
+    Returns
+    -------
+    sparse array of shape (n_points, n_points)
+        Symmetric, of no unit, rows of sum zero: xᵀ G x is the integral of the squared gradient of x.
+    """
     n = len(surface.points)
     laplacian = sparse.csr_array((n, n))
     twice_area = np.maximum(2.0 * surface.triangle_areas, 1e-12)
