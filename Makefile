@@ -51,7 +51,7 @@ clean:
 	@touch $@
 
 .venv/.tools: pyproject.toml .venv/.library
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,slicer,panel]
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,slicer,panel,report]
 	@touch $@
 
 # Debian keeps ensurepip in a package of its own; where it is missing, the system's pip fills in.

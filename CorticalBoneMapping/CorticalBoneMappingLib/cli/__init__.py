@@ -11,7 +11,7 @@ from types import FrameType
 
 from .. import __version__
 from ..errors import Cancelled, CorticalBoneMappingError
-from . import anatomy, atlas, both_hips, compare, demo, power, register, render, simulate, stats
+from . import anatomy, atlas, both_hips, compare, demo, power, register, render, report, simulate, stats
 from . import map as map_
 
 _CANCELLED = 130
@@ -74,7 +74,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cbm {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (map_, both_hips, register, anatomy, render, atlas, stats, power, compare, simulate, demo):
+    for command in (
+        map_,
+        both_hips,
+        register,
+        anatomy,
+        render,
+        atlas,
+        stats,
+        report,
+        power,
+        compare,
+        simulate,
+        demo,
+    ):
         command.add_to(commands)
     return parser
 

@@ -98,7 +98,7 @@ def _draw_bar(canvas: Canvas, legend: Legend, left: float, bottom: float, top: f
     if np.any(legend.values > high):
         arrow = [[bar_left, top], [bar_right, top], [middle, top + tip]]
         canvas.polygons([arrow], legend.colours[-1:])
-    ticks = _round_ticks(low, high, most=max(2, int((top - bottom) / (1.7 * font))))
+    ticks = round_ticks(low, high, most=max(2, int((top - bottom) / (1.7 * font))))
     decimals = max(0, -int(np.floor(np.log10(ticks[1] - ticks[0]))))
     for tick in ticks:
         y = bottom + (tick - low) / (high - low) * (top - bottom)
@@ -112,7 +112,7 @@ def _draw_bar(canvas: Canvas, legend: Legend, left: float, bottom: float, top: f
     )
 
 
-def _round_ticks(low: float, high: float, most: int) -> np.ndarray:
+def round_ticks(low: float, high: float, most: int) -> np.ndarray:
     """Choose round values within a range, at most `most` (and at most eight) of them."""
     decade = 10.0 ** np.floor(np.log10(high - low))
     steps = decade * np.array([0.1, 0.2, 0.5, 1.0, 2.0, 5.0])

@@ -1,0 +1,45 @@
+"""``cbm report``: the answers of a study as one page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .common import add_command, add_output_options, progress_of, say
+
+_EPILOG = """\
+examples:
+  cbm report answers                         writes answers/report.html
+  cbm report answers --out trial.html
+
+DIR is what 'cbm stats' wrote. The page is one file that opens by double click and asks the network for
+nothing: overview, notes, the study in numbers, maps in anatomical views, an interactive average femur,
+tables of clusters, regions and scalars, methods in words with references, provenance.
+The interactive femur needs the package plotly: python -m pip install plotly"""
+
+_NAME = "report.html"
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = add_command(commands, "report", "write the report of a study as one HTML file", _EPILOG)
+    parser.add_argument("answers", metavar="DIR", type=Path, help="folder that 'cbm stats' wrote to")
+    parser.add_argument("--out", type=Path, metavar="PAGE.html", help=f"the page (default: DIR/{_NAME})")
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Read the answers and write the page."""
+    from ..errors import SettingError
+    from ..report.html import write_study_report
+    from ..report.html.explorer import INSTALL, plotly_script
+
+    out = chosen.out or chosen.answers / _NAME
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"{out}: the report is a page; let the name end in .html.")
+    write_study_report(chosen.answers, out, progress_of(chosen))
+    if plotly_script() is None:
+        say(chosen, INSTALL)
+    say(chosen, f"{out} written ({out.stat().st_size / 1e6:.1f} MB).")

@@ -1,0 +1,167 @@
+// The average femur with the maps of every answer. Data: a JSON block (see report/html/explorer.py); drawing: plotly.js.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("explorer-data").textContent);
+  const place = (name) => document.getElementById(`explorer-${name}`);
+  const [plot, legend, point] = [place("plot"), place("legend"), place("point")];
+  const [answerChoice, mapChoice] = [place("answer"), place("map")];
+  const MISSING = "–";
+
+  const KINDS = { f4: Float32Array, u4: Uint32Array, u1: Uint8Array };
+  function unpack(text, kind) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    return new KINDS[kind](bytes.buffer);
+  }
+  for (const mesh of data.meshes) {
+    for (const axis of "xyz") mesh[axis] = unpack(mesh[axis], "f4");
+    for (const corner of "ijk") mesh[corner] = unpack(mesh[corner], "u4");
+    mesh.region = unpack(mesh.region, "u1");
+  }
+  for (const answer of data.answers) {
+    for (const name of Object.keys(answer.arrays)) answer.arrays[name] = unpack(answer.arrays[name], "f4");
+  }
+
+  function written(value, decimals) {
+    if (!Number.isFinite(value)) return MISSING;
+    const text = value.toFixed(decimals);
+    return (Number(text) === 0 ? (0).toFixed(decimals) : text).replace("-", "\u2212");
+  }
+  function withUnit(value, decimals, unit) {
+    return Number.isFinite(value) && unit ? `${written(value, decimals)} ${unit}` : written(value, decimals);
+  }
+  function colourOf(value, map) {
+    if (!Number.isFinite(value)) return data.grey;
+    const ramp = data.ramps[map.ramp];
+    const share = (value - map.range[0]) / (map.range[1] - map.range[0]);
+    return ramp[Math.round(Math.min(1, Math.max(0, share)) * (ramp.length - 1))];
+  }
+
+  let answer = data.answers[0];
+  let map = answer.maps[0];
+  const mesh = () => data.meshes[answer.mesh];
+
+  function trace() {
+    const values = answer.arrays[map.array];
+    const { x, y, z, i, j, k, region } = mesh();
+    return {
+      type: "mesh3d", x, y, z, i, j, k,
+      vertexcolor: Array.from(values, (value) => colourOf(value, map)),
+      text: Array.from(values, (value, n) =>
+        `${Number.isFinite(value) ? withUnit(value, map.decimals, map.unit) : map.grey}<br>${data.regions[region[n]]}`),
+      hovertemplate: "%{text}<extra></extra>",
+      flatshading: false,
+      lighting: { ambient: 0.62, diffuse: 0.5, specular: 0.02, roughness: 0.9, fresnel: 0 },
+      lightposition: { x: -2000, y: 4000, z: 4000 },
+    };
+  }
+  function cameraOf(view) {
+    const [x, y, z] = view.towards.map((part) => 2 * part);
+    const [a, b, c] = view.up;
+    return { eye: { x, y, z }, up: { x: a, y: b, z: c }, center: { x: 0, y: 0, z: 0 },
+      projection: { type: "orthographic" } };
+  }
+  const hidden = { visible: false, showspikes: false };
+  const layout = {
+    margin: { l: 0, r: 0, t: 0, b: 0 },
+    scene: { aspectmode: "data", xaxis: hidden, yaxis: hidden, zaxis: hidden, camera: cameraOf(data.views[0]),
+      dragmode: "orbit", hovermode: "closest" },
+    hoverlabel: { font: { size: 14 } },
+    uirevision: "kept",
+  };
+  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["hoverClosest3d"] };
+
+  function add(parent, name, text, look) {
+    const made = document.createElement(name);
+    made.textContent = text;
+    if (look) made.className = look;
+    parent.append(made);
+    return made;
+  }
+
+  function drawLegend() {
+    const values = answer.arrays[map.array];
+    legend.replaceChildren();
+    add(legend, "div", map.label, "legend-title");
+    const bar = add(legend, "div", "", "legend-bar");
+    bar.style.background = `linear-gradient(to top, ${data.ramps[map.ramp].join(",")})`;
+    for (const [value, text] of map.ticks) {
+      const tick = add(bar, "span", text, "legend-tick");
+      tick.style.bottom = `${100 * (value - map.range[0]) / (map.range[1] - map.range[0])}%`;
+    }
+    const beyond = values.reduce((sum, v) => sum + (v < map.range[0] || v > map.range[1] ? 1 : 0), 0);
+    if (beyond) add(legend, "div", `beyond the ends: ${beyond} points`, "legend-note");
+    if (values.some((value) => !Number.isFinite(value))) {
+      const note = add(legend, "div", ` ${map.grey}`, "legend-note");
+      const box = document.createElement("i");
+      box.style.background = data.grey;
+      note.prepend(box);
+    }
+  }
+
+  function showPoint(n) {
+    point.replaceChildren();
+    const tell = (label, text) => {
+      add(point, "dt", label);
+      add(point, "dd", text);
+    };
+    if (n === null) {
+      tell("Under the pointer", MISSING);
+      return;
+    }
+    point.dataset.vertex = n;
+    const m = mesh();
+    tell("Region", data.regions[m.region[n]]);
+    tell(map.label, withUnit(answer.arrays[map.array][n], map.decimals, map.unit));
+    for (const fact of answer.facts) {
+      const told = withUnit(answer.arrays[fact.array][n], fact.decimals, fact.unit);
+      const bounds = (fact.bounds || []).map((name) => written(answer.arrays[name][n], fact.decimals));
+      const known = told !== MISSING && bounds.some((bound) => bound !== MISSING);
+      tell(fact.label, known ? `${told} (95 % CI ${bounds.join(" to ")})` : told);
+    }
+    tell("Right, anterior, superior", ["x", "y", "z"].map((axis) => written(m[axis][n], 0)).join(", ") + " mm");
+  }
+
+  function choose(list, entries, labelOf) {
+    list.replaceChildren();
+    entries.forEach((entry, n) => { add(list, "option", labelOf(entry)).value = n; });
+  }
+  function redraw() {
+    plot.dataset.shown = `${answer.name}: ${map.array}`;
+    drawLegend();
+    showPoint(null);
+    return Plotly.react(plot, [trace()], layout, config);
+  }
+  function look(camera) {
+    layout.scene.camera = camera;
+    Plotly.relayout(plot, { "scene.camera": camera });
+  }
+
+  function start() {
+    choose(answerChoice, data.answers, (entry) => entry.name);
+    choose(mapChoice, answer.maps, (entry) => entry.label);
+    answerChoice.addEventListener("change", () => {
+      const before = map.array;
+      answer = data.answers[Number(answerChoice.value)];
+      choose(mapChoice, answer.maps, (entry) => entry.label);
+      map = answer.maps.find((entry) => entry.array === before) || answer.maps[0];
+      mapChoice.value = answer.maps.indexOf(map);
+      redraw();
+    });
+    mapChoice.addEventListener("change", () => {
+      map = answer.maps[Number(mapChoice.value)];
+      redraw();
+    });
+    for (const view of data.views) {
+      const button = add(place("views"), "button", view.name);
+      button.type = "button";
+      button.addEventListener("click", () => look(cameraOf(view)));
+    }
+    redraw().then(() => {
+      plot.on("plotly_hover", (event) => showPoint(event.points[0].pointNumber));
+      plot.dataset.ready = "yes";
+    });
+  }
+
+  if (document.createElement("canvas").getContext("webgl")) start();
+  else plot.textContent = "This browser shows no 3-D graphics (WebGL is off); the figures below show the same maps.";
+})();

@@ -1,0 +1,5 @@
+"""Results as self-contained pages: the report of a study, and the page on which its cases are judged."""
+
+from .study import write_study_report
+
+__all__ = ["write_study_report"]

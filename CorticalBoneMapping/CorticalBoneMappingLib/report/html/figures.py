@@ -1,0 +1,74 @@
+"""The figures of a report: maps of an answer in anatomical views, as PNG."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ...measures import Measure
+from ...study.group.shown import VIEWS, Shown, shown_of
+from ...surface import Surface
+from ..render import render_views
+from .answers import Answer
+from .markup import Html, join, picture
+from .wording import number
+
+_MAIN_WIDTH_PX, _MORE_WIDTH_PX = 2400, 1500
+_MAIN = ("significant",)
+_MORE = ("effect", "thickness", "density")
+_WITHOUT_EFFECT = ("statistic", "p")
+
+
+def effect_figures(answer: Answer) -> Html:
+    """Draw the maps of an answer, what is significant the largest; of an F its statistic and p."""
+    main, more = (_MAIN, _MORE) if answer.has_effect else (_WITHOUT_EFFECT, ())
+    drawn = [_figure(answer, view, _MAIN_WIDTH_PX) for view in main]
+    drawn += [_figure(answer, view, _MORE_WIDTH_PX) for view in more]
+    return join(drawn, "\n")
+
+
+def png_of(surface: Surface, shown: Shown, width_px: int, grey_means: str) -> bytes:
+    """Draw a map of the average femur from five sides."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figure.png"
+        render_views(
+            surface,
+            shown.array,
+            path,
+            measure=Measure(shown.array, shown.label, shown.unit, shown.unit, shown.range),
+            side="right",
+            is_difference=shown.is_difference,
+            superior=True,
+            grey_means=grey_means,
+            width_px=width_px,
+        )
+        return path.read_bytes()
+
+
+def _figure(answer: Answer, view: str, width_px: int) -> Html | None:
+    shown = shown_of(answer.surface, view)
+    if shown is None:
+        return None
+    grey = "not significant" if view == "significant" else "not tested"
+    return picture(png_of(answer.surface, shown, width_px, grey), _caption(answer, view, shown))
+
+
+def _caption(answer: Answer, view: str, shown: Shown) -> str:
+    values = answer.surface.arrays[shown.array]
+    beyond = int(np.sum((values < shown.range[0]) | (values > shown.range[1])))
+    unit = f" {shown.unit}" if shown.unit else ""
+    low, high = (number(end, 1 if end % 1 else 0) for end in shown.range)
+    scale = f"Colours from {low} to {high}{unit}"
+    if beyond:
+        scale += f"; beyond that at {beyond} of {len(values)} vertices"
+    what = {
+        "significant": f"{answer.measure_label}, {VIEWS[view].lower()}; grey: not significant.",
+        "effect": f"{answer.measure_label}, effect everywhere, significant or not.",
+        "thickness": "The part of the effect on mass that cortical thickness makes.",
+        "density": "The part of the effect on mass that cortical density makes.",
+        "statistic": f"{answer.measure_label}: statistic {shown.label}.",
+        "p": f"{answer.measure_label}: p corrected for the many vertices, family-wise.",
+    }[view]
+    return f"{answer.question}. {what} {scale}. The average right femur from five sides."

@@ -1,0 +1,133 @@
+"""The report of a study: what was asked, found and done, in one page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...progress import Progress
+from .answers import Answer, read_answers
+from .explorer import INSTALL, explorer, explorer_script, plotly_script
+from .figures import effect_figures
+from .markup import Html, element, join, shipped, write_document
+from .methods import methods_section
+from .provenance import provenance_section
+from .tables import (
+    anchor,
+    attribution_table,
+    clusters_table,
+    groups_table,
+    overview_table,
+    regions_table,
+)
+from .wording import counted
+
+_RESEARCH_ONLY = "For research only; not a medical device."
+
+
+def write_study_report(folder: str | Path, path: str | Path, progress: Progress | None = None) -> None:
+    """Write the report of a study's answers.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What ``cbm stats`` wrote: an answer, or a folder of answers.
+    path : str or Path
+        The page; ends in ``.html``.
+    progress : Progress, optional
+        Told of the figures.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the folder holds no answer, or a damaged one.
+    """
+    progress = progress or Progress()
+    answers = read_answers(folder)
+    plotly = plotly_script()
+    sections = [
+        ("Overview", "overview", _overview(answers)),
+        ("Notes", "notes", _notes(answers)),
+        ("The study in numbers", "numbers", groups_table(_widest(answers))),
+        ("The average femur, to turn", "interactive", explorer(answers) if plotly else element("p", INSTALL)),
+    ]
+    for number, answer in enumerate(answers):
+        progress.report(0.9 * number / len(answers), f"Drawing {answer.name}")
+        sections.append((answer.name, anchor(number), _analysis(answer)))
+    sections += [
+        ("Methods", "methods", methods_section(answers)),
+        ("Provenance", "provenance", provenance_section(answers)),
+    ]
+    title = f"{answers[0].record['study']}: report"
+    body = join([_head(title, sections), *(_section(*section) for section in sections if section[2])], "\n")
+    scripts = [plotly, explorer_script()] if plotly else []
+    write_document(path, title, body, style=shipped("page.css"), scripts=scripts)
+    progress.report(1.0, "Report written")
+
+
+def _head(title: str, sections: Sequence[tuple[str, str, Html]]) -> Html:
+    links = [element("a", name, href=f"#{place}") for name, place, content in sections if content]
+    return join(
+        [
+            element("h1", title),
+            element(
+                "p", f"Cortical bone of the proximal femur, mapped from CT. {_RESEARCH_ONLY}", class_="lead"
+            ),
+            element("nav", *links, aria_label="contents"),
+        ],
+        "\n",
+    )
+
+
+def _section(name: str, place: str, content: Html) -> Html:
+    return element("section", element("h2", name), content, id=place)
+
+
+def _overview(answers: Sequence[Answer]) -> Html:
+    questions = [element("dl", *(part for answer in answers for part in _term(answer)), class_="facts")]
+    return join([*questions, overview_table(list(answers))], "\n")
+
+
+def _term(answer: Answer) -> tuple[Html, Html]:
+    return element("dt", answer.name), element("dd", answer.question)
+
+
+def _notes(answers: Sequence[Answer]) -> Html:
+    """Say what a reader should doubt, before the figures."""
+    told: dict[str, list[str]] = {}
+    for answer in answers:
+        for note in answer.record["notes"]:
+            told.setdefault(note, []).append(answer.name)
+    if not told:
+        return Html("")
+    items = [element("li", element("strong", ", ".join(names)), f": {note}") for note, names in told.items()]
+    return element("div", element("ul", *items), class_="notes")
+
+
+def _widest(answers: Sequence[Answer]) -> Answer:
+    """Choose the analysis that used most maps."""
+    return max(answers, key=lambda answer: answer.record["design"]["rows"])
+
+
+def _analysis(answer: Answer) -> Html:
+    share = answer.record["significant_area"]
+    found = counted(sum(map(answer.significant, answer.files.clusters)), "significant cluster")
+    lead = (
+        f"{answer.question}. {100.0 * share['share_of_tested']:.1f} % of the tested surface "
+        f"({share['mm2']:.0f} mm²) is significant; {found}."
+    )
+    scalars = regions_table(answer, "endpoint")
+    made_of = attribution_table(answer)
+    parts = [
+        element("p", lead),
+        effect_figures(answer),
+        element("h3", "Clusters"),
+        clusters_table(answer),
+        element("h3", "Regions"),
+        regions_table(answer, "region"),
+        element("h3", "Scalars") if scalars else None,
+        scalars,
+        element("h3", "What the effect on mass is made of") if made_of else None,
+        made_of,
+    ]
+    return join(parts, "\n")
