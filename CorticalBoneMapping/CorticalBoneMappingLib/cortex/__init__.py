@@ -201,6 +201,7 @@ def _as_map(scan: Scan, estimates: Estimates, quality: np.ndarray, method: str) 
         thickness_sd=over_surface(estimates.thickness_sd),
         density_sd=over_surface(estimates.cortical_density_sd),
         mass_sd=over_surface(estimates.mass_sd),
+        periosteal_offset_sd=over_surface(estimates.outer_edge_sd),
     )
     used = {
         "method": method,

@@ -36,4 +36,5 @@ def measure(scan: Scan) -> Estimates:
         failed=~fit.converged | fit.at_bound | (contrast < 2.0 * fit.residual),
         no_cortex=without_cortex(scan),
         used=thick.record,
+        outer_edge_sd=fit.outer_edge_se,
     )

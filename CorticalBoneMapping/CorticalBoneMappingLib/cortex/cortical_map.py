@@ -32,8 +32,8 @@ class CorticalMap:
         `Quality` of each point.
     used : dict
         Method, settings and what was estimated from the scan; plain numbers and text, fit for JSON.
-    thickness_sd, density_sd, mass_sd : ndarray of shape (n,) or None
-        Standard deviations of thickness, density and mass surface density, if the method knows them.
+    thickness_sd, density_sd, mass_sd, periosteal_offset_sd : ndarray of shape (n,) or None
+        Standard deviations of thickness, density, mass surface density and offset, if the method knows them.
     """
 
     thickness: np.ndarray
@@ -47,6 +47,7 @@ class CorticalMap:
     thickness_sd: np.ndarray | None = None
     density_sd: np.ndarray | None = None
     mass_sd: np.ndarray | None = None
+    periosteal_offset_sd: np.ndarray | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.

@@ -125,9 +125,9 @@ class Estimates:
         No step of density that could be a cortex.
     used : dict
         What the method took from the scan, for the record.
-    thickness_sd, cortical_density_sd, mass_sd : ndarray of shape (n,) or None
-        Standard deviations of thickness (mm), cortical density and mass surface density, if the method
-        knows them.
+    thickness_sd, cortical_density_sd, mass_sd, outer_edge_sd : ndarray of shape (n,) or None
+        Standard deviations of thickness (mm), cortical density, mass surface density and outer edge (mm), if
+        the method knows them.
     """
 
     outer_edge: np.ndarray
@@ -141,3 +141,4 @@ class Estimates:
     thickness_sd: np.ndarray | None = None
     cortical_density_sd: np.ndarray | None = None
     mass_sd: np.ndarray | None = None
+    outer_edge_sd: np.ndarray | None = None

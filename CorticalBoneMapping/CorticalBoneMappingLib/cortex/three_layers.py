@@ -38,8 +38,8 @@ class LayerFit:
         y0, y1, y2.
     residual : ndarray of shape (n,)
         Weighted root mean square difference between profile and model.
-    thickness_se : ndarray of shape (n,)
-        Standard error of t in mm, from the noise or the residual (the greater), voxels independent.
+    outer_edge_se, thickness_se : ndarray of shape (n,)
+        Standard errors of x0 and t in mm, from the noise or the residual (the greater), voxels independent.
     converged, at_bound : ndarray of bool, shape (n,)
         Whether the fit came to rest, and whether at a bound other than t = 0.
     """
@@ -50,6 +50,7 @@ class LayerFit:
     cortex: np.ndarray
     inside: np.ndarray
     residual: np.ndarray
+    outer_edge_se: np.ndarray
     thickness_se: np.ndarray
     converged: np.ndarray
     at_bound: np.ndarray
@@ -293,7 +294,8 @@ def _as_layers(model: ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> Layer
     variance *= model.profiles.samples_per_voxel
     own = np.einsum("kii->ki", fit.normal_matrix)
     ridge = (1e-9 * own[:, :, None] + 1e-12) * np.eye(free)  # where y0 or y2 has no sample
-    covariance = np.linalg.inv(fit.normal_matrix + ridge)[:, 1, 1]
+    covariance = np.einsum("kii->ki", np.linalg.inv(fit.normal_matrix + ridge))[:, :2]
+    standard_errors = np.sqrt(np.maximum(covariance, 0.0) * variance[:, None])
     known = model.cortical_density
     return LayerFit(
         outer_edge=parameters[:, 0],
@@ -302,7 +304,8 @@ def _as_layers(model: ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> Layer
         cortex=parameters[:, 4] if known is None else known,
         inside=parameters[:, 3],
         residual=np.sqrt(fit.cost / weight),
-        thickness_se=np.sqrt(np.maximum(covariance, 0.0) * variance),
+        outer_edge_se=standard_errors[:, 0],
+        thickness_se=standard_errors[:, 1],
         converged=fit.converged,
         at_bound=at_bound,
     )
