@@ -11,7 +11,20 @@ from types import FrameType
 
 from .. import __version__
 from ..errors import Cancelled, CorticalBoneMappingError
-from . import anatomy, atlas, both_hips, compare, demo, power, register, render, report, simulate, stats
+from . import (
+    anatomy,
+    atlas,
+    both_hips,
+    compare,
+    demo,
+    power,
+    register,
+    render,
+    report,
+    simulate,
+    stats,
+    study,
+)
 from . import map as map_
 
 _CANCELLED = 130
@@ -76,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (
         map_,
+        study,
         both_hips,
         register,
         anatomy,

@@ -128,6 +128,17 @@ def read_table(path: str | Path) -> Table:
     StatisticsError
         If the file is missing, empty, has a column twice, or has a row of another length.
     """
+    return Table.of(read_cells(path))
+
+
+def read_cells(path: str | Path) -> dict[str, list[str]]:
+    """Read the cells of a CSV or TSV file as they are written, by column; as `read_table` without types.
+
+    Raises
+    ------
+    StatisticsError
+        As `read_table`.
+    """
     path = Path(path)
     if not path.is_file():
         raise StatisticsError(f"{path}: there is no such table.")
@@ -146,7 +157,12 @@ def read_table(path: str | Path) -> Table:
             raise StatisticsError(
                 f"{path}: row {number} has {len(row)} cells, the header has {len(names)}; mend that row."
             )
-    return Table.of({name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(names)})
+    return {name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(names)}
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says that there is no value: empty, ``NA``, ``n/a``, ``nan`` or a dot."""
+    return text.lower() in _MISSING
 
 
 def is_numeric(values: np.ndarray) -> bool:
@@ -161,7 +177,7 @@ def sorted_levels(labels: Iterable[str]) -> tuple[str, ...]:
 
 def _typed(values: list[Any]) -> np.ndarray:
     texts = ["" if value is None else str(value).strip() for value in values]
-    texts = ["" if text.lower() in _MISSING else text for text in texts]
+    texts = ["" if is_missing(text) else text for text in texts]
     try:
         numbers = np.array([float(text) if text else np.nan for text in texts], dtype=np.float64)
     except ValueError:

@@ -12,6 +12,7 @@ from typing import Any
 from ...errors import SettingError
 from ...measures import MEASURES
 from ...statistics.contrast_map import ALTERNATIVES
+from ..trial.scans import ScanPlan, scan_lines, scan_plan
 
 MODELS = ("mixed", "least-squares")
 OUTCOMES = ("value", "change", "percent-change")
@@ -137,6 +138,8 @@ class StudyPlan:
     analyses : tuple of Analysis
     source : str
         The file, for messages.
+    scans : ScanPlan or None
+        How the scans are mapped, where the table names scans instead of maps.
     """
 
     name: str
@@ -146,17 +149,20 @@ class StudyPlan:
     categorical: tuple[str, ...]
     analyses: tuple[Analysis, ...]
     source: str
+    scans: ScanPlan | None = None
 
 
-def read_plan(path: str | Path) -> StudyPlan:
+def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
     """Read ``study.toml``.
 
     Parameters
     ----------
     path : str or Path
         A table ``[study]`` (name, table, results), perhaps ``[columns]`` (categorical, and a table
-        ``reference``), and an ``[[analysis]]`` per question with the keys of `Analysis`. Paths are
-        relative to the file.
+        ``reference``), an ``[[analysis]]`` per question with the keys of `Analysis`, and where scans are
+        to be mapped ``[scans]`` and ``[map]`` (see `scan_plan`). Paths are relative to the file.
+    needs_analysis : bool
+        Whether a file that asks nothing is refused.
 
     Returns
     -------
@@ -176,17 +182,18 @@ def read_plan(path: str | Path) -> StudyPlan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: this is no TOML file: {error}.") from error
     try:
-        return _plan(path, content)
+        return _plan(path, content, needs_analysis)
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from error
 
 
-def _plan(path: Path, content: dict[str, Any]) -> StudyPlan:
-    _check_keys("the file", content, {"study", "columns", "analysis"}, {"study", "analysis"})
-    study, columns, analyses = content["study"], content.get("columns", {}), content["analysis"]
+def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPlan:
+    needed = {"study", "analysis"} if needs_analysis else {"study"}
+    _check_keys("the file", content, {"study", "columns", "analysis", "scans", "map"}, needed)
+    study, columns, analyses = content["study"], content.get("columns", {}), content.get("analysis", [])
     _check_keys("[study]", study, {"name", "table", "results"}, {"name", "table"})
     _check_keys("[columns]", columns, {"categorical", "reference"}, set())
-    if not isinstance(analyses, list) or not analyses:
+    if not isinstance(analyses, list) or (needs_analysis and not analyses):
         raise SettingError("write each analysis under [[analysis]], with double brackets.")
     plans = tuple(_analysis(entry) for entry in analyses)
     names = [plan.name for plan in plans]
@@ -201,6 +208,7 @@ def _plan(path: Path, content: dict[str, Any]) -> StudyPlan:
         categorical=tuple(map(str, columns.get("categorical", ()))),
         analyses=plans,
         source=str(path),
+        scans=scan_plan(content, path.parent),
     )
 
 
@@ -253,6 +261,7 @@ def plan_text(plan: StudyPlan) -> str:
     lines += [f"{key} = {_quoted(getattr(plan, key).resolve().as_posix())}" for key in ("table", "results")]
     levels = ", ".join(f"{_quoted(name)} = {_quoted(level)}" for name, level in plan.reference.items())
     lines += ["", "[columns]", f"categorical = {_quoted(plan.categorical)}", f"reference = {{ {levels} }}"]
+    lines += scan_lines(plan.scans) if plan.scans else []
     for analysis in plan.analyses:
         lines += ["", "[[analysis]]"]
         lines += [f"{field.name} = {_quoted(getattr(analysis, field.name))}" for field in fields(analysis)]

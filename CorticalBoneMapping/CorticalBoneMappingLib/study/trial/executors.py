@@ -1,0 +1,189 @@
+"""The one seam to many: a `concurrent.futures.Executor` of processes here, or of a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...errors import SettingError
+from .worker import begin_worker
+
+_CONNECT_S = 20.0
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class SeparateProcesses(Executor):
+    """Worker processes that fail one by one.
+
+    In a `ProcessPoolExecutor` a worker that dies takes all others with it, and nobody knows whose fault it
+    was. Here every worker is a pool of its own: only the work that it did fails, with `BrokenExecutor`, and a
+    new process takes its place.
+
+    Parameters
+    ----------
+    workers : int
+        Processes at most; each begins with its first work.
+    memory_bytes : int, optional
+        What each may use; see `begin_worker`.
+    """
+
+    def __init__(self, workers: int, memory_bytes: int | None = None) -> None:
+        self._context = multiprocessing.get_context("spawn")  # a fork of a threaded process may hang
+        self._stop = self._context.Event()
+        self._memory_bytes = memory_bytes
+        self._threads = ThreadPoolExecutor(workers)
+        self._idle: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+        for _ in range(workers):
+            self._idle.put(self._one_process())
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Let the next free process do the work."""
+        return self._threads.submit(self._in_process, work, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for the work that was begun; with `cancel_futures` end it at once instead."""
+        if cancel_futures:
+            self._stop.set()
+        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+        while wait and not self._idle.empty():
+            self._idle.get().shutdown()
+
+    def _one_process(self) -> ProcessPoolExecutor:
+        settings = (self._memory_bytes, self._stop)
+        return ProcessPoolExecutor(1, self._context, initializer=begin_worker, initargs=settings)
+
+    def _in_process(self, work: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+        process = self._idle.get()
+        try:
+            return process.submit(work, *args, **kwargs).result()
+        except BrokenExecutor:
+            process.shutdown(wait=False)
+            process = self._one_process()
+            raise
+        finally:
+            self._idle.put(process)
+
+
+@contextmanager
+def open_executor(
+    workers: int | None = None, dask: str | None = None, bytes_each: int | None = None
+) -> Iterator[Executor]:
+    """Give an executor; what it was doing is ended when the block ends with an error.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes on this machine; by default as many as cores and memory allow.
+    dask : str, optional
+        Address of a Dask scheduler (``tcp://host:8786``), or a file that it wrote; goes before `workers`.
+    bytes_each : int, optional
+        Memory that the work needs; without, only cores count.
+
+    Yields
+    ------
+    concurrent.futures.Executor
+
+    Raises
+    ------
+    SettingError
+        If the number makes no sense, Dask is not installed, or its scheduler does not answer.
+    """
+    if dask is not None:
+        with _dask_executor(dask) as executor:
+            yield executor
+        return
+    if workers is not None and workers < 1:
+        raise SettingError(f"{workers} workers cannot work; ask for 1 or more.")
+    count = workers_that_fit(workers, bytes_each)
+    available = available_memory()
+    executor = SeparateProcesses(count, available and available // count)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def workers_that_fit(asked: int | None, bytes_each: int | None) -> int:
+    """Give how many workers cores and memory allow, at least 1 and never more than asked for."""
+    counts = [asked or _cores()]
+    available = available_memory()
+    if bytes_each and available:
+        counts.append(available // bytes_each)
+    return max(1, min(counts))
+
+
+def available_memory() -> int | None:
+    """Give the memory in bytes that is free for us, by the machine and by the container; None if unknown."""
+    found = [_of_machine(), _of_container()]
+    known = [value for value in found if value is not None]
+    return min(known) if known else None
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _of_machine() -> int | None:
+    if sys.platform == "win32":
+        return _of_windows()
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # macOS tells what is built in only
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return None
+
+
+def _of_windows() -> int | None:
+    import ctypes
+
+    status = (ctypes.c_uint64 * 8)()  # MEMORYSTATUSEX: two words in the first place, free memory in the third
+    ctypes.cast(status, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(status)
+    told = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return int(status[2]) if told else None
+
+
+def _of_container() -> int | None:
+    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
+        return max(limit - int((_CGROUP / "memory.current").read_text(encoding="ascii")), 0)
+    return None
+
+
+@contextmanager
+def _dask_executor(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SettingError(
+            "Dask is not installed here; install it with: pip install cortical-bone-mapping[cluster]"
+        ) from error
+    where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
+    try:
+        client = Client(**where, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise SettingError(
+            f"No Dask scheduler answers at {address} ({error}). Start one with 'dask scheduler', and give "
+            "the address that it prints, such as tcp://host:8786."
+        ) from error
+    with client:
+        executor = client.get_executor()
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False)
+            raise
+        executor.shutdown()

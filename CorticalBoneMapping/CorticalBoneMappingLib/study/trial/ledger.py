@@ -1,0 +1,235 @@
+"""What a case's result was made of, and how a result comes into being at one moment.
+
+A result is a folder that is written under another name, brought to the disk, and renamed: it is there whole
+or not at all, whenever the power fails. ``case.json`` in it is its ledger: the key of all that its bytes
+follow from, and the sizes of its files. A case whose key is still the same need not be mapped again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ...atlas.average import load_atlas
+from ...files import write_json
+from ..provenance import input_record, program
+from .scans import Case
+
+CASE_FILE = "case.json"
+WORKSHOP = ".run"
+"""Folder in the folder of results for what is being written, and for the lock."""
+
+LOG_FOLDER = "log"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A file or DICOM folder at one moment.
+
+    Attributes
+    ----------
+    name : str
+        Without its folder.
+    sha256 : str
+        Of its content.
+    stamp : str
+        Of sizes and times of its files; while it stays, so does the content, and nothing need be read.
+    """
+
+    name: str
+    sha256: str
+    stamp: str
+
+
+def fingerprints(case: Case, known: dict[str, Fingerprint] | None = None) -> dict[str, Fingerprint]:
+    """Give the fingerprint of each input of a case.
+
+    Parameters
+    ----------
+    case : Case
+    known : dict of str to Fingerprint, optional
+        From an earlier run; one whose stamp is still the same is taken without reading the file.
+
+    Returns
+    -------
+    dict
+        By what they are: ``ct``, ``mask``, ``rods``.
+
+    Raises
+    ------
+    OSError
+        If an input is not there.
+    """
+    found = {}
+    for kind, path in case.inputs.items():
+        stamp = stamp_of(path)
+        earlier = (known or {}).get(kind)
+        if earlier is not None and earlier.stamp == stamp and earlier.name == path.name:
+            found[kind] = earlier
+        else:
+            record = input_record(path)
+            found[kind] = Fingerprint(record["name"], record["sha256"], stamp)
+    return found
+
+
+def stamp_of(path: Path) -> str:
+    """Give a hash of names, sizes and times of a file or of all files in a folder.
+
+    Raises
+    ------
+    OSError
+        If it is not there.
+    """
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        told = file.stat()
+        # The time of the last change of the inode cannot be set back, as that of the content can.
+        parts = (file.relative_to(path).as_posix(), told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+        digest.update(repr(parts).encode())
+    return digest.hexdigest()
+
+
+def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
+    """Hash all that the bytes of a result follow from.
+
+    Names and contents of the inputs, participant, visit and side, the settings, the atlas, and the versions
+    of this program and of what it computes with. Python's own is left out: a new one computes the same.
+    """
+    settings = asdict(case.settings) | {"atlas": _atlas_hash(case.settings.atlas)}
+    if "rods" in inputs:
+        settings["calibration"] = "rods"  # the content counts, not the folder
+    made_by = program()
+    content = {
+        "inputs": {kind: [each.name, each.sha256] for kind, each in sorted(inputs.items())},
+        "case": case.name,
+        "settings": settings,
+        "program": [made_by["version"], {k: v for k, v in made_by["libraries"].items() if k != "python"}],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def has_result(results: Path, case: Case, key: str | None = None) -> bool:
+    """Whether a case's result stands whole in its folder, and was made with this key.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of results.
+    case : Case
+    key : str, optional
+        From `key_of`; any without.
+    """
+    folder = results / case.folder
+    try:
+        ledger = json.loads((folder / CASE_FILE).read_text(encoding="utf-8"))
+        sizes = {name: (folder / name).stat().st_size for name in ledger["bytes"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return sizes == ledger["bytes"] and key in (None, ledger["key"])
+
+
+@contextmanager
+def new_result(results: Path, case: Case, key: str, inputs: dict[str, Fingerprint]) -> Iterator[Path]:
+    """Give a folder to write a result to; it takes its place, with its ledger, when the block ends well.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of results.
+    case : Case
+    key : str
+        From `key_of`.
+    inputs : dict of str to Fingerprint
+
+    Yields
+    ------
+    Path
+        A temporary folder on the same disk.
+    """
+    with _temporary(results, case.name) as temporary:
+        yield temporary
+        sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
+        record = {kind: {"name": each.name, "sha256": each.sha256} for kind, each in sorted(inputs.items())}
+        write_json(temporary / CASE_FILE, {"key": key, "inputs": record, "bytes": sizes})
+        for file in temporary.iterdir():
+            _to_disk(file)
+        _to_disk(temporary)
+        remove_result(results, case)
+        target = results / case.folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.chmod(0o755)  # mkdtemp makes it private
+        os.replace(temporary, target)
+        _to_disk(target.parent)
+
+
+def remove_result(results: Path, case: Case) -> None:
+    """Take a case's result away at one moment, if there is one."""
+    folder = results / case.folder
+    if folder.is_dir():
+        with _temporary(results, "old") as temporary:
+            os.replace(folder, temporary / "result")
+
+
+def clear_workshop(results: Path) -> None:
+    """Remove what a run that was killed has left half-written."""
+    for folder in (results / WORKSHOP).glob("writing-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_record(results: Path, case: Case, record: dict[str, Any]) -> None:
+    """Write what is known of a case beside its result: how it went, and how long it took."""
+    write_json(results / LOG_FOLDER / f"{case.name}.json", record)
+
+
+def read_record(results: Path, case: Case) -> dict[str, Any]:
+    """Read what `write_record` wrote; empty if there is none."""
+    try:
+        record = json.loads((results / LOG_FOLDER / f"{case.name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def known_fingerprints(record: dict[str, Any]) -> dict[str, Fingerprint]:
+    """Give the fingerprints of a record's inputs."""
+    try:
+        return {kind: Fingerprint(**each) for kind, each in record["inputs"].items()}
+    except (KeyError, TypeError, AttributeError):
+        return {}
+
+
+@contextmanager
+def _temporary(results: Path, name: str) -> Iterator[Path]:
+    workshop = results / WORKSHOP
+    workshop.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=workshop, prefix=f"writing-{name}-"))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or the entries of a folder are on the disk, so that a power cut cannot undo them."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no such call for folders; NTFS keeps a journal of its own
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@lru_cache(maxsize=4)
+def _atlas_hash(folder: Path | None) -> str:
+    return load_atlas(folder).sha256

@@ -1,0 +1,216 @@
+"""Run a study: every case that is not up to date, on an executor; what fails is told and the rest goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import CorticalBoneMappingError, SettingError
+from ...progress import Progress
+from ..group.plan import StudyPlan
+from .case import DONE, FAILED, UNWRITABLE, Outcome, is_up_to_date, run_case
+from .ledger import clear_workshop, read_record, remove_result, write_record
+from .lock import only_run
+from .overview import Overview
+from .problems import ERROR, Problem
+from .scans import Case, ScanPlan, cases_of, read_scans
+
+Work = Callable[[Case, Path], Outcome]
+
+_WRITE_EVERY_S = 5.0
+_LOOK_TOGETHER = 100  # cases between two reports
+_DIED = (
+    "Its worker process ended twice, without a word: the system may have stopped it for want of memory. Let "
+    "fewer workers run at once (--workers), and see the log of this case for how far it came."
+)
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What a run did.
+
+    Attributes
+    ----------
+    cases : int
+        Of the study.
+    mapped, kept, failed : int
+        Mapped now; found up to date; failed.
+    seconds : float
+        That the run took.
+    failures : tuple of (str, str)
+        Name of a case and its reason.
+    """
+
+    cases: int
+    mapped: int
+    kept: int
+    failed: int
+    seconds: float
+    failures: tuple[tuple[str, str], ...]
+
+
+def cases_to_run(plan: StudyPlan) -> list[Case]:
+    """Give the cases of a study, if its table is sound.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the study names no scans, or a cell of its table cannot be; names the first rows.
+    """
+    cases, problems = cases_of(read_scans(plan.table), scans_of(plan))
+    errors = [problem for problem in problems if problem.severity == ERROR]
+    if errors:
+        raise SettingError(_summary(plan.table, errors))
+    if not cases:
+        raise SettingError(f"{plan.table}: no row names a scan in its column 'path', so there is no case.")
+    return cases
+
+
+def scans_of(plan: StudyPlan) -> ScanPlan:
+    """Give how a study's scans are mapped.
+
+    Raises
+    ------
+    SettingError
+        If its table names maps, not scans.
+    """
+    if plan.scans is None:
+        raise SettingError(
+            f"{plan.source}: there is no [scans], so the table names folders of maps, not scans. Add "
+            "[scans], and [map] with the settings of the mapping."
+        )
+    return plan.scans
+
+
+def run_study(
+    cases: Sequence[Case],
+    results: Path,
+    executor: Executor,
+    progress: Progress | None = None,
+    work: Work = run_case,
+) -> StudyRun:
+    """Map every case that is not up to date.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        From `cases_to_run`.
+    results : Path
+        Folder of results; is made if it is not there.
+    executor : concurrent.futures.Executor
+        Does the work. A case whose worker dies is tried once more, alone, after all others.
+    progress : Progress, optional
+        Told of every case, with the time left.
+    work : callable
+        What is done with each.
+
+    Returns
+    -------
+    StudyRun
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If another run works in the folder, or nothing can be written to it.
+    """
+    progress = progress or Progress()
+    begun = time.perf_counter()
+    with only_run(results):
+        clear_workshop(results)
+        overview = Overview(cases, results)
+        waiting = []
+        for number, case in enumerate(cases):
+            if number % _LOOK_TOGETHER == 0:
+                progress.report(0.0, f"Looking for results: case {number + 1} of {len(cases)}")
+            if is_up_to_date(case, results):
+                overview.tell(case, Outcome(DONE, is_new=False))
+            else:
+                waiting.append(case)
+        kept, mapped = len(cases) - len(waiting), 0
+        try:
+            clock = _Clock(len(cases), kept)
+            for case, outcome in _outcomes(waiting, results, executor, work):
+                if outcome.status == UNWRITABLE:
+                    raise CorticalBoneMappingError(outcome.reason)
+                overview.tell(case, outcome)
+                kept += outcome.status == DONE and not outcome.is_new
+                mapped += outcome.status == DONE and outcome.is_new
+                if clock.is_time_to_write():
+                    overview.write()
+                progress.report(*clock.told(overview.count()[FAILED]))
+        finally:
+            overview.write_all()
+    failures = [(name, row["reason"]) for name, row in overview.rows.items() if row["status"] == FAILED]
+    seconds = time.perf_counter() - begun
+    return StudyRun(len(cases), mapped, kept, len(failures), seconds, tuple(failures))
+
+
+def _outcomes(
+    cases: Sequence[Case], results: Path, executor: Executor, work: Work
+) -> Iterator[tuple[Case, Outcome]]:
+    """Give every case with its outcome, as they come."""
+    died = []
+    for case, outcome in _attempts(cases, results, executor, work):
+        if outcome is None:
+            died.append(case)
+        else:
+            yield case, outcome
+    for case in died:
+        for _, outcome in _attempts([case], results, executor, work):
+            yield case, outcome or _dead(case, results)
+
+
+def _attempts(
+    cases: Sequence[Case], results: Path, executor: Executor, work: Work
+) -> Iterator[tuple[Case, Outcome | None]]:
+    """Give each case's outcome; None if its worker died, since `work` itself raises nothing."""
+    doing = {executor.submit(work, case, results): case for case in cases}
+    for future in as_completed(doing):
+        yield doing.pop(future), None if future.exception() is not None else future.result()
+
+
+def _dead(case: Case, results: Path) -> Outcome:
+    remove_result(results, case)
+    outcome = Outcome(FAILED, _DIED)
+    write_record(results, case, read_record(results, case) | {"status": FAILED, "reason": _DIED})
+    return outcome
+
+
+class _Clock:
+    """How far a run is, and how long it will still take."""
+
+    def __init__(self, total: int, kept: int) -> None:
+        self._total, self._kept, self._done = total, kept, kept
+        self._begun = self._written = time.perf_counter()
+
+    def told(self, failed: int) -> tuple[float, str]:
+        """Count one more; give the fraction and the text."""
+        self._done += 1
+        each = (time.perf_counter() - self._begun) / (self._done - self._kept)
+        left = duration(each * (self._total - self._done))
+        text = f"Case {self._done} of {self._total} done" + (f", {failed} failed" if failed else "")
+        return self._done / self._total, text + (f", {left} left" if self._done < self._total else "")
+
+    def is_time_to_write(self) -> bool:
+        """Whether the tables are old enough to be written again."""
+        is_time = time.perf_counter() - self._written > _WRITE_EVERY_S
+        self._written = time.perf_counter() if is_time else self._written
+        return is_time
+
+
+def duration(seconds: float) -> str:
+    """Write a time as a person would: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _summary(table: Path, errors: Sequence[Problem]) -> str:
+    first = "\n".join(f"  {problem}" for problem in errors[:5])
+    more = f"\n  and {len(errors) - 5} more" if len(errors) > 5 else ""
+    told = f"{len(errors)} things have to be mended first ('cbm study check' tells all)"
+    return f"{table}: {told}:\n{first}{more}"

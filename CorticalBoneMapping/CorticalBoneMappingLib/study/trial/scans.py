@@ -1,0 +1,290 @@
+"""The scans of a study: what ``study.toml`` and its table say, and the cases that follow from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import SettingError
+from ...statistics.table import PARTICIPANT, SIDE, VISIT, is_missing, read_cells
+from ..settings import MapSettings
+from .names import case_folder, case_name
+from .problems import ERROR, NOTE, Problem
+
+PATH, MASK, LABEL, CALIBRATION, NOTES = "path", "mask", "label", "calibration", "notes"
+NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
+OF_THE_SCAN = (MASK, LABEL, CALIBRATION, NOTES)
+"""Columns that tell how a scan is mapped; no analysis needs them."""
+
+BOTH = "both"
+_SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """How the scans of a study are mapped: the tables ``[scans]`` and ``[map]`` of its file.
+
+    Attributes
+    ----------
+    folder : Path
+        What path, mask and calibration in the table are relative to.
+    settings : MapSettings
+        Of every case; a row's own label and calibration go before.
+    """
+
+    folder: Path
+    settings: MapSettings
+
+
+@dataclass(frozen=True)
+class Case:
+    """One femur of one participant at one visit, and what it is measured from.
+
+    Attributes
+    ----------
+    participant, visit, side : str
+    ct : Path
+        DICOM folder or file.
+    mask : Path or None
+        Label map; None where the femur has to be found.
+    settings : MapSettings
+    row : int
+        Of the table, from 1.
+    """
+
+    participant: str
+    visit: str
+    side: str
+    ct: Path
+    mask: Path | None
+    settings: MapSettings
+    row: int
+
+    @property
+    def name(self) -> str:
+        """As BIDS would write it."""
+        return case_name(self.participant, self.visit, self.side)
+
+    @property
+    def folder(self) -> Path:
+        """Of its result, relative to the folder of results."""
+        return case_folder(self.participant, self.visit, self.side)
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """All files that it is made from, by what they are."""
+        files = {"ct": self.ct}
+        if self.mask is not None:
+            files["mask"] = self.mask
+        if self.settings.calibration.startswith("rods:"):
+            files["rods"] = Path(self.settings.calibration.removeprefix("rods:"))
+        return files
+
+
+@dataclass(frozen=True)
+class ScanTable:
+    """The table of scans as it is written.
+
+    Attributes
+    ----------
+    path : Path
+    columns : dict of str to list of str
+        Cells; empty where they say that there is no value.
+    """
+
+    path: Path
+    columns: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def cell(self, column: str, row: int) -> str:
+        """Give a cell, empty if there is no such column; the first row is 0."""
+        return self.columns[column][row] if column in self.columns else ""
+
+    def problem(self, row: int, column: str, sentence: str, severity: str = ERROR) -> Problem:
+        """Say what is wrong in a cell."""
+        return Problem(str(self.path), row + 1, column, self.cell(column, row), severity, sentence)
+
+
+def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
+    """Read the tables ``[scans]`` and ``[map]`` of a study file.
+
+    Parameters
+    ----------
+    content : dict
+        Of the file.
+    base : Path
+        Its folder.
+
+    Returns
+    -------
+    ScanPlan or None
+        None without ``[scans]``: the table then names folders of maps that are there.
+
+    Raises
+    ------
+    SettingError
+        If a key is unknown, or a value cannot be.
+    """
+    if "scans" not in content:
+        if "map" in content:
+            raise SettingError("[map] tells how scans are mapped; write [scans] as well, even if empty.")
+        return None
+    scans = content["scans"]
+    if not isinstance(scans, dict) or set(scans) - {"folder"}:
+        raise SettingError("[scans] knows one key: folder, which the paths of the table are relative to.")
+    settings = _settings(content.get("map", {}), base)
+    return ScanPlan((base / str(scans.get("folder", "."))).resolve(), settings)
+
+
+def scan_lines(plan: ScanPlan) -> list[str]:
+    """Write a plan as lines of TOML that `scan_plan` reads, paths in full."""
+    lines = ["", "[scans]", f"folder = {json.dumps(plan.folder.as_posix(), ensure_ascii=False)}", "", "[map]"]
+    for field in fields(MapSettings):
+        value = getattr(plan.settings, field.name)
+        value = value.as_posix() if isinstance(value, Path) else value
+        lines += [] if value is None else [f"{field.name} = {json.dumps(value, ensure_ascii=False)}"]
+    return lines
+
+
+def read_scans(table: Path) -> ScanTable:
+    """Read the table of scans.
+
+    Raises
+    ------
+    StatisticsError, SettingError
+        If the file is no table, or lacks a column that is needed.
+    """
+    columns = read_cells(table)
+    if lacking := [name for name in NEEDED if name not in columns]:
+        raise SettingError(f"{table}: there is no column '{lacking[0]}'; a study needs {', '.join(NEEDED)}.")
+    cells = {name: ["" if is_missing(cell) else cell for cell in column] for name, column in columns.items()}
+    return ScanTable(table, cells)
+
+
+def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem]]:
+    """Turn the rows of a table into cases; a row of both sides makes two, one without a path none.
+
+    Parameters
+    ----------
+    table : ScanTable
+    plan : ScanPlan
+
+    Returns
+    -------
+    cases : list of Case
+        Of the rows in which nothing is wrong.
+    problems : list of Problem
+        All that is wrong with the cells, without a look at the scans.
+    """
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    for row in range(len(table)):
+        found = _problems_of(table, row)
+        settings = plan.settings
+        try:
+            settings = _settings_of(table, row, plan)
+        except SettingError as error:
+            found.append(table.problem(row, LABEL, str(error)))
+        problems += found
+        if not any(problem.severity == ERROR for problem in found) and table.cell(PATH, row):
+            cases += _cases_of(table, row, plan.folder, settings)
+    kept, twice = _without_doubles(table, cases)
+    return kept, problems + twice
+
+
+def sides_of(text: str) -> tuple[str, ...]:
+    """Give the sides that a cell names; none if it is no side."""
+    return _SIDES.get(text.lower(), ())
+
+
+def _problems_of(table: ScanTable, row: int) -> list[Problem]:
+    found = [
+        table.problem(row, name, f"The {name} is empty; fill it in.")
+        for name in (PARTICIPANT, VISIT)
+        if not table.cell(name, row)
+    ]
+    side = table.cell(SIDE, row)
+    if not sides_of(side):
+        found.append(table.problem(row, SIDE, f"'{side}' is no side; write left, right or both."))
+    if not table.cell(PATH, row):
+        sentence = "There is no scan; this visit counts as missed."
+        found.append(table.problem(row, PATH, sentence, NOTE))
+    return found
+
+
+def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -> list[Case]:
+    mask = table.cell(MASK, row)
+    return [
+        Case(
+            participant=table.cell(PARTICIPANT, row),
+            visit=table.cell(VISIT, row),
+            side=side,
+            ct=folder / table.cell(PATH, row),
+            mask=folder / mask if mask else None,
+            settings=settings,
+            row=row + 1,
+        )
+        for side in sides_of(table.cell(SIDE, row))
+    ]
+
+
+def _settings_of(table: ScanTable, row: int, plan: ScanPlan) -> MapSettings:
+    """Settings of a row: its own label and calibration before those of the study."""
+    changed: dict[str, Any] = {}
+    if label := table.cell(LABEL, row):
+        try:
+            changed["label"] = int(float(label))
+        except ValueError:
+            raise SettingError(f"The label is a whole number, not '{label}'.") from None
+    if calibration := table.cell(CALIBRATION, row):
+        changed["calibration"] = _rods_from(calibration, plan.folder)
+    return replace(plan.settings, **changed)
+
+
+def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], list[Problem]]:
+    """Keep the first of each name; names count as equal if only capitals differ, as to some file systems."""
+    first: dict[str, Case] = {}
+    problems = []
+    for case in cases:
+        same = first.setdefault(case.name.lower(), case)
+        if same is not case:
+            whose = f"participant {case.participant}, visit {case.visit}, {case.side}"
+            told = "stands" if same.name == case.name else "but for capitals stands"
+            sentence = f"{whose} {told} in row {same.row} already; remove one, or tell them apart."
+            problems.append(table.problem(case.row - 1, PARTICIPANT, sentence))
+    return list(first.values()), problems
+
+
+def _settings(entry: Any, base: Path) -> MapSettings:
+    known = {field.name: str(field.type) for field in fields(MapSettings)}
+    if not isinstance(entry, dict):
+        raise SettingError("[map] should be a table of keys and values.")
+    if unknown := sorted(set(entry) - set(known)):
+        raise SettingError(f"[map] has an unknown key '{unknown[0]}'; known are {', '.join(sorted(known))}.")
+    values = {key: _typed(key, known[key], value, base) for key, value in entry.items()}
+    return MapSettings(**values)
+
+
+def _typed(key: str, kind: str, value: Any, base: Path) -> Any:
+    kinds = kind.split(" | ")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if "str" in kinds and isinstance(value, str):
+        return _rods_from(value, base.resolve()) if key == "calibration" else value
+    if "Path" in kinds and isinstance(value, str):
+        return (base / value).resolve()
+    if "float" in kinds and is_number:
+        return float(value)
+    if "int" in kinds and is_number and value == int(value):
+        return int(value)
+    raise SettingError(f"[map] {key} = {value!r} should be of the kind {kinds[0].lower()}.")
+
+
+def _rods_from(calibration: str, folder: Path) -> str:
+    """Make the path in ``rods:FILE`` one from `folder`."""
+    if not calibration.startswith("rods:"):
+        return calibration
+    return f"rods:{folder / calibration.removeprefix('rods:')}"

@@ -1,0 +1,76 @@
+"""What a worker process is: one thread, bounded memory, and it ends when its parent does.
+
+Imports nothing heavy, so that the number of threads is set before numpy asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from functools import lru_cache
+from multiprocessing import connection, parent_process
+from typing import Any
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "VTK_SMP_MAX_THREADS",
+)
+_LOOK_S = 0.25
+
+
+def begin_worker(memory_bytes: int | None, stop: Any) -> None:
+    """Prepare a worker process, before anything else is imported in it.
+
+    Parameters
+    ----------
+    memory_bytes : int or None
+        What it may use; held by Linux, other systems have no such limit.
+    stop : multiprocessing.Event
+        When set, the process ends at once. It ends as well when its parent is gone: a result is whole or
+        absent, so any moment will do.
+    """
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then sets `stop`
+    if memory_bytes is not None and sys.platform == "linux":
+        import resource
+
+        with contextlib.suppress(ValueError, OSError):  # a lower limit may stand already
+            resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
+
+
+@lru_cache(maxsize=1)
+def one_thread() -> None:
+    """Keep ITK and VTK to one thread in this process: as many cases as cores run beside it."""
+    import SimpleITK as sitk
+    import vtk
+
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    vtk.vtkMultiThreader.SetGlobalMaximumNumberOfThreads(1)
+    vtk.vtkSMPTools.Initialize(1)
+
+
+def peak_memory_mb() -> int | None:
+    """Give the most memory that this process has held so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+
+
+def _end_with_parent(stop: Any) -> None:
+    parent = parent_process()
+    while not stop.is_set():
+        if parent is not None and connection.wait([parent.sentinel], timeout=_LOOK_S):
+            break
+    os._exit(1)
