@@ -39,7 +39,7 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
         raise VolumeError(f"The volume '{node.GetName()}' is a colour picture, not a CT.")
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
-    ijk_to_ras = _to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
+    ijk_to_ras = to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
     _refuse_shear(ijk_to_ras, node)
     return Volume(_voxels(image).astype(np.float32), ijk_to_ras, source=node.GetName())
 
@@ -134,6 +134,27 @@ def add_segmentation(
     return segmentation
 
 
+def to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+    """Give the matrix of a node's parent transforms, shape (4, 4).
+
+    Raises
+    ------
+    VolumeError
+        If a parent transform bends: that cannot be a matrix.
+    """
+    transform = node.GetParentTransformNode()
+    if transform is None:
+        return np.eye(4)
+    if not transform.IsTransformToWorldLinear():
+        raise VolumeError(
+            f"'{node.GetName()}' is under the warping transform '{transform.GetName()}': "
+            "harden the transform first."
+        )
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
 def _add_node(
     scene: slicer.vtkMRMLScene, kind: str, volume: Volume, name: str
 ) -> slicer.vtkMRMLScalarVolumeNode:
@@ -149,7 +170,7 @@ def _labels_of(image: slicer.vtkOrientedImageData, node: slicer.vtkMRMLNode, nam
         raise VolumeError(f"The segment '{name}' is empty: draw the femur into it first.")
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    ijk_to_ras = _to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
+    ijk_to_ras = to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
     _refuse_shear(ijk_to_ras, node)
     labels = Volume((_voxels(image) > 0).astype(np.uint8), ijk_to_ras, source=name)
     first = np.array(image.GetExtent()[::2])  # the array begins here, not at voxel (0, 0, 0)
@@ -175,21 +196,6 @@ def _widened(labels: Volume, volume: Volume) -> Volume:
 
 def _voxels(image: vtk.vtkImageData) -> np.ndarray:
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
-
-
-def _to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
-    """Return the matrix of a node's parent transforms; a bending one cannot be a matrix."""
-    transform = node.GetParentTransformNode()
-    if transform is None:
-        return np.eye(4)
-    if not transform.IsTransformToWorldLinear():
-        raise VolumeError(
-            f"'{node.GetName()}' is under the warping transform '{transform.GetName()}': "
-            "harden the transform first."
-        )
-    matrix = vtk.vtkMatrix4x4()
-    transform.GetMatrixTransformToWorld(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def _refuse_shear(ijk_to_ras: np.ndarray, node: slicer.vtkMRMLNode) -> None:

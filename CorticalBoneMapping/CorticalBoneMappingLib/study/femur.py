@@ -11,17 +11,17 @@ from ..atlas.average import load_atlas
 from ..atlas.regions import CUT_END
 from ..calibration import Calibration, parse_calibration
 from ..cortex import CortexSettings, CorticalMap, measure_cortex
-from ..errors import SettingError
 from ..measures import MEASURES, Quality
 from ..progress import Progress
 from ..registration import register
-from ..segmentation import periosteal_surface
+from ..segmentation import PeriostealSurface, periosteal_surface
 from ..surface import Surface
 from ..volume import Volume
 from ..volume_files import check_overlap
 from .anatomy import laid_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
 from .hardening import without_hardening
+from .known_labels import label_of_femur
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
 from .regions import region_rows
 from .result import FemurResult
@@ -33,7 +33,7 @@ _MARGIN_MM = 25.0
 
 def map_femur(
     volume: Volume,
-    labelmap: Volume,
+    femur: Volume | PeriostealSurface,
     side: str,
     settings: MapSettings | None = None,
     progress: Progress | None = None,
@@ -44,8 +44,10 @@ def map_femur(
     ----------
     volume : Volume
         The CT in HU.
-    labelmap : Volume
-        Where the femur is; its grid may differ from the CT's.
+    femur : Volume or PeriostealSurface
+        Where the femur is: a label map, whose grid may differ from the CT's, or its surface, as `find_femurs`
+        gives it. Points of the array ``completed`` (1 where a shape model and not the CT tells the surface)
+        are not measured.
     side : {"left", "right"}
         Side of the body.
     settings : MapSettings, optional
@@ -68,11 +70,10 @@ def map_femur(
     watch = Stopwatch()
     average = load_atlas(settings.atlas)
     with watch.time("calibration"):
-        label = _label_in(labelmap, settings.label)
-        check_overlap(volume, labelmap, label)
+        label, notes = _label_in(femur, settings.label, side, volume)
         calibration = parse_calibration(settings.calibration, volume)
     with watch.time("periosteal surface"):
-        found = periosteal_surface(labelmap, label, settings.spacing_mm, progress=progress.part(0.02, 0.25))
+        found = _surface_of(femur, label, settings, progress.part(0.02, 0.25))
     with watch.time("beam hardening"):
         hardening, calibration = without_hardening(volume, found.surface.points, side, calibration, settings)
     with watch.time("cortex"):
@@ -115,6 +116,7 @@ def map_femur(
         "notes": [
             *calibration.remarks,
             hardening.statement,
+            *notes,
             *found.notes,
             *registration.remarks,
             *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
@@ -127,15 +129,23 @@ def map_femur(
     return FemurResult(bone, on_average, rows, plain(provenance), side, laid_average(registration))
 
 
-def _label_in(labelmap: Volume, label: int | None) -> int:
-    """Give the label asked for, or the only one there is."""
-    if label is not None:
-        return label
-    present = [int(value) for value in np.unique(labelmap.array) if value]
-    if len(present) != 1:
-        listed = ", ".join(str(value) for value in present) or "none"
-        raise SettingError(f"{labelmap.source}: say which label is the femur; there are: {listed}.")
-    return present[0]
+def _label_in(
+    femur: Volume | PeriostealSurface, label: int | None, side: str, volume: Volume
+) -> tuple[int | None, list[str]]:
+    """Give the label asked for, the only one there is, or that of the side; a surface has none."""
+    if isinstance(femur, PeriostealSurface):
+        return None, []
+    label, notes = (label, []) if label is not None else label_of_femur(femur, side)
+    check_overlap(volume, femur, label)
+    return label, notes
+
+
+def _surface_of(
+    femur: Volume | PeriostealSurface, label: int | None, settings: MapSettings, progress: Progress
+) -> PeriostealSurface:
+    if isinstance(femur, PeriostealSurface):
+        return femur
+    return periosteal_surface(femur, label, settings.spacing_mm, progress=progress)
 
 
 def _measure(
@@ -147,9 +157,15 @@ def _measure(
         calibration,
         method=settings.method,
         settings=CortexSettings(cortical_density=settings.cortical_density),
-        excluded=surface.arrays["cut_end"].astype(bool),
+        excluded=_not_seen(surface),
         progress=progress,
     )
+
+
+def _not_seen(surface: Surface) -> np.ndarray:
+    """Points at which there is no bone's edge to measure: cut ends, and what a shape model completed."""
+    not_seen = surface.arrays["cut_end"].astype(bool)
+    return not_seen | surface.arrays["completed"].astype(bool) if "completed" in surface.arrays else not_seen
 
 
 def _with_measures(surface: Surface, cortical: CorticalMap, calibration: Calibration) -> Surface:
