@@ -1,0 +1,138 @@
+"""A shape model whose shaft is longer than its people's: the end section continued along the shaft's axis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import SurfaceError
+from ..shape_model import ShapeModel
+from ..surface import Surface
+
+_FLAT_MM = 0.5  # what lies this near the lowest plane belongs to the flat end
+_TREND_MM = 25.0  # of shaft above the end, which tells its direction
+
+
+class LongShaft(NamedTuple):
+    """A shape model with a lengthened shaft.
+
+    Attributes
+    ----------
+    model : ShapeModel
+        The first n vertices are those of the model it was made from (those of the flat end moved down).
+    cut_end : ndarray of bool, shape (m,)
+        The flat end, rim included: no bone surface.
+    """
+
+    model: ShapeModel
+    cut_end: np.ndarray
+
+
+def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
+    """Continue the shaft of a shape model straight on.
+
+    The section at the end is repeated along the line of the last sections' centres, in rings as far apart as
+    the mesh is wide. Each mode goes on as it ends: the displacement of the rim, and the trend of the sections
+    above it, so that a shaft that turns in a mode turns as a whole.
+
+    Parameters
+    ----------
+    model : ShapeModel
+        Of a femur with a flat end of the shaft at its lowest, n points.
+    length_mm : float
+        By how much the shaft is to grow; 0 or less leaves it as it is.
+
+    Returns
+    -------
+    LongShaft
+        Closed; triangles look outward.
+
+    Raises
+    ------
+    SurfaceError
+        If the shaft has no flat end.
+    """
+    surface = model.surface
+    cut = flat_end(surface)
+    spacing = surface.mean_spacing_mm
+    n_rings = int(np.ceil(length_mm / spacing))
+    if n_rings < 1:
+        return LongShaft(model, cut)
+    rim = _rim(surface, cut)
+    inner = np.setdiff1d(np.flatnonzero(cut), rim)
+    axis, slopes = _trends(model, cut)
+    depth = np.linspace(0.0, length_mm, n_rings + 1)[1:]
+    drop = depth / -axis[2]
+    rings = (model.mean[rim] + drop[:, None, None] * axis).reshape(-1, 3)
+    points = np.concatenate([model.mean, rings])
+    points[inner] += drop[-1] * axis
+    modes = np.concatenate([model.modes, _continued(model.modes[:, rim], slopes, depth)], axis=1)
+    modes[:, inner] -= length_mm * slopes[:, None]
+    triangles, end = _with_rings(surface, cut, rim, n_rings)
+    longer = replace(model, surface=Surface(points, triangles), modes=modes)
+    cut_end = np.zeros(len(points), dtype=bool)
+    cut_end[inner] = cut_end[end] = True
+    return LongShaft(longer, cut_end)
+
+
+def flat_end(surface: Surface) -> np.ndarray:
+    """Tell which vertices lie on the flat lower end of a femur that stands upright, shape (n,)."""
+    looking_down = surface.normals[:, 2] < -0.9
+    lowest = surface.points[:, 2] < surface.points[:, 2].min() + 4.0
+    if (looking_down & lowest).sum() < 10:
+        raise SurfaceError("The shape model's femur has no flat end of the shaft at its lowest points.")
+    x, y, z = surface.points[looking_down & lowest].T
+    plane = np.linalg.lstsq(np.stack([x, y, np.ones_like(x)], axis=1), z, rcond=None)[0]
+    height = surface.points[:, 2] - (surface.points[:, :2] @ plane[:2] + plane[2])
+    return np.abs(height) < _FLAT_MM
+
+
+def _rim(surface: Surface, cut: np.ndarray) -> np.ndarray:
+    """Vertices around the flat end in order, each next one along the border of its triangles, shape (r,)."""
+    of_end = surface.triangles[cut[surface.triangles].all(axis=1)]
+    sides = of_end[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    key, back = sides @ [len(cut), 1], sides[:, ::-1] @ [len(cut), 1]
+    border = sides[~np.isin(key, back)]
+    following = dict(border.tolist())
+    rim = [int(border[0, 0])]
+    while following[rim[-1]] != rim[0]:
+        rim.append(following[rim[-1]])
+    if len(rim) != len(border):
+        raise SurfaceError("The flat end of the shape model's shaft is not one disc.")
+    return np.array(rim)
+
+
+def _trends(model: ShapeModel, cut: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vector down the shaft, and the modes' change a mm of height, shape (k, 3)."""
+    z = model.mean[:, 2]
+    last = ~cut & (z < z[cut].mean() + _TREND_MM)
+    design = np.stack([np.ones(last.sum()), z[last]], axis=1)
+    values = np.concatenate([model.mean[None, last], model.modes[:, last]]).transpose(1, 0, 2)
+    slope = np.linalg.lstsq(design, values.reshape(len(values), -1), rcond=None)[0][1].reshape(-1, 3)
+    axis = -slope[0]  # the slope of z itself is 1
+    return axis / np.linalg.norm(axis), slope[1:]
+
+
+def _continued(at_rim: np.ndarray, slopes: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Modes at the rings, ring by ring, shape (k, rings * r, 3)."""
+    going_on = at_rim[:, None] - depth[None, :, None, None] * slopes[:, None, None]
+    return going_on.reshape(len(at_rim), -1, 3)
+
+
+def _with_rings(
+    surface: Surface, cut: np.ndarray, rim: np.ndarray, n_rings: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles with the rings between the old rim and the flat end, and the vertices of the new rim."""
+    n, r = len(surface.points), len(rim)
+    levels = np.concatenate([rim[None], n + np.arange(n_rings * r).reshape(n_rings, r)])
+    upper, lower = levels[:-1], levels[1:]
+    # The rim runs with the end's triangles on its left, as seen from below; the wall is on its right.
+    a, b = upper, np.roll(upper, -1, axis=1)
+    c, d = lower, np.roll(lower, -1, axis=1)
+    wall = np.concatenate([np.stack(t, axis=-1).reshape(-1, 3) for t in ((a, b, d), (a, d, c))])
+    moved = np.arange(n)
+    moved[rim] = levels[-1]
+    on_end = cut[surface.triangles].all(axis=1)
+    return np.concatenate([surface.triangles[~on_end], moved[surface.triangles[on_end]], wall]), levels[-1]

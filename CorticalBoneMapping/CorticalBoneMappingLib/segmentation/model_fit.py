@@ -1,0 +1,237 @@
+"""The shape model of the femur, fitted to a CT from where its head is.
+
+A pose is searched by trying rotations; then pose, size and shape follow the periosteal edge along the
+normals (active shape model; Cootes et al. 1995, Comput Vis Image Underst 61:38), first from afar, then from
+near; last the surface is let go of the modes as a thin plate. What the scan does not show stays at its
+likeliest place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import SurfaceError
+from ..progress import Progress
+from ..shape_model import ShapeModel
+from ..surface import Surface
+from ..volume import Volume
+from .long_shaft import LongShaft, flat_end, lengthened
+from .model_fit_deformation import Plate, Shape, improved
+from .model_fit_edges import Edges, find_edges
+from .model_fit_pose import find_poses, head_radius_mm
+
+# Corners of the box about the centre of a right head that holds any femur down to its shaft.
+_BOX_MM = np.stack(np.meshgrid([-60.0, 100.0], [-85.0, 85.0], [-175.0, 60.0]), axis=-1).reshape(-1, 3)
+_LONGEST_MM = 60.0  # by which the model's shaft is lengthened at most: far below the lesser trochanter
+_BEYOND_SCAN_MM = 1.5
+_TRIED = 3
+_REST = 0.01  # weight of no departure from the model, against an edge's of 1
+
+
+class _Round(NamedTuple):
+    """How far edges are looked for, how near they are expected, what they err by; mm."""
+
+    reach_mm: float
+    expected_mm: float
+    error_mm: float
+
+
+_FIRST = (_Round(10.0, 5.0, 4.0), _Round(10.0, 5.0, 3.0), _Round(10.0, 4.0, 2.0))
+_NEXT = (
+    _Round(8.0, 3.0, 2.0),
+    _Round(6.0, 3.0, 1.5),
+    _Round(6.0, 2.0, 1.0),
+    _Round(4.0, 2.0, 1.0),
+    _Round(4.0, 1.5, 1.0),
+)
+_FREE = ((4.0, 2.0, 20.0), (3.0, 1.5, 12.0), (2.0, 1.0, 8.0), (2.0, 0.7, 6.0))  # reach, expected, width
+
+
+@dataclass(frozen=True)
+class ModelFit:
+    """A femur found in a scan.
+
+    Attributes
+    ----------
+    surface : Surface
+        Closed, subject's RAS mm, triangles looking outward; its first n points are the shape model's. Arrays:
+        ``seen`` (uint8, 1 where the scan holds the point), ``cut_end`` (uint8, 1 on the flat end of the
+        shaft), ``edge_belief`` (0 to 1, whether an edge was found there), ``edge_strength`` (HU/mm),
+        ``edge_spread`` (mm, how far apart the edges lie that it may be) and ``edge_offset`` (mm, from the
+        surface outward to the likeliest edge).
+    side : {"left", "right"}
+    coordinates : ndarray of shape (k,)
+        Of the shape model, in standard deviations.
+    size : float
+        Over that of the model's mean.
+    rotation : ndarray of shape (3, 3)
+    translation : ndarray of shape (3,)
+        mm. From the model to the right-sided subject (a left femur is mirrored in x first).
+    edge_rms_mm : float
+        Root mean square distance of the surface from the edges that are believed.
+    seen_share : float
+        Share of the bone's surface that the scan holds.
+    believed_share : float
+        Mean belief in the edges of what is seen.
+    """
+
+    surface: Surface
+    side: str
+    coordinates: np.ndarray
+    size: float
+    rotation: np.ndarray
+    translation: np.ndarray
+    edge_rms_mm: float
+    seen_share: float
+    believed_share: float
+
+
+def fit_model(
+    volume: Volume,
+    side: str,
+    head_centre: np.ndarray,
+    head_radius_mm: float,
+    shape_model: ShapeModel,
+    landmarks: Mapping[str, np.ndarray],
+    *,
+    progress: Progress | None = None,
+) -> ModelFit:
+    """Fit the shape model to the femur whose head is known.
+
+    Parameters
+    ----------
+    volume : Volume
+        HU.
+    side : {"left", "right"}
+    head_centre : ndarray of shape (3,)
+        RAS mm, to about 5 mm.
+    head_radius_mm : float
+        To about 3 mm.
+    shape_model : ShapeModel
+        Of a right femur that stands upright, RAS.
+    landmarks : mapping of str to ndarray of shape (3,)
+        Of the model's mean; ``head_centre`` is used.
+    progress : Progress, optional
+        Told of each step.
+
+    Returns
+    -------
+    ModelFit
+
+    Raises
+    ------
+    SurfaceError
+        If the side is neither, or the shape model's femur has no flat end of the shaft.
+    """
+    if side not in ("left", "right"):
+        raise SurfaceError(f"The side is '{side}'; it must be 'left' or 'right'.")
+    progress = progress or Progress()
+    right = _right_sided(volume, side)
+    centre = np.asarray(head_centre, dtype=np.float64) * _mirror(side)
+    box = right.crop(centre + _BOX_MM, 0.0)
+    progress.report(0.0, "Searching how the femur lies")
+    shape = _started(box, shape_model, landmarks["head_centre"], centre, head_radius_mm)
+    progress.report(0.4, "Fitting the shape of the femur")
+    long = lengthened(shape_model, _missing_shaft_mm(box, shape, shape_model))
+    for step in _NEXT:
+        shape = _moved(box, shape, long, step)
+    progress.report(0.7, "Following the edge of the bone")
+    surface = _let_go(box, shape.surface(long.model), long.cut_end)
+    fit = _measured(box, surface, shape, long, side)
+    progress.report(1.0, "The femur is found")
+    return fit
+
+
+def _mirror(side: str) -> np.ndarray:
+    return np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+
+
+def _right_sided(volume: Volume, side: str) -> Volume:
+    """The volume itself, or as seen in a mirror: the same voxels at mirrored places."""
+    matrix = np.diag([*_mirror(side), 1.0]) @ volume.ijk_to_ras
+    return replace(volume, ijk_to_ras=matrix)
+
+
+def _started(
+    box: Volume, model: ShapeModel, origin: np.ndarray, centre: np.ndarray, radius_mm: float
+) -> Shape:
+    """The best of the poses found, each followed by a few rounds from afar."""
+    poses = find_poses(box, model, centre - origin, radius_mm / head_radius_mm(model))
+    best, found = -1.0, None
+    bone = LongShaft(model, flat_end(model.surface))
+    for pose in poses[:_TRIED]:
+        shape = Shape.at(pose, len(model.modes))
+        for step in _FIRST:
+            shape = _moved(box, shape, bone, step)
+        surface = shape.surface(model)
+        edges = find_edges(box, surface.points, surface.normals, _FIRST[-1].reach_mm, 2.0)
+        belief = float((edges.belief / (1.0 + (edges.offset / 2.0) ** 2)).mean())
+        if belief > best:
+            best, found = belief, shape
+    return found
+
+
+def _moved(box: Volume, shape: Shape, bone: LongShaft, step: _Round) -> Shape:
+    """One round: look for the edges from the shape, move it towards them."""
+    surface = shape.surface(bone.model)
+    edges = find_edges(box, surface.points, surface.normals, step.reach_mm, step.expected_mm)
+    weight = _weights(edges, bone.cut_end, step.error_mm)
+    return improved(shape, bone.model, surface, edges.offset, weight, step.error_mm)
+
+
+def _weights(edges: Edges, cut_end: np.ndarray, error_mm: float) -> np.ndarray:
+    """What the edges are worth, 0 to 1: less where one of two may be it; shape (n,)."""
+    return edges.belief * ~cut_end / (1.0 + (edges.spread / error_mm) ** 2)
+
+
+def _missing_shaft_mm(box: Volume, shape: Shape, model: ShapeModel) -> float:
+    """By how much the model's shaft is to be longer to reach the scan's end, mm of the model."""
+    cut = flat_end(model.surface)
+    surface = shape.surface(model)
+    down = surface.normals[cut].mean(axis=0)
+    ahead = np.arange(0.0, _LONGEST_MM * shape.size, 1.0)
+    index = box.index_of(surface.points[cut][:, None] + ahead[:, None] * down / np.linalg.norm(down))
+    held = np.all((index >= 0.0) & (index <= np.array(box.array.shape[::-1]) - 1), axis=-1)
+    if not held.any():
+        return 0.0
+    return (ahead[held.any(axis=0)].max() + _BEYOND_SCAN_MM) / shape.size
+
+
+def _let_go(box: Volume, surface: Surface, cut_end: np.ndarray) -> Surface:
+    """Follow the edges beyond the modes, as a thin plate of ever less width."""
+    plate, moved = Plate(surface), np.zeros(len(surface.points))
+    for reach, expected, width in _FREE:
+        points = surface.points + moved[:, None] * surface.normals
+        edges = find_edges(box, points, surface.normals, reach, expected)
+        moved = plate.displacement(moved + edges.offset, _weights(edges, cut_end, 1.0), width, _REST)
+    return replace(surface, points=surface.points + moved[:, None] * surface.normals)
+
+
+def _measured(box: Volume, surface: Surface, shape: Shape, bone: LongShaft, side: str) -> ModelFit:
+    edges = find_edges(box, surface.points, surface.normals, 2.0, 1.0)
+    areas = np.where(bone.cut_end, 0.0, surface.point_areas)
+    held, believed = areas * edges.seen, areas * edges.belief
+    surface = surface.with_arrays(
+        units={"edge_strength": "HU/mm", "edge_spread": "mm", "edge_offset": "mm"},
+        seen=edges.seen.astype(np.uint8),
+        cut_end=bone.cut_end.astype(np.uint8),
+        edge_belief=edges.belief.astype(np.float32),
+        edge_strength=edges.strength.astype(np.float32),
+        edge_spread=edges.spread.astype(np.float32),
+        edge_offset=edges.offset.astype(np.float32),
+    )
+    return ModelFit(
+        surface=surface.mirrored() if side == "left" else surface,
+        side=side,
+        coordinates=shape.coordinates,
+        size=shape.size,
+        rotation=shape.rotation,
+        translation=shape.translation,
+        edge_rms_mm=float(np.sqrt((believed * edges.offset**2).sum() / max(believed.sum(), 1e-9))),
+        seen_share=float(held.sum() / areas.sum()),
+        believed_share=float(believed.sum() / max(held.sum(), 1e-9)),
+    )
