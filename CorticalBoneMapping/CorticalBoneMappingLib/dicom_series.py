@@ -7,7 +7,7 @@ missing or the gantry was tilted; here every slice's own position is read and ch
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from .errors import VolumeError
 from .progress import Progress
-from .volume import Volume
+from .volume import Volume, without_voxels
 
 MINIMUM_SLICES = 3
 _MODALITY, _IMAGE_TYPE, _DESCRIPTION = "0008|0060", "0008|0008", "0008|103e"
@@ -106,17 +106,43 @@ def read_series(folder: Path, series: str | None = None, progress: Progress | No
         unequally spaced, or shifted against each other as by a tilted gantry; if a file is damaged.
     """
     progress = progress or Progress()
-    slices, unreadable = _read_headers(folder, progress.part(0.0, 0.2))
+    # The places are checked before the voxels are read: a wrong series is refused at once.
+    chosen, header = _checked_slices(folder, series, progress.part(0.0, 0.2))
+    return replace(header, array=_read_voxels(chosen, progress.part(0.2, 1.0)))
+
+
+def read_series_header(folder: Path, series: str | None = None) -> Volume:
+    """Check a series as `read_series` does, but read its headers alone.
+
+    Returns
+    -------
+    Volume
+        Without voxels: every value is not-a-number.
+
+    Raises
+    ------
+    VolumeError
+        As `read_series`, but for damage of the voxels.
+    """
+    chosen, header = _checked_slices(folder, series, Progress())
+    for each in chosen:
+        _check_rescale(each)
+    return header
+
+
+def _checked_slices(folder: Path, series: str | None, progress: Progress) -> tuple[list[_Slice], Volume]:
+    """Give the slices of a series in their order, and what they make, without voxels."""
+    slices, unreadable = _read_headers(folder, progress)
     chosen = _one_stack(_choose(slices, series, folder), folder)
     normal = np.cross(chosen[0].orientation[:3], chosen[0].orientation[3:])
     chosen.sort(key=lambda each: float(each.position @ normal))
     hint = f" These could not be read: {_some(unreadable)}." if unreadable else ""
-    # The places are checked before the voxels are read: a wrong series is refused at once.
     matrix, thickness = _grid(chosen, folder, hint), _slice_thickness(chosen, folder)
-    array = _read_voxels(chosen, progress.part(0.2, 1.0))
     voltage = _numbers(chosen[0].tags, _KVP, 1)
     kvp = float(voltage[0]) if voltage is not None and voltage[0] > 0 else None
-    return Volume(array, matrix, str(folder), "CT", thickness, kvp)
+    width, height = chosen[0].size[:2]
+    unread = without_voxels((len(chosen), height, width))
+    return chosen, Volume(unread, matrix, str(folder), "CT", thickness, kvp)
 
 
 def _read_headers(folder: Path, progress: Progress) -> tuple[list[_Slice], list[str]]:

@@ -121,3 +121,8 @@ class Volume:
         matrix[:3, 3] = self.points_of(low)
         box = self.array[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
         return replace(self, array=box, ijk_to_ras=matrix)
+
+
+def without_voxels(shape: tuple[int, ...]) -> np.ndarray:
+    """Give an array for a volume of which only the header was read: all not-a-number, taking no memory."""
+    return np.broadcast_to(np.float32(np.nan), shape)

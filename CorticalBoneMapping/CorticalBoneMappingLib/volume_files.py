@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .dicom_series import MINIMUM_SLICES, is_dicom, read_series, series_of
+from .dicom_series import MINIMUM_SLICES, is_dicom, read_series, read_series_header, series_of
 from .errors import VolumeError
 from .files import whole_file
 from .progress import Progress
-from .volume import Volume
+from .volume import Volume, without_voxels
 
 _READABLE = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd")
 _WRITABLE = (".nrrd", ".nii.gz", ".nii", ".mha")
@@ -62,6 +62,37 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     _check_grid(volume)
     _check_hu(volume)
     progress.report(1.0, "CT read")
+    return volume
+
+
+def read_header(path: str | Path) -> Volume:
+    """Read what the header of a CT or label map tells, and check it; voxels are not read.
+
+    Parameters
+    ----------
+    path : str or Path
+        As `read_volume` takes.
+
+    Returns
+    -------
+    Volume
+        Without voxels: every value is not-a-number.
+
+    Raises
+    ------
+    VolumeError
+        As `read_volume`, but for what only the voxels show.
+    """
+    path = Path(path)
+    with _quiet_itk():
+        if path.is_dir():
+            volume = read_series_header(path)
+        elif is_dicom(path):
+            volume = read_series_header(path.parent, series_of(path))
+        else:
+            volume = _read_file(path, sitk.sitkUnknown, with_voxels=False)
+    _check_grid(volume)
+    _check_modality(volume)
     return volume
 
 
@@ -221,7 +252,7 @@ def _ending(path: Path, known: tuple[str, ...]) -> str:
     raise VolumeError(f"{path}: this program knows {', '.join(known)} here, not '{path.suffix}'.")
 
 
-def _read_file(path: Path, pixel_type: int) -> Volume:
+def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
     if not path.is_file():
         raise VolumeError(f"{path}: there is no such file or folder.")
     _ending(path, _READABLE)
@@ -231,7 +262,7 @@ def _read_file(path: Path, pixel_type: int) -> Volume:
     try:
         reader.ReadImageInformation()
         _check_dimensions(path, reader)
-        image = reader.Execute()
+        image = reader.Execute() if with_voxels else None
     except RuntimeError as error:
         if "orthonormal" in str(error) or "orthogonal" in str(error):
             raise VolumeError(_not_right_angled(str(path))) from error
@@ -240,12 +271,13 @@ def _read_file(path: Path, pixel_type: int) -> Volume:
         ) from error
     tags = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
     if "srow_x" in tags:
-        _check_nifti(path, tags)
+        _check_nifti(path, tags, with_voxels)
     matrix = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    matrix[:3, :3] = _RAS_LPS @ direction * np.array(image.GetSpacing())
-    matrix[:3, 3] = _RAS_LPS @ np.array(image.GetOrigin())
-    return Volume(sitk.GetArrayFromImage(image), matrix, str(path), *_notes(tags))
+    direction = np.array(reader.GetDirection()).reshape(3, 3)
+    matrix[:3, :3] = _RAS_LPS @ direction * np.array(reader.GetSpacing())
+    matrix[:3, 3] = _RAS_LPS @ np.array(reader.GetOrigin())
+    array = sitk.GetArrayFromImage(image) if with_voxels else without_voxels(reader.GetSize()[::-1])
+    return Volume(array, matrix, str(path), *_notes(tags))
 
 
 def _check_dimensions(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -261,10 +293,10 @@ def _check_dimensions(path: Path, reader: sitk.ImageFileReader) -> None:
         )
 
 
-def _check_nifti(path: Path, tags: dict[str, str]) -> None:
+def _check_nifti(path: Path, tags: dict[str, str], with_voxels: bool) -> None:
     """Refuse a cut or sheared NIfTI: ITK fills the one with zeros and straightens the other in silence."""
     voxels = np.prod([int(tags[f"dim[{axis}]"]) for axis in (1, 2, 3)], dtype=np.int64)
-    if _unpacked_size(path) < float(tags["vox_offset"]) + voxels * int(tags["bitpix"]) / 8:
+    if with_voxels and _unpacked_size(path) < float(tags["vox_offset"]) + voxels * int(tags["bitpix"]) / 8:
         raise VolumeError(f"{path}: the file is damaged or cut short. Copy it again.")
     if tags["sform_code"] == "0":
         return
@@ -348,10 +380,14 @@ def _check_hu(volume: Volume) -> None:
         raise VolumeError(f"{source}: {count} voxels are not finite numbers.")
     if low == high:
         raise VolumeError(f"{source}: every voxel has the same value ({low:g}); the image is empty.")
-    if volume.modality not in (None, "CT"):
-        raise VolumeError(f"{source}: the image is {volume.modality}, not CT; HU are needed.")
+    _check_modality(volume)
     if volume.modality is None and (low >= _FAT_IS_BELOW_HU or high - low < _LEAST_RANGE_HU):
         raise VolumeError(
             f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
             "air near -1000. Is it MR, or a CT without its rescale intercept?"
         )
+
+
+def _check_modality(volume: Volume) -> None:
+    if volume.modality not in (None, "CT"):
+        raise VolumeError(f"{volume.source}: the image is {volume.modality}, not CT; HU are needed.")
