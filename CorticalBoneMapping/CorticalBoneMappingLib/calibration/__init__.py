@@ -1,6 +1,6 @@
 """From HU to density, how sure that is, and what beam hardening did to it."""
 
-from .calibration import Calibration, parse_calibration
+from .calibration import Calibration, check_calibration, parse_calibration
 from .rod_line import RodFit
 
-__all__ = ["Calibration", "RodFit", "parse_calibration"]
+__all__ = ["Calibration", "RodFit", "check_calibration", "parse_calibration"]

@@ -16,7 +16,7 @@ from ..volume import Volume
 from .beam_hardening import HARDENING_RELATIVE_SD, HARDENING_STATED, PatientCheck, check_in_patient
 from .internal_calibration import InternalFit, internal_calibration
 from .rod_line import RodFit, fit_rods
-from .rods import Rods, known_equivalent, read_rods
+from .rods import Rods, check_rods, known_equivalent, read_rods
 
 # 80 to 140 kVp give about 0.5 to 1 mg/cm³ per HU; outside these bounds units or signs are mixed up.
 _SLOPE_BOUNDS = (0.2, 5.0)
@@ -247,6 +247,21 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
         f"'{text}' is no calibration. Write 'none', 'linear:SLOPE,INTERCEPT' "
         "(density = slope · HU + intercept), 'rods:FILE', 'internal' or 'internal:without-cortex'."
     )
+
+
+def check_calibration(text: str) -> None:
+    """Check what a user wrote as far as it can be without the CT.
+
+    Raises
+    ------
+    CalibrationError
+        If `parse_calibration` would refuse the text, or the table of rods, whatever the CT.
+    """
+    kind, _, rest = text.strip().partition(":")
+    if kind == "rods" and rest:
+        check_rods(rest)
+    elif text.strip() not in _INTERNAL:
+        parse_calibration(text)
 
 
 def _checked(calibration: Calibration, volume: Volume | None) -> Calibration:

@@ -103,6 +103,17 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     return Rods(density, means, water, equivalent, sds, counts)
 
 
+def check_rods(path: str | Path) -> None:
+    """Check a table of rods as far as it can be without a CT.
+
+    Raises
+    ------
+    CalibrationError
+        If the file cannot be read, a column is missing or unknown, or a cell is no number.
+    """
+    _read_table(Path(path))
+
+
 def find_rods(
     volume: Volume,
     density: tuple[float, ...],

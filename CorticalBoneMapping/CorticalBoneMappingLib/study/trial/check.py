@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+
+from ...calibration import check_calibration
+from ...errors import CorticalBoneMappingError
 from ...progress import Progress
+from ...volume import Volume
+from ...volume_files import read_header
 from ..group.plan import StudyPlan
+from .people import problems_of_people
 from .problems import ERROR, NOTE, WARNING, Problem
 from .run import scans_of
-from .scans import cases_of, read_scans
+from .scans import CALIBRATION, MASK, PATH, Case, ScanTable, cases_of, read_scans
 
 
 @dataclass(frozen=True)
@@ -17,10 +27,8 @@ class StudyCheck:
 
     Attributes
     ----------
-    cases : int
-        Femurs that could be mapped as far as the table goes.
-    scans : int
-        Files and DICOM folders that they are in.
+    cases, scans : int
+        Femurs, and files and DICOM folders that they are in, as far as the table is sound.
     problems : tuple of Problem
         By row.
     """
@@ -31,14 +39,15 @@ class StudyCheck:
 
     def summary(self) -> str:
         """Say all of it."""
-        counts = [sum(p.severity == kind for p in self.problems) for kind in (ERROR, WARNING, NOTE)]
-        told = "{} errors, {} warnings, {} notes".format(*counts)
+        kinds = {ERROR: "errors", WARNING: "warnings", NOTE: "notes"}
+        counts = {text: sum(p.severity == kind for p in self.problems) for kind, text in kinds.items()}
+        told = ", ".join(f"{count} {text if count != 1 else text[:-1]}" for text, count in counts.items())
         lines = [f"{self.cases} femurs in {self.scans} scans: {told}"]
         return "\n".join([*lines, *(f"  {problem}" for problem in self.problems)])
 
 
 def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck:
-    """Look for all that is wrong.
+    """Look for all that is wrong, and tell it all at once.
 
     Parameters
     ----------
@@ -59,6 +68,81 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
     progress = progress or Progress()
     table = read_scans(plan.table)
     cases, problems = cases_of(table, scans_of(plan))
-    scans = {case.ct for case in cases}
+    problems += problems_of_people(table)
+    problems += _shared_scans(table, cases)
+    problems += _calibrations(table, cases)
+    scans: dict[Path, list[Case]] = defaultdict(list)
+    for case in cases:
+        scans[case.ct].append(case)
+    for number, (path, shown) in enumerate(scans.items()):
+        progress.report(number / len(scans), f"Reading header {number + 1} of {len(scans)}")
+        problems += _scan(table, path, shown)
     progress.report(1.0, "Checked")
-    return StudyCheck(len(cases), len(scans), tuple(sorted(problems, key=lambda p: (p.row, p.column))))
+    unique = dict.fromkeys(problems)  # both hips of a row would say the same twice
+    return StudyCheck(len(cases), len(scans), tuple(sorted(unique, key=lambda p: (p.row, p.column))))
+
+
+def _shared_scans(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+    """Refuse one scan for two people or two visits."""
+    first: dict[Path, Case] = {}
+    found = []
+    for case in cases:
+        other = first.setdefault(case.ct, case)
+        if (other.participant, other.visit) != (case.participant, case.visit):
+            whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
+            found.append(table.problem(case.row - 1, PATH, f"This scan is given for {whose} as well."))
+    return found
+
+
+def _calibrations(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+    """Try each calibration once; tell it in every row that names it, or of the whole study if none does."""
+    wrong: dict[str, str] = {}
+    for text in {case.settings.calibration for case in cases}:
+        try:
+            check_calibration(text)
+        except CorticalBoneMappingError as error:
+            wrong[text] = str(error)
+    found = []
+    for case in cases:
+        if case.settings.calibration in wrong:
+            row = case.row - 1 if table.cell(CALIBRATION, case.row - 1) else -1
+            sentence = wrong[case.settings.calibration]
+            of_study = Problem(str(table.path), 0, CALIBRATION, case.settings.calibration, ERROR, sentence)
+            found.append(of_study if row < 0 else table.problem(row, CALIBRATION, sentence))
+    return found
+
+
+def _scan(table: ScanTable, path: Path, cases: Sequence[Case]) -> Iterator[Problem]:
+    """Read the header of a scan, and those of the masks drawn on it."""
+    try:
+        ct = read_header(path)
+    except CorticalBoneMappingError as error:
+        yield from (table.problem(case.row - 1, PATH, str(error)) for case in cases)
+        ct = None
+    for case in cases:
+        if case.mask is None:
+            sentence = "There is no mask, so nothing says where the femur is; give one."
+            yield table.problem(case.row - 1, MASK, sentence)
+            continue
+        try:
+            mask = read_header(case.mask)
+        except CorticalBoneMappingError as error:
+            yield table.problem(case.row - 1, MASK, str(error))
+            continue
+        if ct is not None and not _meet(ct, mask):
+            sentence = f"The mask lies outside the scan {path.name}; was it drawn on another?"
+            yield table.problem(case.row - 1, MASK, sentence)
+
+
+def _meet(one: Volume, other: Volume) -> bool:
+    """Whether the boxes of two volumes share some space, along the axes of either."""
+    return _reaches(one, other) and _reaches(other, one)
+
+
+def _reaches(one: Volume, other: Volume) -> bool:
+    """Whether the corners of `other` span any of the voxels of `one` along each of its axes."""
+    size = np.array(other.array.shape[::-1])
+    corners = one.index_of(other.points_of(np.indices((2, 2, 2)).reshape(3, -1).T * (size - 1.0)))
+    return bool(
+        np.all((corners.max(axis=0) >= 0) & (corners.min(axis=0) <= np.array(one.array.shape[::-1]) - 1))
+    )
