@@ -11,7 +11,7 @@ from .common import add_command, add_output_options, progress_of, say
 _EPILOG = """\
 examples:
   cbm report answers                         writes answers/report.html
-  cbm report answers --out trial.html
+  cbm report answers --results results --out trial.html
 
 DIR is what 'cbm stats' wrote. The page is one file that opens by double click and asks the network for
 nothing: overview, notes, the study in numbers, maps in anatomical views, an interactive average femur,
@@ -25,6 +25,12 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "report", "write the report of a study as one HTML file", _EPILOG)
     parser.add_argument("answers", metavar="DIR", type=Path, help="folder that 'cbm stats' wrote to")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="folder that 'cbm study run' wrote to: adds flow of cases, quality and how the maps were made",
+    )
     parser.add_argument("--out", type=Path, metavar="PAGE.html", help=f"the page (default: DIR/{_NAME})")
     add_output_options(parser)
     parser.set_defaults(run=run)
@@ -39,7 +45,7 @@ def run(chosen: argparse.Namespace) -> None:
     out = chosen.out or chosen.answers / _NAME
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the report is a page; let the name end in .html.")
-    write_study_report(chosen.answers, out, progress_of(chosen))
+    write_study_report(chosen.answers, out, chosen.results, progress_of(chosen))
     if plotly_script() is None:
         say(chosen, INSTALL)
     say(chosen, f"{out} written ({out.stat().st_size / 1e6:.1f} MB).")

@@ -22,7 +22,8 @@
   }
 
   function written(value, decimals) {
-    if (!Number.isFinite(value)) return MISSING;
+    if (Number.isNaN(value)) return MISSING;
+    if (!Number.isFinite(value)) return value > 0 ? "∞" : "\u2212∞";
     const text = value.toFixed(decimals);
     return (Number(text) === 0 ? (0).toFixed(decimals) : text).replace("-", "\u2212");
   }
@@ -50,12 +51,13 @@
         `${Number.isFinite(value) ? withUnit(value, map.decimals, map.unit) : map.grey}<br>${data.regions[region[n]]}`),
       hovertemplate: "%{text}<extra></extra>",
       flatshading: false,
-      lighting: { ambient: 0.62, diffuse: 0.5, specular: 0.02, roughness: 0.9, fresnel: 0 },
-      lightposition: { x: -2000, y: 4000, z: 4000 },
+      // The light goes with the eye: +x is right and +y up on the screen, −z towards the viewer.
+      lighting: { ambient: 0.45, diffuse: 0.6, specular: 0.02, roughness: 0.9, fresnel: 0 },
+      lightposition: { x: -3e4, y: 5e4, z: -1e5 },
     };
   }
   function cameraOf(view) {
-    const [x, y, z] = view.towards.map((part) => 2 * part);
+    const [x, y, z] = view.towards.map((part) => 1.4 * part);
     const [a, b, c] = view.up;
     return { eye: { x, y, z }, up: { x: a, y: b, z: c }, center: { x: 0, y: 0, z: 0 },
       projection: { type: "orthographic" } };
@@ -63,12 +65,20 @@
   const hidden = { visible: false, showspikes: false };
   const layout = {
     margin: { l: 0, r: 0, t: 0, b: 0 },
-    scene: { aspectmode: "data", xaxis: hidden, yaxis: hidden, zaxis: hidden, camera: cameraOf(data.views[0]),
+    scene: { aspectmode: "manual", xaxis: hidden, yaxis: hidden, zaxis: hidden, camera: cameraOf(data.views[0]),
       dragmode: "orbit", hovermode: "closest" },
     hoverlabel: { font: { size: 14 } },
     uirevision: "kept",
   };
-  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["hoverClosest3d"] };
+  const config = { displaylogo: false, responsive: true, modeBarButtons: [["resetCameraDefault3d", "toImage"]] };
+
+  // One scale along all axes, by which the longest of them fills the view.
+  function extents({ x, y, z }) {
+    const sizes = [x, y, z].map((axis) => axis.reduce((m, v) => Math.max(m, v), -Infinity)
+      - axis.reduce((m, v) => Math.min(m, v), Infinity));
+    const share = sizes.map((size) => 1.75 * size / Math.max(...sizes));
+    return { x: share[0], y: share[1], z: share[2] };
+  }
 
   function add(parent, name, text, look) {
     const made = document.createElement(name);
@@ -111,7 +121,8 @@
     point.dataset.vertex = n;
     const m = mesh();
     tell("Region", data.regions[m.region[n]]);
-    tell(map.label, withUnit(answer.arrays[map.array][n], map.decimals, map.unit));
+    const value = answer.arrays[map.array][n];
+    tell(map.label, Number.isNaN(value) ? map.grey : withUnit(value, map.decimals, map.unit));
     for (const fact of answer.facts) {
       const told = withUnit(answer.arrays[fact.array][n], fact.decimals, fact.unit);
       const bounds = (fact.bounds || []).map((name) => written(answer.arrays[name][n], fact.decimals));
@@ -129,6 +140,7 @@
     plot.dataset.shown = `${answer.name}: ${map.array}`;
     drawLegend();
     showPoint(null);
+    layout.scene.aspectratio = extents(mesh());
     return Plotly.react(plot, [trace()], layout, config);
   }
   function look(camera) {
@@ -162,6 +174,22 @@
     });
   }
 
-  if (document.createElement("canvas").getContext("webgl")) start();
-  else plot.textContent = "This browser shows no 3-D graphics (WebGL is off); the figures below show the same maps.";
+  if (!document.createElement("canvas").getContext("webgl")) {
+    plot.textContent = "This browser shows no 3-D graphics (WebGL is off); the figures below show the same maps.";
+    return;
+  }
+  // plotly.js is large: it runs, and the femur is drawn, when its place comes into sight.
+  function load() {
+    const script = document.createElement("script");
+    script.textContent = document.getElementById("plotly").textContent;
+    document.head.append(script);
+    plot.replaceChildren();
+    start();
+  }
+  new IntersectionObserver((seen, watch) => {
+    if (!seen.some((entry) => entry.isIntersecting)) return;
+    watch.disconnect();
+    plot.textContent = "The femur is being drawn …";
+    requestAnimationFrame(() => setTimeout(load, 0));
+  }).observe(plot);
 })();

@@ -19,7 +19,7 @@ from .answers import Answer, same_mesh
 from .markup import Html, element, json_block, shipped
 from .wording import number
 
-DATA_ID = "explorer-data"
+DATA_ID, PLOTLY_ID = "explorer-data", "plotly"
 INSTALL = (
     "The interactive femur is not part of this page, because the package plotly is not installed. To have "
     "it: python -m pip install plotly (or cortical-bone-mapping[report]), then run 'cbm report' again."

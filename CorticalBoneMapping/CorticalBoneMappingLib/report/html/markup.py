@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -54,14 +54,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str, **
         element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:]))
         for row in rows
     ]
-    made = element(
-        "table",
-        element("caption", caption),
-        element("thead", head),
-        element("tbody", join(body, "\n")),
-        **attributes,
-    )
-    return element("div", made, class_="wide")
+    made = element("table", element("thead", head), element("tbody", join(body, "\n")), **attributes)
+    return element("figure", element("div", made, class_="wide"), element("figcaption", caption))
 
 
 def picture(png: bytes, caption: str, kind: str = "png") -> Html:
@@ -89,7 +83,13 @@ def shipped(name: str) -> str:
 
 
 def write_document(
-    path: str | Path, title: str, body: Html, *, style: str, scripts: Sequence[str] = ()
+    path: str | Path,
+    title: str,
+    body: Html,
+    *,
+    style: str,
+    scripts: Sequence[str] = (),
+    held: Mapping[str, str] | None = None,
 ) -> None:
     """Write a page that needs no other file and can ask for none, whole or not at all.
 
@@ -108,10 +108,13 @@ def write_document(
         CSS.
     scripts : sequence of str
         JavaScript; runs in this order when the page is there.
+    held : mapping of str to str, optional
+        JavaScript by the name of its element, kept as text until a script of the page runs it.
     """
     # A browser reads every line end as a line feed before it compares hashes.
-    scripts = [script.replace("\r\n", "\n").replace("\r", "\n") for script in scripts]
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
+    scripts = [_with_line_feeds(script) for script in scripts]
+    held = {name: _with_line_feeds(script) for name, script in (held or {}).items()}
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in [*scripts, *held.values()]) or "'none'"
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "form-action 'none'; base-uri 'none'"
@@ -126,7 +129,11 @@ def write_document(
         ],
         "\n",
     )
-    running = join([Html(f"<script>{script}</script>") for script in scripts], "\n")
+    kept = [
+        Html(f'<script type="text/plain" id="{escape(name)}">{script}</script>')
+        for name, script in held.items()
+    ]
+    running = join([*kept, *(Html(f"<script>{script}</script>") for script in scripts)], "\n")
     page = f"<head>\n{head}\n</head>\n<body>\n{body}\n{running}\n</body>"
     write_text(path, f'<!doctype html>\n<html lang="en">\n{page}\n</html>\n')
 
@@ -140,6 +147,10 @@ def _attribute(key: str, value: str | int | bool | None) -> str:
     if value is None or value is False:
         return ""
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+
+
+def _with_line_feeds(script: str) -> str:
+    return script.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _digest(script: str) -> str:

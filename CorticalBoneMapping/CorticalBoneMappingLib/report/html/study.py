@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...progress import Progress
 from .answers import Answer, read_answers
-from .explorer import INSTALL, explorer, explorer_script, plotly_script
+from .cases import CaseRow, flow_section, measured_in_words, quality_section, read_cases
+from .explorer import INSTALL, PLOTLY_ID, explorer, explorer_script, plotly_script
 from .figures import effect_figures
 from .markup import Html, element, join, shipped, write_document
 from .methods import methods_section
@@ -25,7 +26,12 @@ from .wording import counted
 _RESEARCH_ONLY = "For research only; not a medical device."
 
 
-def write_study_report(folder: str | Path, path: str | Path, progress: Progress | None = None) -> None:
+def write_study_report(
+    folder: str | Path,
+    path: str | Path,
+    results: str | Path | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Write the report of a study's answers.
 
     Parameters
@@ -34,34 +40,40 @@ def write_study_report(folder: str | Path, path: str | Path, progress: Progress 
         What ``cbm stats`` wrote: an answer, or a folder of answers.
     path : str or Path
         The page; ends in ``.html``.
+    results : str or Path, optional
+        What ``cbm study run`` wrote; with it the report tells the flow of cases, their quality and how the
+        maps were made.
     progress : Progress, optional
         Told of the figures.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the folder holds no answer, or a damaged one.
+        If a folder does not hold what it should, or something in it is damaged.
     """
     progress = progress or Progress()
     answers = read_answers(folder)
+    cases = read_cases(results) if results is not None else []
     plotly = plotly_script()
     sections = [
         ("Overview", "overview", _overview(answers)),
         ("Notes", "notes", _notes(answers)),
-        ("The study in numbers", "numbers", groups_table(_widest(answers))),
+        ("The study in numbers", "numbers", _numbers(answers, cases)),
+        ("Quality", "quality", quality_section(cases) if cases else Html("")),
         ("The average femur, to turn", "interactive", explorer(answers) if plotly else element("p", INSTALL)),
     ]
     for number, answer in enumerate(answers):
         progress.report(0.9 * number / len(answers), f"Drawing {answer.name}")
         sections.append((answer.name, anchor(number), _analysis(answer)))
     sections += [
-        ("Methods", "methods", methods_section(answers)),
+        ("Methods", "methods", methods_section(answers, measured_in_words(cases))),
         ("Provenance", "provenance", provenance_section(answers)),
     ]
     title = f"{answers[0].record['study']}: report"
     body = join([_head(title, sections), *(_section(*section) for section in sections if section[2])], "\n")
-    scripts = [plotly, explorer_script()] if plotly else []
-    write_document(path, title, body, style=shipped("page.css"), scripts=scripts)
+    scripts = [explorer_script()] if plotly else []
+    held = {PLOTLY_ID: plotly} if plotly else {}
+    write_document(path, title, body, style=shipped("page.css"), scripts=scripts, held=held)
     progress.report(1.0, "Report written")
 
 
@@ -102,6 +114,11 @@ def _notes(answers: Sequence[Answer]) -> Html:
         return Html("")
     items = [element("li", element("strong", ", ".join(names)), f": {note}") for note, names in told.items()]
     return element("div", element("ul", *items), class_="notes")
+
+
+def _numbers(answers: Sequence[Answer], cases: Sequence[CaseRow]) -> Html:
+    flow = flow_section(cases, answers) if cases else None
+    return join([flow, groups_table(_widest(answers))], "\n")
 
 
 def _widest(answers: Sequence[Answer]) -> Answer:

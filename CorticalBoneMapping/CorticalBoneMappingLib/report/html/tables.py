@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...measures import MEASURES
+from ...study.regions import WHOLE_FEMUR
 from .answers import Answer
 from .markup import Html, element, join, table
 from .wording import MISSING, between, chance, counted, decimals_of, number
@@ -122,26 +123,41 @@ def groups_table(answer: Answer) -> Html:
 
 def overview_table(answers: list[Answer]) -> Html:
     """Give a row for every question: how many took part, and how much was found."""
-    header = ["question", "measure", "participants", "maps", "surface significant", "clusters"]
-    header += ["largest effect in a significant cluster"]
+    header = ["", "measure", "participants", "maps", "whole femur (95 % CI)", "share of thickness"]
+    header += ["surface significant", "clusters", "largest effect in a cluster"]
     body = [
         [
             element("a", answer.name, href=f"#{anchor(number_)}"),
             MEASURES[answer.analysis["measure"]].label.lower(),
             number(answer.record["design"]["participants"], 0),
             number(answer.record["design"]["rows"], 0),
+            *_whole_femur(answer),
             f"{number(100.0 * answer.record['significant_area']['share_of_tested'], 1)} %",
             number(sum(map(answer.significant, answer.files.clusters)), 0),
             _largest(answer),
         ]
         for number_, answer in enumerate(answers)
     ]
-    return table(header, body, "Surface: part of the tested area that the deciding correction marks.")
+    caption = (
+        "Whole femur: effect on cortical mass surface density, where it was attributed to thickness and "
+        "density. Surface: part of the tested area that the deciding correction marks. Clusters: the "
+        "significant ones."
+    )
+    return table(header, body, caption, class_="overview")
 
 
 def anchor(number_: int) -> str:
     """Name the place of an analysis in the page."""
     return f"analysis-{number_ + 1}"
+
+
+def _whole_femur(answer: Answer) -> tuple[str, str]:
+    row = next((row for row in answer.files.attributed if row["region"] == WHOLE_FEMUR), None)
+    if row is None:
+        return MISSING, MISSING
+    effect = number(row["mass_percent"], 1, signed=True)
+    bounds = between(row["mass_lower"], row["mass_upper"], 1)
+    return f"{effect} % ({bounds})", _share(row["thickness_share"])
 
 
 def _largest(answer: Answer) -> str:

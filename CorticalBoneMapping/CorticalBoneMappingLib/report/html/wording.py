@@ -21,6 +21,7 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
     """
     if value is None or not math.isfinite(value):
         return MISSING
+    value = round(value, decimals) + 0.0  # adding 0 turns −0.0 into 0.0
     text = f"{value:{'+' if signed else ''},.{decimals}f}"
     return text.replace("-", "\u2212").replace(",", "\u202f")
 
