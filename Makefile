@@ -51,6 +51,7 @@ clean:
 	@touch $@
 
 .venv/.tools: pyproject.toml .venv/.library
+	@Testing/setup/chromium.sh
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,slicer,panel,report]
 	@touch $@
 

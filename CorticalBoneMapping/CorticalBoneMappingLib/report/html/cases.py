@@ -92,7 +92,9 @@ def flow_section(cases: Sequence[CaseRow], answers: Sequence[Answer]) -> Html:
     done = [case for case in cases if case.is_done]
     kept = [case for case in done if case.verdict.verdict != REJECT]
     failed = Counter(
-        case.row["reason"] for case in cases if not case.is_done and case.row["status"] != WAITING
+        _without_folders(case.row["reason"])
+        for case in cases
+        if not case.is_done and case.row["status"] != WAITING
     )
     waiting = sum(case.row["status"] == WAITING for case in cases)
     lost = [f"{counted(count, 'femur')}: {reason}" for reason, count in failed.most_common()]

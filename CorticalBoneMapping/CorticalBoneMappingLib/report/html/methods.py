@@ -119,8 +119,8 @@ def _correction(answer: Answer) -> str:
     analysis = answer.analysis
     sentence = _CORRECTIONS[analysis["correction"]].format(**analysis)
     clusters = ""
-    if analysis["correction"] == "random-field":
-        clusters = " (Hayasaka et al. 2004)"
+    if analysis["correction"] in ("random-field", "false-discovery-rate"):
+        clusters = " by random field theory (Hayasaka et al. 2004)"
     return (
         f"{sentence}, at a level of {analysis['alpha']:g}. Clusters were formed at p = "
         f"{analysis['cluster_p']:g} and tested by their extent{clusters}."
