@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import simulate_trial
 from .common import add_command, add_output_options, portable, progress_of, say
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ The same settings give the same voxels."""
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = add_command(commands, "simulate", "make a CT whose truth is known", _EPILOG)
-    parser.add_argument("what", choices=("hip",), help="what lies in the scanner")
+    simulate = add_command(commands, "simulate", "make scans whose truth is known", "")
+    kinds = simulate.add_subparsers(title="what to simulate", metavar="hip | trial", required=True)
+    simulate_trial.add_to(kinds)
+    parser = add_command(kinds, "hip", "make a CT of one hip whose truth is known", _EPILOG)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the scan")
     parser.add_argument("--seed", type=int, default=0, help="which person, and which noise (default: 0)")
     parser.add_argument("--side", choices=("left", "right"), default="right", help="default: right")

@@ -30,12 +30,13 @@ class Truth(NamedTuple):
     cortical_density: np.ndarray
 
 
-def truth_at(surface: Surface, points: np.ndarray, reach_mm: float) -> Truth:
+def truth_at(surface: Surface, points: np.ndarray, reach_mm: float, exact_mm: float) -> Truth:
     """Find the depth of points and the truth of the bone's surface at the closest place.
 
-    The distance is exact to the triangles around the closest vertex, which is the distance to the surface
-    where triangles are near-uniform. Points further than `reach_mm` beyond the endosteal boundary are
-    taken for inside and measured to one of few vertices, within about 0.3 mm: no boundary is placed there.
+    Near either boundary of the cortex the distance is exact to the triangles around the closest vertex, which
+    is the distance to the surface where triangles are near-uniform. Farther away it is that to the closest
+    vertex, and farther than `reach_mm` from the surface, where points are taken for inside, to one of few
+    vertices, within about 0.3 mm: no boundary is placed there.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def truth_at(surface: Surface, points: np.ndarray, reach_mm: float) -> Truth:
     points : ndarray of shape (n, 3)
         RAS mm, inside the surface or less than `reach_mm` outside.
     reach_mm : float
+        How far outside the surface points may lie.
+    exact_mm : float
         How far from both boundaries of the cortex the depth has to be exact.
 
     Returns
@@ -56,14 +59,18 @@ def truth_at(surface: Surface, points: np.ndarray, reach_mm: float) -> Truth:
     )
     tree = cKDTree(surface.points)
     depth, vertex = tree.query(points, distance_upper_bound=reach_mm)
-    far = np.flatnonzero(np.isinf(depth))
+    is_far = np.isinf(depth)
+    far = np.flatnonzero(is_far)
     # Deep inside, many vertices are equally far and a search among all of them is slow.
     few = _thinned(surface.points, _DEEP_SPACING_MM)
     depth[far], nearest = cKDTree(surface.points[few]).query(points[far])
     vertex[far] = few[nearest]
+    outward = np.einsum("ij,ij->i", points - surface.points[vertex], surface.normals[vertex])
+    depth[(outward > 0) & ~is_far] *= -1.0
     truth = Truth(depth, thickness[vertex], density[vertex])
-    exact = np.flatnonzero(depth <= truth.thickness + reach_mm + _DEEP_SPACING_MM)
-    searched = exact[depth[exact] > reach_mm]
+    to_inner = np.abs(depth - truth.thickness) - np.where(is_far, _DEEP_SPACING_MM, 0.0)
+    exact = np.flatnonzero((np.abs(depth) <= exact_mm) | (to_inner <= exact_mm))
+    searched = exact[is_far[exact]]
     vertex[searched] = tree.query(points[searched])[1]
     corners, weights, squared = _closest_place(surface, points[exact], vertex[exact])
     # Close to the surface the closest triangle need not touch the closest vertex: ask the next ones too.

@@ -123,8 +123,10 @@ def blend(points: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndar
     ndarray of shape (n, ...)
         Normalised Gaussian-weighted mean; far from every site, the nearest site's value.
     """
-    squared = ((points[:, None, :] - places) ** 2).sum(axis=2) / (2 * _REACH_MM**2)
-    weights = np.exp(squared.min(axis=1, keepdims=True) - squared)
+    # |p - q|² but for |p|², which no weight depends on
+    squared = ((places**2).sum(axis=1) - 2.0 * points @ places.T) / (2 * _REACH_MM**2)
+    squared -= squared.min(axis=1, keepdims=True)
+    weights = np.exp(np.negative(squared, out=squared), out=squared)
     return weights @ values / weights.sum(axis=1).reshape((-1,) + (1,) * (values.ndim - 1))
 
 

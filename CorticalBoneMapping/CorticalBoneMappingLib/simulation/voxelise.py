@@ -204,9 +204,11 @@ def voxelise(
     corners = (np.argwhere(wanted)[:, ::-1] + first - 1) * grid.block_mm
     points = grid.to_ras(corners)
     progress.report(0.2, "Measuring the depth below the surface")
-    # Corners are chosen by the distance from sampled places, which errs by less than a block.
+    # Corners are chosen by the distance from sampled places, which errs by less than a block. Those more than
+    # a block from a boundary weigh so little in the interpolation there that 0.03 mm of error do not count.
     reach = _reach(grid) + float(np.linalg.norm(grid.block_mm))
-    depth, thickness, cortical = truth_at(bone.surface, points, reach)
+    exact = 1.1 * float(np.linalg.norm(grid.block_mm))
+    depth, thickness, cortical = truth_at(bone.surface, points, reach, exact)
     progress.report(0.9, "Filling the bone")
     outside = surroundings(points)
     trabecular = np.zeros_like(depth)
