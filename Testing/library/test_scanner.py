@@ -121,13 +121,18 @@ def test_the_depth_is_the_exact_distance_near_the_cortex_and_close_to_it_deep_in
     random = np.random.default_rng(0)
     points = bone.surface.points[random.integers(0, len(bone.surface.points), 4000)]
     points = points + random.uniform(-1.5, 1.5, points.shape)
-    truth = truth_at(bone.surface, points, 3.0)
+    truth = truth_at(bone.surface, points, 3.0, 3.0)
+    rough = truth_at(bone.surface, points, 3.0, 0.8)
     exact = closest_points(bone.surface, points).distance
     assert np.abs(np.abs(truth.depth) - exact).max() < 0.01
     clear = np.abs(cylinder_distance(points)) > 0.3
-    assert np.array_equal(truth.depth[clear] > 0, cylinder_distance(points[clear]) > 0)
+    for found in (truth, rough):
+        assert np.array_equal(found.depth[clear] > 0, cylinder_distance(points[clear]) > 0)
+    near = (exact < 0.5) | (np.abs(truth.depth - 1.0) < 0.5)
+    assert np.abs(rough.depth - truth.depth)[near].max() < 0.01
+    assert np.abs(rough.depth - truth.depth).max() < 0.1
     deep = np.column_stack([random.uniform(-2, 2, (100, 2)), random.uniform(-4, 4, 100)])
-    assert truth_at(bone.surface, deep, 1.0).depth == pytest.approx(cylinder_distance(deep), abs=0.4)
+    assert truth_at(bone.surface, deep, 1.0, 1.0).depth == pytest.approx(cylinder_distance(deep), abs=0.4)
 
 
 def quiet(**changes):

@@ -23,7 +23,7 @@ from CorticalBoneMappingLib.study import simulated_trial
 from CorticalBoneMappingLib.study.simulated_trial import write_trial
 from CorticalBoneMappingLib.volume_files import read_volume
 
-COARSE = ScannerSettings(voxel_mm=2.0, slice_spacing_mm=3.0, psf_sigma_mm=0.6, margin_mm=5.0, largest_cell_mm=0.5)
+COARSE = ScannerSettings(voxel_mm=2.0, slice_spacing_mm=3.0, margin_mm=5.0, largest_cell_mm=0.5)
 
 
 def test_both_arms_have_half_of_the_people_and_differ_in_the_mean_by_the_treatment_alone():
