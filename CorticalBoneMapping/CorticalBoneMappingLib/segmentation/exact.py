@@ -24,6 +24,8 @@ its standard deviation (n,) in mm, and where an edge was found (n,)."""
 _FIRST_PRIOR, _SECOND_PRIOR = FieldPrior(1.2, 12.0), FieldPrior(0.4, 8.0)
 _FARTHEST_MM = 3.5  # an edge farther away belongs to another bone
 _FIRST_SHARE = 3  # one point in so many is looked at in the first pass, which the second corrects
+_FIRST_ROUNDS = 3
+_FAR_QUANTILE, _FAR_MM = 0.98, 1.5  # so far off, some of the lines began in the acetabulum
 _MODEL_SD_MM = 0.05  # of an edge by what the model of the cortex leaves out
 _NOISE_FACTOR = 2.0  # errors of neighbours go together; measured on simulated scans
 _SHARED_SD_MM = 0.05
@@ -88,10 +90,7 @@ def exact_surface(
     progress = progress or Progress()
     progress.report(0.0, "Finding the bone's edge")
     planes, by_scan = shaft_end(start, volume)
-    ended = at_planes(start.points, planes, within_mm=0.5 * spacing_mm)
-    looked_at = _in_scan(start.points, volume) & ~ended & (np.arange(len(ended)) % _FIRST_SHARE == 0)
-    first = _told_field(start, volume, outer_edges, looked_at, _FIRST_PRIOR)
-    moved = _moved(start, first.offset, planes, ended)
+    moved = _nearer(start, volume, outer_edges, planes, 0.5 * spacing_mm)
     progress.report(0.3, "Making even triangles")
     mesh = remesh(cut_at(moved, planes) if by_scan else moved, spacing_mm)
     progress.report(0.6, "Moving the surface to the bone's edge")
@@ -107,6 +106,22 @@ def exact_surface(
         "cut_end": cut.astype(np.uint8),
     }
     return ExactSurface(surface.with_arrays({"expected_error": "mm"}, **arrays))
+
+
+def _nearer(
+    start: Surface, volume: Volume, outer_edges: OuterEdges, planes: list[Plane], flat_mm: float
+) -> Surface:
+    """Move the surface with few lines, again while it moves far: a line that begins too far out misses."""
+    ended = at_planes(start.points, planes, flat_mm)
+    chosen = ~ended & (np.arange(len(ended)) % _FIRST_SHARE == 0)
+    surface = start
+    for _ in range(_FIRST_ROUNDS):
+        looked_at = _in_scan(surface.points, volume) & chosen
+        field = _told_field(surface, volume, outer_edges, looked_at, _FIRST_PRIOR)
+        surface = _moved(surface, field.offset, planes, ended)
+        if np.quantile(np.abs(field.offset[looked_at]), _FAR_QUANTILE) < _FAR_MM:
+            break
+    return surface
 
 
 def _in_scan(points: np.ndarray, volume: Volume) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How far a surface must move at each vertex: a smooth random field that scattered, partly wrong offsets tell."""
+"""How far a surface must move: a smooth random field on it that scattered, partly wrong offsets tell."""
 
 from __future__ import annotations
 

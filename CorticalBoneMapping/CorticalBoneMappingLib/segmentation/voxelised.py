@@ -87,7 +87,7 @@ def filling(surface: Surface, volume: Volume) -> tuple[np.ndarray, tuple[slice, 
 
 
 def _crossings(corners: np.ndarray, n_j: int, n_k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where triangles meet the lines: line (j + n_j k), place along i, and +1 where a line enters, −1 else."""
+    """Where triangles meet the lines: line (j + n_j k), place along i, +1 where it enters and −1 else."""
     flat = corners[..., 1:]
     area = _cross(flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0])
     first = np.maximum(np.ceil(flat.min(axis=1)), 0).astype(int)
@@ -134,7 +134,7 @@ def _met(
 def _lengths(
     where: np.ndarray, entering: np.ndarray, j: np.ndarray, k: np.ndarray, shape: np.ndarray
 ) -> np.ndarray:
-    """Sum over lines of the length inside, voxel by voxel: all beyond an entry counts, all beyond an exit not."""
+    """Sum over lines of the length inside: all beyond an entry counts, all beyond an exit does not."""
     n_i = shape[2]
     voxel = np.clip(np.floor(where + 0.5).astype(int), 0, n_i - 1)
     part = np.clip(voxel + 0.5 - where, 0.0, 1.0)

@@ -10,6 +10,8 @@ from ..measures import Quality
 from ..surface import Surface
 from ..volume import Volume
 
+_WORST_MISFIT = 3.5  # of the residual, in medians: three layers are no model of another bone's inside
+
 
 def outer_edges(
     surface: Surface, volume: Volume, excluded: np.ndarray
@@ -46,4 +48,21 @@ def outer_edges(
         surface, volume, Calibration.none(), method="constant-density", excluded=excluded
     )
     found = measured.quality == Quality.GOOD
-    return measured.periosteal_offset, measured.periosteal_offset_sd, found
+    if found.any():
+        with np.errstate(invalid="ignore"):
+            found &= measured.residual < _WORST_MISFIT * np.median(measured.residual[found])
+    sd = np.hypot(measured.periosteal_offset_sd, _swallowed_sd(surface, volume, measured.thickness))
+    offset, sd = (np.where(found, values, np.nan) for values in (measured.periosteal_offset, sd))
+    return offset, sd, found
+
+
+def _swallowed_sd(surface: Surface, volume: Volume, thickness: np.ndarray) -> np.ndarray:
+    """Standard deviation (n,) in mm of an edge that lies with the whole cortex in one slice.
+
+    A slice that swallows both edges tells the mass and not the place, which may be anywhere over a length;
+    the noise does not show that. At the angle θ to the slices' normal, a slice of spacing Δ is seen at depths
+    over Δ sin²θ / cos θ, out of Δ cos θ.
+    """
+    across = np.maximum(np.abs(surface.normals @ volume.slice_normal), 0.5)
+    unseen = volume.spacing_mm[2] * (across - (1.0 - across**2) / across)
+    return np.maximum(unseen - thickness, 0.0) / np.sqrt(12.0)
