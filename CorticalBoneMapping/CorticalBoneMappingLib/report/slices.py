@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk
 
-from ..errors import SurfaceError
-from ..surface import Surface, to_polydata
+from ..surface import Surface
 from ..volume import Volume
 from .canvas import PALE_INK, Canvas
 from .legend import draw_scale_bar
+from .planes import BONE_WINDOW_HU, INNER_COLOUR, OUTER_COLOUR, Plane, femur_planes, inner_edge, section
 
-BONE_WINDOW_HU = (-250.0, 1650.0)
-"""HU shown black and white."""
-
-# Okabe and Ito's vermillion and sky blue: apart in every kind of colour vision, and on every grey.
-_OUTER_COLOUR, _INNER_COLOUR = (0.90, 0.45, 0.05), (0.34, 0.75, 0.95)
-_MARGIN_MM = 9.0
 _PIXEL_MM = 0.25
 _PAGE_SHARE = 0.0125  # font size as a part of the page's width
-
-
-@dataclass(frozen=True)
-class _Plane:
-    """A rectangle of the CT: `right` and `up` are unit vectors (RAS), sizes in mm about `centre`."""
-
-    name: str
-    centre: np.ndarray
-    right: np.ndarray
-    up: np.ndarray
-    width_mm: float
-    height_mm: float
-
-    def grid(self) -> np.ndarray:
-        """Places of the pixels, shape (n_rows, n_columns, 3), from the lower left."""
-        x = np.arange(-self.width_mm / 2, self.width_mm / 2, _PIXEL_MM)
-        y = np.arange(-self.height_mm / 2, self.height_mm / 2, _PIXEL_MM)
-        return self.centre + x[None, :, None] * self.right + y[:, None, None] * self.up
-
-    def flatten(self, points: np.ndarray) -> np.ndarray:
-        """Turn RAS into (right, up, 0) in the rectangle, shape (n, 3)."""
-        offset = points - self.centre
-        return np.column_stack([offset @ self.right, offset @ self.up, np.zeros(len(points))])
 
 
 def render_slices(
@@ -75,7 +45,7 @@ def render_slices(
     SurfaceError
         If the surface is too coarse to find a shaft in it.
     """
-    long_plane, *axial = _planes(surface.points)
+    long_plane, *axial = femur_planes(surface.points)
     font, gap = round(_PAGE_SHARE * width_px), round(0.02 * width_px)
     widest = max(plane.width_mm for plane in axial)
     scale = (width_px - 3 * gap) / (long_plane.width_mm + widest)
@@ -97,60 +67,9 @@ def render_slices(
     canvas.save(path_png)
 
 
-def _planes(points: np.ndarray) -> list[_Plane]:
-    """Choose the planes by shape alone: the shaft is below, the head is what reaches farthest from it."""
-    bottom, height = points[:, 2].min(), np.ptp(points[:, 2])
-    low = _centre_between(points, bottom + 0.05 * height, bottom + 0.15 * height)
-    shaft = _centre_between(points, bottom + 0.25 * height, bottom + 0.35 * height)
-    up = (shaft - low) / np.linalg.norm(shaft - low)
-    head, radius = _head_sphere(points, low, up)
-    to_head = (head - low) - ((head - low) @ up) * up
-    # Seen from in front: the patient's right (+x) is on the left of the page.
-    right = to_head / np.linalg.norm(to_head) * (-np.sign(to_head[0]) or 1.0)
-    across, along = (points - low) @ right, (points - low) @ up
-    centre = low + 0.5 * (across.min() + across.max()) * right + 0.5 * (along.min() + along.max()) * up
-    margin = 2 * _MARGIN_MM
-    long_plane = _Plane(
-        "Plane of head and shaft", centre, right, up, np.ptp(across) + margin, np.ptp(along) + margin
-    )
-    heights = {"head": head[2], "neck": head[2] - 0.6 * radius, "shaft": shaft[2]}
-    return [long_plane, *(_axial(points, name, z) for name, z in heights.items())]
-
-
-def _centre_between(points: np.ndarray, low: float, high: float) -> np.ndarray:
-    inside = points[(points[:, 2] >= low) & (points[:, 2] <= high)]
-    if not len(inside):
-        raise SurfaceError("The surface has too few points to find the shaft of a femur in it.")
-    return 0.5 * (inside.min(axis=0) + inside.max(axis=0))
-
-
-def _head_sphere(points: np.ndarray, low: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, float]:
-    """Fit a sphere to the cap that reaches farthest from the axis of the shaft; centre and radius in mm."""
-    offset = points - low
-    across = offset - (offset @ up)[:, None] * up
-    farthest = across[np.argmax(np.linalg.norm(across, axis=1))]
-    reach = across @ (farthest / np.linalg.norm(farthest))
-    cap = points[reach > reach.max() - 15.0]
-    # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
-    origin = cap.mean(axis=0)
-    local = cap - origin
-    system = np.column_stack([2 * local, np.ones(len(local))])
-    centre, last = np.split(np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0], [3])
-    return centre + origin, float(np.sqrt(last[0] + centre @ centre))
-
-
-def _axial(points: np.ndarray, name: str, z: float) -> _Plane:
-    inside = points[np.abs(points[:, 2] - z) < 2.0]
-    low, high = inside.min(axis=0), inside.max(axis=0)
-    size = high - low + 2 * _MARGIN_MM
-    centre = np.array([*(0.5 * (low + high))[:2], z])
-    right, up = np.array([-1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
-    return _Plane(f"Axial, {name}", centre, right, up, size[0], size[1])
-
-
 def _place(
     canvas: Canvas,
-    plane: _Plane,
+    plane: Plane,
     volume: Volume,
     surface: Surface,
     corner: tuple[float, float],
@@ -162,9 +81,9 @@ def _place(
     renderer = vtk.vtkRenderer()
     renderer.AddActor(_image(plane, volume))
     line_px = max(2.0, 0.1 * font)
-    renderer.AddActor(_contour(plane, surface, _OUTER_COLOUR, line_px))
+    renderer.AddActor(_contour(plane, surface, OUTER_COLOUR, line_px))
     if "cortical_thickness" in surface.arrays:
-        renderer.AddActor(_contour(plane, _inner_edge(surface), _INNER_COLOUR, line_px))
+        renderer.AddActor(_contour(plane, inner_edge(surface), INNER_COLOUR, line_px))
     camera = renderer.GetActiveCamera()
     camera.ParallelProjectionOn()
     camera.SetPosition(0.0, 0.0, 100.0)
@@ -176,12 +95,12 @@ def _place(
     )
 
 
-def _page_ends(plane: _Plane) -> str:
+def _page_ends(plane: Plane) -> str:
     return "R – L" if plane.right[0] < 0 else "L – R"
 
 
-def _image(plane: _Plane, volume: Volume) -> vtk.vtkImageActor:
-    values = volume.sample(plane.grid())
+def _image(plane: Plane, volume: Volume) -> vtk.vtkImageActor:
+    values = volume.sample(plane.grid(_PIXEL_MM))
     low, high = BONE_WINDOW_HU
     grey = np.nan_to_num(255 * np.clip((values - low) / (high - low), 0.0, 1.0)).astype(np.uint8)
     image = vtk.vtkImageData()
@@ -195,32 +114,10 @@ def _image(plane: _Plane, volume: Volume) -> vtk.vtkImageActor:
     return actor
 
 
-def _inner_edge(surface: Surface) -> Surface:
-    """Move the points inward to the measured inner edge; triangles without a measurement are left out."""
-    thickness = np.asarray(surface.arrays["cortical_thickness"], dtype=np.float64)
-    depth = thickness + surface.arrays.get("periosteal_offset", 0.0)
-    measured = np.isfinite(depth)
-    points = surface.points - surface.normals * np.where(measured, depth, 0.0)[:, None]
-    return replace(
-        surface, points=points, triangles=surface.triangles[measured[surface.triangles].all(axis=1)]
-    )
-
-
 def _contour(
-    plane: _Plane, surface: Surface, colour: tuple[float, float, float], width_px: float
+    plane: Plane, surface: Surface, colour: tuple[float, float, float], width_px: float
 ) -> vtk.vtkActor:
-    cutting = vtk.vtkPlane()
-    cutting.SetOrigin(*plane.centre)
-    cutting.SetNormal(*np.cross(plane.right, plane.up))
-    cutter = vtk.vtkCutter()
-    cutter.SetInputData(to_polydata(Surface(surface.points, surface.triangles)))
-    cutter.SetCutFunction(cutting)
-    cutter.Update()
-    lines = cutter.GetOutput()
-    if lines.GetNumberOfPoints() > 0:
-        flat = plane.flatten(vtk_to_numpy(lines.GetPoints().GetData()).astype(np.float64))
-        flat[:, 2] = 1.0  # in front of the image
-        lines.GetPoints().SetData(numpy_to_vtk(flat, deep=True))
+    lines = section(plane, surface, height=1.0)  # in front of the image
     mapper = vtk.vtkPolyDataMapper()
     mapper.SetInputData(lines)
     mapper.ScalarVisibilityOff()
@@ -233,9 +130,9 @@ def _contour(
 
 
 def _draw_key(canvas: Canvas, left: float, y: float, font: int, has_inner: bool) -> None:
-    entries = [(_OUTER_COLOUR, "periosteal surface")]
+    entries = [(OUTER_COLOUR, "periosteal surface")]
     if has_inner:
-        entries.append((_INNER_COLOUR, "measured inner edge of the cortex"))
+        entries.append((INNER_COLOUR, "measured inner edge of the cortex"))
     for colour, text in entries:
         canvas.rectangles([[left, y, left + 2 * font, y + 0.3 * font]], [colour])
         canvas.text(left + 2.5 * font, y + 0.15 * font, text, font, baseline="middle")

@@ -1,0 +1,151 @@
+"""The planes in which a femur is looked at, and where a surface cuts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..errors import SurfaceError
+from ..surface import Surface, to_polydata
+
+BONE_WINDOW_HU = (-250.0, 1650.0)
+"""HU shown black and white."""
+
+# Okabe and Ito's vermillion and sky blue: apart in every kind of colour vision, and on every grey.
+OUTER_COLOUR, INNER_COLOUR = (0.90, 0.45, 0.05), (0.34, 0.75, 0.95)
+"""sRGB of the periosteal surface and of the measured inner edge."""
+
+_MARGIN_MM = 9.0
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A rectangle of the CT.
+
+    Attributes
+    ----------
+    name : str
+        Caption.
+    centre : ndarray of shape (3,)
+        RAS mm.
+    right, up : ndarray of shape (3,)
+        Unit vectors (RAS) along the edges.
+    width_mm, height_mm : float
+        Size about the centre.
+    """
+
+    name: str
+    centre: np.ndarray
+    right: np.ndarray
+    up: np.ndarray
+    width_mm: float
+    height_mm: float
+
+    def grid(self, pixel_mm: float) -> np.ndarray:
+        """Places of the pixels, shape (n_rows, n_columns, 3), from the lower left."""
+        x = np.arange(-self.width_mm / 2, self.width_mm / 2, pixel_mm)
+        y = np.arange(-self.height_mm / 2, self.height_mm / 2, pixel_mm)
+        return self.centre + x[None, :, None] * self.right + y[:, None, None] * self.up
+
+    def flatten(self, points: np.ndarray) -> np.ndarray:
+        """Turn RAS into (right, up, 0) in the rectangle, shape (n, 3)."""
+        offset = points - self.centre
+        return np.column_stack([offset @ self.right, offset @ self.up, np.zeros(len(points))])
+
+
+def femur_planes(points: np.ndarray) -> list[Plane]:
+    """Choose planes by shape alone: the shaft is below, the head is what reaches farthest from it.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 3)
+        Of the surface, RAS mm.
+
+    Returns
+    -------
+    list of Plane
+        Of head and shaft, seen from in front; then axial ones of head, neck and shaft, seen from the feet.
+
+    Raises
+    ------
+    SurfaceError
+        If the surface is too coarse to find a shaft in it.
+    """
+    bottom, height = points[:, 2].min(), np.ptp(points[:, 2])
+    low = _centre_between(points, bottom + 0.05 * height, bottom + 0.15 * height)
+    shaft = _centre_between(points, bottom + 0.25 * height, bottom + 0.35 * height)
+    up = (shaft - low) / np.linalg.norm(shaft - low)
+    head, radius = _head_sphere(points, low, up)
+    to_head = (head - low) - ((head - low) @ up) * up
+    # Seen from in front: the patient's right (+x) is on the left of the page.
+    right = to_head / np.linalg.norm(to_head) * (-np.sign(to_head[0]) or 1.0)
+    across, along = (points - low) @ right, (points - low) @ up
+    centre = low + 0.5 * (across.min() + across.max()) * right + 0.5 * (along.min() + along.max()) * up
+    margin = 2 * _MARGIN_MM
+    long_plane = Plane(
+        "Plane of head and shaft", centre, right, up, np.ptp(across) + margin, np.ptp(along) + margin
+    )
+    heights = {"head": head[2], "neck": head[2] - 0.6 * radius, "shaft": shaft[2]}
+    return [long_plane, *(_axial(points, name, z) for name, z in heights.items())]
+
+
+def inner_edge(surface: Surface) -> Surface:
+    """Move the points inward to the measured inner edge; triangles without a measurement are left out."""
+    thickness = np.asarray(surface.arrays["cortical_thickness"], dtype=np.float64)
+    depth = thickness + surface.arrays.get("periosteal_offset", 0.0)
+    measured = np.isfinite(depth)
+    points = surface.points - surface.normals * np.where(measured, depth, 0.0)[:, None]
+    return replace(
+        surface, points=points, triangles=surface.triangles[measured[surface.triangles].all(axis=1)]
+    )
+
+
+def section(plane: Plane, surface: Surface, height: float = 0.0) -> vtk.vtkPolyData:
+    """Cut a surface; the lines lie in the plane's own coordinates (right, up), at a height above it."""
+    cutting = vtk.vtkPlane()
+    cutting.SetOrigin(*plane.centre)
+    cutting.SetNormal(*np.cross(plane.right, plane.up))
+    cutter = vtk.vtkCutter()
+    cutter.SetInputData(to_polydata(Surface(surface.points, surface.triangles)))
+    cutter.SetCutFunction(cutting)
+    cutter.Update()
+    lines = cutter.GetOutput()
+    if lines.GetNumberOfPoints() > 0:
+        flat = plane.flatten(vtk_to_numpy(lines.GetPoints().GetData()).astype(np.float64))
+        flat[:, 2] = height
+        lines.GetPoints().SetData(numpy_to_vtk(flat, deep=True))
+    return lines
+
+
+def _centre_between(points: np.ndarray, low: float, high: float) -> np.ndarray:
+    inside = points[(points[:, 2] >= low) & (points[:, 2] <= high)]
+    if not len(inside):
+        raise SurfaceError("The surface has too few points to find the shaft of a femur in it.")
+    return 0.5 * (inside.min(axis=0) + inside.max(axis=0))
+
+
+def _head_sphere(points: np.ndarray, low: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit a sphere to the cap that reaches farthest from the axis of the shaft; centre and radius in mm."""
+    offset = points - low
+    across = offset - (offset @ up)[:, None] * up
+    farthest = across[np.argmax(np.linalg.norm(across, axis=1))]
+    reach = across @ (farthest / np.linalg.norm(farthest))
+    cap = points[reach > reach.max() - 15.0]
+    # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
+    origin = cap.mean(axis=0)
+    local = cap - origin
+    system = np.column_stack([2 * local, np.ones(len(local))])
+    centre, last = np.split(np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0], [3])
+    return centre + origin, float(np.sqrt(last[0] + centre @ centre))
+
+
+def _axial(points: np.ndarray, name: str, z: float) -> Plane:
+    inside = points[np.abs(points[:, 2] - z) < 2.0]
+    low, high = inside.min(axis=0), inside.max(axis=0)
+    size = high - low + 2 * _MARGIN_MM
+    centre = np.array([*(0.5 * (low + high))[:2], z])
+    right, up = np.array([-1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    return Plane(f"Axial, {name}", centre, right, up, size[0], size[1])
