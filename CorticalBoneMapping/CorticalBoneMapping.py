@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import slicer
@@ -36,6 +37,7 @@ from CorticalBoneMappingLib.panel.choices import (
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
 from CorticalBoneMappingLib.panel.run_section import POLL_MILLISECONDS, RunSection
+from CorticalBoneMappingLib.panel.segment_run import SegmentRun
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.registration import add_registration
 from CorticalBoneMappingLib.scene.results import (
@@ -45,6 +47,7 @@ from CorticalBoneMappingLib.scene.results import (
     result_of,
     results_in,
 )
+from CorticalBoneMappingLib.scene.segmentation import add_femurs, said_of, side_of_segment
 from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
 from CorticalBoneMappingLib.study.settings import MapSettings
 
@@ -123,7 +126,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
-        self._run = None
+        self._run = self._find = self._searched = None
 
     def setup(self):
         """Called when the panel is opened for the first time."""
@@ -141,6 +144,20 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._start,
             self._takeResult,
             _("Measure the cortex and carry the map to the average femur."),
+            self._showButtons,
+        )
+        self._find = RunSection(
+            SimpleNamespace(
+                applyButton=self.ui.findButton,
+                progressBar=self.ui.findProgressBar,
+                statusLabel=self.ui.findStatusLabel,
+            ),
+            (self.ui.inputsSection,),
+            self._missingToFind,
+            self._startFinding,
+            self._takeFemurs,
+            _("Find the femurs that the CT shows, and add them as segments."),
+            self._showButtons,
         )
         self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
         self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentSelected)
@@ -152,7 +169,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def cleanup(self):
         """Called when Slicer closes or the module is reloaded."""
-        self._run.abandon()
+        self._abandon()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -166,7 +183,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def onSceneStartClose(self, _caller=None, _event=None):
         """End a run: the scene it would add to goes away."""
-        self._run.abandon()
+        self._abandon()
         self.setParameterNode(None)
 
     def onSceneLoaded(self, _caller=None, _event=None):
@@ -219,7 +236,9 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         calibrated = parameters.calibration != CalibrationKind.NONE
         self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
         self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
-        self._run.show_apply()
+        self._showButtons()
+        if self._find.run is None and (said := said_of(parameters.segmentation)):
+            self.ui.findStatusLabel.text = said
         measure, on = parameters.shownMeasure.value, parameters.shownOn.value
         show_in_panel(self.ui, result_of(parameters.result), measure, on)
 
@@ -228,12 +247,39 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         if self._parameterNode is not None:
             self._parameterNode.segmentation = self.ui.segmentSelector.currentNode()
             self._parameterNode.segmentID = self.ui.segmentSelector.currentSegmentID() or ""
+            if side := side_of_segment(self._parameterNode.segmentation, self._parameterNode.segmentID):
+                self._parameterNode.side = Side(side)
+
+    def _abandon(self):
+        self._run.abandon()
+        self._find.abandon()
+
+    def _showButtons(self):
+        for section in filter(None, (self._run, self._find)):
+            section.show_apply()
 
     def _missing(self):
+        if self._find is not None and self._find.run is not None:
+            return [_("Wait until the femurs are found.")]
         return None if self._parameterNode is None else self.logic.missingInputs(self._parameterNode)
+
+    def _missingToFind(self):
+        if self._run.run is not None:
+            return [_("Wait until the measurement is done.")]
+        return None if self._parameterNode is None else self.logic.missingToFind(self._parameterNode)
 
     def _start(self):
         return self.logic.start(self._parameterNode)
+
+    def _startFinding(self):
+        self._searched = self._parameterNode.volume
+        return self.logic.startFinding(self._searched)
+
+    def _takeFemurs(self, run):
+        segmentation = self.logic.addFemurs(run, self._searched)
+        self.ui.findStatusLabel.text = said_of(segmentation)
+        if self._parameterNode is not None:
+            self._parameterNode.segmentation = segmentation
 
     def _takeResult(self, run):
         nodes = self.logic.addResult(run)
@@ -293,6 +339,21 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
             Path(parameters.outputFolder),
             python=python_beside_slicer(),
         )
+
+    def missingToFind(self, parameters) -> list[str]:
+        """Say what has to be set before the femurs can be looked for, one sentence each."""
+        return [] if parameters.volume is not None else [_("Choose the CT volume.")]
+
+    def startFinding(self, volume) -> SegmentRun:
+        """Begin to look for the femurs of a CT in a child process, so that Slicer stays alive."""
+        ct = replace(volume_from_node(volume), **facts_of_scan(volume))
+        return SegmentRun(ct, python=python_beside_slicer())
+
+    def addFemurs(self, run: SegmentRun, volume):
+        """Add the femurs of a run that is done to the scene, as one segmentation on the grid of the CT."""
+        found = run.found()
+        name = _("{ct} femurs").format(ct=volume.GetName())
+        return add_femurs(slicer.mrmlScene, found.labelmap, volume, name, found.said)
 
     def addResult(self, run: MappingRun) -> ResultNodes:
         """Add the result of a run that is done to the scene."""

@@ -21,6 +21,7 @@ from . import (
     register,
     render,
     report,
+    segment,
     simulate,
     stats,
     study,
@@ -34,7 +35,8 @@ a first look, without any data of your own:
   cbm demo --out demo                       then open demo/index.html
 
 your own scan:
-  cbm map ct.nrrd --mask labels.nrrd --label 2 --side right --out result
+  cbm segment ct.nrrd --side right --out femurs
+  cbm map ct.nrrd --mask femurs/femur_right.vtp --side right --out result
   cbm render result/periosteal_surface.vtp --array cortical_thickness --out thickness.png
 
 exit codes: 0 done; 1 it could not be done, a sentence says why; 2 the command line is wrong;
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cbm {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (
+        segment,
         map_,
         study,
         both_hips,

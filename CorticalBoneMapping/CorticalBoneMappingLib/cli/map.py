@@ -19,12 +19,21 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..progress import Progress
+    from ..segmentation import PeriostealSurface
     from ..study.result import FemurResult
+    from ..study.settings import MapSettings
+    from ..volume import Volume
 
 _EPILOG = """\
 examples:
+  cbm map ct.nrrd --side right --out result
+      the femur is found by itself (see cbm segment); HU maps, cortical density estimated from the bone's
+      own thick cortex
   cbm map ct.nrrd --mask labels.nrrd --label 2 --side right --out result
-      HU maps, cortical density estimated from the bone's own thick cortex
+      where the femur is is told by a label map; without --label by the side, if it holds one label or is of
+      TotalSegmentator or MONAI
+  cbm map ct.nrrd --mask femurs/femur_right.vtp --side right --out result
+      by a surface that cbm segment wrote
   cbm map dicom_folder --mask femur.nii.gz --side left --out result \\
           --calibration linear:0.81,-2.4 --cortical-density 1150
       calibrated: density = 0.81 HU - 2.4 mg/cm³; cortex taken as 1150 mg/cm³
@@ -58,7 +67,12 @@ def add_to(commands: Any) -> None:
     # What is not given is left out, so that the defaults stand in one place: MapSettings.
     given = {"default": argparse.SUPPRESS}
     parser.add_argument("ct", metavar="CT", type=Path, help="DICOM folder, NRRD, NIfTI or MetaImage file")
-    parser.add_argument("--mask", type=Path, required=True, metavar="LABELMAP", help="where the femur is")
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="LABELMAP",
+        help="where the femur is: a label map, or a surface of 'cbm segment' (default: it is found)",
+    )
     parser.add_argument("--label", type=int, metavar="N", help="its label, if there are several", **given)
     parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
@@ -131,21 +145,43 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
     from ..study.provenance import input_record
     from ..study.result_files import write_result
     from ..study.settings import MapSettings
-    from ..volume_files import read_labelmap, read_volume
+    from ..volume_files import read_volume
 
     names = {field.name for field in fields(MapSettings)}
     settings = MapSettings(**{name: value for name, value in vars(chosen).items() if name in names})
     volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
-    labelmap = read_labelmap(chosen.mask)
-    result = map_femur(volume, labelmap, chosen.side, settings, progress.part(0.1, 0.95))
-    inputs = {"ct": input_record(chosen.ct), "mask": input_record(chosen.mask)}
+    femur, origin = _femur(chosen, volume, settings, progress.part(0.1, 0.35))
+    result = map_femur(volume, femur, chosen.side, settings, progress.part(0.35, 0.95))
+    inputs = {"ct": input_record(chosen.ct)}
+    if chosen.mask is not None:
+        inputs["mask"] = input_record(chosen.mask)
     if settings.calibration.startswith("rods:"):
         inputs["rods"] = input_record(settings.calibration.removeprefix("rods:"))
-    result = result.with_provenance(inputs=inputs, command=portable(chosen.command_line))
+    result = result.with_provenance(segmentation=origin, inputs=inputs, command=portable(chosen.command_line))
     progress.report(0.97, "Writing")
     write_result(result, chosen.out)
     progress.report(1.0, "Done")
     return result
+
+
+def _femur(
+    chosen: argparse.Namespace, volume: Volume, settings: MapSettings, progress: Progress
+) -> tuple[Volume | PeriostealSurface, dict[str, Any]]:
+    """Give where the femur is, read or found, and a record of how that is known."""
+    from ..study.found_files import read_ready_surface, usable
+    from ..volume_files import read_labelmap
+
+    if chosen.mask is not None:
+        if chosen.mask.suffix.lower() == ".vtp":
+            return read_ready_surface(chosen.mask), {"by": "surface"}
+        return read_labelmap(chosen.mask), {"by": "label map"}
+    from ..study.find_femur import find_femurs
+
+    found = find_femurs(
+        volume, chosen.side, atlas=settings.atlas, spacing_mm=settings.spacing_mm, progress=progress
+    )
+    (femur,) = usable(found, str(chosen.ct))
+    return femur.ready(), {"by": "found in the CT"} | femur.record()
 
 
 def summary(result: FemurResult) -> str:

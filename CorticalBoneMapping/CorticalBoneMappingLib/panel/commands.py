@@ -35,6 +35,11 @@ def map_command(
     return [*command, "--progress", "json"]
 
 
+def segment_command(python: str, ct: Path, folder: Path) -> list[str]:
+    """Give the command line that finds the femurs of a CT, as a user would type it."""
+    return [python, *_PROGRAM, "segment", str(ct), "--out", str(folder), "--progress", "json"]
+
+
 def stats_command(python: str, study: Path, folder: Path) -> list[str]:
     """Give the command line that answers a study, as a user would type it."""
     return [python, *_PROGRAM, "stats", str(study), "--out", str(folder), "--progress", "json"]

@@ -23,7 +23,7 @@ class RunSection:
     Parameters
     ----------
     ui : namespace of widgets
-        With ``applyButton``, ``progressBar`` and ``statusLabel``.
+        With ``applyButton``, whatever its words, ``progressBar`` and ``statusLabel``.
     inputs : sequence of widgets
         Cannot be used while a command runs.
     missing : callable
@@ -34,6 +34,8 @@ class RunSection:
         Takes up a run that is done.
     purpose : str
         What Apply does, for its tooltip.
+    changed : callable
+        Called when a run has begun or ended, for whatever else in the panel must not run beside it.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class RunSection:
         start: Callable[[], ChildRun],
         finished: Callable[[ChildRun], None],
         purpose: str,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._ui, self._inputs, self._missing = ui, inputs, missing
-        self._start, self._finished, self._purpose = start, finished, purpose
+        self._start, self._finished, self._purpose, self._changed = start, finished, purpose, changed
+        self._words = ui.applyButton.text
         self.run: ChildRun | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
@@ -113,7 +117,8 @@ class RunSection:
     def _show(self, running: bool) -> None:
         self._ui.progressBar.setVisible(running)
         self._ui.progressBar.value = 0
-        self._ui.applyButton.text = _("Cancel") if running else _("Apply")
+        self._ui.applyButton.text = _("Cancel") if running else self._words
         for section in self._inputs:
             section.enabled = not running
         self.show_apply()
+        self._changed()

@@ -14,6 +14,7 @@ from .volumes import add_segmentation, to_world
 SEGMENT_NAMES = {"right": "Right femur", "left": "Left femur"}
 """By the side of the body."""
 
+_SAID = "CorticalBoneMapping.FoundFemurs"
 # SNOMED CT, as DICOM uses it (PS3.16: CID 7150 category, CID 4031 femur, CID 244 laterality).
 _CATEGORY = ("123037004", "SCT", "Anatomical Structure")
 _FEMUR = ("71341001", "SCT", "Femur")
@@ -30,6 +31,7 @@ def add_femurs(
     labelmap: Volume,
     ct: slicer.vtkMRMLScalarVolumeNode,
     name: str,
+    said: str = "",
 ) -> slicer.vtkMRMLSegmentationNode:
     """Add found femurs to a scene as one segmentation, on the grid of the CT.
 
@@ -44,6 +46,8 @@ def add_femurs(
         moves the segmentation as well.
     name : str
         Name of the segmentation.
+    said : str
+        The verdicts and their reasons, for `said_of`; saved with the scene.
 
     Returns
     -------
@@ -54,12 +58,18 @@ def add_femurs(
     local = replace(labelmap, ijk_to_ras=np.linalg.inv(to_world(ct)) @ labelmap.ijk_to_ras)
     node = add_segmentation(scene, local, names, name)
     node.SetAndObserveTransformNodeID(ct.GetTransformNodeID())
+    node.SetAttribute(_SAID, said)
     node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
     for index, side in enumerate(found):
         segment = node.GetSegmentation().GetNthSegment(index)
         segment.SetTerminology(_terminology(side))
         segment.SetColor(*_COLOURS[side])
     return node
+
+
+def said_of(segmentation: slicer.vtkMRMLSegmentationNode | None) -> str:
+    """Give what was said of femurs when they were found; empty for any other segmentation."""
+    return (segmentation.GetAttribute(_SAID) if segmentation is not None else None) or ""
 
 
 def side_of_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str) -> str | None:

@@ -1,0 +1,110 @@
+"""``cbm segment``: the femurs of a CT, found without being drawn."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .common import add_atlas_option, add_command, add_output_options, portable, progress_of
+from .common import say as say_
+
+if TYPE_CHECKING:
+    from ..study.found_femur import FoundFemur
+    from ..volume import Volume
+
+_EPILOG = """\
+examples:
+  cbm segment ct.nrrd --out femurs
+      every hip that the CT shows
+  cbm segment dicom_folder --side left --out femurs
+  cbm segment ct.nrrd --side right --seed 95 -12 -840 --out femurs
+      the right hip whose head is near R 95, A -12, S -840 mm
+
+then:
+  cbm map ct.nrrd --mask femurs/femur_right.vtp --side right --out result     with the surface as it is
+  cbm map ct.nrrd --mask femurs/labels.nrrd --side right --out result         with labels that you corrected
+
+writes to DIR:
+  femur_right.vtp femur_left.vtp  surfaces: confidence (0 to 1, how likely the true surface is within 1 mm),
+                                  expected_error (mm), completed (1 where the shape model and not the CT
+                                  tells the surface), cut_end (1 where the bone is cut off)
+  labels.nrrd                     75 in the left femur, 76 in the right, as TotalSegmentator numbers them
+  femur_right.png femur_left.png  slices of the CT with the surface, to be looked at
+  segmentation.json               of each femur the verdict (good, look at it, failed) and its reasons,
+                                  what it rests on, inputs, versions, times"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = add_command(commands, "segment", "find the femurs of a CT, without drawing them", _EPILOG)
+    parser.add_argument("ct", metavar="CT", type=Path, help="DICOM folder, NRRD, NIfTI or MetaImage file")
+    parser.add_argument(
+        "--side",
+        choices=("left", "right", "both"),
+        help="which femur has to be found (default: every one that the CT shows)",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what is found")
+    parser.add_argument(
+        "--seed",
+        type=float,
+        nargs=3,
+        metavar=("R", "A", "S"),
+        help="a point in the femoral head, RAS mm (default: the head is searched for)",
+    )
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        metavar="MM",
+        dest="spacing_mm",
+        default=1.2,
+        help="distance between points of the surface (default: 1.2)",
+    )
+    add_atlas_option(parser)
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Read, find, write, and say what was found."""
+    from ..study.find_femur import find_femurs
+    from ..study.found_files import say, usable
+    from ..study.provenance import input_record
+    from ..volume_files import read_volume
+
+    progress = progress_of(chosen)
+    volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
+    found = find_femurs(
+        volume, chosen.side, chosen.seed, chosen.atlas, chosen.spacing_mm, progress.part(0.1, 0.9)
+    )
+    usable(found, str(chosen.ct))
+    progress.report(0.92, "Writing")
+    settings = {"side": chosen.side, "seed_ras_mm": chosen.seed, "spacing_mm": chosen.spacing_mm}
+    _write(
+        found,
+        volume,
+        chosen.out,
+        inputs={"ct": input_record(chosen.ct)},
+        settings=settings | {"atlas": chosen.atlas and chosen.atlas.name},
+        command=portable(chosen.command_line),
+    )
+    progress.report(1.0, "Done")
+    say_(chosen, say(found))
+
+
+def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any) -> None:
+    """Write all files, or none; those of an earlier search for another side go."""
+    from ..files import whole_folder
+    from ..report.slices import render_slices
+    from ..study.found_files import PICTURE_FILE, SURFACE_FILE, write_found
+
+    with whole_folder(folder, "segmentation") as temporary:
+        write_found(found, temporary, **record)
+        for femur in found:
+            if femur.is_usable:
+                title = f"{femur.side.capitalize()} femur: {femur.verdict}"
+                name = PICTURE_FILE.format(side=femur.side)
+                render_slices(volume, femur.surface, temporary / name, title=title)
+    for side in {"left", "right"} - {femur.side for femur in found if femur.is_usable}:
+        for name in (SURFACE_FILE, PICTURE_FILE):
+            (folder / name.format(side=side)).unlink(missing_ok=True)

@@ -1,0 +1,211 @@
+"""Find the femurs of a CT: where a head is, which shape fits there, and where exactly the bone ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..atlas.average import AverageFemur, load_atlas
+from ..closest import closest_points
+from ..errors import MeasurementError, SettingError, SurfaceError
+from ..progress import Progress
+from ..segmentation.exact import exact_surface
+from ..segmentation.heads import HeadSighting, find_heads
+from ..segmentation.model_fit import ModelFit, fit_model
+from ..segmentation.voxelised import labelled
+from ..surface import Surface
+from ..volume import Volume
+from .found_femur import FoundFemur, confidence_of
+from .found_verdict import FAILED, Evidence, judge
+from .known_labels import FEMUR_LABELS
+from .outer_edge import outer_edges
+from .provenance import Stopwatch
+from .settings import check_side
+
+_HEAD = "femoral head"
+_MARGIN_MM = 25.0
+_UNSURE_BELOW = 0.8
+
+
+def find_femurs(
+    volume: Volume,
+    side: str | None = None,
+    seed: np.ndarray | None = None,
+    atlas: str | Path | None = None,
+    spacing_mm: float = 1.2,
+    progress: Progress | None = None,
+) -> list[FoundFemur]:
+    """Find the femurs of a CT and give their surfaces.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+    side : {"left", "right", "both"}, optional
+        Which femur has to be found; by default every one that the CT shows.
+    seed : ndarray of shape (3,), optional
+        A point in or near the femoral head, RAS mm, where the head is not to be searched for.
+    atlas : str or Path, optional
+        Folder of the average femur whose shape model is fitted; by default the one that is shipped.
+    spacing_mm : float
+        Mean distance between neighbouring vertices in mm.
+    progress : Progress, optional
+        Is told how far the work is, and may stop it.
+
+    Returns
+    -------
+    list of FoundFemur
+        One a hip that was seen, the right before the left. One that failed says why.
+
+    Raises
+    ------
+    SegmentationError
+        If no hip is found, or not the one that was asked for.
+    SettingError
+        If the side is none.
+    SurfaceError, MeasurementError
+        If there is only one hip, and no femur can be fitted to it.
+    """
+    progress = progress or Progress()
+    if side not in (None, "both"):
+        check_side(side)
+    if not 0.4 <= spacing_mm <= 5.0:
+        raise SettingError(f"The distance between points has to be 0.4 to 5 mm, not {spacing_mm:g} mm.")
+    average = load_atlas(atlas)
+    watch = Stopwatch()
+    with watch.time("heads"):
+        sightings = find_heads(volume, average.surface, side, seed, progress.part(0.0, 0.2))
+    found = []
+    for number, sighting in enumerate(sightings):
+        begin, end = (0.2 + 0.8 * (number + n) / len(sightings) for n in (0, 1))
+        try:
+            found.append(femur_at(volume, sighting, average, spacing_mm, progress.part(begin, end)))
+        except (SurfaceError, MeasurementError) as error:
+            if len(sightings) == 1:
+                raise
+            found.append(_failed(sighting, str(error)))
+        found[-1].seconds["heads"] = watch.seconds["heads"]
+    progress.report(1.0, "Femurs found")
+    return found
+
+
+def femur_at(
+    volume: Volume,
+    sighting: HeadSighting,
+    average: AverageFemur,
+    spacing_mm: float = 1.2,
+    progress: Progress | None = None,
+) -> FoundFemur:
+    """Give the femur whose head was sighted.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+    sighting : HeadSighting
+        Side, centre and radius of the head.
+    average : AverageFemur
+        Whose shape model is fitted.
+    spacing_mm : float
+        Mean distance between neighbouring vertices in mm.
+    progress : Progress, optional
+        Is told how far the work is, and may stop it.
+
+    Returns
+    -------
+    FoundFemur
+
+    Raises
+    ------
+    SurfaceError
+        If no femur can be fitted there.
+    """
+    progress = progress or Progress()
+    side, watch = sighting.side, Stopwatch()
+    with watch.time("model"):
+        fit = fit_model(
+            volume,
+            side,
+            sighting.centre,
+            sighting.radius_mm,
+            average.shape_model,
+            average.landmarks,
+            progress=progress.part(0.0, 0.5),
+        )
+    with watch.time("exact surface"):
+        near = volume.crop(fit.surface.points, _MARGIN_MM)
+        exact = exact_surface(fit.surface, near, outer_edges, spacing_mm, progress.part(0.5, 0.9))
+    surface = exact.surface.with_arrays(confidence=confidence_of(exact.surface.arrays["expected_error"]))
+    with watch.time("label map"):
+        labelmap = labelled(surface, volume, FEMUR_LABELS[side])
+    with watch.time("verdict"):
+        centre, radius, residual = _head(surface, fit, average)
+        evidence = _evidence(surface, volume, fit, np.linalg.norm(centre - sighting.centre), residual)
+    verdict, reasons = judge(evidence)
+    progress.report(1.0, f"The {side} femur: {verdict}")
+    return FoundFemur(
+        side=side,
+        verdict=verdict,
+        reasons=reasons,
+        surface=surface,
+        labelmap=labelmap,
+        head_centre=centre,
+        head_radius_mm=radius,
+        notes=exact.notes,
+        evidence=evidence,
+        coordinates=fit.coordinates,
+        seconds=watch.seconds,
+    )
+
+
+def _failed(sighting: HeadSighting, reason: str) -> FoundFemur:
+    return FoundFemur(
+        side=sighting.side,
+        verdict=FAILED,
+        reasons=[reason],
+        surface=None,
+        labelmap=None,
+        head_centre=np.asarray(sighting.centre),
+        head_radius_mm=sighting.radius_mm,
+    )
+
+
+def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> tuple[np.ndarray, float, float]:
+    """Fit a sphere to the head of the surface: centre, radius, and what it leaves (root mean square), mm."""
+    is_head = [average.region_names[number] == _HEAD for number in average.region]
+    head = fit.surface.points[: len(is_head)][is_head]
+    points = closest_points(surface, head).points(surface)
+    # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
+    origin = points.mean(axis=0)
+    local = points - origin
+    system = np.column_stack([2.0 * local, np.ones(len(local))])
+    solved = np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0]
+    radius = float(np.sqrt(solved[3] + solved[:3] @ solved[:3]))
+    left = np.linalg.norm(local - solved[:3], axis=1) - radius
+    return solved[:3] + origin, radius, float(np.sqrt((left**2).mean()))
+
+
+def _evidence(
+    surface: Surface, volume: Volume, fit: ModelFit, head_moved_mm: float, head_residual_mm: float
+) -> Evidence:
+    index = volume.index_of(surface.points)
+    in_scan = np.all((index >= 0) & (index <= np.array(volume.array.shape[::-1]) - 1), axis=1)
+    areas = surface.point_areas * in_scan * (surface.arrays["cut_end"] == 0)
+    areas = areas / areas.sum()
+    moved = closest_points(fit.surface, surface.points[areas > 0]).distance
+    coordinates = fit.coordinates
+    return Evidence(
+        seen_share=fit.seen_share,
+        completed_share=areas @ surface.arrays["completed"],
+        unsure_share=areas @ (surface.arrays["confidence"] < _UNSURE_BELOW),
+        expected_error_mm=np.sqrt(areas @ surface.arrays["expected_error"] ** 2),
+        edge_rms_mm=fit.edge_rms_mm,
+        believed_share=fit.believed_share,
+        moved_mm=np.percentile(moved, 95),
+        implausibility=np.linalg.norm(coordinates) / np.sqrt(len(coordinates)),
+        size=fit.size,
+        head_moved_mm=head_moved_mm,
+        head_residual_mm=head_residual_mm,
+        metal_share=0.0,
+    )

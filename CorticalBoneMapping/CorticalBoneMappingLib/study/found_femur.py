@@ -1,0 +1,107 @@
+"""A femur that was found in a CT, how sure that is, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import erf
+
+from ..segmentation import PeriostealSurface
+from ..surface import Surface
+from ..volume import Volume
+from .found_verdict import FAILED, Evidence
+
+CONFIDENT_WITHIN_MM = 1.0
+"""The array ``confidence`` is how likely the true surface is this near, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class FoundFemur:
+    """A femur that was found in a CT.
+
+    Attributes
+    ----------
+    side : str
+        ``left`` or ``right``.
+    verdict : str
+        One of `found_verdict.VERDICTS`.
+    reasons : list of str
+        Why the verdict is not the best one, a sentence each.
+    surface : Surface or None
+        Periosteal surface, closed, outward, RAS mm; None where there is none. Arrays: ``expected_error``
+        (mm), ``confidence`` (0 to 1, how likely the true surface is within `CONFIDENT_WITHIN_MM`),
+        ``completed`` (1 where the shape model and not the CT tells it) and ``cut_end`` (1 where the bone is
+        cut off).
+    labelmap : Volume or None
+        On the grid of the CT, `known_labels.FEMUR_LABELS` inside.
+    head_centre : ndarray of shape (3,)
+        RAS mm.
+    head_radius_mm : float
+        Radius of the head.
+    notes : list of str
+        What else a user must know.
+    evidence : Evidence or None
+        What the verdict rests on.
+    coordinates : ndarray of shape (k,) or None
+        Shape of the femur in the shape model, in standard deviations of the population.
+    seconds : dict of str to float
+        By stage.
+    """
+
+    side: str
+    verdict: str
+    reasons: list[str]
+    surface: Surface | None
+    labelmap: Volume | None
+    head_centre: np.ndarray
+    head_radius_mm: float
+    notes: list[str] = field(default_factory=list)
+    evidence: Evidence | None = None
+    coordinates: np.ndarray | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """At each point of the surface, shape (n,)."""
+        return self.surface.arrays["confidence"]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a surface that may be measured, at least after somebody looked at it."""
+        return self.verdict != FAILED and self.surface is not None
+
+    def ready(self) -> PeriostealSurface:
+        """Give the surface as `map_femur` takes it, verdict and reasons among its notes."""
+        said = f"The femur was found in the CT by itself: {self.verdict}."
+        return PeriostealSurface(self.surface, [said, *self.reasons, *self.notes])
+
+    def record(self) -> dict[str, Any]:
+        """Give all but the arrays as plain values, for a record."""
+        return {
+            "verdict": self.verdict,
+            "reasons": self.reasons,
+            "notes": self.notes,
+            "head_centre_ras_mm": np.round(self.head_centre, 2),
+            "head_radius_mm": round(float(self.head_radius_mm), 2),
+            "evidence": self.evidence and self.evidence.record(),
+            "shape_coordinates": self.coordinates if self.coordinates is None else self.coordinates.round(3),
+            "timings_s": self.seconds,
+        }
+
+
+def confidence_of(expected_error_mm: np.ndarray) -> np.ndarray:
+    """Give how likely the true surface is within `CONFIDENT_WITHIN_MM`.
+
+    Parameters
+    ----------
+    expected_error_mm : ndarray of shape (n,)
+        Standard deviation of the distance, which is taken as normally distributed.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        0 to 1, float32.
+    """
+    return erf(CONFIDENT_WITHIN_MM / (np.sqrt(2.0) * np.maximum(expected_error_mm, 1e-6))).astype(np.float32)

@@ -1,0 +1,131 @@
+"""What a found femur is worth: good, look at it, or failed, always with the reason in words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+GOOD, LOOK, FAILED = "good", "look at it", "failed"
+VERDICTS = (GOOD, LOOK, FAILED)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict on a found femur rests on; shares are of the bone's area without its cut ends.
+
+    Attributes
+    ----------
+    seen_share : float
+        Share of the femur that the scan holds.
+    completed_share : float
+        Share of the surface in the scan that the shape model tells, since the CT shows no edge there.
+    unsure_share : float
+        Share of the surface in the scan of which the true place may be more than 1 mm away (confidence below
+        0.8).
+    expected_error_mm : float
+        Root mean square of the surface's expected error where the scan holds it.
+    edge_rms_mm : float
+        Distance of the fitted model from the edges that it was fitted to.
+    believed_share : float
+        Mean belief in those edges.
+    moved_mm : float
+        95th percentile of how far the exact surface lies from the fitted model.
+    implausibility : float
+        Length of the shape coordinates over what a person's has on average (1 is ordinary).
+    size : float
+        Over that of the mean.
+    head_moved_mm : float
+        Distance of the head of the surface from where the head was sighted.
+    head_residual_mm : float
+        Root mean square distance of the head from a sphere.
+    metal_share : float
+        Share of the surface within 3 mm of metal.
+    """
+
+    seen_share: float
+    completed_share: float
+    unsure_share: float
+    expected_error_mm: float
+    edge_rms_mm: float
+    believed_share: float
+    moved_mm: float
+    implausibility: float
+    size: float
+    head_moved_mm: float
+    head_residual_mm: float
+    metal_share: float
+
+    def record(self) -> dict[str, Any]:
+        """Give rounded plain values."""
+        return {name: round(float(value), 4) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Beyond `look` a femur is to be looked at, beyond `failed` it has failed; `sign` -1 turns both round."""
+
+    name: str
+    look: float
+    failed: float
+    sentence: str
+    sign: int = 1
+
+    def judge(self, evidence: Evidence) -> str | None:
+        value = self.sign * getattr(evidence, self.name)
+        if value > self.sign * self.failed:
+            return FAILED
+        return LOOK if value > self.sign * self.look else None
+
+    def say(self, evidence: Evidence) -> str:
+        return self.sentence.format(value=getattr(evidence, self.name))
+
+
+# Set on simulated scans that no benchmark uses; see Docs/segmentation.md.
+_RULES = (
+    _Rule("seen_share", 0.75, 0.40, "Only {value:.0%} of the proximal femur is in the scan.", -1),
+    _Rule(
+        "completed_share",
+        0.06,
+        0.45,
+        "On {value:.0%} of the surface the CT shows no edge; there it was completed by the shape model.",
+    ),
+    _Rule(
+        "unsure_share", 0.12, 0.60, "On {value:.0%} of the surface the edge is uncertain by more than 1 mm."
+    ),
+    _Rule("believed_share", 0.55, 0.30, "Only {value:.0%} of the edges look like those of bone.", -1),
+    _Rule("edge_rms_mm", 1.2, 3.0, "The edges in the CT lie {value:.1f} mm from the fitted shape."),
+    _Rule("moved_mm", 2.0, 4.0, "The surface had to be moved by {value:.1f} mm from the fitted shape."),
+    _Rule(
+        "implausibility", 1.6, 2.5, "The shape is unusual ({value:.1f} times as far from the mean as most)."
+    ),
+    _Rule("head_moved_mm", 4.0, 10.0, "The head lies {value:.0f} mm from where a round head was seen."),
+    _Rule("head_residual_mm", 1.2, 3.0, "The head departs from a sphere by {value:.1f} mm."),
+    _Rule(
+        "metal_share", 0.0, 0.70, "Metal is near {value:.0%} of the surface; the bone around it is uncertain."
+    ),
+)
+_LEAST_SIZE, _GREATEST_SIZE = 0.75, 1.3
+
+
+def judge(evidence: Evidence) -> tuple[str, list[str]]:
+    """Give the verdict on a found femur.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        What was measured of it.
+
+    Returns
+    -------
+    verdict : str
+        One of `VERDICTS`.
+    reasons : list of str
+        A sentence for each rule that speaks against it, the gravest first; none where it is good.
+    """
+    said = [(rule.judge(evidence), rule.say(evidence)) for rule in _RULES]
+    if not _LEAST_SIZE <= evidence.size <= _GREATEST_SIZE:
+        said.append((FAILED, f"The bone would be {evidence.size:.0%} of an average femur's size."))
+    said = [(verdict, sentence) for verdict, sentence in said if verdict is not None]
+    worst = max((VERDICTS.index(verdict) for verdict, _ in said), default=0)
+    said.sort(key=lambda one: -VERDICTS.index(one[0]))
+    return VERDICTS[worst], [sentence for _, sentence in said]
