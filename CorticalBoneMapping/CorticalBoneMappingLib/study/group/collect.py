@@ -16,6 +16,7 @@ from ...statistics.maps import Maps
 from ...statistics.table import PARTICIPANT, SIDE, VISIT, Table, is_numeric, read_table
 from ...surface import Surface, read_surface
 from ..result_files import AVERAGE_FILE
+from ..trial.mapped import table_of_results, without_rejected
 from .plan import StudyPlan
 
 PATH = "path"
@@ -27,12 +28,15 @@ _LEVELS = {VISIT, SIDE, PARTICIPANT}
 def read_study_table(plan: StudyPlan) -> Table:
     """Read a study's table and check what every analysis needs of it.
 
+    Where the table names scans, it becomes that of their maps. Rows that quality control rejected (``qc.csv``
+    in the folder of results) lose their path, as if the visit had been missed; see `trial.mapped.left_out`.
+
     Raises
     ------
     StatisticsError
         If a column is missing, a row stands twice, or a side is none; names file and row.
     """
-    table = read_table(plan.table)
+    table = table_of_results(plan.table, plan.results, plan.scans) if plan.scans else read_table(plan.table)
     for name in _NEEDED:
         if name not in table:
             raise StatisticsError(
@@ -50,7 +54,7 @@ def read_study_table(plan: StudyPlan) -> Table:
         table.refuse_duplicates()
     except StatisticsError as error:
         raise StatisticsError(f"{plan.table}: {error}") from error
-    return table
+    return without_rejected(table, plan.results)
 
 
 def collect_maps(

@@ -15,6 +15,7 @@ from ...statistics.maps import Maps, scalars
 from ...statistics.table import SIDE, Table
 from ..provenance import Stopwatch, input_record, plain, program
 from ..regions import WHOLE_FEMUR
+from ..trial.mapped import left_out
 from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, region_names
 from .collect import collect_maps, read_study_table, smoothed
 from .groups import Groups, group_means
@@ -162,7 +163,14 @@ def _provenance(
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
     doubts = [*tests.peaks.warnings, *tests.clusters.warnings]
-    notes = [*fitted.design.remarks, *_clustered(analysis, fitted), *_gaps(maps, rows, tested), *doubts]
+    lost = left_out(maps.table, plan.results, (plan.table, plan.scans) if plan.scans else None)
+    notes = [
+        *lost.notes(),
+        *fitted.design.remarks,
+        *_clustered(analysis, fitted),
+        *_gaps(maps, rows, tested),
+        *doubts,
+    ]
     return {
         "program": program(),
         "study": plan.name,
@@ -174,6 +182,7 @@ def _provenance(
             "participants": len(np.unique(fitted.design.participants)),
             "rows_in_table": len(maps.table),
         },
+        "left_out": lost.record(),
         "question": {
             "contrast": fitted.answered.contrast.name,
             "weights": fitted.answered.contrast.matrix.tolist(),

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -34,6 +34,8 @@ from .scans import Case
 from .worker import one_thread, peak_memory_mb
 
 DONE, FAILED, UNWRITABLE = "done", "failed", "unwritable"
+
+Measure = Callable[[Case, Progress], FemurResult]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def is_up_to_date(case: Case, results: Path) -> bool:
     return has_result(results, case, key_of(case, known))
 
 
-def run_case(case: Case, results: Path) -> Outcome:
+def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outcome:
     """Map one case and keep its result, unless the one that stands there is still right.
 
     What fails is told in the outcome, in the case's record and in its log; an earlier result that no longer
@@ -89,6 +91,8 @@ def run_case(case: Case, results: Path) -> Outcome:
     case : Case
     results : Path
         Folder of results, which all workers see.
+    measure : callable, optional
+        Makes the result; by default `measure_case`.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def run_case(case: Case, results: Path) -> Outcome:
     timings: dict[str, float] = {}
     try:
         with _log_of(case, results) as log:
-            outcome = _attempt(case, results, inputs, timings, log)
+            outcome = _attempt(case, results, measure or measure_case, inputs, timings, log)
         outcome = replace(outcome, seconds=round(time.perf_counter() - begun, 2))
         record = {
             "status": outcome.status,
@@ -118,8 +122,22 @@ def run_case(case: Case, results: Path) -> Outcome:
     return outcome
 
 
+def measure_case(case: Case, progress: Progress) -> FemurResult:
+    """Read the scan of a case and map its femur."""
+    volume = read_volume(case.ct, progress=progress.part(0.0, 0.1))
+    if case.mask is None:
+        raise CorticalBoneMappingError("The row names no mask, so nothing says where the femur is.")
+    labelmap = read_labelmap(case.mask)
+    return map_femur(volume, labelmap, case.side, case.settings, progress.part(0.1, 1.0))
+
+
 def _attempt(
-    case: Case, results: Path, inputs: dict[str, Fingerprint], timings: dict[str, float], log: TextIO
+    case: Case,
+    results: Path,
+    measure: Measure,
+    inputs: dict[str, Fingerprint],
+    timings: dict[str, float],
+    log: TextIO,
 ) -> Outcome:
     """Do the work; fill in the inputs and timings that are known even if it fails."""
     try:
@@ -128,7 +146,7 @@ def _attempt(
         if has_result(results, case, key):
             return Outcome(DONE, is_new=False)
         remove_result(results, case)
-        result = _map(case, inputs, _LogProgress(log))
+        result = _with_inputs(measure(case, _LogProgress(log)), case, inputs)
         timings |= result.provenance.pop("timings_s")
         _check_unchanged(case, inputs)
         _keep(result, results, case, key, inputs)
@@ -155,12 +173,7 @@ def _attempt(
     return Outcome(FAILED, reason)
 
 
-def _map(case: Case, inputs: dict[str, Fingerprint], progress: Progress) -> FemurResult:
-    volume = read_volume(case.ct, progress=progress.part(0.0, 0.1))
-    if case.mask is None:
-        raise CorticalBoneMappingError("The row names no mask, so nothing says where the femur is.")
-    labelmap = read_labelmap(case.mask)
-    result = map_femur(volume, labelmap, case.side, case.settings, progress.part(0.1, 0.95))
+def _with_inputs(result: FemurResult, case: Case, inputs: dict[str, Fingerprint]) -> FemurResult:
     return result.with_provenance(
         inputs={kind: {"name": each.name, "sha256": each.sha256} for kind, each in sorted(inputs.items())},
         case={"participant": case.participant, "visit": case.visit, "side": case.side},

@@ -68,8 +68,8 @@ class Overview:
     def write_all(self) -> None:
         """Write ``cases.csv``, and rows of ``qc.csv`` for cases that are new in it."""
         self.write()
-        mapped = [(case, self.rows[case.name]["suggestion"]) for case in self._cases]
-        add_to_quality(self._results, [(case, text) for case, text in mapped if text])
+        suggestions = {name: row["suggestion"] for name, row in self.rows.items()}
+        add_to_quality(self._results, self._cases, suggestions)
 
     def _row(self, case: Case, status: str, reason: str = "") -> dict[str, Any]:
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from ...errors import SettingError
 from ...files import write_text
 from ...measures import QUALITY_LABELS, Quality
+from ...statistics.table import read_cells
 from ..csv_rows import Columns, csv_of_rows, read_rows
 from ..regions import REGION_COLUMNS, WHOLE_FEMUR
 from ..result_files import PROVENANCE_FILE, REGIONS_FILE
@@ -115,37 +115,33 @@ def suggestion(figures: dict[str, Any]) -> str:
     return f"look: {'; '.join(reasons)}" if reasons else "good"
 
 
-def add_to_quality(results: Path, suggested: Iterable[tuple[Case, str]]) -> None:
-    """Add a row to ``qc.csv`` for every case that has none; rows that are there stay as they are.
+def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, str]) -> None:
+    """Add a row to ``qc.csv`` for every mapped case that has none; what a person wrote stays as it is.
 
     Parameters
     ----------
     results : Path
         Folder of results.
-    suggested : iterable of (Case, str)
-        Mapped cases, and what `suggestion` said.
+    cases : iterable of Case
+        Of the study; rows stand in their order, others at the end.
+    suggestions : dict of str to str
+        What `suggestion` said of each mapped case, by its name.
     """
     path = results / QUALITY_FILE
-    known = read_quality(results)
-    rows = [
-        {
-            "participant": case.participant,
-            "visit": case.visit,
-            "side": case.side,
-            "verdict": UNSEEN,
-            "note": "",
-            "suggestion": text,
-        }
-        for case, text in suggested
-        if (case.participant, case.visit, case.side) not in known
-    ]
-    if not rows:
+    known = {_identity(row): row for row in _rows(path)}
+    ordered = {}
+    for case in cases:
+        identity = identity_of(case.participant, case.visit, case.side)
+        if identity in known:
+            ordered[identity] = known[identity]
+        elif suggestions.get(case.name):
+            added = (case.participant, case.visit, case.side, UNSEEN, "", suggestions[case.name])
+            ordered[identity] = dict(zip(QUALITY_COLUMNS, added))
+    rows = list((ordered | known).values())  # the first keep their places
+    if len(rows) == len(known):
         return
-    added = csv_of_rows(QUALITY_COLUMNS, rows)
-    if path.is_file():
-        before = path.read_bytes().decode("utf-8-sig")
-        added = before + ("" if before.endswith("\n") else "\n") + added.partition("\n")[2]
-    write_text(path, added)
+    columns = {name: str for row in rows for name in row}  # a column that a person added stays
+    write_text(path, csv_of_rows(columns, [dict.fromkeys(columns, "") | row for row in rows]))
 
 
 def read_quality(results: Path) -> dict[Identity, Verdict]:
@@ -154,33 +150,50 @@ def read_quality(results: Path) -> dict[Identity, Verdict]:
     Returns
     -------
     dict
-        By participant, visit and side, as the table of the study writes them.
+        By `identity_of` each case.
 
     Raises
     ------
-    SettingError
-        If the file is no such table, or a verdict is none; names file, row and value.
+    CorticalBoneMappingError
+        If the file is no such table, a verdict is none, or a case stands twice; names file, row and value.
     """
     path = results / QUALITY_FILE
-    if not path.is_file():
-        return {}
     found: dict[Identity, Verdict] = {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if lacking := [name for name in QUALITY_COLUMNS if name not in (reader.fieldnames or ())]:
-            raise SettingError(f"{path}: there is no column '{lacking[0]}'; put it back.")
-        for number, row in enumerate(reader, start=1):
-            cells = {name: (row[name] or "").strip() for name in QUALITY_COLUMNS}
-            verdict = cells["verdict"].lower()
-            if verdict not in VERDICTS:
-                raise SettingError(
-                    f"{path}: row {number}: the verdict is '{ACCEPT}', '{REJECT}' or empty, not '{verdict}'."
-                )
-            identity = cells["participant"], cells["visit"], cells["side"]
-            if identity in found:
-                raise SettingError(f"{path}: row {number}: {', '.join(identity)} stands twice; keep one row.")
-            found[identity] = Verdict(verdict, cells["note"], cells["suggestion"])
+    for number, row in enumerate(_rows(path), start=1):
+        verdict, identity = row["verdict"].lower(), _identity(row)
+        if verdict not in VERDICTS:
+            raise SettingError(
+                f"{path}: row {number}: the verdict is '{ACCEPT}', '{REJECT}' or empty, not '{verdict}'."
+            )
+        if identity in found:
+            raise SettingError(f"{path}: row {number}: {', '.join(identity)} stands twice; keep one row.")
+        found[identity] = Verdict(verdict, row["note"], row["suggestion"])
     return found
+
+
+def identity_of(participant: str, visit: str, side: str) -> Identity:
+    """Name a case so that it is found again after a spreadsheet has written 001 as 1."""
+    return _plain(participant), _plain(visit), side
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    columns = read_cells(path)
+    if lacking := [name for name in QUALITY_COLUMNS if name not in columns]:
+        raise SettingError(f"{path}: there is no column '{lacking[0]}'; put it back.")
+    return [dict(zip(columns, cells)) for cells in zip(*columns.values())]
+
+
+def _identity(row: dict[str, str]) -> Identity:
+    return identity_of(row["participant"], row["visit"], row["side"])
+
+
+def _plain(text: str) -> str:
+    try:
+        return str(float(text))
+    except ValueError:
+        return text
 
 
 def _mean_thickness(folder: Path) -> float:

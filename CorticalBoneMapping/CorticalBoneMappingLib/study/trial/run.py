@@ -15,8 +15,7 @@ from .case import DONE, FAILED, UNWRITABLE, Outcome, is_up_to_date, run_case
 from .ledger import clear_workshop, read_record, remove_result, write_record
 from .lock import only_run
 from .overview import Overview
-from .problems import ERROR, Problem
-from .scans import Case, ScanPlan, cases_of, read_scans
+from .scans import Case, ScanPlan, read_scans, sound_cases
 
 Work = Callable[[Case, Path], Outcome]
 
@@ -60,10 +59,7 @@ def cases_to_run(plan: StudyPlan) -> list[Case]:
     CorticalBoneMappingError
         If the study names no scans, or a cell of its table cannot be; names the first rows.
     """
-    cases, problems = cases_of(read_scans(plan.table), scans_of(plan))
-    errors = [problem for problem in problems if problem.severity == ERROR]
-    if errors:
-        raise SettingError(_summary(plan.table, errors))
+    cases = sound_cases(read_scans(plan.table), scans_of(plan))
     if not cases:
         raise SettingError(f"{plan.table}: no row names a scan in its column 'path', so there is no case.")
     return cases
@@ -207,10 +203,3 @@ def duration(seconds: float) -> str:
     if minutes < 2:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _summary(table: Path, errors: Sequence[Problem]) -> str:
-    first = "\n".join(f"  {problem}" for problem in errors[:5])
-    more = f"\n  and {len(errors) - 5} more" if len(errors) > 5 else ""
-    told = f"{len(errors)} things have to be mended first ('cbm study check' tells all)"
-    return f"{table}: {told}:\n{first}{more}"

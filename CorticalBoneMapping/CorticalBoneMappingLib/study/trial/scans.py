@@ -19,6 +19,7 @@ OF_THE_SCAN = (MASK, LABEL, CALIBRATION, NOTES)
 """Columns that tell how a scan is mapped; no analysis needs them."""
 
 BOTH = "both"
+_SHOWN = 5  # faults told in one message
 _SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
 
 
@@ -194,6 +195,24 @@ def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem
             cases += _cases_of(table, row, plan.folder, settings)
     kept, twice = _without_doubles(table, cases)
     return kept, problems + twice
+
+
+def sound_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
+    """Turn the rows of a table into cases, if nothing is wrong with its cells.
+
+    Raises
+    ------
+    SettingError
+        If something is; tells the first faults.
+    """
+    cases, problems = cases_of(table, plan)
+    errors = [problem for problem in problems if problem.severity == ERROR]
+    if not errors:
+        return cases
+    first = "\n".join(f"  {problem}" for problem in errors[:_SHOWN])
+    more = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+    told = f"{len(errors)} things have to be mended first ('cbm study check' tells all)"
+    raise SettingError(f"{table.path}: {told}:\n{first}{more}")
 
 
 def sides_of(text: str) -> tuple[str, ...]:

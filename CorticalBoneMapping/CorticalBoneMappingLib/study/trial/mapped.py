@@ -1,0 +1,159 @@
+"""What `cbm study run` has left, as the table that the statistics read; and what is left out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import StatisticsError
+from ...statistics.table import PARTICIPANT, SIDE, VISIT, Table
+from .case import FAILED
+from .overview import WAITING, state_of
+from .quality import ACCEPT, REJECT, Identity, identity_of, read_quality
+from .scans import OF_THE_SCAN, PATH, ScanPlan, read_scans, sides_of, sound_cases
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows that no analysis counts, and why.
+
+    Attributes
+    ----------
+    rejected : tuple of str
+        Rows that a person rejected, with the note.
+    failed : tuple of str
+        Cases that could not be mapped, with the reason.
+    unknown : tuple of str
+        Rejected in ``qc.csv``, but no row of the study.
+    accepted, not_judged : int
+        Of the other rows of ``qc.csv``.
+    """
+
+    rejected: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    accepted: int = 0
+    not_judged: int = 0
+
+    def notes(self) -> list[str]:
+        """Say it in sentences."""
+        said = []
+        if self.rejected:
+            said.append(f"Quality control rejected {_some(self.rejected)}; these rows count for nothing.")
+        if self.failed:
+            said.append(f"The mapping failed for {_some(self.failed)}; these rows count for nothing.")
+        if self.unknown:
+            said.append(f"Quality control rejects what is no row of the study: {_some(self.unknown)}.")
+        if self.not_judged:
+            said.append(f"{self.not_judged} cases have no verdict in quality control yet; they count.")
+        return said
+
+    def record(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return {
+            "rejected": list(self.rejected),
+            "failed": list(self.failed),
+            "accepted": self.accepted,
+            "not_judged": self.not_judged,
+        }
+
+
+def table_of_results(table: Path, results: Path, plan: ScanPlan) -> Table:
+    """Give a study's table with a row a femur, its ``path`` the folder of the result.
+
+    Parameters
+    ----------
+    table : Path
+        Of scans.
+    results : Path
+        Folder of results.
+    plan : ScanPlan
+
+    Returns
+    -------
+    Table
+        ``path`` is empty where a visit was missed or the mapping failed; columns that tell how a scan is
+        mapped are gone.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the table is not sound, or a case is not mapped yet.
+    """
+    scans = read_scans(table)
+    known = {(case.row, case.side): case for case in sound_cases(scans, plan)}
+    names = [name for name in scans.columns if name not in (*OF_THE_SCAN, SIDE, PATH)]
+    columns: dict[str, list[str]] = {name: [] for name in (*names, SIDE, PATH)}
+    waiting = []
+    for row in range(len(scans)):
+        for side in sides_of(scans.cell(SIDE, row)):
+            case = known.get((row + 1, side))
+            state = state_of(case, results)[0] if case is not None else FAILED
+            waiting += [case.name] if state == WAITING else []
+            for name in names:
+                columns[name].append(scans.cell(name, row))
+            columns[SIDE].append(side)
+            columns[PATH].append("" if state == FAILED else case.folder.as_posix())
+    if waiting:
+        raise StatisticsError(
+            f"{len(waiting)} cases are not mapped yet, such as {waiting[0]}; run 'cbm study run' first."
+        )
+    return Table.of(columns)
+
+
+def without_rejected(table: Table, results: Path) -> Table:
+    """Empty the ``path`` of the rows that quality control rejected; what else they tell still counts."""
+    verdicts = read_quality(results)
+    rejected = [name in verdicts and verdicts[name].verdict == REJECT for name in _identities(table)]
+    return Table(table.columns | {PATH: np.where(rejected, "", table.labels(PATH))})
+
+
+def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -> LeftOut:
+    """Say what is left out of a table, and why.
+
+    Parameters
+    ----------
+    table : Table
+        Of the study.
+    results : Path
+        Folder of results, with ``qc.csv`` if there is one.
+    scans : tuple of Path and ScanPlan, or None
+        Table of scans and how they are mapped, where the study names scans.
+
+    Returns
+    -------
+    LeftOut
+    """
+    verdicts = read_quality(results)
+    rows = {name: table.describe(row) for row, name in enumerate(_identities(table))}
+    rejected = {name: verdict for name, verdict in verdicts.items() if verdict.verdict == REJECT}
+    judged = [verdicts[name].verdict for name in rows if name in verdicts and name not in rejected]
+    failed = []
+    for case in sound_cases(read_scans(scans[0]), scans[1]) if scans else ():
+        state, reason = state_of(case, results)
+        failed += [f"{case.name} ({reason})"] if state == FAILED else []
+    return LeftOut(
+        rejected=tuple(_with(rows[name], verdict.note) for name, verdict in rejected.items() if name in rows),
+        failed=tuple(failed),
+        unknown=tuple(", ".join(name) for name in rejected if name not in rows),
+        accepted=judged.count(ACCEPT),
+        not_judged=len(judged) - judged.count(ACCEPT),
+    )
+
+
+def _identities(table: Table) -> list[Identity]:
+    return [identity_of(*row) for row in zip(*(table.labels(name) for name in (PARTICIPANT, VISIT, SIDE)))]
+
+
+def _with(row: str, note: str) -> str:
+    return f"{row}: {note}" if note else row
+
+
+def _some(told: tuple[str, ...]) -> str:
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return "; ".join(told[:_SHOWN]) + more

@@ -1,0 +1,166 @@
+"""Quality control: rows are suggested, a person decides, the statistics respect it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+from small_study import people
+from study_of_maps import MASS, write_trial
+from trial_work import Inline, work
+
+from CorticalBoneMappingLib.errors import SettingError, StatisticsError
+from CorticalBoneMappingLib.study.group.collect import collect_maps, read_study_table
+from CorticalBoneMappingLib.study.group.plan import read_plan
+from CorticalBoneMappingLib.study.group.run import answer_study
+from CorticalBoneMappingLib.study.trial.ledger import write_record
+from CorticalBoneMappingLib.study.trial.quality import read_quality, suggestion
+from CorticalBoneMappingLib.study.trial.run import cases_to_run, run_study
+
+QC = "participant,visit,side,verdict,note,suggestion\n"
+ANALYSIS = """
+[[analysis]]
+name = "month 36"
+terms = ["visit", "arm", "visit × arm"]
+contrast = "denosumab − placebo in the change from visit 0 to visit 36"
+model = "least-squares"
+"""
+SOUND = {
+    "fit_failed": 0.0,
+    "no_cortex": 0.0,
+    "outside_scan": 0.0,
+    "metal": 0.0,
+    "surface_distance_mm": 0.4,
+    "expected_error_mm": 0.6,
+    "covered": 1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps")
+    write_trial(folder, people=6)
+    text = '[study]\nname = "T"\ntable = "participants.csv"\nresults = "maps"\n' + ANALYSIS
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def scanned(maps, tmp_path):
+    """The same as a study of scans, as `cbm study run` would have left it."""
+    with (maps / "participants.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    lines = ["participant,visit,side,path,mask,arm"]
+    lines += [f"{r['participant']},{r['visit']},right,{r['path']}.nrrd,m.nrrd,{r['arm']}" for r in rows]
+    (tmp_path / "participants.csv").write_text("\n".join(lines), encoding="utf-8")
+    text = '[study]\nname = "T"\ntable = "participants.csv"\nresults = "results"\n[scans]\n' + ANALYSIS
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    for case in cases_to_run(read_plan(tmp_path / "study.toml")):
+        folder = tmp_path / "results" / case.folder
+        shutil.copytree(maps / "maps" / case.ct.stem, folder)
+        sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+        (folder / "case.json").write_text(json.dumps({"key": "k", "bytes": sizes}), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_person_s_verdicts_and_notes_outlive_every_run_and_new_cases_are_added_in_order(tmp_path):
+    people(tmp_path, 2)
+    study = tmp_path / "study.toml"
+    results = tmp_path / "results"
+    run_study(cases_to_run(read_plan(study, False)), results, Inline(), work=work)
+    qc = results / "qc.csv"
+    assert qc.read_text(encoding="utf-8") == QC + "P00,0,right,,,good\nP01,0,right,,,good\n"
+    decided = QC.strip() + ',reader\nP01,0,right,reject,"moved, twice",good,KP\n'
+    qc.write_text(decided, encoding="utf-8")
+    people(tmp_path, 3)
+    run_study(cases_to_run(read_plan(study, False)), results, Inline(), work=work)
+    with qc.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["participant"] for row in rows] == ["P00", "P01", "P02"]
+    assert (rows[1]["verdict"], rows[1]["note"], rows[1]["reader"]) == ("reject", "moved, twice", "KP")
+    before = qc.read_bytes()
+    run_study(cases_to_run(read_plan(study, False)), results, Inline(), work=work)
+    assert qc.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("fit_failed", 0.2, "fit failed at 20%"),
+        ("metal", 0.01, "metal at 1%"),
+        ("surface_distance_mm", 3.0, "3.0 mm off the bone"),
+        ("covered", 0.5, "only 50%"),
+    ],
+)
+def test_a_figure_out_of_bounds_asks_for_a_look_and_says_why(name, value, reason):
+    assert suggestion(SOUND) == "good"
+    assert suggestion(SOUND | {name: value}).startswith("look: ")
+    assert reason in suggestion(SOUND | {name: value})
+
+
+def test_a_rejected_row_is_left_out_counted_and_said(maps):
+    plan = read_plan(maps / "study.toml")
+    qc = maps / "maps" / "qc.csv"
+    everyone = answer_study(plan, plan.analyses[0]).provenance
+    qc.write_text(
+        QC
+        + "P03,36,right,reject,motion,good\nP01,0,right,accept,,good\nP99,0,left,Reject,,\nP02,0,right,,,\n",
+        encoding="utf-8",
+    )
+    try:
+        record = answer_study(plan, plan.analyses[0]).provenance
+        values = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS].values
+    finally:
+        qc.unlink()
+    assert (everyone["design"]["rows"], record["design"]["rows"]) == (12, 11)
+    assert everyone["left_out"]["rejected"] == []
+    assert record["left_out"]["accepted"] == 1
+    assert record["left_out"]["not_judged"] == 1
+    assert len(record["left_out"]["rejected"]) == 1
+    assert "participant P03, visit 36" in record["left_out"]["rejected"][0]
+    assert any("Quality control rejected" in note and "motion" in note for note in record["notes"])
+    assert any("no row of the study" in note and "P99" in note for note in record["notes"])
+    assert [bool((values[row] != values[row]).all()) for row in range(12)] == [row == 7 for row in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (QC + "P01,0,right,maybe,,\n", "row 1: the verdict is"),
+        (QC + "P01,0,right,,,\nP01,0,right,reject,,\n", "row 2.*twice"),
+        ("participant,visit,side\nP01,0,right\n", "no column 'verdict'"),
+    ],
+)
+def test_a_quality_table_that_cannot_be_read_is_refused_by_its_name_and_row(tmp_path, text, named):
+    (tmp_path / "qc.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingError, match=f"qc.csv.*{named}"):
+        read_quality(tmp_path)
+
+
+def test_verdicts_are_found_after_a_spreadsheet_has_changed_numbers_and_separators(tmp_path):
+    text = QC.replace(",", ";") + "1;0;right;reject;;\n"
+    (tmp_path / "qc.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert list(read_quality(tmp_path)) == [("1.0", "0.0", "right")]
+
+
+def test_one_file_serves_mapping_and_statistics(maps, scanned):
+    plan, other = read_plan(scanned / "study.toml"), read_plan(maps / "study.toml")
+    values = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS].values
+    expected = collect_maps(read_study_table(other), other.results, (MASS,))[MASS].values
+    assert (values == expected).all()
+    assert "mask" not in read_study_table(plan)
+
+
+def test_a_failed_case_counts_for_nothing_and_is_said_and_one_that_waits_is_refused(scanned):
+    plan = read_plan(scanned / "study.toml")
+    case = cases_to_run(plan)[4]
+    shutil.rmtree(scanned / "results" / case.folder)
+    with pytest.raises(StatisticsError, match=f"1 cases are not mapped yet, such as {case.name}"):
+        read_study_table(plan)
+    write_record(scanned / "results", case, {"status": "failed", "reason": "The slices are not equal."})
+    record = answer_study(plan, plan.analyses[0]).provenance
+    assert record["design"]["rows"] == 11
+    assert record["left_out"]["failed"] == [f"{case.name} (The slices are not equal.)"]
+    assert any("The mapping failed for" in note for note in record["notes"])

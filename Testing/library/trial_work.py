@@ -1,0 +1,99 @@
+"""Work on a case that takes no time, for tests of what runs it; as a script: a run that can be killed.
+
+What happens to a case is in the name of its participant: ``wrong``, ``fault``, ``memory``, ``dies``,
+``diesonce``, ``diesinwriting``, ``slow``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from concurrent.futures import Executor, Future
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from CorticalBoneMappingLib.errors import MeasurementError
+from CorticalBoneMappingLib.measures import MEASURES, QUALITY_LABELS, Quality
+from CorticalBoneMappingLib.progress import JsonProgress, Progress
+from CorticalBoneMappingLib.study.group.plan import read_plan
+from CorticalBoneMappingLib.study.regions import region_rows
+from CorticalBoneMappingLib.study.result import FemurResult
+from CorticalBoneMappingLib.study.trial.case import run_case
+from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses
+from CorticalBoneMappingLib.study.trial.run import cases_to_run, run_study
+from CorticalBoneMappingLib.study.trial.scans import Case
+from CorticalBoneMappingLib.surface import Surface
+from CorticalBoneMappingLib.volume_files import read_volume
+
+
+def measure(case: Case, progress: Progress) -> FemurResult:
+    """Make a result of four points that follows from scan, settings and name; or do what the name says."""
+    progress.report(0.5, "Measuring")
+    kind = case.participant.rstrip("0123456789")
+    once = case.ct.with_suffix(".died")
+    if kind == "wrong":
+        raise MeasurementError("This bone cannot be measured.")
+    if kind == "fault":
+        raise ZeroDivisionError("a fault")
+    if kind == "memory":
+        raise MemoryError
+    if kind == "slow":
+        time.sleep(0.3)
+    if kind == "dies" or (kind == "diesonce" and not once.exists()):
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    value = float(read_volume(case.ct).array.max()) / 1000.0 + case.settings.spacing_mm
+    points = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10]], dtype=np.float64)
+    triangles = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    maps = {name: np.full(4, value) for name in MEASURES} | {"quality": np.zeros(4, np.uint8)}
+    surface = Surface(points, triangles).with_arrays(**maps, region=np.ones(4, np.int16))
+    rows = region_rows(surface, surface.arrays["region"], {1: "all"})
+    record = {
+        "points": {QUALITY_LABELS[quality]: 4 * (quality == Quality.GOOD) for quality in Quality},
+        "registration": {"distances_mm": {"to_average_95": 0.2}, "expected_error_mm": 0.5, "covered": 1.0},
+        "notes": [],
+        "timings_s": {"all": time.time() % 1},
+    }
+    return FemurResult(
+        surface, surface, _Deadly(rows) if kind == "diesinwriting" else rows, record, case.side
+    )
+
+
+class _Deadly(list):
+    """Rows at which the process dies: the result is half written then."""
+
+    def __iter__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+work = partial(run_case, measure=measure)
+
+
+class Inline(Executor):
+    """Does everything at once, here."""
+
+    def submit(self, work, /, *args, **kwargs) -> Future:
+        """Do it."""
+        future: Future = Future()
+        try:
+            future.set_result(work(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def main(study: str, results: str, workers: str) -> None:
+    """Run a study with the work of this module."""
+    cases = cases_to_run(read_plan(study, needs_analysis=False))
+    with SeparateProcesses(int(workers)) as executor:
+        run_study(cases, Path(results), executor, JsonProgress(), work)
+
+
+if __name__ == "__main__":
+    import trial_work
+
+    trial_work.main(*sys.argv[1:])  # by its own name, so that the workers find `work`
