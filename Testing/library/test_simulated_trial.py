@@ -100,8 +100,8 @@ def test_an_effect_that_is_no_number_is_refused():
 def test_the_truth_on_the_average_femur_is_the_published_effect():
     rows = simulated_trial.true_effects(TrialSettings(people=4))[1]
     last = {row["region"]: row for row in rows if row["month"] == 36}
-    assert last["overall"]["mass_percent"] == pytest.approx(5.4, abs=0.05)
-    assert last["overall"]["thickness_share"] == pytest.approx(2.0 / 3.0)
+    assert last["whole femur"]["mass_percent"] == pytest.approx(5.4, abs=0.05)
+    assert last["whole femur"]["thickness_share"] == pytest.approx(2.0 / 3.0)
     assert last["lateral trochanter"]["mass_percent"] == pytest.approx(12.0, abs=0.15)
     assert last["femoral head"]["mass_percent"] < 3.0
 

@@ -36,6 +36,7 @@ from ..volume import Volume
 from ..volume_files import write_volume
 from .csv_rows import csv_of_rows, csv_text
 from .provenance import plain
+from .regions import WHOLE_FEMUR
 
 TABLE_FILE, PLAN_FILE, RECORD_FILE = "participants.csv", "study.toml", "trial.json"
 SCANS, TRUTH = "scans", "truth"
@@ -208,7 +209,7 @@ def _true_rows(
         name: average.region == number for number, name in average.region_names.items() if number != CUT_END
     }
     rows = []
-    for name, inside in {"overall": average.measured, **regions}.items():
+    for name, inside in {WHOLE_FEMUR: average.measured, **regions}.items():
         share = weight[inside] / weight[inside].sum()
         t, d = float(share @ thickness[inside]), float(share @ density[inside])
         rows.append(

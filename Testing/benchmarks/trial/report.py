@@ -1,0 +1,120 @@
+"""The page about the simulated trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from CorticalBoneMappingLib.files import write_text
+from CorticalBoneMappingLib.measures import Measure
+from CorticalBoneMappingLib.report.render import render_views
+
+from .compare import Trial
+
+_TEMPLATE = Path(__file__).with_name("template.md")
+_PERCENT = {
+    "effect_percent": Measure("effect_percent", "Effect on cortical mass, found", "%", "%", (-15.0, 15.0)),
+    "true_percent": Measure("true_percent", "Effect on cortical mass, true", "%", "%", (-15.0, 15.0)),
+    "error_percent": Measure("error_percent", "Found minus true", "%", "%", (-5.0, 5.0)),
+}
+_PARTS = ("mass", "thickness", "density")
+
+
+def write_report(trial: Trial, report: Path, null: bool) -> None:
+    """Write the page and its pictures; a null trial's page is named so."""
+    if null:
+        report = report.with_name(f"{report.stem}_null.md")
+    last = trial.months[-1]
+    for name, measure in _PERCENT.items():
+        picture = report.with_name(f"{report.stem}_{name}.png")
+        render_views(last.effect, name, picture, measure=measure, side="right", is_difference=True)
+    text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        people=trial.settings["people"],
+        scans=len(trial.cases),
+        months=", ".join(str(month) for month in trial.settings["months"]),
+        option=" --null" if null else "",
+        stem=report.stem,
+        last=last.month,
+        targets=_null_targets(trial) if null else _targets(trial),
+        regions=_regions(trial),
+        costs=_costs(trial),
+    )
+    write_text(report, text)
+
+
+def _targets(trial: Trial) -> str:
+    last = trial.months[-1]
+    whole, place = (last.found[name] for name in ("whole femur", "lateral trochanter"))
+    share = whole["thickness_share"]
+    first = trial.months[0]
+    rows = [
+        (
+            "whole femur: 5.4 ± 0.4 %",
+            f"{_interval(whole, 'mass')}; true {last.true['whole femur']['mass_percent']:.2f}",
+            abs(whole["mass_percent"] - 5.4) <= 0.4,
+        ),
+        (
+            "share of thickness: 67 ± 5 %",
+            f"{share:.0%} ({whole['share_lower']:.0%} to {whole['share_upper']:.0%})",
+            abs(share - 2.0 / 3.0) <= 0.05,
+        ),
+        (
+            "lateral trochanter: 12 ± 1 %",
+            f"{_interval(place, 'mass')}; true {last.true['lateral trochanter']['mass_percent']:.2f}",
+            abs(place["mass_percent"] - 12.0) <= 1.0,
+        ),
+        (
+            f"significant at month {first.month}",
+            f"{first.significant:.0%} of the surface, {first.clusters} clusters",
+            first.significant > 0,
+        ),
+        (
+            f"most of the surface significant at month {last.month}",
+            f"{last.significant:.0%}",
+            last.significant > 0.5,
+        ),
+    ]
+    return _table(("asked", "found", "met"), [(*row[:2], "yes" if row[2] else "**no**") for row in rows])
+
+
+def _null_targets(trial: Trial) -> str:
+    rows = [
+        (f"nothing at month {one.month}", f"{one.significant:.1%} of the surface", _met(one.significant == 0))
+        for one in trial.months
+    ]
+    return _table(("asked", "found", "met"), rows)
+
+
+def _met(is_met: bool) -> str:
+    return "yes" if is_met else "**no**"
+
+
+def _regions(trial: Trial) -> str:
+    rows = []
+    for month in trial.months:
+        for region, true in month.true.items():
+            found = month.found[region]
+            parts = [f"{true[f'{part}_percent']:.2f} | {_interval(found, part)}" for part in _PARTS]
+            rows.append((str(month.month), region, *parts))
+    header = ("month", "region", *(f"{part}, true (%) | found (95 % bounds)" for part in _PARTS))
+    return _table(header, rows, columns=2 + 2 * len(_PARTS))
+
+
+def _interval(row: dict[str, float], part: str) -> str:
+    return f"{row[f'{part}_percent']:.2f} ({row[f'{part}_lower']:.2f} to {row[f'{part}_upper']:.2f})"
+
+
+def _costs(trial: Trial) -> str:
+    seconds = np.array([float(case["seconds"]) for case in trial.cases if case["seconds"]])
+    done = sum(case["status"] == "done" for case in trial.cases)
+    return (
+        f"{done} of {len(trial.cases)} femurs were mapped; {np.median(seconds):.1f} s each (median; 95th "
+        f"percentile {np.percentile(seconds, 95):.1f} s), wall time of one worker of the two."
+    )
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]], columns: int | None = None) -> str:
+    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join(["---"] * (columns or len(header))) + " |"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
