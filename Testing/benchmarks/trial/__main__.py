@@ -1,6 +1,6 @@
 """Simulate a trial, map it, test it, and hold the answer against the truth.
 
-``nice python -m Testing.benchmarks.trial [--people N] [--months 0 12 24 36] [--folder DIR] [--pause]``; every step
+``nice python -m Testing.benchmarks.trial [--people N] [--months 0 12 24 36] [--folder DIR]``; every step
 goes on where it was, so a run may be broken off and begun again as often as need be. The whole trial (80
 people, four visits, 640 scans) needs hours and 5 GB. A null trial of the same people, of the months 0 and 36,
 is run beside it with --null.
