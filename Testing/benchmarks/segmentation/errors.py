@@ -78,8 +78,8 @@ class Errors:
 def errors_of(found: Found, true: TrueFemur, known: KnownScan) -> Errors:
     """Compare a found femur with the truth.
 
-    Points within 1.5 mm of the border of the scan, and all beyond it, are not counted: there no scan can tell,
-    and there the caps of a cut bone lie.
+    Points within 1.5 mm of the border of the scan, and all beyond it, are not counted: no scan can tell, and
+    the caps of a cut bone lie there.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def errors_of(found: Found, true: TrueFemur, known: KnownScan) -> Errors:
     -------
     Errors
     """
-    mask, truth = mask_on(found.labelmap, known.volume), known.labelmap.array == true.label
+    mask, truth = mask_on(found.labelmap(), known.volume), known.labelmap.array == true.label
     voxel_mm3 = float(np.prod(known.volume.spacing_mm))
     inside = counted(found.surface.points, known.volume)
     truth_inside = counted(true.surface.points, known.volume)
@@ -115,10 +115,11 @@ def errors_of(found: Found, true: TrueFemur, known: KnownScan) -> Errors:
 
 def matched(found: tuple[Found, ...], known: KnownScan) -> list[tuple[TrueFemur, Found | None]]:
     """Give each true femur the found one that overlaps it most, if any does."""
+    found = tuple(one for one in found if one.surface is not None)
     pairs = []
     for true in known.femurs:
         truth = known.labelmap.array == true.label
-        overlaps = [dice(mask_on(one.labelmap, known.volume), truth) for one in found]
+        overlaps = [dice(mask_on(one.labelmap(), known.volume), truth) for one in found]
         best = int(np.argmax(overlaps)) if overlaps else -1
         pairs.append((true, found[best] if overlaps and overlaps[best] > 0 else None))
     return pairs

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cache as once
 from pathlib import Path
 
-import numpy as np
-
 from CorticalBoneMappingLib.surface import Surface, read_surface
 from CorticalBoneMappingLib.volume import Volume
 from CorticalBoneMappingLib.volume_files import read_labelmap
@@ -38,10 +36,10 @@ class Found:
     ----------
     side : str
         ``"left"`` or ``"right"``.
-    surface : Surface
-        Periosteal, RAS mm, with the array ``confidence``.
-    labelmap : Volume
-        Not 0 in the femur.
+    surface : Surface or None
+        Periosteal, RAS mm, with the arrays ``confidence`` and ``expected_error``; None where there is none.
+    labelmap_file : Path
+        Of the label map that is not 0 in the femur; only where there is a surface.
     verdict : str
         As the library says it.
     reasons : tuple of str
@@ -49,15 +47,14 @@ class Found:
     """
 
     side: str
-    surface: Surface
-    labelmap: Volume
+    surface: Surface | None
+    labelmap_file: Path
     verdict: str
     reasons: tuple[str, ...]
 
-    @property
-    def confidence(self) -> np.ndarray:
-        """At each point of the surface, shape (n,)."""
-        return np.asarray(self.surface.arrays["confidence"], dtype=np.float64)
+    def labelmap(self) -> Volume:
+        """Read the label map; it is large, so nobody keeps it."""
+        return read_labelmap(self.labelmap_file)
 
 
 @dataclass(frozen=True)
@@ -107,9 +104,9 @@ def outcome_of(ct: Path) -> Outcome:
 
 
 def _read(folder: Path, number: int, told: dict) -> Found:
-    surface = read_surface(folder / f"{number}.vtp")
-    labelmap = read_labelmap(folder / f"{number}.nrrd")
-    return Found(told["side"], surface, labelmap, told["verdict"], tuple(told["reasons"]))
+    file = folder / f"{number}.vtp"
+    surface = read_surface(file) if file.is_file() else None
+    return Found(told["side"], surface, file.with_suffix(".nrrd"), told["verdict"], tuple(told["reasons"]))
 
 
 def _run(ct: Path, folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""``python -m Testing.benchmarks.segmentation.worker CT FOLDER``: find the femurs of one CT, alone in a process.
+"""``python -m Testing.benchmarks.segmentation.worker CT FOLDER``: find the femurs of one CT.
 
-So that time and memory are those of the task, and a crash is one row of a table.
+In a process of its own, so that time and memory are those of the task, and a crash is one row of a table.
 """
 
 from __future__ import annotations
@@ -11,15 +11,11 @@ import time
 import traceback
 from pathlib import Path
 
-import numpy as np
-
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.files import write_json
 from CorticalBoneMappingLib.study.find_femur import find_femurs
 from CorticalBoneMappingLib.surface import write_surface
 from CorticalBoneMappingLib.volume_files import read_volume, write_volume
-
-CONFIDENCE = "confidence"
 
 
 def main() -> None:
@@ -39,12 +35,10 @@ def main() -> None:
     told["wall_s"], told["cpu_s"] = time.perf_counter() - wall, time.process_time() - cpu
     told["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     for number, femur in enumerate(femurs):
-        surface = femur.surface.with_arrays(**{CONFIDENCE: np.asarray(femur.confidence, dtype=np.float32)})
-        write_surface(folder / f"{number}.vtp", surface)
-        write_volume(folder / f"{number}.nrrd", femur.labelmap)
-        told["found"].append(
-            {"side": femur.side, "verdict": str(femur.verdict), "reasons": list(femur.reasons)}
-        )
+        told["found"].append({"side": femur.side, "verdict": femur.verdict, "reasons": list(femur.reasons)})
+        if femur.surface is not None:
+            write_surface(folder / f"{number}.vtp", femur.surface)
+            write_volume(folder / f"{number}.nrrd", femur.labelmap)
     write_json(folder / "outcome.json", told)
 
 
