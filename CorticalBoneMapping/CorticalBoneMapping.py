@@ -47,7 +47,12 @@ from CorticalBoneMappingLib.scene.results import (
     result_of,
     results_in,
 )
-from CorticalBoneMappingLib.scene.segmentation import add_femurs, said_of, side_of_segment
+from CorticalBoneMappingLib.scene.segmentation import (
+    add_femurs,
+    said_of,
+    side_of_segment,
+    surface_of_segment,
+)
 from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
 from CorticalBoneMappingLib.study.settings import MapSettings
 
@@ -333,7 +338,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         labelmap = labelmap_from_segment(parameters.segmentation, parameters.segmentID, ct)
         return MappingRun(
             ct,
-            labelmap,
+            surface_of_segment(slicer.mrmlScene, labelmap) or labelmap,
             parameters.side.value,
             map_settings(parameters),
             Path(parameters.outputFolder),
@@ -351,9 +356,8 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
 
     def addFemurs(self, run: SegmentRun, volume):
         """Add the femurs of a run that is done to the scene, as one segmentation on the grid of the CT."""
-        found = run.found()
         name = _("{ct} femurs").format(ct=volume.GetName())
-        return add_femurs(slicer.mrmlScene, found.labelmap, volume, name, found.said)
+        return add_femurs(slicer.mrmlScene, run.found(), volume, name)
 
     def addResult(self, run: MappingRun) -> ResultNodes:
         """Add the result of a run that is done to the scene."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..study.result import FemurResult
 from ..study.result_files import read_result
 from ..study.settings import MapSettings
+from ..surface import Surface, write_surface
 from ..volume import Volume
 from ..volume_files import write_volume
 from .child_run import ChildRun
@@ -20,8 +21,10 @@ class MappingRun(ChildRun):
 
     Parameters
     ----------
-    ct, labelmap : Volume
-        The CT in HU, and the femur as 1 in 0.
+    ct : Volume
+        HU.
+    femur : Volume or Surface
+        The femur as 1 in 0, or its surface as it was found.
     side : {"left", "right"}
         Side of the body.
     settings : MapSettings
@@ -40,7 +43,7 @@ class MappingRun(ChildRun):
     def __init__(
         self,
         ct: Volume,
-        labelmap: Volume,
+        femur: Volume | Surface,
         side: str,
         settings: MapSettings,
         folder: Path,
@@ -48,10 +51,12 @@ class MappingRun(ChildRun):
     ) -> None:
         self.folder = folder
         temporary = tempfile.TemporaryDirectory(prefix="cortical-bone-mapping-")
-        ct_file, mask_file = (Path(temporary.name) / name for name in ("ct.nrrd", "femur.nrrd"))
+        is_surface = isinstance(femur, Surface)
+        names = ("ct.nrrd", "femur.vtp" if is_surface else "femur.nrrd")
+        ct_file, mask_file = (Path(temporary.name) / name for name in names)
         try:
             write_volume(ct_file, ct)
-            write_volume(mask_file, labelmap)
+            (write_surface if is_surface else write_volume)(mask_file, femur)
             super().__init__(map_command(python, ct_file, mask_file, side, settings, folder), temporary)
         except BaseException:
             temporary.cleanup()
