@@ -21,6 +21,10 @@ class SurfaceError(CorticalBoneMappingError):
     """A mask or a surface is not one closed bone."""
 
 
+class SegmentationError(CorticalBoneMappingError):
+    """The femur cannot be found in, or separated in, a CT."""
+
+
 class MeasurementError(CorticalBoneMappingError):
     """The cortex cannot be measured with these settings on these data."""
 
