@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import qc
 from .common import add_command, add_output_options, progress_of, say
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ examples:
   cbm study check study.toml --out problems.csv
   cbm study run study.toml --workers 4          map every femur; begin again at any time, it goes on
   cbm study run study.toml --dask tcp://head:8786
+  cbm study qc study.toml                       a page with a picture of every case, the worst first
+  cbm study qc study.toml --take qc.csv         what was decided on that page goes into the study
+  cbm study qc study.toml --decide P01 12 left reject "moved"
   cbm stats study.toml --out answers            the same file asks the questions
 
 study.toml:
@@ -43,10 +47,15 @@ exit codes of run: 0 all mapped; 1 some case failed, cases.csv says why. More: D
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "study", "check and map all scans of a study", _EPILOG)
-    parser.add_argument("what", choices=("check", "run"), help="look for what is wrong, or map")
-    parser.add_argument("study", metavar="STUDY.toml", type=Path, help="the study")
+    parser.add_argument("what", choices=("check", "run", "qc"), help="look for what is wrong, map, or judge")
     parser.add_argument(
-        "--out", type=Path, metavar="PATH", help="of check: a CSV; of run: the folder of results, if another"
+        "study", metavar="STUDY.toml", type=Path, help="the study (of qc: or its folder of results)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="of check: a CSV; of run: the folder of results, if another; of qc: the page",
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes (default: as many as cores and memory allow)"
@@ -54,13 +63,14 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--dask", metavar="ADDRESS", help="a Dask scheduler whose workers do the work, tcp://host:8786"
     )
+    qc.add_options(parser)
     add_output_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Check or run."""
-    {"check": _check, "run": _run}[chosen.what](chosen)
+    """Check, run or judge."""
+    {"check": _check, "run": _run, "qc": qc.run}[chosen.what](chosen)
 
 
 def _check(chosen: argparse.Namespace) -> None:

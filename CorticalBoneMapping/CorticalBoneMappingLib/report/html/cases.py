@@ -18,7 +18,15 @@ from ...study.result_files import PROVENANCE_FILE
 from ...study.trial.case import DONE
 from ...study.trial.names import case_folder
 from ...study.trial.overview import CASE_COLUMNS, CASES_FILE, WAITING
-from ...study.trial.quality import ACCEPT, QUALITY_FILE, REJECT, Verdict, read_quality
+from ...study.trial.quality import (
+    ACCEPT,
+    QUALITY_FILE,
+    REJECT,
+    Identity,
+    Verdict,
+    identity_of,
+    read_quality,
+)
 from .answers import Answer
 from .markup import Html, element, join, table
 from .wording import MISSING, counted, number
@@ -92,7 +100,7 @@ def flow_section(cases: Sequence[CaseRow], answers: Sequence[Answer]) -> Html:
     done = [case for case in cases if case.is_done]
     kept = [case for case in done if case.verdict.verdict != REJECT]
     failed = Counter(
-        _without_folders(case.row["reason"])
+        without_folders(case.row["reason"])
         for case in cases
         if not case.is_done and case.row["status"] != WAITING
     )
@@ -183,9 +191,10 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _case(row: dict[str, Any], verdicts: dict[tuple[str, str, str], Verdict], results: Path) -> CaseRow:
+def _case(row: dict[str, Any], verdicts: dict[Identity, Verdict], results: Path) -> CaseRow:
     identity = row["participant"], row["visit"], row["side"]
-    return CaseRow(row, verdicts.get(identity, Verdict("", "", "")), results / case_folder(*identity))
+    verdict = verdicts.get(identity_of(*identity), Verdict("", "", ""))
+    return CaseRow(row, verdict, results / case_folder(*identity))
 
 
 def _step(name: str, cases: Sequence[CaseRow]) -> Html:
@@ -239,9 +248,9 @@ def _exclusions(cases: Sequence[CaseRow]) -> Html | None:
 
 
 def _why(case: CaseRow) -> str:
-    return (case.verdict.note if case.is_done else _without_folders(case.row["reason"])) or MISSING
+    return (case.verdict.note if case.is_done else without_folders(case.row["reason"])) or MISSING
 
 
-def _without_folders(reason: str) -> str:
-    """Keep the last part of every path in a sentence: a report shows nothing of the machine."""
+def without_folders(reason: str) -> str:
+    """Keep the last part of every path in a sentence: a page shows nothing of the machine."""
     return re.sub(r"(?:\b[A-Za-z]:)?[\\/](?:[^\s:\\/]+[\\/])+(?=[^\s\\/])", "", reason)

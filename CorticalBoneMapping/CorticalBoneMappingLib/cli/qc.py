@@ -1,0 +1,71 @@
+"""``cbm study qc``: the page on which cases are judged, and the table of what was decided."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .common import say
+
+_PAGE = "qc.html"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``qc`` to those of ``study``."""
+    parser.add_argument(
+        "--decide",
+        nargs="+",
+        metavar="WORD",
+        help="of qc: PARTICIPANT VISIT SIDE accept|reject|none [NOTE]; writes that to qc.csv",
+    )
+    parser.add_argument(
+        "--take", type=Path, metavar="qc.csv", help="of qc: the table that the page saved; goes into qc.csv"
+    )
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Write the page, or what was decided."""
+    results = results_of(chosen.study)
+    if chosen.decide is not None:
+        _decide(chosen, results)
+    elif chosen.take is not None:
+        _take(chosen, results)
+    else:
+        _page(chosen, results)
+
+
+def results_of(study: Path) -> Path:
+    """Give the folder of results: the one that is named, or that of a study file."""
+    from ..study.group.plan import read_plan
+
+    return study if study.is_dir() else read_plan(study, needs_analysis=False).results.resolve()
+
+
+def _page(chosen: argparse.Namespace, results: Path) -> None:
+    from ..errors import SettingError
+    from ..report.html import write_quality_page
+
+    out = chosen.out or results / _PAGE
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"{out}: this is a page; let the name end in .html.")
+    shown = write_quality_page(results, out)
+    say(chosen, f"{out} written ({shown} cases, {out.stat().st_size / 1e6:.1f} MB).")
+
+
+def _decide(chosen: argparse.Namespace, results: Path) -> None:
+    from ..errors import SettingError
+    from ..study.trial.decisions import decide
+
+    if len(chosen.decide) < 4:
+        raise SettingError("--decide takes participant, visit, side, accept, reject or none, and a note.")
+    participant, visit, side, verdict, *note = chosen.decide
+    decision = ("" if verdict == "none" else verdict, " ".join(note))
+    decide(results, {(participant, visit, side): decision})
+    say(chosen, f"Participant {participant}, visit {visit}, {side}: {verdict}.")
+
+
+def _take(chosen: argparse.Namespace, results: Path) -> None:
+    from ..study.trial.decisions import decide, decisions_of
+
+    changed = decide(results, decisions_of(chosen.take))
+    say(chosen, f"{changed} decisions taken from {chosen.take}.")
