@@ -90,8 +90,12 @@ def _check(chosen: argparse.Namespace) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
+    from functools import partial
+
     from ..errors import CorticalBoneMappingError
+    from ..report.thumbnails import thumbnail
     from ..study.group.plan import read_plan
+    from ..study.trial.case import measure_case, run_case
     from ..study.trial.executors import open_executor
     from ..study.trial.memory import memory_of
     from ..study.trial.run import cases_to_run, run_study
@@ -99,8 +103,9 @@ def _run(chosen: argparse.Namespace) -> None:
     plan = read_plan(chosen.study, needs_analysis=False)
     cases = cases_to_run(plan)
     results = (chosen.out or plan.results).resolve()
+    work = partial(run_case, measure=partial(measure_case, draw=thumbnail))
     with open_executor(chosen.workers, chosen.dask, memory_of(cases)) as executor:
-        done = run_study(cases, results, executor, progress_of(chosen))
+        done = run_study(cases, results, executor, progress_of(chosen), work)
     say(chosen, summary(done))
     if done.failed:
         raise CorticalBoneMappingError(

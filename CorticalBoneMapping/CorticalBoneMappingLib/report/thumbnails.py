@@ -6,16 +6,13 @@ every worker draws the same bytes.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..anatomical_views import View, anatomical_views
 from ..colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
-from ..errors import CorticalBoneMappingError, SurfaceError
-from ..files import whole_file
+from ..errors import SurfaceError
 from ..measures import MEASURES, Quality
 from ..study.result import FemurResult
 from ..surface import Surface
@@ -30,7 +27,6 @@ from .planes import (
     section,
 )
 
-THUMBNAIL_FILE = "thumbnail.jpg"
 FAILED_COLOUR: tuple[float, float, float] = (0.05, 0.05, 0.06)
 """sRGB of a point whose fit failed: darker than any thickness."""
 
@@ -42,25 +38,23 @@ _N_COLOURS = 256
 _LIGHT = np.array([-0.35, 0.45, 0.82])  # rightwards, up, towards the viewer
 
 
-def write_thumbnail(folder: Path, volume: Volume, result: FemurResult) -> None:
-    """Draw a case in its folder, as `THUMBNAIL_FILE`.
+def thumbnail(volume: Volume, result: FemurResult) -> bytes:
+    """Draw a case as a small JPEG.
 
     From the left: the CT in the plane of head and shaft and in three axial planes (head, neck, shaft), with
     the periosteal surface and the measured inner edge; then cortical thickness, anterior and posterior.
 
     Parameters
     ----------
-    folder : Path
-        Where the result is written to.
     volume : Volume
         CT in HU.
     result : FemurResult
         Its periosteal surface is drawn.
 
-    Raises
-    ------
-    CorticalBoneMappingError
-        If the file cannot be written.
+    Returns
+    -------
+    bytes
+        Of the file, 20 to 60 kB.
     """
     height = _HEIGHT_PX * _FINER
     bone = result.periosteal
@@ -68,7 +62,7 @@ def write_thumbnail(folder: Path, volume: Volume, result: FemurResult) -> None:
     panels += [_map(bone, view, height) for view in anatomical_views(result.side)[:2]]
     gap = np.ones((height, _GAP_PX * _FINER, 3))
     row = np.concatenate([part for panel in panels for part in (panel, gap)][:-1], axis=1)
-    _write_jpeg(folder / THUMBNAIL_FILE, _averaged(row))
+    return _jpeg(_averaged(row))
 
 
 def _slices(volume: Volume, bone: Surface, height: int) -> list[np.ndarray]:
@@ -182,16 +176,14 @@ def _averaged(image: np.ndarray) -> np.ndarray:
     return np.rint(255 * blocks.mean(axis=(1, 3))).astype(np.uint8)
 
 
-def _write_jpeg(path: Path, image: np.ndarray) -> None:
+def _jpeg(image: np.ndarray) -> bytes:
     picture = vtk.vtkImageData()
     picture.SetDimensions(image.shape[1], image.shape[0], 1)
     # VTK begins with the lowest row.
     picture.GetPointData().SetScalars(numpy_to_vtk(image[::-1].reshape(-1, 3), deep=True))
-    with whole_file(path) as temporary:
-        writer = vtk.vtkJPEGWriter()
-        writer.SetFileName(str(temporary))
-        writer.SetInputData(picture)
-        writer.SetQuality(_JPEG_QUALITY)
-        writer.Write()
-        if writer.GetErrorCode() != 0:
-            raise CorticalBoneMappingError(f"{path}: the picture could not be written; is the disk full?")
+    writer = vtk.vtkJPEGWriter()
+    writer.WriteToMemoryOn()
+    writer.SetInputData(picture)
+    writer.SetQuality(_JPEG_QUALITY)
+    writer.Write()
+    return vtk_to_numpy(writer.GetResult()).tobytes()

@@ -27,6 +27,8 @@ class FemurResult:
         ``left`` or ``right``.
     laid : Surface or None
         The average femur laid on the bone (subject's RAS), with ``region`` and ``bending``.
+    thumbnail : bytes or None
+        A small picture (JPEG), where one was drawn.
     """
 
     periosteal: Surface
@@ -35,6 +37,7 @@ class FemurResult:
     provenance: dict[str, Any]
     side: str
     laid: Surface | None = None
+    thumbnail: bytes | None = None
 
     def with_provenance(self, **more: Any) -> FemurResult:
         """Add to the provenance, before the timings, which stay last."""

@@ -21,6 +21,7 @@ LAID_FILE = "registered_average.vtp"
 POINTS_FILE = "points.csv"
 REGIONS_FILE = "regions.csv"
 PROVENANCE_FILE = "provenance.json"
+THUMBNAIL_FILE = "thumbnail.jpg"
 
 
 def write_result(result: FemurResult, folder: str | Path) -> None:
@@ -45,6 +46,8 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
         write_surface(temporary / AVERAGE_FILE, result.average)
         if result.laid is not None:
             write_surface(temporary / LAID_FILE, result.laid)
+        if result.thumbnail is not None:
+            (temporary / THUMBNAIL_FILE).write_bytes(result.thumbnail)
         write_text(temporary / POINTS_FILE, points_table(result.periosteal))
         write_text(temporary / REGIONS_FILE, csv_of_rows(REGION_COLUMNS, result.regions))
         write_json(temporary / PROVENANCE_FILE, {"side": result.side} | result.provenance)
@@ -53,7 +56,7 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
 def read_result(folder: str | Path) -> FemurResult:
     """Read what `write_result` wrote.
 
-    Coordinates are rounded to float32 and region values to six digits by the files.
+    Coordinates are rounded to float32 and region values to six digits by the files. The thumbnail is not read.
 
     Raises
     ------

@@ -12,10 +12,10 @@ import numpy as np
 from ...colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
 from ...errors import CorticalBoneMappingError
 from ...measures import MEASURES
-from ...study.result_files import PROVENANCE_FILE
+from ...study.result_files import PROVENANCE_FILE, THUMBNAIL_FILE
 from ...study.trial.quality import QUALITY_COLUMNS, QUALITY_FILE
 from ..planes import INNER_COLOUR, OUTER_COLOUR
-from ..thumbnails import FAILED_COLOUR, THUMBNAIL_FILE
+from ..thumbnails import FAILED_COLOUR
 from .cases import CaseRow, read_cases, without_folders
 from .markup import Html, data_address, element, join, json_block, shipped, table, write_document
 from .wording import counted, number

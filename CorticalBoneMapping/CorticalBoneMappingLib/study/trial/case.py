@@ -13,6 +13,7 @@ from typing import TextIO
 
 from ...errors import CorticalBoneMappingError
 from ...progress import Progress
+from ...volume import Volume
 from ...volume_files import read_labelmap, read_volume
 from ..femur import map_femur
 from ..result import FemurResult
@@ -36,6 +37,7 @@ from .worker import one_thread, peak_memory_mb
 DONE, FAILED, UNWRITABLE = "done", "failed", "unwritable"
 
 Measure = Callable[[Case, Progress], FemurResult]
+Draw = Callable[[Volume, FemurResult], bytes]
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,14 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
     return outcome
 
 
-def measure_case(case: Case, progress: Progress) -> FemurResult:
-    """Read the scan of a case and map its femur."""
+def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> FemurResult:
+    """Read the scan of a case and map its femur; `draw` makes the thumbnail of the result."""
     volume = read_volume(case.ct, progress=progress.part(0.0, 0.1))
     if case.mask is None:
         raise CorticalBoneMappingError("The row names no mask, so nothing says where the femur is.")
     labelmap = read_labelmap(case.mask)
-    return map_femur(volume, labelmap, case.side, case.settings, progress.part(0.1, 1.0))
+    result = map_femur(volume, labelmap, case.side, case.settings, progress.part(0.1, 1.0))
+    return result if draw is None else replace(result, thumbnail=draw(volume, result))
 
 
 def _attempt(
