@@ -97,11 +97,12 @@ def _cost(results: Results) -> list[Row]:
     asked = "thickness error with the found surface ≤ 1.15 times that with the true one"
     if not results.costs:
         return [(asked, _UNTOLD, None)]
+    count = len(results.costs)
     found, true = (
         np.mean([getattr(cost, name) for cost in results.costs]) for name in ("found_mm", "true_mm")
     )
     worst = max(cost.found_mm / cost.true_mm for cost in results.costs)
-    text = f"{found / true:.2f} ({found:.3f} and {true:.3f} mm, {len(results.costs)} hips); worst hip {worst:.2f}"
+    text = f"{found / true:.2f} ({found:.3f} and {true:.3f} mm, {count} hips); worst {worst:.2f}"
     return [(asked, text, found <= 1.15 * true)]
 
 
