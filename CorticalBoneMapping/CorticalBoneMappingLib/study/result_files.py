@@ -56,7 +56,8 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
 def read_result(folder: str | Path) -> FemurResult:
     """Read what `write_result` wrote.
 
-    Coordinates are rounded to float32 and region values to six digits by the files. The thumbnail is not read.
+    Coordinates are rounded to float32 and region values to six digits by the files; the thumbnail is not
+    read.
 
     Raises
     ------
