@@ -111,7 +111,8 @@ def _read(folder: Path, number: int, told: dict) -> Found:
 
 def _run(ct: Path, folder: Path) -> None:
     command = [sys.executable, "-m", f"{__package__}.worker", str(ct), str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": str(_ROOT)}
+    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": path}
     subprocess.run(command, env=environment, cwd=_ROOT, timeout=_LONGEST_S, check=True)
 
 
