@@ -117,8 +117,8 @@ def _map(bone: Surface, view: View, height: int) -> np.ndarray:
     low, size = place.min(axis=0), np.ptp(place, axis=0)
     pixel_mm = size[1] / (height - 1)
     shares = _within_triangles(bone, place, pixel_mm)
-    turned = np.cross(*(place[bone.triangles[:, corner]] - place[bone.triangles[:, 0]] for corner in (1, 2)))
-    corners = bone.triangles[turned > 0]  # those that face the viewer
+    one, other = (place[bone.triangles[:, corner]] - place[bone.triangles[:, 0]] for corner in (1, 2))
+    corners = bone.triangles[one[:, 0] * other[:, 1] > one[:, 1] * other[:, 0]]  # those that face the viewer
     depth = ((bone.points @ view.towards_viewer)[corners] @ shares.T).ravel()
     spot = [((place[:, axis] - low[axis])[corners] @ shares.T).ravel() / pixel_mm for axis in range(2)]
     column, row = (np.floor(along).astype(int) for along in spot)
