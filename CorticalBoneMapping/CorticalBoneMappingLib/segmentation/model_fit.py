@@ -22,6 +22,7 @@ from ..volume import Volume
 from .long_shaft import LongShaft, flat_end, lengthened
 from .model_fit_deformation import Plate, Shape, improved
 from .model_fit_edges import Edges, find_edges
+from .model_fit_head import Ball, find_ball
 from .model_fit_pose import find_poses, head_radius_mm
 
 # Corners of the box about the centre of a right head that holds any femur down to its shaft.
@@ -29,6 +30,9 @@ _BOX_MM = np.stack(np.meshgrid([-60.0, 100.0], [-85.0, 85.0], [-175.0, 60.0]), a
 _LONGEST_MM = 60.0  # by which the model's shaft is lengthened at most: far below the lesser trochanter
 _BEYOND_SCAN_MM = 1.5
 _TRIED = 3
+_HEAD_SHARE, _HEAD_COSINE = 1.15, 0.5  # the head: within this of its radius, off the neck's axis
+_BALL_MM, _BALL_TRUST = 1.3, 0.15
+_HEAD_FREE_MM = 0.8
 _REST = 0.01  # weight of no departure from the model, against an edge's of 1
 
 
@@ -134,14 +138,16 @@ def fit_model(
     centre = np.asarray(head_centre, dtype=np.float64) * _mirror(side)
     box = right.crop(centre + _BOX_MM, 0.0)
     progress.report(0.0, "Searching how the femur lies")
-    shape = _started(box, shape_model, landmarks["head_centre"], centre, head_radius_mm)
+    ball = find_ball(box, centre, head_radius_mm)
+    shape = _started(box, shape_model, landmarks, ball)
     progress.report(0.4, "Fitting the shape of the femur")
     long = lengthened(shape_model, _missing_shaft_mm(box, shape, shape_model))
+    bone = Bone.of(long, landmarks, ball)
     for step in _NEXT:
-        shape = _moved(box, shape, long, step)
+        shape = _moved(box, shape, bone, step)
     progress.report(0.7, "Following the edge of the bone")
-    surface = _let_go(box, shape.surface(long.model), long.cut_end)
-    fit = _measured(box, surface, shape, long, side)
+    surface = _let_go(box, shape.surface(bone.model), bone)
+    fit = _measured(box, surface, shape, bone, side)
     progress.report(1.0, "The femur is found")
     return fit
 
@@ -156,13 +162,12 @@ def _right_sided(volume: Volume, side: str) -> Volume:
     return replace(volume, ijk_to_ras=matrix)
 
 
-def _started(
-    box: Volume, model: ShapeModel, origin: np.ndarray, centre: np.ndarray, radius_mm: float
-) -> Shape:
+def _started(box: Volume, model: ShapeModel, landmarks: Mapping[str, np.ndarray], ball: Ball) -> Shape:
     """The best of the poses found, each followed by a few rounds from afar."""
-    poses = find_poses(box, model, centre - origin, radius_mm / head_radius_mm(model))
+    size = ball.radius_mm / head_radius_mm(model)
+    poses = find_poses(box, model, ball.centre - size * landmarks["head_centre"], size)
     best, found = -1.0, None
-    bone = LongShaft(model, flat_end(model.surface))
+    bone = Bone.of(LongShaft(model, flat_end(model.surface)), landmarks, ball)
     for pose in poses[:_TRIED]:
         shape = Shape.at(pose, len(model.modes))
         for step in _FIRST:
@@ -175,12 +180,35 @@ def _started(
     return found
 
 
-def _moved(box: Volume, shape: Shape, bone: LongShaft, step: _Round) -> Shape:
+class Bone(NamedTuple):
+    """The model, which of its vertices are the flat end and which the head's, and the ball of the head."""
+
+    model: ShapeModel
+    cut_end: np.ndarray
+    head: np.ndarray
+    ball: Ball
+
+    @classmethod
+    def of(cls, long: LongShaft, landmarks: Mapping[str, np.ndarray], ball: Ball) -> Bone:
+        """The head is what lies near the ball and not towards the neck."""
+        model, away = long.model, long.model.mean - landmarks["head_centre"]
+        neck = landmarks["neck_base"] - landmarks["head_centre"]
+        distance = np.linalg.norm(away, axis=1)
+        beside = away @ neck < _HEAD_COSINE * np.linalg.norm(neck) * distance
+        return cls(model, long.cut_end, beside & (distance < _HEAD_SHARE * head_radius_mm(model)), ball)
+
+
+def _moved(box: Volume, shape: Shape, bone: Bone, step: _Round) -> Shape:
     """One round: look for the edges from the shape, move it towards them."""
     surface = shape.surface(bone.model)
-    edges = find_edges(box, surface.points, surface.normals, step.reach_mm, step.expected_mm)
+    about = np.where(bone.head, bone.ball.offset(surface.points, surface.normals), 0.0)
+    about = np.clip(about, -step.reach_mm, step.reach_mm)
+    expected = np.where(bone.head, np.minimum(_BALL_MM, step.expected_mm), step.expected_mm)
+    edges = find_edges(box, surface.points, surface.normals, step.reach_mm, expected, about)
     weight = _weights(edges, bone.cut_end, step.error_mm)
-    return improved(shape, bone.model, surface, edges.offset, weight, step.error_mm)
+    trust = _BALL_TRUST * bone.head
+    offset = (weight * edges.offset + trust * about) / np.maximum(weight + trust, 1e-9)
+    return improved(shape, bone.model, surface, offset, weight + trust, step.error_mm)
 
 
 def _weights(edges: Edges, cut_end: np.ndarray, error_mm: float) -> np.ndarray:
@@ -201,17 +229,23 @@ def _missing_shaft_mm(box: Volume, shape: Shape, model: ShapeModel) -> float:
     return (ahead[held.any(axis=0)].max() + _BEYOND_SCAN_MM) / shape.size
 
 
-def _let_go(box: Volume, surface: Surface, cut_end: np.ndarray) -> Surface:
+def _let_go(box: Volume, surface: Surface, bone: Bone) -> Surface:
     """Follow the edges beyond the modes, as a thin plate of ever less width."""
     plate, moved = Plate(surface), np.zeros(len(surface.points))
     for reach, expected, width in _FREE:
         points = surface.points + moved[:, None] * surface.normals
-        edges = find_edges(box, points, surface.normals, reach, expected)
-        moved = plate.displacement(moved + edges.offset, _weights(edges, cut_end, 1.0), width, _REST)
+        edges = find_edges(
+            box,
+            points,
+            surface.normals,
+            reach,
+            np.where(bone.head, np.minimum(expected, _HEAD_FREE_MM), expected),
+        )
+        moved = plate.displacement(moved + edges.offset, _weights(edges, bone.cut_end, 1.0), width, _REST)
     return replace(surface, points=surface.points + moved[:, None] * surface.normals)
 
 
-def _measured(box: Volume, surface: Surface, shape: Shape, bone: LongShaft, side: str) -> ModelFit:
+def _measured(box: Volume, surface: Surface, shape: Shape, bone: Bone, side: str) -> ModelFit:
     edges = find_edges(box, surface.points, surface.normals, 2.0, 1.0)
     areas = np.where(bone.cut_end, 0.0, surface.point_areas)
     held, believed = areas * edges.seen, areas * edges.belief

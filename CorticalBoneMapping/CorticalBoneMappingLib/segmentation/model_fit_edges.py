@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from ..volume import Volume
 
-_STEP_MM = 0.5
+STEP_MM = 0.5
 _BLUR_MM = 0.7  # along the normal, standard deviation
 _HU_RANGE = (-100.0, 900.0)
-_SOFT_TISSUE_HU, _SOFT_SPREAD_HU = (
-    280.0,
-    60.0,
-)  # what may lie outside bone; in a narrow joint space it is blurred
-_LOOK_OUTSIDE_MM = 3.0
-_NOISE = 20.0  # HU/mm
-_OWN_WIDTH_MM = 2.0
-_WEAK = 60.0  # HU/mm: a fall this large is as likely an edge as none
+_SOFT_TISSUE_HU, _SOFT_SPREAD_HU = 190.0, 40.0  # what may lie outside bone
+_OUTSIDE_MM = 3.0  # so near to the edge soft tissue must be seen
+_VALLEY_HU, _VALLEY_SPREAD_HU = 80.0, 20.0  # depth of a joint space that blur has filled with bone's HU
+_VALLEY_MM = 6.0  # outward, bone is seen again
+_NOISE = 15.0  # HU/mm: falls that noise makes
+_WEAK = 40.0  # HU/mm beyond noise: over 1 mm, a fall this large is an edge as likely as not
+_OWN_WIDTH_MM = 2.0  # an edge does not hide itself
+_NO_EDGE = 0.1  # evidence at every place, for that no edge is seen
 
 
 class Edges(NamedTuple):
@@ -46,8 +47,37 @@ class Edges(NamedTuple):
     seen: np.ndarray
 
 
+class Evidence(NamedTuple):
+    """Evidence for the bone's edge at l places along each of n lines.
+
+    Attributes
+    ----------
+    offsets : ndarray of shape (l,)
+        mm outward.
+    edge : ndarray of shape (n, l)
+        From 0 to 1.
+    passed : ndarray of shape (n, l)
+        How likely it is that bone has ended before, 0 to 1.
+    fall : ndarray of shape (n, l)
+        HU/mm, not negative.
+    seen : ndarray of bool, shape (n,)
+        Whether the scan holds the place of offset 0.
+    """
+
+    offsets: np.ndarray
+    edge: np.ndarray
+    passed: np.ndarray
+    fall: np.ndarray
+    seen: np.ndarray
+
+
 def find_edges(
-    volume: Volume, points: np.ndarray, normals: np.ndarray, reach_mm: float, expected_mm: float
+    volume: Volume,
+    points: np.ndarray,
+    normals: np.ndarray,
+    reach_mm: float,
+    expected_mm: float | np.ndarray,
+    about_mm: float | np.ndarray = 0.0,
 ) -> Edges:
     """Look for the periosteal edge along normals.
 
@@ -59,38 +89,91 @@ def find_edges(
         RAS mm, outward unit vectors.
     reach_mm : float
         How far to look, inward and outward.
-    expected_mm : float
-        Standard deviation of where the edge is, about the point.
+    expected_mm : float or ndarray of shape (n,)
+        Standard deviation of where the edge is.
+    about_mm : float or ndarray of shape (n,)
+        Its mean, mm outward.
 
     Returns
     -------
     Edges
     """
-    pad = _LOOK_OUTSIDE_MM
-    offsets = np.arange(-reach_mm - pad, reach_mm + pad + 1e-6, _STEP_MM)
-    hu = volume.sample(points[:, None] + offsets[:, None] * normals[:, None])
-    known = np.isfinite(hu)
-    seen = known[:, len(offsets) // 2]
-    hu = np.clip(np.where(known, hu, 0.0), *_HU_RANGE)
-    smooth = ndimage.gaussian_filter1d(hu, _BLUR_MM / _STEP_MM, axis=1, mode="nearest")
-    fall = np.maximum(-np.gradient(smooth, _STEP_MM, axis=1), 0.0)
-    n_pad = round(pad / _STEP_MM)
-    outside = ndimage.minimum_filter1d(smooth, n_pad + 1, axis=1, origin=-(n_pad // 2), mode="nearest")
-    soft = 1.0 / (1.0 + np.exp((outside - _SOFT_TISSUE_HU) / _SOFT_SPREAD_HU))
-    # A fall at the border of the scan is none: both its sides must be known.
-    whole = ndimage.minimum_filter1d(known.astype(np.uint8), 5, axis=1).astype(bool)
-    rate = np.where(whole, (np.maximum(fall - _NOISE, 0.0) / _WEAK) ** 2 * soft, 0.0)
-    late = round(_OWN_WIDTH_MM / _STEP_MM)
-    passed = np.cumsum(rate, axis=1) * _STEP_MM
-    passed = np.pad(passed, ((0, 0), (late, 0)))[:, : rate.shape[1]]
-    evidence = (rate / (1.0 + rate) * np.exp(-passed))[:, n_pad:-n_pad]
-    offsets, fall = offsets[n_pad:-n_pad], fall[:, n_pad:-n_pad]
-    weight = evidence * np.exp(-0.5 * (offsets / expected_mm) ** 2)
+    offsets, edge, _, fall, seen = edge_evidence(volume, points, normals, -reach_mm, reach_mm)
+    apart = offsets - np.broadcast_to(about_mm, len(points))[:, None]
+    likely = np.exp(-0.5 * (apart / np.broadcast_to(expected_mm, len(points))[:, None]) ** 2)
+    weight = edge * likely
     total = weight.sum(axis=1)
     share = weight / np.maximum(total, 1e-9)[:, None]
     offset = share @ offsets
     spread = np.sqrt(np.maximum(share @ offsets**2 - offset**2, 0.0))
-    none = 0.1 * np.exp(-0.5 * (offsets / expected_mm) ** 2).sum()
-    belief = np.where(seen, total / (total + none), 0.0)
-    strength = np.einsum("nl,nl->n", share, fall)
-    return Edges(offset, spread, belief, strength, seen)
+    belief = np.where(seen, total / (total + _NO_EDGE * likely.sum(axis=1) + 1e-9), 0.0)
+    return Edges(offset, spread, belief, np.einsum("nl,nl->n", share, fall), seen)
+
+
+def edge_evidence(
+    volume: Volume,
+    points: np.ndarray,
+    normals: np.ndarray,
+    start_mm: float,
+    stop_mm: float,
+    mean: sparse.sparray | None = None,
+) -> Evidence:
+    """Tell at which places of lines bone may end.
+
+    Bone ends where the HU fall outward, and soft tissue follows: HU as low as that, or a valley with bone
+    beyond, as a joint space is in thick slices. The first such place on the way out counts: what comes
+    after it, as the far side of the socket, is other bone.
+
+    Parameters
+    ----------
+    volume : Volume
+        HU.
+    points, normals : ndarray of shape (n, 3)
+        RAS mm, outward unit vectors.
+    start_mm, stop_mm : float
+        From where to where along the normals.
+    mean : sparse array of shape (n, n), optional
+        Averages the lines with their neighbours', against noise; rows of sum 1.
+
+    Returns
+    -------
+    Evidence
+    """
+    pad = round(_VALLEY_MM / STEP_MM)
+    offsets = np.arange(round(start_mm / STEP_MM) - pad, round(stop_mm / STEP_MM) + pad + 1) * STEP_MM
+    hu = volume.sample(points[:, None] + offsets[:, None] * normals[:, None])
+    known = np.isfinite(hu)
+    hu = np.clip(np.where(known, hu, 0.0), *_HU_RANGE)
+    if mean is not None:
+        hu = mean @ hu
+    smooth = ndimage.gaussian_filter1d(hu, _BLUR_MM / STEP_MM, axis=1, mode="nearest")
+    fall = np.maximum(-np.gradient(smooth, STEP_MM, axis=1), 0.0)
+    # A fall at the border of the scan is none: both its sides must be known.
+    whole = ndimage.minimum_filter1d(known.astype(np.uint8), 5, axis=1).astype(bool)
+    rate = np.where(whole, (np.maximum(fall - _NOISE, 0.0) / _WEAK) ** 2 * _soft_outside(smooth), 0.0)
+    late = round(_OWN_WIDTH_MM / STEP_MM)
+    passed = np.pad(np.cumsum(rate, axis=1) * STEP_MM, ((0, 0), (late, 0)))[:, : rate.shape[1]]
+    first = np.exp(-passed)
+    edge = rate / (1.0 + rate) * first
+    middle = np.abs(offsets).argmin()
+    inner = slice(pad, -pad)
+    return Evidence(offsets[inner], edge[:, inner], 1.0 - first[:, inner], fall[:, inner], known[:, middle])
+
+
+def _soft_outside(hu: np.ndarray) -> np.ndarray:
+    """Whether soft tissue follows outward, as low HU or as a valley, 0 to 1."""
+    least = _window(hu, 0.0, _OUTSIDE_MM, np.min)
+    beyond = _window(hu, 0.5 * _OUTSIDE_MM, _VALLEY_MM, np.max)
+    depth = np.minimum(_window(hu, -_OUTSIDE_MM, 0.0, np.max), beyond) - least
+    low = 1.0 / (1.0 + np.exp((least - _SOFT_TISSUE_HU) / _SOFT_SPREAD_HU))
+    valley = 1.0 / (1.0 + np.exp((_VALLEY_HU - depth) / _VALLEY_SPREAD_HU))
+    return np.maximum(low, valley)
+
+
+def _window(values: np.ndarray, start_mm: float, stop_mm: float, of: Callable) -> np.ndarray:
+    """Greatest or least value of a stretch about each place of the lines; their ends are repeated."""
+    start, stop = round(start_mm / STEP_MM), round(stop_mm / STEP_MM)
+    before = max(-start, 0)
+    padded = np.pad(values, ((0, 0), (before, max(stop, 0))), mode="edge")
+    n = values.shape[1]
+    return of([padded[:, before + k : before + k + n] for k in range(start, stop + 1)], axis=0)
