@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import hashlib
 import json
 import os
 import random
@@ -12,52 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import trial_work
 from small_study import people, write_scan, write_study
-from trial_work import Inline, work
+from trial_work import Inline, cases_in, digest, run, study_of, table, work
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError, SettingError
 from CorticalBoneMappingLib.progress import CallbackProgress
-from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.trial import case as case_module
 from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses, open_executor, workers_that_fit
 from CorticalBoneMappingLib.study.trial.ledger import CASE_FILE, WORKSHOP, has_result
 from CorticalBoneMappingLib.study.trial.lock import only_run
-from CorticalBoneMappingLib.study.trial.run import cases_to_run, run_study
-
-
-def cases_in(folder: Path):
-    return cases_to_run(read_plan(folder / "study.toml", needs_analysis=False))
-
-
-def run(folder: Path, executor=None):
-    return run_study(cases_in(folder), folder / "results", executor or Inline(), work=work)
-
-
-def digest(results: Path) -> dict[str, str]:
-    """Hashes of all that belongs to results; logs, times and the lock do not."""
-    files = [file for file in results.glob("sub-*/**/*") if file.is_file()] + [results / "qc.csv"]
-    return {
-        file.relative_to(results).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
-    }
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def study_of(folder: Path, *names: str) -> None:
-    """People of these names, each with a scan."""
-    people(folder, len(names))
-    rows = [
-        [name, "0", "right", f"ct{number}.nrrd", f"mask{number}.nrrd", "1", ""]
-        for number, name in enumerate(names)
-    ]
-    write_study(folder, rows)
+from CorticalBoneMappingLib.study.trial.run import run_study
 
 
 def test_a_second_run_maps_nothing_and_changes_no_byte(tmp_path):

@@ -6,6 +6,8 @@ What happens to a case is in the name of its participant: ``wrong``, ``fault``, 
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import os
 import signal
 import sys
@@ -15,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from small_study import people, write_study
 
 from CorticalBoneMappingLib.errors import MeasurementError
 from CorticalBoneMappingLib.measures import MEASURES, QUALITY_LABELS, Quality
@@ -24,7 +27,7 @@ from CorticalBoneMappingLib.study.regions import region_rows
 from CorticalBoneMappingLib.study.result import FemurResult
 from CorticalBoneMappingLib.study.trial.case import run_case
 from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses
-from CorticalBoneMappingLib.study.trial.run import cases_to_run, run_study
+from CorticalBoneMappingLib.study.trial.run import StudyRun, cases_to_run, run_study
 from CorticalBoneMappingLib.study.trial.scans import Case
 from CorticalBoneMappingLib.surface import Surface
 from CorticalBoneMappingLib.volume_files import read_volume
@@ -84,6 +87,40 @@ class Inline(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+def cases_in(folder: Path) -> list[Case]:
+    """Cases of the study in a folder."""
+    return cases_to_run(read_plan(folder / "study.toml", needs_analysis=False))
+
+
+def run(folder: Path, executor: Executor | None = None) -> StudyRun:
+    """Run it into its folder ``results``."""
+    return run_study(cases_in(folder), folder / "results", executor or Inline(), work=work)
+
+
+def digest(results: Path) -> dict[str, str]:
+    """Hashes of all that belongs to results; logs, times and the lock do not."""
+    files = [file for file in results.glob("sub-*/**/*") if file.is_file()] + [results / "qc.csv"]
+    return {
+        file.relative_to(results).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    }
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def study_of(folder: Path, *names: str) -> None:
+    """People of these names, each with a scan."""
+    people(folder, len(names))
+    rows = [
+        [name, "0", "right", f"ct{number}.nrrd", f"mask{number}.nrrd", "1", ""]
+        for number, name in enumerate(names)
+    ]
+    write_study(folder, rows)
 
 
 def main(study: str, results: str, workers: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes for permutations (default: 1)"
     )
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="a Dask scheduler whose workers make the permutations instead"
+    )
     add_output_options(parser)
     parser.set_defaults(run=run)
 
@@ -75,7 +78,7 @@ def run(chosen: argparse.Namespace) -> None:
         raise SettingError(f"{chosen.workers} workers cannot work; ask for 1 or more.")
     asked = [analysis for analysis in plan.analyses if chosen.only in (None, analysis.name)]
     progress = progress_of(chosen)
-    with _executor(chosen.workers) as executor:
+    with _executor(chosen) as executor:
         for done, analysis in enumerate(asked):
             part = progress.part(done / len(asked), (done + 1) / len(asked))
             answer = answer_study(plan, analysis, executor, part)
@@ -128,5 +131,9 @@ def _chance(p: float) -> str:
     return "< 0.0001" if p < 1e-4 else number(p, 4)
 
 
-def _executor(workers: int) -> AbstractContextManager[Executor | None]:
-    return ProcessPoolExecutor(workers) if workers > 1 else nullcontext()
+def _executor(chosen: argparse.Namespace) -> AbstractContextManager[Executor | None]:
+    from ..study.trial.executors import open_executor
+
+    if chosen.dask is None and chosen.workers == 1:
+        return nullcontext()
+    return open_executor(chosen.workers, chosen.dask)

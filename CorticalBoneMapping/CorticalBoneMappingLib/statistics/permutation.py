@@ -197,7 +197,7 @@ def _largest(
 ) -> dict[str, np.ndarray]:
     """Largest of each kind for every rearrangement, in their order whoever does the work."""
     starts = range(0, len(shuffles), _CHUNK)
-    tasks = ((shuffles.source[s : s + _CHUNK], shuffles.sign[s : s + _CHUNK]) for s in starts)
+    tasks = [(shuffles.source[s : s + _CHUNK], shuffles.sign[s : s + _CHUNK]) for s in starts]
     work = partial(_Search.largest, search)
     results: Iterable = executor.map(work, tasks) if executor else map(work, tasks)
     parts = []

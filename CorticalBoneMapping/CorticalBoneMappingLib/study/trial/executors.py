@@ -180,7 +180,7 @@ def _dask_executor(address: str) -> Iterator[Executor]:
             "the address that it prints, such as tcp://host:8786."
         ) from error
     with client:
-        executor = client.get_executor()
+        executor = client.get_executor(pure=False)  # the work of a case is on the disk, not in its value
         try:
             yield executor
         except BaseException:
