@@ -67,7 +67,9 @@ def results(tmp_path, picture):
         folder = tmp_path / case_folder(person, "12", "left")
         folder.mkdir(parents=True)
         (folder / THUMBNAIL_FILE).write_bytes(picture)
-        (folder / "provenance.json").write_text(json.dumps({"notes": [f"a note on {person}"]}), "utf-8")
+        found = {"verdict": "look at it" if person == "P1" else "good", "reasons": ["The head is cut off."]}
+        record = {"notes": [f"a note on {person}"], "segmentation": found}
+        (folder / "provenance.json").write_text(json.dumps(record), "utf-8")
     lost = {
         "participant": "P4",
         "visit": "0",
@@ -142,8 +144,10 @@ def test_the_worst_come_first_and_a_figure_that_is_equal_everywhere_tells_nothin
     np.testing.assert_allclose(concerns(cases), [0.0, 2 / 3, 1 / 3])
     assert write_quality_page(results, results / "two.html", most=2) == 2
     text = (results / "two.html").read_text(encoding="utf-8")
-    assert text.index("P2, visit 12, left") < text.index("&lt;script&gt;window.harmed")
-    assert "P1, visit 12, left" not in text
+    # What the segmentation doubted goes before what only has worse figures.
+    assert text.index("P2, visit 12, left") < text.index("P1, visit 12, left")
+    assert text.count("The femur was found by itself: look at it. The head is cut off.") == 1
+    assert "harmed" not in text
     assert "Only the worst 2 are on this page" in text
     assert "P4.nrrd: gone" in text
     assert "/a/b" not in text
@@ -160,10 +164,10 @@ def test_cases_are_judged_in_the_browser_and_the_saved_table_goes_into_the_study
         names = (
             "return [...document.querySelectorAll('article:not([hidden]) h2')].map((one) => one.textContent)"
         )
-        assert browser.run(names) == [f"{person}, visit 12, left" for person in ("P2", HOSTILE, "P1")]
+        assert browser.run(names) == [f"{person}, visit 12, left" for person in ("P2", "P1", HOSTILE)]
         browser.find("article [data-verdict=reject]").click()
         browser.find("article input").send_keys('moved, "a lot"')
-        hostile = browser.driver.find_elements("css selector", "article")[1]
+        hostile = browser.driver.find_elements("css selector", "article")[2]
         hostile.click()
         hostile.send_keys("a")
         assert "2 of 3 judged, 1 rejected; not saved yet" in browser.find("#progress").text

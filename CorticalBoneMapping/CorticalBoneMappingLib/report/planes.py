@@ -56,13 +56,15 @@ class Plane:
         return np.column_stack([offset @ self.right, offset @ self.up, np.zeros(len(points))])
 
 
-def femur_planes(points: np.ndarray) -> list[Plane]:
+def femur_planes(points: np.ndarray, head: tuple[np.ndarray, float] | None = None) -> list[Plane]:
     """Choose planes by shape alone: the shaft is below, the head is what reaches farthest from it.
 
     Parameters
     ----------
     points : ndarray of shape (n, 3)
         Of the surface, RAS mm.
+    head : tuple of ndarray of shape (3,) and float, optional
+        Centre (RAS mm) and radius of the head, where they are known.
 
     Returns
     -------
@@ -78,8 +80,8 @@ def femur_planes(points: np.ndarray) -> list[Plane]:
     low = _centre_between(points, bottom + 0.05 * height, bottom + 0.15 * height)
     shaft = _centre_between(points, bottom + 0.25 * height, bottom + 0.35 * height)
     up = (shaft - low) / np.linalg.norm(shaft - low)
-    head, radius = _head_sphere(points, low, up)
-    to_head = (head - low) - ((head - low) @ up) * up
+    centre_of_head, radius = head or _head_sphere(points, low, up)
+    to_head = (centre_of_head - low) - ((centre_of_head - low) @ up) * up
     # Seen from in front: the patient's right (+x) is on the left of the page.
     right = to_head / np.linalg.norm(to_head) * (-np.sign(to_head[0]) or 1.0)
     across, along = (points - low) @ right, (points - low) @ up
@@ -88,7 +90,8 @@ def femur_planes(points: np.ndarray) -> list[Plane]:
     long_plane = Plane(
         "Plane of head and shaft", centre, right, up, np.ptp(across) + margin, np.ptp(along) + margin
     )
-    heights = {"head": head[2], "neck": head[2] - 0.6 * radius, "shaft": shaft[2]}
+    z = float(np.clip(centre_of_head[2], bottom + 0.6 * radius + 2.0, bottom + height - 2.0))
+    heights = {"head": z, "neck": z - 0.6 * radius, "shaft": shaft[2]}
     return [long_plane, *(_axial(points, name, z) for name, z in heights.items())]
 
 

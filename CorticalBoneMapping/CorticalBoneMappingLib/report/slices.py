@@ -19,7 +19,13 @@ _PAGE_SHARE = 0.0125  # font size as a part of the page's width
 
 
 def render_slices(
-    volume: Volume, surface: Surface, path_png: str | Path, *, title: str | None = None, width_px: int = 2400
+    volume: Volume,
+    surface: Surface,
+    path_png: str | Path,
+    *,
+    title: str | None = None,
+    width_px: int = 2400,
+    head: tuple[np.ndarray, float] | None = None,
 ) -> None:
     """Draw a femur's CT in the plane of head and shaft and in three axial planes.
 
@@ -39,13 +45,15 @@ def render_slices(
         A line above the slices.
     width_px : int
         Width of the picture in pixels.
+    head : tuple of ndarray of shape (3,) and float, optional
+        Centre (RAS mm) and radius of the head, where they are known; else they are found by shape.
 
     Raises
     ------
     SurfaceError
         If the surface is too coarse to find a shaft in it.
     """
-    long_plane, *axial = femur_planes(surface.points)
+    long_plane, *axial = femur_planes(surface.points, head)
     font, gap = round(_PAGE_SHARE * width_px), round(0.02 * width_px)
     widest = max(plane.width_mm for plane in axial)
     scale = (width_px - 3 * gap) / (long_plane.width_mm + widest)

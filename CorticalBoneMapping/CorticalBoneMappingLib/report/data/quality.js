@@ -83,8 +83,9 @@
   for (const card of cards) {
     show(card);
     card.addEventListener("click", (event) => {
-      const verdict = event.target.dataset.verdict;
+      if (event.target.tagName === "IMG") card.classList.toggle("large");
       if (event.target.tagName !== "BUTTON") return;
+      const verdict = event.target.dataset.verdict;
       change(card, VERDICT, rowOf(card)[VERDICT] === verdict ? "" : verdict);
     });
     card.querySelector("input").addEventListener("input", (event) => change(card, NOTE, oneLine(event.target.value)));

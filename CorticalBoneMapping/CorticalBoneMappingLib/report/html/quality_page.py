@@ -12,6 +12,7 @@ import numpy as np
 from ...colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
 from ...errors import CorticalBoneMappingError
 from ...measures import MEASURES
+from ...study.found_verdict import GOOD
 from ...study.result_files import PROVENANCE_FILE, THUMBNAIL_FILE
 from ...study.trial.quality import QUALITY_COLUMNS, QUALITY_FILE
 from ..planes import INNER_COLOUR, OUTER_COLOUR
@@ -63,9 +64,9 @@ def write_quality_page(results: str | Path, path: str | Path, most: int = MOST_C
     if not mapped:
         raise CorticalBoneMappingError(f"{results}: no case is mapped yet; run 'cbm study run' first.")
     concern = concerns(mapped)
-    order = sorted(range(len(mapped)), key=lambda n: (not _to_look_at(mapped[n]), -concern[n]))
-    shown = order[:most]
-    cards = [_card(mapped[n], float(concern[n]), place) for place, n in enumerate(shown)]
+    doubts = [_doubts(case) for case in mapped]
+    shown = sorted(range(len(mapped)), key=lambda n: (not doubts[n], -concern[n]))[:most]
+    cards = [_card(mapped[n], doubts[n], place) for place, n in enumerate(shown)]
     body = join(
         [
             element("h1", "Quality of every case"),
@@ -98,8 +99,14 @@ def concerns(cases: Sequence[CaseRow]) -> np.ndarray:
     return total / max(used, 1)
 
 
-def _to_look_at(case: CaseRow) -> bool:
-    return case.row["suggestion"].startswith("look")
+def _doubts(case: CaseRow) -> list[str]:
+    """Say why a person should look at a case: what its figures suggest, and what its segmentation said."""
+    found = _record(case.folder).get("segmentation")
+    doubts = [case.row["suggestion"]] if case.row["suggestion"].startswith("look") else []
+    if isinstance(found, dict) and found.get("verdict", GOOD) != GOOD:
+        reasons = [str(reason) for reason in found.get("reasons", ())]
+        doubts.append(" ".join([f"The femur was found by itself: {found['verdict']}.", *reasons]))
+    return doubts
 
 
 def _lead(mapped: int, shown: int) -> str:
@@ -123,7 +130,11 @@ def _bar() -> Html:
         element("label", "Show ", _select("filter", filters)),
         element("span", id="progress", role="status"),
         element("button", f"Save decisions ({QUALITY_FILE})", id="save", type="button"),
-        element("span", "Keys on a case: a accept, r reject, u undo, ↓ next, ↑ previous", class_="hint"),
+        element(
+            "span",
+            "Click a picture to enlarge it. Keys on a case: a accept, r reject, u undo, ↓ next, ↑ previous",
+            class_="hint",
+        ),
         class_="controls bar",
     )
 
@@ -158,7 +169,7 @@ def _css(colour: Sequence[float]) -> str:
     return "rgb({}, {}, {})".format(*(round(255 * part) for part in colour))
 
 
-def _card(case: CaseRow, concern: float, place: int) -> Html:
+def _card(case: CaseRow, doubts: Sequence[str], place: int) -> Html:
     row = case.row
     figures = [
         element("span", f"{words} ", element("b", number(row[key] * factor, decimals) + unit))
@@ -166,13 +177,13 @@ def _card(case: CaseRow, concern: float, place: int) -> Html:
     ]
     values = {f"data_{key}": f"{row[key] * worse:.6g}" for key, *_, worse in _FIGURES if worse}
     values["data_thickness_mm"] = f"{row['thickness_mm']:.6g}"
-    notes = _notes(case.folder)
+    notes = [without_folders(str(note)) for note in _record(case.folder).get("notes", ())]
     return element(
         "article",
         element("h2", case.name),
         _picture(case),
         element("p", *figures, class_="figures"),
-        element("p", row["suggestion"], class_="look") if _to_look_at(case) else None,
+        *(element("p", doubt, class_="look") for doubt in doubts),
         element("ul", *(element("li", note) for note in notes), class_="case-notes") if notes else None,
         element(
             "div",
@@ -183,8 +194,7 @@ def _card(case: CaseRow, concern: float, place: int) -> Html:
         ),
         tabindex=0,
         data_place=place,
-        data_concern=f"{concern:.4f}",
-        data_look="yes" if _to_look_at(case) else None,
+        data_look="yes" if doubts else None,
         **values,
     )
 
@@ -197,13 +207,12 @@ def _picture(case: CaseRow) -> Html:
     return element("img", src=data_address(content, "image/jpeg"), alt=f"CT and thickness of {case.name}")
 
 
-def _notes(folder: Path) -> list[str]:
-    """Read what the mapping of a case remarked; the segmentation's verdict first, where there is one."""
+def _record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
-        return [without_folders(str(note)) for note in record.get("notes", ())]
-    except (OSError, ValueError, TypeError, AttributeError):
-        return ["The record of this case cannot be read."]
+    except (OSError, ValueError):
+        record = None
+    return record if isinstance(record, dict) else {"notes": ["The record of this case cannot be read."]}
 
 
 def _not_mapped(cases: Sequence[CaseRow]) -> Html | None:
