@@ -104,7 +104,8 @@ def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any)
             if femur.is_usable:
                 title = f"{femur.side.capitalize()} femur: {femur.verdict}"
                 name = PICTURE_FILE.format(side=femur.side)
-                render_slices(volume, femur.surface, temporary / name, title=title)
+                head = (femur.head_centre, femur.head_radius_mm)
+                render_slices(volume, femur.surface, temporary / name, title=title, head=head)
     for side in {"left", "right"} - {femur.side for femur in found if femur.is_usable}:
         for name in (SURFACE_FILE, PICTURE_FILE):
             (folder / name.format(side=side)).unlink(missing_ok=True)

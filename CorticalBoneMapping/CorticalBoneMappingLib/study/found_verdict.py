@@ -98,7 +98,7 @@ _RULES = (
     _Rule(
         "implausibility", 1.6, 2.5, "The shape is unusual ({value:.1f} times as far from the mean as most)."
     ),
-    _Rule("head_moved_mm", 4.0, 10.0, "The head lies {value:.0f} mm from where a round head was seen."),
+    _Rule("head_moved_mm", 8.0, 16.0, "The head lies {value:.0f} mm from where a round head was seen."),
     _Rule("head_residual_mm", 1.2, 3.0, "The head departs from a sphere by {value:.1f} mm."),
     _Rule(
         "metal_share", 0.0, 0.70, "Metal is near {value:.0%} of the surface; the bone around it is uncertain."
