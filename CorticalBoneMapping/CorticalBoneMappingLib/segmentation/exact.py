@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import sparse
 
 from ..errors import SurfaceError
 from ..meshing import remesh
@@ -26,6 +27,7 @@ _FARTHEST_MM = 3.5  # an edge farther away belongs to another bone
 _FIRST_SHARE = 3  # one point in so many is looked at in the first pass, which the second corrects
 _FIRST_ROUNDS = 3
 _FAR_QUANTILE, _FAR_MM = 0.98, 1.5  # so far off, some of the lines began in the acetabulum
+_SHARPEST, _UNFOLDINGS = 0.3, 20  # cosine between the normals of a triangle and of its corners
 _MODEL_SD_MM = 0.05  # of an edge by what the model of the cortex leaves out
 _NOISE_FACTOR = 2.0  # errors of neighbours go together; measured on simulated scans
 _SHARED_SD_MM = 0.05
@@ -149,4 +151,28 @@ def _moved(surface: Surface, depth: np.ndarray, planes: list[Plane], ended: np.n
     step = -depth[:, None] * surface.normals
     for _, normal in planes:
         step[ended] -= (step[ended] @ normal)[:, None] * normal
-    return replace(surface, points=surface.points + step, arrays={}, units={})
+    return _unfolded(replace(surface, points=surface.points + step, arrays={}, units={}))
+
+
+def _unfolded(surface: Surface) -> Surface:
+    """Smooth a surface where a triangle looks another way than the surface does at its corners."""
+    ends = np.concatenate([surface.edges, surface.edges[:, ::-1]])
+    neighbours = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])))
+    for _ in range(_UNFOLDINGS):
+        folded = _folded(surface)
+        if not folded.any():
+            break
+        near = folded | (neighbours @ folded > 0)
+        mean = (neighbours @ surface.points) / neighbours.sum(axis=1)[:, None]
+        surface = replace(surface, points=np.where(near[:, None], mean, surface.points))
+    return surface
+
+
+def _folded(surface: Surface) -> np.ndarray:
+    corners = surface.points[surface.triangles]
+    looks = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-12)
+    agrees = np.einsum("tcx,tx->tc", surface.normals[surface.triangles], looks)
+    folded = np.zeros(len(surface.points), dtype=bool)
+    folded[surface.triangles[(agrees < _SHARPEST).any(axis=1)]] = True
+    return folded

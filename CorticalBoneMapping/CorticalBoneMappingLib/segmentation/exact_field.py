@@ -8,13 +8,12 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
 
-from ..smoothing import cotangent_laplacian, smooth
+from ..smoothing import cotangent_laplacian
 from ..surface import Surface
 
 _FREEDOM = 3.0  # of Student's t: a vessel or the acetabulum taken for the edge must not draw its neighbours
-_NOT_TOLD_MM = (1.0, 0.4, 0.0)  # added to the offsets' own SD, less and less, so that the crowd decides first
-_DRAWS = 40
-_SPREAD_FWHM_MM = 4.0  # over which the variance of the draws is averaged
+_NOT_TOLD_MM = (0.7, 0.0)  # added to the offsets' own SD, less and less, so that the crowd decides first
+_DRAWS = 64
 
 
 class OffsetField(NamedTuple):
@@ -56,7 +55,7 @@ def offset_field(surface: Surface, told: np.ndarray, sd: np.ndarray, prior: Fiel
     The prior is a Matérn field of smoothness 1, of which the sparse precision matrix is
     τ² (κ²C + G) C⁻¹ (κ²C + G), with the vertex areas C, the cotangent Laplacian G, κ = √8 / length and
     τ² = 1 / (4π κ² sd²) (Lindgren, Rue, Lindström 2011, J R Stat Soc B 73:423, eq. 2 and 10). Errors of the
-    told offsets follow Student's t, by weights that are found anew three times.
+    told offsets follow Student's t, by weights that begin equal and then follow the field.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ def offset_field(surface: Surface, told: np.ndarray, sd: np.ndarray, prior: Fiel
         weight = belief / spread
         factor = _factor(precision + sparse.diags(weight))
         offset = factor.solve(weight * value)
-    return OffsetField(offset, _posterior_sd(surface, factor, root, weight), np.minimum(belief, 1.0))
+    return OffsetField(offset, _posterior_sd(factor, root, weight), np.minimum(belief, 1.0))
 
 
 def _prior_precision(surface: Surface, prior: FieldPrior) -> tuple[sparse.csr_array, sparse.csr_array]:
@@ -101,11 +100,9 @@ def _factor(matrix: sparse.csr_array) -> SuperLU:
     return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
 
-def _posterior_sd(
-    surface: Surface, factor: SuperLU, root: sparse.csr_array, weight: np.ndarray
-) -> np.ndarray:
+def _posterior_sd(factor: SuperLU, root: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
     """From draws of the posterior: the diagonal of an inverse of this size is not to be had directly."""
     random = np.random.default_rng(0)
     first, second = random.standard_normal((2, len(weight), _DRAWS))
     draws = factor.solve(root @ first + np.sqrt(weight)[:, None] * second)
-    return np.sqrt(smooth(surface, (draws**2).mean(axis=1), _SPREAD_FWHM_MM))
+    return np.sqrt((draws**2).mean(axis=1))
