@@ -74,8 +74,8 @@ def test_every_fault_is_told_at_once_with_its_row_and_value(folder):
         (7, "mask", "absent_mask.nrrd"),
         (8, "mask", "far.nrrd"),
         (9, "label", "femur"),
-        (11, "mask", ""),
     }
+    assert (11, "mask", "") not in errors  # the femur will be found
     sentences = {(p.row, p.column): p.sentence for p in found}
     assert "MR, not CT" in sentences[5, "path"]
     assert "write left, right or both" in sentences[3, "side"]

@@ -35,6 +35,7 @@ SOUND = {
     "surface_distance_mm": 0.4,
     "expected_error_mm": 0.6,
     "covered": 1.0,
+    "segmentation": "good",
 }
 
 
@@ -92,6 +93,7 @@ def test_a_person_s_verdicts_and_notes_outlive_every_run_and_new_cases_are_added
         ("metal", 0.01, "metal at 1%"),
         ("surface_distance_mm", 3.0, "3.0 mm off the bone"),
         ("covered", 0.5, "only 50%"),
+        ("segmentation", "look at it", "not sure"),
     ],
 )
 def test_a_figure_out_of_bounds_asks_for_a_look_and_says_why(name, value, reason):

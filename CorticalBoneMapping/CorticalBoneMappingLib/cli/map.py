@@ -19,10 +19,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..progress import Progress
-    from ..segmentation import PeriostealSurface
     from ..study.result import FemurResult
-    from ..study.settings import MapSettings
-    from ..volume import Volume
 
 _EPILOG = """\
 examples:
@@ -142,6 +139,7 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
     from dataclasses import fields
 
     from ..study.femur import map_femur
+    from ..study.femur_in_scan import femur_in
     from ..study.provenance import input_record
     from ..study.result_files import write_result
     from ..study.settings import MapSettings
@@ -150,7 +148,7 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
     names = {field.name for field in fields(MapSettings)}
     settings = MapSettings(**{name: value for name, value in vars(chosen).items() if name in names})
     volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
-    femur, origin = _femur(chosen, volume, settings, progress.part(0.1, 0.35))
+    femur, origin = femur_in(volume, chosen.mask, chosen.side, settings, progress.part(0.1, 0.35))
     result = map_femur(volume, femur, chosen.side, settings, progress.part(0.35, 0.95))
     inputs = {"ct": input_record(chosen.ct)}
     if chosen.mask is not None:
@@ -162,26 +160,6 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
     write_result(result, chosen.out)
     progress.report(1.0, "Done")
     return result
-
-
-def _femur(
-    chosen: argparse.Namespace, volume: Volume, settings: MapSettings, progress: Progress
-) -> tuple[Volume | PeriostealSurface, dict[str, Any]]:
-    """Give where the femur is, read or found, and a record of how that is known."""
-    from ..study.found_files import read_ready_surface, usable
-    from ..volume_files import read_labelmap
-
-    if chosen.mask is not None:
-        if chosen.mask.suffix.lower() == ".vtp":
-            return read_ready_surface(chosen.mask), {"by": "surface"}
-        return read_labelmap(chosen.mask), {"by": "label map"}
-    from ..study.find_femur import find_femurs
-
-    found = find_femurs(
-        volume, chosen.side, atlas=settings.atlas, spacing_mm=settings.spacing_mm, progress=progress
-    )
-    (femur,) = usable(found, str(chosen.ct))
-    return femur.ready(), {"by": "found in the CT"} | femur.record()
 
 
 def summary(result: FemurResult) -> str:

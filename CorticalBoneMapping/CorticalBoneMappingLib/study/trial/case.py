@@ -14,8 +14,9 @@ from typing import TextIO
 from ...errors import CorticalBoneMappingError
 from ...progress import Progress
 from ...volume import Volume
-from ...volume_files import read_labelmap, read_volume
+from ...volume_files import read_volume
 from ..femur import map_femur
+from ..femur_in_scan import femur_in
 from ..result import FemurResult
 from ..result_files import write_result
 from .ledger import (
@@ -127,10 +128,11 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
 def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> FemurResult:
     """Read the scan of a case and map its femur; `draw` makes the thumbnail of the result."""
     volume = read_volume(case.ct, progress=progress.part(0.0, 0.1))
-    if case.mask is None:
-        raise CorticalBoneMappingError("The row names no mask, so nothing says where the femur is.")
-    labelmap = read_labelmap(case.mask)
-    result = map_femur(volume, labelmap, case.side, case.settings, progress.part(0.1, 1.0))
+    femur, origin = femur_in(volume, case.mask, case.side, case.settings, progress.part(0.1, 0.35))
+    searched = origin.pop("timings_s", {})  # a record that tells times would be another every time
+    result = map_femur(volume, femur, case.side, case.settings, progress.part(0.35, 1.0))
+    result.provenance["timings_s"] |= {f"search: {stage}": time for stage, time in searched.items()}
+    result = result.with_provenance(segmentation=origin)
     return result if draw is None else replace(result, thumbnail=draw(volume, result))
 
 

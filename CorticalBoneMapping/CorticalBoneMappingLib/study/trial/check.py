@@ -14,6 +14,8 @@ from ...errors import CorticalBoneMappingError
 from ...progress import Progress
 from ...volume import Volume
 from ...volume_files import read_header
+from ..femur_in_scan import SURFACE_SUFFIX
+from ..found_files import read_ready_surface
 from ..group.plan import StudyPlan
 from .people import problems_of_people
 from .problems import ERROR, NOTE, WARNING, Problem
@@ -121,15 +123,15 @@ def _scan(table: ScanTable, path: Path, cases: Sequence[Case]) -> Iterator[Probl
         ct = None
     for case in cases:
         if case.mask is None:
-            sentence = "There is no mask, so nothing says where the femur is; give one."
-            yield table.problem(case.row - 1, MASK, sentence)
-            continue
+            continue  # the femur will be found
         try:
-            mask = read_header(case.mask)
+            mask = None if case.mask.suffix.lower() == SURFACE_SUFFIX else read_header(case.mask)
+            if mask is None:
+                read_ready_surface(case.mask)
         except CorticalBoneMappingError as error:
             yield table.problem(case.row - 1, MASK, str(error))
             continue
-        if ct is not None and not _meet(ct, mask):
+        if ct is not None and mask is not None and not _meet(ct, mask):
             sentence = f"The mask lies outside the scan {path.name}; was it drawn on another?"
             yield table.problem(case.row - 1, MASK, sentence)
 

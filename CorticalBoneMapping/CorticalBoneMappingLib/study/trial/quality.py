@@ -13,6 +13,7 @@ from ...files import write_text
 from ...measures import QUALITY_LABELS, Quality
 from ...statistics.table import read_cells
 from ..csv_rows import Columns, csv_of_rows, read_rows
+from ..found_verdict import LOOK
 from ..regions import REGION_COLUMNS, WHOLE_FEMUR
 from ..result_files import PROVENANCE_FILE, REGIONS_FILE
 from .scans import Case
@@ -40,11 +41,13 @@ FIGURES: Columns = {
     "expected_error_mm": float,
     "covered": float,
     "thickness_mm": float,
+    "segmentation": str,
     "notes": int,
 }
 """Figures of a case in ``cases.csv``: shares of the points that are not cut ends, the 95th percentile of the
 distance from the bone to the average laid on it, the error to be expected along the surface, the share of the
-average that the bone covers, mean thickness, and how many notes the result bears."""
+average that the bone covers, mean thickness, the verdict on a femur that was found or what told where it is,
+and how many notes the result bears."""
 
 # Beyond these a person should look. They are wide of what the benchmarks find on sound scans.
 _LIMITS = (
@@ -104,6 +107,8 @@ def figures_of(folder: Path) -> dict[str, Any]:
     figures["expected_error_mm"] = registration["expected_error_mm"]
     figures["covered"] = registration["covered"]
     figures["thickness_mm"] = _mean_thickness(folder)
+    found = record.get("segmentation", {})
+    figures["segmentation"] = found.get("verdict", found.get("by", ""))
     return figures | {"notes": len(record["notes"])}
 
 
@@ -112,6 +117,8 @@ def suggestion(figures: dict[str, Any]) -> str:
     reasons = [text.format(figures[name]) for name, limit, text in _LIMITS if figures[name] > limit]
     if figures["covered"] < _LEAST_COVERED:
         reasons.append(f"only {figures['covered']:.0%} of the average femur is in the scan")
+    if figures["segmentation"] == LOOK:
+        reasons.append("the search for the femur was not sure")
     return f"look: {'; '.join(reasons)}" if reasons else "good"
 
 

@@ -1,0 +1,53 @@
+"""Where the femur is in a CT: told by a label map or a surface, or found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..progress import Progress
+from ..segmentation import PeriostealSurface
+from ..volume import Volume
+from ..volume_files import read_labelmap
+from .find_femur import find_femurs
+from .found_files import read_ready_surface, usable
+from .settings import MapSettings
+
+SURFACE_SUFFIX = ".vtp"
+
+
+def femur_in(
+    volume: Volume, mask: Path | None, side: str, settings: MapSettings, progress: Progress | None = None
+) -> tuple[Volume | PeriostealSurface, dict[str, Any]]:
+    """Give where the femur is, as `map_femur` takes it, and how that is known.
+
+    Parameters
+    ----------
+    volume : Volume
+        The CT in HU.
+    mask : Path or None
+        A label map, or a surface of ``cbm segment``; None where the femur has to be found.
+    side : {"left", "right"}
+    settings : MapSettings
+        Whose atlas and spacing the search takes.
+    progress : Progress, optional
+        Of the search.
+
+    Returns
+    -------
+    femur : Volume or PeriostealSurface
+    record : dict
+        ``by``, and of a femur that was found its verdict and reasons.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the file cannot be read, or no femur is found well enough to be used.
+    """
+    if mask is not None and mask.suffix.lower() == SURFACE_SUFFIX:
+        return read_ready_surface(mask), {"by": "surface"}
+    if mask is not None:
+        return read_labelmap(mask), {"by": "label map"}
+    found = find_femurs(volume, side, atlas=settings.atlas, spacing_mm=settings.spacing_mm, progress=progress)
+    (femur,) = usable(found, volume.source)
+    return femur.ready(), {"by": "found in the CT"} | femur.record()
