@@ -233,6 +233,8 @@ def test_the_methods_name_the_settings_that_were_used_and_only_their_references(
         "month 36: Cortical mass surface density was smoothed",
         "full width at half maximum 10 mm",
         "with the terms visit, arm, visit × arm and age",
+        "The changes from each hip&#x27;s own visit 0, in percent of it, entered the model",
+        "with the term arm.",
         "Tests were two-sided; degrees of freedom: Satterthwaite",
         "Tests were greater",
         "199 rearrangements asked for, seed 1",
@@ -252,6 +254,16 @@ def test_without_plotly_the_page_says_what_to_install(trial, tmp_path, monkeypat
     assert "pip install plotly" in text
     assert "explorer-data" not in text
     assert "script-src &#x27;none&#x27;" in text
+
+
+def test_of_many_questions_only_what_is_significant_is_drawn_as_the_page_says(trial, tmp_path, monkeypatch):
+    monkeypatch.setattr(study_page, "MOST_IN_FULL", 1)
+    study_page.write_study_report(trial / "answers", tmp_path / "brief.html")
+    text = (tmp_path / "brief.html").read_text(encoding="utf-8")
+    assert text.count("<img ") == 2
+    assert "Of more than 1 questions only the significant effects are drawn" in text
+    assert "group_1_mean" not in text
+    assert "thickness_percent" in text  # can still be turned
 
 
 def test_a_folder_without_answers_and_a_damaged_one_are_named(trial, tmp_path, capsys):

@@ -148,12 +148,14 @@ def measured_in_words(cases: Sequence[CaseRow]) -> list[str]:
     spacings = sorted(record["surface"]["spacing_mm"] for record in records)
     calibrations = Counter(_calibration(record) for record in records)
     average = Counter(f"{record['atlas']['name']}, {record['atlas']['people']} people" for record in records)
+    smoothings = Counter(f"{record['settings']['smoothing_fwhm_mm']:g} mm" for record in records)
+    smoothed = "" if set(smoothings) == {"0 mm"} else f" They were smoothed there by {_all(smoothings)}."
     return [
         f"The cortex was measured with {_all(methods)} at points {spacings[len(spacings) // 2]:.1f} mm "
         f"apart.",
         f"Density: {_all(calibrations)}.",
         f"Maps were carried to an average femur ({_all(average)}) by registration of the surfaces (a "
-        f"Gaussian process of shape modes and bumps, Lüthi et al. 2018).",
+        f"Gaussian process of shape modes and bumps, Lüthi et al. 2018).{smoothed}",
     ]
 
 
@@ -185,6 +187,7 @@ def _record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
         _ = record["settings"]["method"], record["surface"]["spacing_mm"], record["atlas"]["people"]
+        _ = record["settings"]["smoothing_fwhm_mm"]
         _ = record["calibration"]["unit"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}

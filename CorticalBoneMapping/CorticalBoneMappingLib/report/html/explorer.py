@@ -42,13 +42,15 @@ def explorer_script() -> str:
     return shipped("explorer.js")
 
 
-def explorer(answers: Sequence[Answer]) -> Html:
+def explorer(answers: Sequence[Answer], brief: bool = False) -> Html:
     """Give the place of the interactive femur and its data.
 
     Parameters
     ----------
     answers : sequence of Answer
         Each with its own choice of maps.
+    brief : bool
+        Leave out the means of arms and visits.
     """
     controls = element(
         "div",
@@ -69,10 +71,12 @@ def explorer(answers: Sequence[Answer]) -> Html:
         "Drag to turn, scroll to come closer, point at a place to read its values.",
         class_="hint",
     )
-    return element("div", controls, stage, hint, json_block(DATA_ID, explorer_data(answers)), id="explorer")
+    return element(
+        "div", controls, stage, hint, json_block(DATA_ID, explorer_data(answers, brief)), id="explorer"
+    )
 
 
-def explorer_data(answers: Sequence[Answer]) -> dict[str, Any]:
+def explorer_data(answers: Sequence[Answer], brief: bool = False) -> dict[str, Any]:
     """Gather what the script shows; numbers as they stand in the files, as base64 of little-endian arrays."""
     meshes: list[Surface] = []
     told = []
@@ -80,7 +84,7 @@ def explorer_data(answers: Sequence[Answer]) -> dict[str, Any]:
         surface = answer.surface
         index = next((i for i, mesh in enumerate(meshes) if same_mesh(mesh, surface)), len(meshes))
         meshes[index:] = meshes[index:] or [surface]
-        told.append({"mesh": index} | _answer(answer))
+        told.append({"mesh": index} | _answer(answer, brief))
     return {
         "meshes": [_mesh(surface) for surface in meshes],
         "regions": [REGION_NAMES[key] for key in sorted(REGION_NAMES)],
@@ -100,8 +104,8 @@ def _mesh(surface: Surface) -> dict[str, str]:
     return axes | corners | {"region": _packed(surface.arrays["region"], "|u1")}
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
-    maps, facts = _maps(answer), _facts(answer)
+def _answer(answer: Answer, brief: bool) -> dict[str, Any]:
+    maps, facts = _maps(answer, brief), _facts(answer)
     names = {name for entry in [*maps, *facts] for name in (entry["array"], *entry.get("bounds", ()))}
     return {
         "name": answer.name,
@@ -112,7 +116,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _maps(answer: Answer) -> list[dict[str, Any]]:
+def _maps(answer: Answer, brief: bool) -> list[dict[str, Any]]:
     """List what can be chosen: what a picture shows, the effect in its unit, and every group's mean."""
     surface = answer.surface
     shown = {view: found for view in VIEWS if (found := shown_of(surface, view)) is not None}
@@ -124,7 +128,8 @@ def _maps(answer: Answer) -> list[dict[str, Any]]:
         in_unit = shown_of(_without_percent(surface), "effect")
         entries.insert(2, _entry(in_unit, "not tested"))
     measure = MEASURES[answer.analysis["measure"]]
-    for row in answer.files.groups if answer.analysis["outcome"] == "value" else []:
+    has_groups = answer.analysis["outcome"] == "value" and not brief
+    for row in answer.files.groups if has_groups else []:
         array = f"group_{row['group']}_mean"
         label = ", ".join(filter(None, (f"Mean of {row['arm'] or 'all'}", f"visit {row['visit']}")))
         unit = surface.units.get(array, "")

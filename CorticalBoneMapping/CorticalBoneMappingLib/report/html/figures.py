@@ -21,9 +21,16 @@ _MORE = ("effect", "thickness", "density")
 _WITHOUT_EFFECT = ("statistic", "p")
 
 
-def effect_figures(answer: Answer) -> Html:
-    """Draw the maps of an answer, what is significant the largest; of an F its statistic and p."""
-    main, more = (_MAIN, _MORE) if answer.has_effect else (_WITHOUT_EFFECT, ())
+def effect_figures(answer: Answer, brief: bool = False) -> Html:
+    """Draw the maps of an answer, what is significant the largest; of an F its statistic and p.
+
+    Parameters
+    ----------
+    answer : Answer
+    brief : bool
+        Draw only what is significant.
+    """
+    main, more = (_MAIN, () if brief else _MORE) if answer.has_effect else (_WITHOUT_EFFECT, ())
     drawn = [_figure(answer, view, _MAIN_WIDTH_PX) for view in main]
     drawn += [_figure(answer, view, _MORE_WIDTH_PX) for view in more]
     return join(drawn, "\n")

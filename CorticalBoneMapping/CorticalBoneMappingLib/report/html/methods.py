@@ -8,18 +8,18 @@ from ...measures import MEASURES
 from .answers import Answer
 from .markup import Html, element, join, table
 from .references import cited
-from .wording import between, listed, number
+from .wording import MISSING, between, listed, number
 
 _HIPS = {
-    "both": "both hips, as maps of their own",
-    "mean": "the mean of both hips",
-    "left": "the left hip",
-    "right": "the right hip",
+    "both": "both hips as maps of their own",
+    "mean": "averaged over both hips",
+    "left": "of the left hip alone",
+    "right": "of the right hip alone",
 }
 _OUTCOMES = {
-    "value": "the values of every visit",
-    "change": "the change from each hip's own visit {baseline}",
-    "percent-change": "the change from each hip's own visit {baseline} in percent",
+    "value": "The values of every visit",
+    "change": "The changes from each hip's own visit {baseline}",
+    "percent-change": "The changes from each hip's own visit {baseline}, in percent of it,",
 }
 _CORRECTIONS = {
     "random-field": "Peaks were tested family-wise by random field theory for smoothness that differs from "
@@ -91,12 +91,12 @@ def _smoothing(answer: Answer) -> str:
         else "was taken on the average femur without further smoothing"
     )
     outcome = _OUTCOMES[analysis["outcome"]].format(baseline=analysis["baseline"])
-    return f"{label} {how}. Analysed were {outcome}, of {_HIPS[analysis['hips']]}."
+    return f"{label} {how}. {outcome} entered the model, {_HIPS[analysis['hips']]}."
 
 
 def _model(answer: Answer) -> str:
     analysis = answer.analysis
-    terms = listed(list(analysis["terms"]))
+    terms = ("term " if len(analysis["terms"]) == 1 else "terms ") + listed(list(analysis["terms"]))
     if analysis["model"] == "mixed":
         kind = (
             "A linear mixed model with the participant as a random effect (Laird and Ware 1982) was fitted "
@@ -112,7 +112,7 @@ def _model(answer: Answer) -> str:
         )
     freedom = answer.record["question"]["degrees_of_freedom"]
     tests = f"Tests were {analysis['alternative']}; degrees of freedom: {freedom}."
-    return f"{kind}, with the terms {terms}{weights}. {tests}"
+    return f"{kind}, with the {terms}{weights}. {tests}"
 
 
 def _correction(answer: Answer) -> str:
@@ -128,9 +128,9 @@ def _correction(answer: Answer) -> str:
 
 
 def _regions(answer: Answer) -> str:
-    what = "Means of anatomical regions, of maps that were not smoothed,"
+    what = "Regional means of the maps without this smoothing"
     if any(row["kind"] == "endpoint" for row in answer.files.regions):
-        what = "Means of anatomical regions, of maps that were not smoothed, and scalars"
+        what = "Regional means of the maps without this smoothing, and scalars,"
     return (
         f"{what} were put to the same model and question; simultaneous bounds are those of Hothorn et al. "
         f"2008, p-values were corrected after Holm 1979."
@@ -158,7 +158,7 @@ def _particulars(answers: Sequence[Answer]) -> Html:
             [
                 answer.name,
                 answer.question,
-                between(*record["question"]["dof_range"], 1) if record["question"]["dof_range"] else "–",
+                _freedom(record["question"]["dof_range"]),
                 number(threshold, 2),
                 number(record["smoothness"]["fwhm_mm"], 1),
                 number(record["smoothness"]["resels"][-1], 1),
@@ -169,3 +169,9 @@ def _particulars(answers: Sequence[Answer]) -> Html:
     return table(
         header, rows, "Each question as it was tested; smoothness is that of the residuals.", class_="text"
     )
+
+
+def _freedom(ends: Sequence[float]) -> str:
+    """Write degrees of freedom: their range, or the one value that all vertices have."""
+    known = sorted({number(end, 1) for end in ends}, key=len)
+    return known[0] if len(known) == 1 else between(*ends, 1) if known else MISSING

@@ -23,6 +23,9 @@ from .tables import (
 )
 from .wording import counted
 
+MOST_IN_FULL = 6
+"""Questions up to which every map is drawn and can be turned; of more the page would grow beyond 15 MB."""
+
 _RESEARCH_ONLY = "For research only; not a medical device."
 
 
@@ -54,17 +57,21 @@ def write_study_report(
     progress = progress or Progress()
     answers = read_answers(folder)
     cases = read_cases(results) if results is not None else []
-    plotly = plotly_script()
+    plotly, brief = plotly_script(), len(answers) > MOST_IN_FULL
     sections = [
-        ("Overview", "overview", _overview(answers)),
+        ("Overview", "overview", _overview(answers, brief)),
         ("Notes", "notes", _notes(answers)),
         ("The study in numbers", "numbers", _numbers(answers, cases)),
         ("Quality", "quality", quality_section(cases) if cases else Html("")),
-        ("The average femur, to turn", "interactive", explorer(answers) if plotly else element("p", INSTALL)),
+        (
+            "The average femur, to turn",
+            "interactive",
+            explorer(answers, brief) if plotly else element("p", INSTALL),
+        ),
     ]
     for number, answer in enumerate(answers):
         progress.report(0.9 * number / len(answers), f"Drawing {answer.name}")
-        sections.append((answer.name, anchor(number), _analysis(answer)))
+        sections.append((answer.name, anchor(number), _analysis(answer, brief)))
     sections += [
         ("Methods", "methods", methods_section(answers, measured_in_words(cases))),
         ("Provenance", "provenance", provenance_section(answers)),
@@ -95,9 +102,13 @@ def _section(name: str, place: str, content: Html) -> Html:
     return element("section", element("h2", name), content, id=place)
 
 
-def _overview(answers: Sequence[Answer]) -> Html:
+def _overview(answers: Sequence[Answer], brief: bool) -> Html:
     questions = [element("dl", *(part for answer in answers for part in _term(answer)), class_="facts")]
-    return join([*questions, overview_table(list(answers))], "\n")
+    left_out = (
+        f"Of more than {MOST_IN_FULL} questions only the significant effects are drawn, and the means of "
+        f"arms and visits are left out; a report of fewer answers has them."
+    )
+    return join([*questions, overview_table(list(answers)), element("p", left_out) if brief else None], "\n")
 
 
 def _term(answer: Answer) -> tuple[Html, Html]:
@@ -126,7 +137,7 @@ def _widest(answers: Sequence[Answer]) -> Answer:
     return max(answers, key=lambda answer: answer.record["design"]["rows"])
 
 
-def _analysis(answer: Answer) -> Html:
+def _analysis(answer: Answer, brief: bool) -> Html:
     share = answer.record["significant_area"]
     found = counted(sum(map(answer.significant, answer.files.clusters)), "significant cluster")
     lead = (
@@ -137,7 +148,7 @@ def _analysis(answer: Answer) -> Html:
     made_of = attribution_table(answer)
     parts = [
         element("p", lead),
-        effect_figures(answer),
+        effect_figures(answer, brief),
         element("h3", "Clusters"),
         clusters_table(answer),
         element("h3", "Regions"),
