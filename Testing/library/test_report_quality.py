@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from CorticalBoneMappingLib.study.result_files import THUMBNAIL_FILE
 from CorticalBoneMappingLib.study.trial.names import case_folder
 from CorticalBoneMappingLib.study.trial.overview import CASE_COLUMNS
 from CorticalBoneMappingLib.study.trial.quality import QUALITY_COLUMNS, read_quality
+from CorticalBoneMappingLib.surface import Surface
 from CorticalBoneMappingLib.volume import Volume
 
 from .browser import open_browser
@@ -133,6 +135,19 @@ def test_the_contour_of_a_thumbnail_lies_on_the_edge_of_the_bone(picture, tmp_pa
         patch = first[max(row - 6, 0) : row + 7, max(column - 6, 0) : column + 7]
         assert patch.min(axis=-1).max() > 0.85  # bone on one side
         assert patch.max(axis=-1).min() < 0.15  # air on the other
+
+
+def test_a_bone_in_which_no_plane_can_be_found_still_shows_its_maps(femur, tmp_path):
+    volume, result = femur
+    bone = result.periosteal
+    coarse = np.abs(bone.points[:, 2]) > 50.0  # nothing between the ends
+    kept = np.cumsum(coarse) - 1
+    triangles = kept[bone.triangles[coarse[bone.triangles].all(axis=1)]]
+    arrays = {name: values[coarse] for name, values in bone.arrays.items()}
+    ends = replace(result, periosteal=Surface(bone.points[coarse], triangles, arrays))
+    image = pixels(thumbnail(volume, ends), tmp_path)
+    assert image.shape[0] == 300
+    assert near(image, NO_CORTEX_COLOUR).mean() > 0.02
 
 
 def test_a_worker_draws_the_same_bytes_again(femur, picture):

@@ -74,7 +74,7 @@ def femur_planes(points: np.ndarray, head: tuple[np.ndarray, float] | None = Non
     Raises
     ------
     SurfaceError
-        If the surface is too coarse to find a shaft in it.
+        If the surface is too coarse to find a shaft in it, or too little of the femur is there.
     """
     bottom, height = points[:, 2].min(), np.ptp(points[:, 2])
     low = _centre_between(points, bottom + 0.05 * height, bottom + 0.15 * height)
@@ -147,6 +147,8 @@ def _head_sphere(points: np.ndarray, low: np.ndarray, up: np.ndarray) -> tuple[n
 
 def _axial(points: np.ndarray, name: str, z: float) -> Plane:
     inside = points[np.abs(points[:, 2] - z) < 2.0]
+    if not len(inside):
+        raise SurfaceError(f"The surface has no points at the height of the {name}.")
     low, high = inside.min(axis=0), inside.max(axis=0)
     size = high - low + 2 * _MARGIN_MM
     centre = np.array([*(0.5 * (low + high))[:2], z])

@@ -58,17 +58,27 @@ def thumbnail(volume: Volume, result: FemurResult) -> bytes:
     """
     height = _HEIGHT_PX * _FINER
     bone = result.periosteal
-    panels = _slices(volume, bone, height)
+    panels = _slices(volume, bone, _head(result), height)
     panels += [_map(bone, view, height) for view in anatomical_views(result.side)[:2]]
     gap = np.ones((height, _GAP_PX * _FINER, 3))
     row = np.concatenate([part for panel in panels for part in (panel, gap)][:-1], axis=1)
     return _jpeg(_averaged(row))
 
 
-def _slices(volume: Volume, bone: Surface, height: int) -> list[np.ndarray]:
-    """Draw the long plane, and the axial ones over each other; none where no shaft can be found."""
+def _head(result: FemurResult) -> tuple[np.ndarray, float] | None:
+    """Give the head as anatomy found it; None where it did not."""
+    anatomy = result.provenance.get("anatomy") or {}
+    centre = anatomy.get("landmarks_ras_mm", {}).get("head_centre")
+    radius = anatomy.get("measurements", {}).get("head_radius_mm")
+    return None if centre is None or radius is None else (np.array(centre), radius)
+
+
+def _slices(
+    volume: Volume, bone: Surface, head: tuple[np.ndarray, float] | None, height: int
+) -> list[np.ndarray]:
+    """Draw the long plane, and the axial ones over each other; none where they cannot be found."""
     try:
-        long_plane, *axial = femur_planes(bone.points)
+        long_plane, *axial = femur_planes(bone.points, head)
     except SurfaceError:
         return []
     edges = [(bone, OUTER_COLOUR)]
