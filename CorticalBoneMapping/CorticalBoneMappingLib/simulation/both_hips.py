@@ -23,7 +23,8 @@ _LOWEST_HU, _HIGHEST_HU = -1024, 3071
 _MIDLINE_MM = (
     88.0  # from either head centre, where `SoftTissue` has it; there the outlines of both halves meet
 )
-_MARGIN_MM = 95.0  # around the femur: medially across the midline, laterally beyond the skin
+_BESIDE_MM = 8.0  # of air beside the body
+_MARGIN_MM = 80.0  # around the femur: medially across the midline, laterally beyond the skin
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def scan_both_hips(
         Of one person, or of two of about the same size. Their heads are placed 88 mm to either side of the
         midline; to turn a leg, give a hip that was `moved`.
     settings : ScannerSettings, optional
-        Of the scanner. The margin counts upward; to the sides the field holds the whole body.
+        Of the scanner. The margin counts upward; to the sides the field holds the whole body, whose
+        outline is the larger of both hips'.
     progress : Progress, optional
         Told how far it is.
 
@@ -89,9 +91,13 @@ def scan_both_hips(
     middle = np.array(settings.patient_position_mm)
     right, left = (_placed(hip, middle) for hip in (right, left))
     left = left.moved(np.eye(3), _onto_grid(right, left, half))
-    scans = [scan(hip, half, progress.part(at, at + 0.45)) for hip, at in ((right, 0.0), (left, 0.45))]
-    volume, labels = _joined(scans, float(middle[0]), settings.margin_mm)
-    phantom = _phantom(right, middle, settings) if settings.rods else None
+    axes = tuple(max(pair) for pair in zip(*(SoftTissue(hip).half_axes for hip in (right, left))))
+    scans = [
+        scan(hip, half, progress.part(at, at + 0.45), body_half_axes=axes)
+        for hip, at in ((right, 0.0), (left, 0.45))
+    ]
+    volume, labels = _joined(scans, float(middle[0]), axes[0] + _BESIDE_MM, settings.margin_mm)
+    phantom = _phantom(SoftTissue(right, axes), middle, settings) if settings.rods else None
     hu = volume.array
     if phantom is not None:
         _add_phantom(volume, phantom, settings)
@@ -122,7 +128,9 @@ def _onto_grid(right: Hip, left: Hip, settings: ScannerSettings) -> np.ndarray:
     return (steps - np.round(steps)) * voxel
 
 
-def _joined(scans: list[Scan], midline: float, margin_mm: float) -> tuple[Volume, Volume]:
+def _joined(
+    scans: list[Scan], midline: float, half_width_mm: float, margin_mm: float
+) -> tuple[Volume, Volume]:
     """Lay the halves side by side; columns run from the right of the patient to the left."""
     right, left = scans
     first = right.volume
@@ -131,16 +139,19 @@ def _joined(scans: list[Scan], midline: float, margin_mm: float) -> tuple[Volume
     low, high = np.maximum(step, 0), np.minimum(step + other, size)
     highest = max(one.hip.femur.surface.points[:, 2].max() for one in scans) + margin_mm
     high[2] = min(high[2], int(np.ceil(first.index_of(np.array([0.0, 0.0, highest]))[2])))
-    seam = int(np.ceil(first.index_of(np.array([midline, 0.0, 0.0]))[0]))
+    sides = midline + half_width_mm * np.array([1.0, 0.0, -1.0])
+    columns = np.ceil(first.index_of(sides[:, None] * [1.0, 0.0, 0.0])[:, 0]).astype(int)
+    start, seam, stop = np.clip(columns, 0, (step + other)[0])
     rows, slices = (slice(low[axis], high[axis]) for axis in (1, 2))
     matrix = first.ijk_to_ras.copy()
-    matrix[:3, 3] = first.points_of([0, low[1], low[2]])
+    matrix[:3, 3] = first.points_of([start, low[1], low[2]])
 
     def join(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-        there = [
+        z, y = (
             slice(part.start - step[axis], part.stop - step[axis]) for axis, part in ((2, slices), (1, rows))
-        ]
-        return np.concatenate([ours[slices, rows, :seam], theirs[*there, seam - step[0] :]], axis=2)
+        )
+        halves = [ours[slices, rows, start:seam], theirs[z, y, seam - step[0] : stop - step[0]]]
+        return np.concatenate(halves, axis=2)
 
     labels = left.labelmap.array.copy()
     labels[labels == FEMUR_LABEL] = LEFT_FEMUR_LABEL
@@ -149,10 +160,10 @@ def _joined(scans: list[Scan], midline: float, margin_mm: float) -> tuple[Volume
     return replace(first, array=hu, ijk_to_ras=matrix), labelmap
 
 
-def _phantom(right: Hip, middle: np.ndarray, settings: ScannerSettings) -> Phantom:
+def _phantom(body: SoftTissue, middle: np.ndarray, settings: ScannerSettings) -> Phantom:
     across = middle[0] + np.linspace(-Phantom.HALF_WIDTH_MM, Phantom.HALF_WIDTH_MM, 25)
-    edge = SoftTissue(right).posterior_edge(across)
-    place = np.array([middle[0], 0.0, right.femur.surface.points[:, 2].mean()])
+    edge = body.posterior_edge(across)
+    place = np.array([middle[0], 0.0, body.hip.femur.surface.points[:, 2].mean()])
     return phantom_under(edge, place, settings.slope_hu, settings.intercept_hu)
 
 

@@ -57,7 +57,12 @@ class Scan:
     settings: ScannerSettings
 
 
-def scan(hip: Hip, settings: ScannerSettings | None = None, progress: Progress | None = None) -> Scan:
+def scan(
+    hip: Hip,
+    settings: ScannerSettings | None = None,
+    progress: Progress | None = None,
+    body_half_axes: tuple[float, float] | None = None,
+) -> Scan:
     """Scan a hip.
 
     Parameters
@@ -68,6 +73,8 @@ def scan(hip: Hip, settings: ScannerSettings | None = None, progress: Progress |
         Of the scanner and the position of the patient.
     progress : Progress, optional
         Told how far it is.
+    body_half_axes : tuple of float, optional
+        Half width and half height of the body, mm, where it is not to be fitted to this hip.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def scan(hip: Hip, settings: ScannerSettings | None = None, progress: Progress |
     """
     settings, progress = settings or ScannerSettings(), progress or Progress()
     hip = hip.moved(rotation(settings.patient_rotation_deg), np.array(settings.patient_position_mm))
-    tissue = SoftTissue(hip)
+    tissue = SoftTissue(hip, body_half_axes)
     phantom = _phantom(hip, tissue, settings) if settings.rods else None
     field = ScanField.around(hip, phantom, settings)
     progress.report(0.0, "Placing muscle and fat")

@@ -32,9 +32,12 @@ class SoftTissue:
     ----------
     hip : Hip
         The hip it surrounds; its body axes are RAS.
+    given_half_axes : tuple of float, optional
+        Half width and half height of the body, mm, where another hip shares it; else it fits this one.
     """
 
     hip: Hip
+    given_half_axes: tuple[float, float] | None = None
 
     def hu(self, points: np.ndarray) -> np.ndarray:
         """HU at points.
@@ -63,7 +66,7 @@ class SoftTissue:
     def posterior_edge(self, right: np.ndarray) -> float:
         """How far posterior the skin reaches (RAS y in mm) over places along R (mm)."""
         lateral = (right - self.hip.head_centre[0]) * self.hip.lateral[0]
-        half_width, half_height = self._half_axes
+        half_width, half_height = self.half_axes
         part = np.clip(np.abs(lateral + _MIDLINE_MM) / half_width, 0.0, 1.0)
         return float(self.hip.head_centre[1] + 8.0 - half_height * ((1.0 - part**2.5) ** 0.4).max())
 
@@ -72,8 +75,10 @@ class SoftTissue:
         return offset[:, 0] * np.float32(self.hip.lateral[0]), offset[:, 1], offset[:, 2]
 
     @cached_property
-    def _half_axes(self) -> tuple[float, float]:
-        """Of the outline of the body: 17 mm beside the greater trochanter, and room behind the femur."""
+    def half_axes(self) -> tuple[float, float]:
+        """Of the outline of the body, mm: 17 mm beside the greater trochanter, and room behind the femur."""
+        if self.given_half_axes is not None:
+            return self.given_half_axes
         lateral, anterior, _ = self._body_axes(self.hip.femur.surface.points)
         half_width = _MIDLINE_MM + float(lateral.max()) + 17.0
         room = (1.0 - (np.abs(lateral + _MIDLINE_MM) / half_width) ** 2.5) ** 0.4
@@ -81,7 +86,7 @@ class SoftTissue:
 
     def _depth_below_skin(self, lateral: np.ndarray, anterior: np.ndarray) -> np.ndarray:
         """Along the ray to the axis of the body, whose outline is a superellipse."""
-        half_width, half_height = self._half_axes
+        half_width, half_height = self.half_axes
         x, y = np.abs(lateral + _MIDLINE_MM), np.abs(anterior - 8.0)
         level = ((x / half_width) ** 2.5 + (y / half_height) ** 2.5) ** 0.4
         return np.hypot(x, y) * (1.0 / np.maximum(level, 1e-3) - 1.0)

@@ -31,7 +31,7 @@ _COARSE_SLICES_MM = (2.5, 3.0)
 # The first is the one whose time is told: 512 × 512 pixels, about 150 slices.
 _PAIRS = (
     {
-        "voxel_mm": 0.75,
+        "voxel_mm": 0.8,
         "slice_spacing_mm": 1.5,
         "noise_hu": 18.0,
         "psf_sigma_mm": 0.55,
