@@ -32,6 +32,7 @@ FAILED_COLOUR: tuple[float, float, float] = (0.05, 0.05, 0.06)
 
 _HEIGHT_PX, _GAP_PX = 300, 6
 _FINER = 2  # drawn so many times larger, then averaged, which rounds the edges off
+_WIDEST_MAP = 0.8  # of the height
 _JPEG_QUALITY = 82
 _MEASURE = MEASURES["cortical_thickness"]
 _N_COLOURS = 256
@@ -125,7 +126,9 @@ def _map(bone: Surface, view: View, height: int) -> np.ndarray:
     """Draw the thickness as seen from one side, shape (height, n_columns, 3), first row above."""
     place = view.project(bone.points)
     low, size = place.min(axis=0), np.ptp(place, axis=0)
-    pixel_mm = size[1] / (height - 1)
+    # A short piece of bone is wide; it is drawn no wider than whole ones, and stands in the middle.
+    pixel_mm = max(size[1] / (height - 1), size[0] / (_WIDEST_MAP * height))
+    low = low - [0.0, 0.5 * (height * pixel_mm - size[1] - pixel_mm)]
     shares = _within_triangles(bone, place, pixel_mm)
     one, other = (place[bone.triangles[:, corner]] - place[bone.triangles[:, 0]] for corner in (1, 2))
     corners = bone.triangles[one[:, 0] * other[:, 1] > one[:, 1] * other[:, 0]]  # those that face the viewer
