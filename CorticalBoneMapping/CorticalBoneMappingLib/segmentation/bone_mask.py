@@ -47,11 +47,32 @@ def bone_mask(labelmap: Volume, label: int | None = None) -> tuple[Volume, list[
             f"{labelmap.source}: the bone has only {np.count_nonzero(mask)} voxels; "
             "that is too little for a surface. Is it the right label?"
         )
-    filled = _filled(mask)
+    filled = filled_within(mask)
     n_filled = np.count_nonzero(filled) - np.count_nonzero(mask)
     if n_filled:
         more.append(f"Cavities of {n_filled * voxel_cm3:.2g} cm³ inside the mask were filled.")
     return Volume(filled, matrix, labelmap.source), notes + more
+
+
+def filled_within(mask: np.ndarray) -> np.ndarray:
+    """Fill what bone encloses; a marrow canal is open at a cut, so the box's end planes close it.
+
+    Parameters
+    ----------
+    mask : ndarray of bool of shape (n_k, n_j, n_i)
+        Cropped to the bone.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_k, n_j, n_i)
+    """
+    closed = np.pad(mask, 1)
+    for axis in range(3):
+        for inner, outer in ((1, 0), (-2, -1)):
+            planes = np.moveaxis(closed, axis, 0)
+            planes[outer] = ndimage.binary_fill_holes(planes[inner])
+    filled = ndimage.binary_fill_holes(closed)
+    return filled[1:-1, 1:-1, 1:-1]
 
 
 def _voxels_of(labelmap: Volume, label: int | None) -> tuple[np.ndarray, list[str]]:
@@ -101,14 +122,3 @@ def _one_piece(mask: np.ndarray, voxel_cm3: float, source: str) -> tuple[np.ndar
     dropped = sizes.sum() - sizes.max()
     note = f"{n_pieces - 1} small separate piece(s) of the mask ({dropped:.2g} cm³ in all) were dropped."
     return numbers == order[0] + 1, [note]
-
-
-def _filled(mask: np.ndarray) -> np.ndarray:
-    """Fill what bone encloses; a marrow canal is open at a cut, so the box's end planes close it."""
-    closed = np.pad(mask, 1)
-    for axis in range(3):
-        for inner, outer in ((1, 0), (-2, -1)):
-            planes = np.moveaxis(closed, axis, 0)
-            planes[outer] = ndimage.binary_fill_holes(planes[inner])
-    filled = ndimage.binary_fill_holes(closed)
-    return filled[1:-1, 1:-1, 1:-1]
