@@ -85,21 +85,21 @@ _RULES = (
     _Rule("seen_share", 0.75, 0.40, "Only {value:.0%} of the proximal femur is in the scan.", -1),
     _Rule(
         "completed_share",
-        0.06,
-        0.45,
+        0.10,
+        0.85,
         "On {value:.0%} of the surface the CT shows no edge; there it was completed by the shape model.",
     ),
     _Rule(
-        "unsure_share", 0.12, 0.60, "On {value:.0%} of the surface the edge is uncertain by more than 1 mm."
+        "unsure_share", 0.10, 0.60, "On {value:.0%} of the surface the edge is uncertain by more than 1 mm."
     ),
-    _Rule("believed_share", 0.55, 0.30, "Only {value:.0%} of the edges look like those of bone.", -1),
-    _Rule("edge_rms_mm", 1.2, 3.0, "The edges in the CT lie {value:.1f} mm from the fitted shape."),
-    _Rule("moved_mm", 2.0, 4.0, "The surface had to be moved by {value:.1f} mm from the fitted shape."),
+    _Rule("believed_share", 0.75, 0.40, "Only {value:.0%} of the edges look like those of bone.", -1),
+    _Rule("edge_rms_mm", 0.35, 1.5, "The edges in the CT lie {value:.1f} mm from the fitted shape."),
+    _Rule("moved_mm", 1.5, 3.5, "The surface had to be moved by {value:.1f} mm from the fitted shape."),
     _Rule(
-        "implausibility", 1.6, 2.5, "The shape is unusual ({value:.1f} times as far from the mean as most)."
+        "implausibility", 1.3, 2.0, "The shape is unusual ({value:.1f} times as far from the mean as most)."
     ),
-    _Rule("head_moved_mm", 8.0, 16.0, "The head lies {value:.0f} mm from where a round head was seen."),
-    _Rule("head_residual_mm", 1.2, 3.0, "The head departs from a sphere by {value:.1f} mm."),
+    _Rule("head_moved_mm", 8.0, 20.0, "The head lies {value:.0f} mm from where a round head was seen."),
+    _Rule("head_residual_mm", 0.9, 2.5, "The head departs from a sphere by {value:.1f} mm."),
     _Rule(
         "metal_share", 0.0, 0.70, "Metal is near {value:.0%} of the surface; the bone around it is uncertain."
     ),
