@@ -4,14 +4,18 @@ BIN := .venv/bin
 LIBRARY := CorticalBoneMapping/CorticalBoneMappingLib
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help test lint demo bench bench-measurement bench-registration atlas clean
+.PHONY: help test lint demo bench bench-measurement bench-registration bench-segmentation bench-statistics \
+	bench-trial atlas clean
 
 help:
-	@echo "make demo    simulate a hip, map it, and write pictures and tables to demo/"
+	@echo "make demo    simulate a small trial, map and test it, and write its report to demo/"
 	@echo "make test    lint, import contracts and tests"
 	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
 	@echo "make bench-measurement  accuracy of every method on many simulated scans: hours; goes on where it was"
 	@echo "make bench-registration  registration against known truth and against published methods: an hour or more"
+	@echo "make bench-segmentation  the femur that is found against the true one, in two dozen simulated hips"
+	@echo "make bench-statistics    false alarms of every test in a thousand null studies"
+	@echo "make bench-trial         a whole simulated trial, from 640 scans to its effect: hours, 5 GB"
 	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
 	@echo "make clean   remove the environment and the demo"
 
@@ -23,7 +27,7 @@ lint: .venv/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-demo: .venv/.library
+demo: .venv/.report
 	$(BIN)/cbm demo --out demo
 
 bench: .venv/.tools
@@ -38,6 +42,16 @@ bench-registration: .venv/.tools
 	nice $(BIN)/python -m Testing.benchmarks.registration
 	nice $(BIN)/python -m Testing.benchmarks.registration.shape_model
 
+bench-segmentation: .venv/.tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
+	nice $(BIN)/python -m Testing.benchmarks.segmentation
+
+bench-statistics: .venv/.tools
+	nice $(BIN)/python -m Testing.benchmarks.statistics.null
+
+bench-trial: .venv/.tools
+	nice $(BIN)/python -m Testing.benchmarks.trial
+
 atlas: .venv/.library
 	OMP_NUM_THREADS=1 $(BIN)/python -m CorticalBoneMappingLib.atlas.shipped
 
@@ -48,6 +62,10 @@ clean:
 .venv/.library: pyproject.toml | .venv/bin/pip
 	@Testing/setup/graphics_libraries.sh
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.report: pyproject.toml .venv/.library
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[report]
 	@touch $@
 
 .venv/.tools: pyproject.toml .venv/.library

@@ -2,6 +2,7 @@
 
 import csv
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,7 @@ def test_visits_differ_in_position_noise_and_drift_and_the_hips_of_a_visit_share
         ({"people": 7}, "even number"),
         ({"months": (12, 24)}, "begin with 0"),
         ({"months": (0, 24, 12)}, "count upwards"),
+        ({"sides": ("both",)}, "left, right"),
         ({"loss_percent": float("nan")}, "loss"),
     ],
 )
@@ -107,10 +109,9 @@ def test_the_truth_on_the_average_femur_is_the_published_effect():
 
 
 def test_a_trial_goes_on_where_it_was_broken_off_and_gives_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(simulated_trial, "SIDES", ("right",))
     monkeypatch.setattr(simulated_trial, "_write_truth", lambda *_: None)  # tested above
     monkeypatch.setattr(simulated_trial, "recruit", lambda settings: recruit(settings)[:1])
-    settings = TrialSettings(people=4, months=(0, 36), scanner=COARSE)
+    settings = TrialSettings(people=4, months=(0, 36), sides=("right",), scanner=COARSE)
     assert write_trial(tmp_path, settings) == 2
     with (tmp_path / "participants.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -124,4 +125,4 @@ def test_a_trial_goes_on_where_it_was_broken_off_and_gives_the_same_bytes(tmp_pa
     plan = tomllib.loads((tmp_path / "study.toml").read_text(encoding="utf-8"))
     assert [one["name"] for one in plan["analysis"]] == ["month 36"]
     with pytest.raises(SettingError, match="other settings"):
-        write_trial(tmp_path, TrialSettings(people=6, months=(0, 36), scanner=COARSE))
+        write_trial(tmp_path, replace(settings, people=6))

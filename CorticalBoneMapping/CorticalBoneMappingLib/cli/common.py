@@ -45,7 +45,9 @@ def add_atlas_option(parser: argparse.ArgumentParser, **given: Any) -> None:
 
 
 def progress_of(chosen: argparse.Namespace) -> Progress:
-    """Give the progress that the options ask for."""
+    """Give the progress that the options ask for; that of the command that this one is a part of, if any."""
+    if "part_of" in chosen:
+        return chosen.part_of
     if chosen.quiet or chosen.progress == "none":
         return Progress()
     return JsonProgress() if chosen.progress == "json" else TerminalProgress()

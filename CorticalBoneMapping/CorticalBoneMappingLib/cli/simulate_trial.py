@@ -54,7 +54,7 @@ def run(chosen: argparse.Namespace) -> None:
 
     from ..errors import SettingError
     from ..simulation.treatment import Treatment
-    from ..simulation.trial import SIDES, TrialSettings
+    from ..simulation.trial import TrialSettings
     from ..study.simulated_trial import write_trial
 
     if chosen.workers < 1:
@@ -72,5 +72,5 @@ def run(chosen: argparse.Namespace) -> None:
     )
     with pool as executor:
         made = write_trial(chosen.out, settings, executor, progress_of(chosen))
-    count = settings.people * len(settings.months) * len(SIDES)
+    count = settings.people * len(settings.months) * len(settings.sides)
     say(chosen, f"{chosen.out}: {count} scans of {settings.people} people, {made} of them made now.")

@@ -44,6 +44,8 @@ class TrialSettings:
         In both arms together; an even number from 4 to 10,000.
     months : tuple of int
         Of the visits; the first is 0, before the treatment.
+    sides : tuple of str
+        Hips that are scanned.
     treatment : Treatment
         Its effect against placebo; no effect makes a null trial.
     loss_percent : float
@@ -61,6 +63,7 @@ class TrialSettings:
 
     people: int = 80
     months: tuple[int, ...] = (0, 12, 24, 36)
+    sides: tuple[str, ...] = SIDES
     treatment: Treatment = field(default_factory=Treatment)
     loss_percent: float = 0.4
     scanner: ScannerSettings = field(
@@ -76,6 +79,8 @@ class TrialSettings:
         months = self.months
         if not months or months[0] != 0 or any(b <= a for a, b in pairwise(months)):
             raise SettingError(f"The visits are at months {months}: begin with 0 and count upwards.")
+        if not self.sides or set(self.sides) - set(SIDES):
+            raise SettingError(f"The sides are {self.sides}: choose left, right, or both.")
         if months[-1] > 120:
             raise SettingError(f"The last visit is at month {months[-1]}: choose at most 120.")
         if not 0.0 <= self.loss_percent <= 5.0:

@@ -21,7 +21,6 @@ from ..simulation.scanner import scan
 from ..simulation.tissue import Tissue, cortex
 from ..simulation.trial import (
     PLACEBO,
-    SIDES,
     TREATED,
     Participant,
     TrialSettings,
@@ -54,6 +53,7 @@ _TRUE = {
     "thickness_share": float,
 }
 _BMD_NOISE = 0.01
+_MANY = 40  # people; with fewer, random field theory and covariates are left out
 
 
 def write_trial(
@@ -61,6 +61,7 @@ def write_trial(
     settings: TrialSettings | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    spacing_mm: float | None = None,
 ) -> int:
     """Simulate a trial into a folder.
 
@@ -76,6 +77,8 @@ def write_trial(
         Simulates several hips at a time.
     progress : Progress, optional
         Told after each hip.
+    spacing_mm : float, optional
+        Written into ``study.toml``: vertex spacing of the maps, instead of what `MapSettings` has.
 
     Returns
     -------
@@ -91,10 +94,10 @@ def write_trial(
     _write_record(folder, settings)
     people = recruit(settings)
     write_text(folder / TABLE_FILE, csv_text(list(_HEADER), _table(settings, people)))
-    write_text(folder / PLAN_FILE, _plan(settings))
+    write_text(folder / PLAN_FILE, _plan(settings, spacing_mm))
     progress.report(0.0, "Laying the truth on the average femur")
     _write_truth(folder / TRUTH, settings)
-    hips = [(person, side) for person in people for side in SIDES]
+    hips = [(person, side) for person in people for side in settings.sides]
     made = 0
     for done, count in enumerate(_each(executor, _scan_hip, [(folder, settings, *hip) for hip in hips]), 1):
         made += count
@@ -149,7 +152,7 @@ def _table(settings: TrialSettings, people: list[Participant]) -> list[tuple]:
     for person in people:
         for month in settings.months:
             bmd = _areal_bmd(settings, person, month)
-            for side in SIDES:
+            for side in settings.sides:
                 name = scan_name(person, side, month)
                 who = (person.name, month, side, f"{SCANS}/{name}.nrrd", f"rods:{SCANS}/{name}_rods.csv")
                 rows.append((*who, person.arm, person.age_years, person.weight_kg, person.height_cm, bmd))
@@ -225,18 +228,24 @@ def _true_rows(
     return rows
 
 
-def _plan(settings: TrialSettings) -> str:
+def _plan(settings: TrialSettings, spacing_mm: float | None) -> str:
     """A study file that asks for the difference of the arms at every visit."""
+    mapped = "" if spacing_mm is None else f"[map]\nspacing_mm = {spacing_mm:g}\n\n"
     text = (
         '[study]\nname = "Simulated trial"\n'
-        f'table = "{TABLE_FILE}"\nresults = "maps"\n\n[scans]\n\n'
+        f'table = "{TABLE_FILE}"\nresults = "maps"\n\n[scans]\n\n{mapped}'
         f'[columns]\nreference = {{ arm = "{PLACEBO}" }}\n'
     )
+    terms = ["visit", "arm", "visit × arm"]
+    terms += ["side"] if len(settings.sides) > 1 else []
+    terms += ["age", "weight"] if settings.people >= _MANY else []
+    few = "" if settings.people >= _MANY else 'correction = "TFCE"\n'
+    listed = ", ".join(f'"{term}"' for term in terms)
     for month in settings.months[1:]:
         text += (
             f'\n[[analysis]]\nname = "month {month}"\nmeasure = "cortical_mass_surface_density"\n'
-            'terms = ["visit", "arm", "visit × arm", "side", "age", "weight"]\n'
+            f"terms = [{listed}]\n"
             f'contrast = "{TREATED} − {PLACEBO} in the change from visit 0 to visit {month}"\n'
-            'endpoints = ["areal_bmd"]\n'
+            f'{few}endpoints = ["areal_bmd"]\n'
         )
     return text
