@@ -65,9 +65,18 @@ def page(trial):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def browser(page, tmp_path_factory):
+    """The page, opened and its femur drawn once for all tests."""
     with open_browser(tmp_path_factory.mktemp("downloads")) as opened:
+        opened.open(page)
         yield opened
+
+
+@pytest.fixture(scope="module")
+def plot(browser):
+    browser.run("document.querySelector('#explorer-plot').scrollIntoView({block: 'center'})")
+    browser.wait_for("return document.querySelector('#explorer-plot').dataset.ready")
+    return browser.find("#explorer-plot")
 
 
 def write_cases(results):
@@ -108,21 +117,17 @@ def agrees(text, value):
     return abs(value_of(text) - float(value)) <= 0.5001 * 10.0**-decimals
 
 
-def test_the_page_opens_without_an_error_and_asks_for_nothing_but_itself(browser, page, capsys):
-    browser.open(page)
+def test_the_page_opens_without_an_error_and_asks_for_nothing_but_itself(browser, plot, page, capsys):
     size = page.stat().st_size
     with capsys.disabled():
         print(f"[report: {size / 1e6:.1f} MB, opened in {browser.load_s:.1f} s]", end=" ")
     assert size < 15e6
-    browser.run("document.querySelector('#explorer-plot').scrollIntoView({block: 'center'})")
-    browser.wait_for("return document.querySelector('#explorer-plot').dataset.ready")
     assert browser.errors() == []
     assert browser.requests() == {page.resolve().as_uri()}
     assert browser.run("return [...document.images].every((image) => image.naturalWidth > 1000)")
 
 
-def test_the_tables_say_what_the_files_say(browser, page, trial):
-    browser.open(page)
+def test_the_tables_say_what_the_files_say(browser, trial):
     answers = trial / "answers" / "month_36"
     regions = rows_of(answers / "regions.csv")
     for kind, columns in (("region", "regions"), ("endpoint", "endpoints")):
@@ -150,15 +155,12 @@ def test_the_tables_say_what_the_files_say(browser, page, trial):
 
 
 def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_file(
-    browser, page, trial, tmp_path
+    browser, plot, trial, tmp_path
 ):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.support.ui import Select
 
-    browser.open(page)
-    plot = browser.find("#explorer-plot")
     browser.run("arguments[0].scrollIntoView({block: 'center'})", plot)
-    browser.wait_for("return document.querySelector('#explorer-plot').dataset.ready")
     colours = "return document.querySelector('#explorer-plot').data[0].vertexcolor"
     before, picture = browser.run(colours), plot.screenshot_as_png
     choice = Select(browser.find("#explorer-map"))
@@ -200,8 +202,36 @@ def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_fi
     assert abs(first[2] - second[2]) < 15.0
 
 
+def test_a_cluster_turns_the_femur_to_its_peak_and_shows_the_arms_there(browser, plot, trial):
+    browser.find("#analysis-1 button.peak").click()
+    chart = "document.querySelector('.groups-plot.shown #explorer-groups')"
+    told = "[line.name, line.x, line.y, line.error_y.array]"
+    lines = browser.wait_for(f"return {chart} && {chart}.data && {chart}.data.map((line) => {told})")
+    peak = rows_of(trial / "answers" / "month_36" / "clusters.csv")[0]
+    vertex = int(peak["peak_vertex"])
+    arrays = read_surface(trial / "answers" / "month_36" / "effect.vtp").arrays
+    assert [line[:2] for line in lines] == [
+        [arm, ["visit 0", "visit 36"]] for arm in ("denosumab", "placebo")
+    ]
+    for number_, line in enumerate(lines):
+        groups = (2 * number_ + 1, 2 * number_ + 2)
+        np.testing.assert_allclose(line[2], [arrays[f"group_{group}_mean"][vertex] for group in groups])
+        np.testing.assert_allclose(line[3], [arrays[f"group_{group}_se"][vertex] for group in groups])
+    told = browser.find("#explorer-point").text
+    assert f"Region\n{peak['region_of_peak']}" in told
+    assert "p, corrected\n< 0.0001" in told
+    dot = browser.wait_for(
+        "return document.querySelector('#explorer-plot').data[1].x.length === 1 &&"
+        "document.querySelector('#explorer-plot').data[1]"
+    )
+    places = [dot[axis][0] for axis in "xyz"]
+    np.testing.assert_allclose(places, [float(peak[f"peak_{axis}_ras_mm"]) for axis in "xyz"], rtol=1e-4)
+    eye = browser.run("return document.querySelector('#explorer-plot').layout.scene.camera.eye")
+    assert eye["x"] > 1.0  # lateral of a right femur
+    assert browser.errors() == []
+
+
 def test_text_from_tables_is_text_and_no_script_of_its_own_can_run(browser, page):
-    browser.open(page)
     assert browser.run("return window.harmed === undefined")
     assert f"1 femur: moved {HOSTILE}" in browser.find(".flow").text
     excluded = browser.run("return document.querySelector('table.excluded').textContent")
@@ -213,8 +243,7 @@ def test_text_from_tables_is_text_and_no_script_of_its_own_can_run(browser, page
     assert browser.run("return window.harmed === undefined")
 
 
-def test_the_flow_of_cases_says_how_many_were_lost_and_why(browser, page):
-    browser.open(page)
+def test_the_flow_of_cases_says_how_many_were_lost_and_why(browser):
     steps = [step.text for step in browser.driver.find_elements("css selector", ".flow > div")]
     assert steps[0] == "Scanned\n4 femurs, 4 visits of 4 participants"
     assert steps[1].startswith("Not mapped: 2\n1 femur: P02.nrrd: ")  # without the folders of a machine

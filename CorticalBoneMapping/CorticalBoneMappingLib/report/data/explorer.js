@@ -27,8 +27,10 @@
     const text = value.toFixed(decimals);
     return (Number(text) === 0 ? (0).toFixed(decimals) : text).replace("-", "\u2212");
   }
-  function withUnit(value, decimals, unit) {
-    return Number.isFinite(value) && unit ? `${written(value, decimals)} ${unit}` : written(value, decimals);
+  // `kind` is a map or a fact: what it is told in.
+  function told(value, kind) {
+    if (kind.p && value < 1e-4) return "< 0.0001";
+    return written(value, kind.decimals) + (Number.isFinite(value) && kind.unit ? ` ${kind.unit}` : "");
   }
   function colourOf(value, map) {
     if (!Number.isFinite(value)) return data.grey;
@@ -48,7 +50,7 @@
       type: "mesh3d", x, y, z, i, j, k,
       vertexcolor: Array.from(values, (value) => colourOf(value, map)),
       text: Array.from(values, (value, n) =>
-        `${Number.isFinite(value) ? withUnit(value, map.decimals, map.unit) : map.grey}<br>${data.regions[region[n]]}`),
+        `${Number.isFinite(value) ? told(value, map) : map.grey}<br>${data.regions[region[n]]}`),
       hovertemplate: "%{text}<extra></extra>",
       flatshading: false,
       // The light goes with the eye: +x is right and +y up on the screen, −z towards the viewer.
@@ -56,6 +58,8 @@
       lightposition: { x: -3e4, y: 5e4, z: -1e5 },
     };
   }
+  const DOT = { type: "scatter3d", mode: "markers", x: [], y: [], z: [], hoverinfo: "skip",
+    marker: { size: 5, color: "#111", line: { color: "#fff", width: 2 } } };
   function cameraOf(view) {
     const [x, y, z] = view.towards.map((part) => 1.4 * part);
     const [a, b, c] = view.up;
@@ -122,14 +126,70 @@
     const m = mesh();
     tell("Region", data.regions[m.region[n]]);
     const value = answer.arrays[map.array][n];
-    tell(map.label, Number.isNaN(value) ? map.grey : withUnit(value, map.decimals, map.unit));
+    tell(map.label, Number.isNaN(value) ? map.grey : told(value, map));
     for (const fact of answer.facts) {
-      const told = withUnit(answer.arrays[fact.array][n], fact.decimals, fact.unit);
+      const text = told(answer.arrays[fact.array][n], fact);
       const bounds = (fact.bounds || []).map((name) => written(answer.arrays[name][n], fact.decimals));
-      const known = told !== MISSING && bounds.some((bound) => bound !== MISSING);
-      tell(fact.label, known ? `${told} (95 % CI ${bounds.join(" to ")})` : told);
+      const known = text !== MISSING && bounds.some((bound) => bound !== MISSING);
+      tell(fact.label, known ? `${text} (95 % CI ${bounds.join(" to ")})` : text);
     }
     tell("Right, anterior, superior", ["x", "y", "z"].map((axis) => written(m[axis][n], 0)).join(", ") + " mm");
+  }
+
+  // Arms over visits at a point: means and standard errors, as groups.csv and effect.vtp have them.
+  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+  const asText = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  function showGroups(n) {
+    const chart = place("groups");
+    chart.parentElement.classList.toggle("shown", n !== null && answer.groups.length > 0);
+    if (n === null || !answer.groups.length) return;
+    const arms = [...new Set(answer.groups.map((group) => group.arm))];
+    const lines = arms.map((arm, index) => {
+      const groups = answer.groups.filter((group) => group.arm === arm);
+      const at = (name) => groups.map((group) => answer.arrays[group[name]][n]);
+      return {
+        type: "scatter", mode: "lines+markers", name: asText(arm), x: groups.map((group) => `visit ${asText(group.visit)}`),
+        y: at("mean"), error_y: { type: "data", array: at("error") },
+        line: { color: COLOURS[index % COLOURS.length] }, marker: { size: 8, symbol: index },
+      };
+    });
+    Plotly.react(chart, lines, {
+      title: { text: `Mean ± standard error, ${data.regions[mesh().region[n]]}`, font: { size: 15 } },
+      margin: { l: 70, r: 10, t: 40, b: 40 }, height: 380,
+      yaxis: { title: { text: `${answer.measure} (${answer.groups[0].unit})` } }, xaxis: { type: "category" },
+    }, { displayModeBar: false, responsive: true });
+  }
+
+  // A dot at the point that was clicked.
+  function mark(n) {
+    const m = mesh();
+    const at = n === null ? { x: [], y: [], z: [] } : { x: [m.x[n]], y: [m.y[n]], z: [m.z[n]] };
+    Plotly.restyle(plot, { x: [at.x], y: [at.y], z: [at.z] }, [1]);
+  }
+  function normalAt(n) {
+    const { x, y, z, i, j, k } = mesh();
+    const sum = [0, 0, 0];
+    for (let t = 0; t < i.length; t += 1) {
+      if (i[t] !== n && j[t] !== n && k[t] !== n) continue;
+      const edge = (to) => [x[to] - x[i[t]], y[to] - y[i[t]], z[to] - z[i[t]]];
+      const [a, b] = [edge(j[t]), edge(k[t])];
+      [0, 1, 2].forEach((c) => { sum[c] += a[(c + 1) % 3] * b[(c + 2) % 3] - a[(c + 2) % 3] * b[(c + 1) % 3]; });
+    }
+    const length = Math.hypot(...sum) || 1;
+    return sum.map((part) => part / length);
+  }
+  function pick(n) {
+    showPoint(n);
+    showGroups(n);
+    mark(n);
+  }
+  function goTo(index, n) {
+    answerChoice.value = index;
+    answerChoice.dispatchEvent(new Event("change"));
+    const towards = normalAt(n);
+    const up = Math.abs(towards[2]) > 0.9 ? [0, 1, 0] : [0, 0, 1];
+    look(cameraOf({ towards, up }));
+    pick(n);
   }
 
   function choose(list, entries, labelOf) {
@@ -141,7 +201,8 @@
     drawLegend();
     showPoint(null);
     layout.scene.aspectratio = extents(mesh());
-    return Plotly.react(plot, [trace()], layout, config);
+    showGroups(null);
+    return Plotly.react(plot, [trace(), DOT], layout, config);
   }
   function look(camera) {
     layout.scene.camera = camera;
@@ -170,7 +231,9 @@
     }
     redraw().then(() => {
       plot.on("plotly_hover", (event) => showPoint(event.points[0].pointNumber));
+      plot.on("plotly_click", (event) => pick(event.points[0].pointNumber));
       plot.dataset.ready = "yes";
+      document.dispatchEvent(new Event("explorer-ready"));
     });
   }
 
@@ -178,6 +241,17 @@
     plot.textContent = "This browser shows no 3-D graphics (WebGL is off); the figures below show the same maps.";
     return;
   }
+  document.querySelectorAll("button.peak").forEach((button) => {
+    button.disabled = false;
+    button.addEventListener("click", () => {
+      const index = Number(button.closest("section").id.replace("analysis-", "")) - 1;
+      const go = () => goTo(index, Number(button.dataset.vertex));
+      document.getElementById("interactive").scrollIntoView();
+      if (plot.dataset.ready) go();
+      else document.addEventListener("explorer-ready", go, { once: true });
+    });
+  });
+
   // plotly.js is large: it runs, and the femur is drawn, when its place comes into sight.
   function load() {
     const script = document.createElement("script");

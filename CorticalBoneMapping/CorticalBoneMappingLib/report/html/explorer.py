@@ -26,6 +26,7 @@ INSTALL = (
 )
 _N_COLOURS = 129
 _MOST_TICKS = 7
+_P = ("p", "p_corrected", "q")
 
 
 def plotly_script() -> str | None:
@@ -68,12 +69,13 @@ def explorer(answers: Sequence[Answer], brief: bool = False) -> Html:
     )
     hint = element(
         "p",
-        "Drag to turn, scroll to come closer, point at a place to read its values.",
+        "Drag to turn, scroll to come closer, point at a place to read its values, click it to see the arms "
+        "at every visit there. The number of a cluster in the tables below turns the femur to its peak.",
         class_="hint",
     )
-    return element(
-        "div", controls, stage, hint, json_block(DATA_ID, explorer_data(answers, brief)), id="explorer"
-    )
+    groups = element("div", element("div", id="explorer-groups"), class_="groups-plot")
+    block = json_block(DATA_ID, explorer_data(answers, brief))
+    return element("div", controls, stage, hint, groups, block, id="explorer")
 
 
 def explorer_data(answers: Sequence[Answer], brief: bool = False) -> dict[str, Any]:
@@ -105,13 +107,16 @@ def _mesh(surface: Surface) -> dict[str, str]:
 
 
 def _answer(answer: Answer, brief: bool) -> dict[str, Any]:
-    maps, facts = _maps(answer, brief), _facts(answer)
+    maps, facts, groups = _maps(answer, brief), _facts(answer), [] if brief else _groups(answer)
     names = {name for entry in [*maps, *facts] for name in (entry["array"], *entry.get("bounds", ()))}
+    names |= {group[key] for group in groups for key in ("mean", "error")}
     return {
         "name": answer.name,
         "question": answer.question,
         "maps": maps,
         "facts": facts,
+        "groups": groups,
+        "measure": answer.measure_label,
         "arrays": {name: _packed(answer.surface.arrays[name], "<f4") for name in sorted(names)},
     }
 
@@ -137,6 +142,20 @@ def _maps(answer: Answer, brief: bool) -> list[dict[str, Any]]:
     return entries
 
 
+def _groups(answer: Answer) -> list[dict[str, Any]]:
+    """List what arms are like at visits: arrays of means and standard errors."""
+    return [
+        {
+            "arm": row["arm"] or "all",
+            "visit": row["visit"],
+            "mean": f"group_{row['group']}_mean",
+            "error": f"group_{row['group']}_se",
+            "unit": answer.surface.units.get(f"group_{row['group']}_mean", ""),
+        }
+        for row in answer.files.groups
+    ]
+
+
 def _without_percent(surface: Surface) -> Surface:
     kept = {name: values for name, values in surface.arrays.items() if name != "effect_percent"}
     return Surface(surface.points, surface.triangles, kept, surface.units)
@@ -153,7 +172,8 @@ def _entry(shown: Shown, grey_means: str) -> dict[str, Any]:
         "range": [low, high],
         "ticks": [[float(tick), number(float(tick), decimals)] for tick in ticks],
         "ramp": "diverging" if shown.is_difference else "sequential",
-        "decimals": decimals + 1 if shown.array != "p_corrected" else 4,
+        "decimals": 4 if shown.array in _P else decimals + 1,
+        "p": shown.array in _P,
         "grey": grey_means,
     }
 
@@ -173,7 +193,7 @@ def _facts(answer: Answer) -> list[dict[str, Any]]:
         ("False discovery rate q", "q", (), 4),
     )
     return [
-        {"label": label, "array": array, "unit": units.get(array, ""), "decimals": decimals}
+        {"label": label, "array": array, "unit": units.get(array, ""), "decimals": decimals, "p": array in _P}
         | ({"bounds": list(bounds)} if bounds else {})
         for label, array, bounds, decimals in wanted
         if array in arrays

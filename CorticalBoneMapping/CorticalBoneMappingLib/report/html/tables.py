@@ -39,7 +39,7 @@ def _clusters(answer: Answer, rows: list[dict[str, Any]], caption: str) -> Html:
     header += [f"effect{unit}", "%", "right, anterior, superior"]
     body = [
         [
-            str(row["cluster"]),
+            _peak(row),
             row["region_of_peak"],
             number(row["area_mm2"], 0),
             number(row["extent_resels"], 2),
@@ -52,6 +52,13 @@ def _clusters(answer: Answer, rows: list[dict[str, Any]], caption: str) -> Html:
         for row in rows
     ]
     return table(header, body, caption, class_="clusters")
+
+
+def _peak(row: dict[str, Any]) -> Html:
+    """Make the number of a cluster a button, which turns the interactive femur to its peak."""
+    return element(
+        "button", str(row["cluster"]), type="button", class_="peak", data_vertex=row["peak_vertex"]
+    )
 
 
 def regions_table(answer: Answer, kind: str) -> Html | None:
