@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from CorticalBoneMappingLib.cli import main
 from CorticalBoneMappingLib.closest import closest_points
@@ -24,7 +25,7 @@ from CorticalBoneMappingLib.study.known_labels import label_of_femur
 from CorticalBoneMappingLib.study.settings import MapSettings
 from CorticalBoneMappingLib.surface import Surface, read_surface, write_surface
 from CorticalBoneMappingLib.volume import Volume
-from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume
+from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume, write_volume
 
 EVIDENCE = Evidence(
     seen_share=1.0,
@@ -116,6 +117,35 @@ def test_a_found_surface_is_measured_as_it_is_but_for_what_the_model_completed(h
     np.testing.assert_array_equal(not_measured, (completed > 0) | (ready.surface.arrays["cut_end"] > 0))
     assert "The surface was given, and measured as it is." in result.provenance["notes"]
     assert result.provenance["settings"]["label"] is None
+
+
+def test_the_label_of_another_tool_is_repaired_and_moved_to_the_edge(hip, tmp_path, capsys):
+    true = read_labelmap(hip / "labels.nrrd")
+    femur = true.array == 1
+    given = np.where(true.array == 2, 77, 0).astype(np.uint8)
+    given[ndimage.binary_dilation(femur)] = 75  # everywhere too thick by a voxel
+    k, j, i = (int(n) for n in np.argwhere(femur).mean(axis=0))
+    given[k - 3 : k + 3, j - 4 : j + 4, i - 4 : i + 4] = 0  # a hole within
+    given[2:5, 3:6, 3:6] = 75  # an island
+    write_volume(tmp_path / "total.nii.gz", replace(true, array=given))
+    command = ["segment", str(hip / "ct.nrrd"), "--repair", str(tmp_path / "total.nii.gz"), "--side", "left"]
+    assert main([*command, "--out", str(tmp_path / "out"), "--spacing", "3", "--progress", "none"]) == 0
+    said = capsys.readouterr().out
+    assert "Label 75 was taken, the left femur by the numbers of TotalSegmentator 2." in said
+    assert "Cavities of" in said
+    assert "1 small separate piece(s)" in said
+    bone = read_found(tmp_path / "out").surfaces["left"]
+    distance = closest_points(
+        read_surface(hip / "truth.vtp"), bone.points[bone.arrays["cut_end"] == 0]
+    ).distance
+    assert np.median(distance) < 0.3  # the label's surface is a voxel, 1 to 2 mm, outside
+
+
+def test_a_repair_needs_the_side(hip, tmp_path, capsys):
+    labels = str(hip / "labels.nrrd")
+    code = main(["segment", str(hip / "ct.nrrd"), "--repair", labels, "--out", str(tmp_path), "--quiet"])
+    assert code == 1
+    assert "--side left or --side right" in capsys.readouterr().err
 
 
 def test_a_surface_of_another_origin_is_refused_in_words(tmp_path):

@@ -10,6 +10,7 @@ from .common import add_atlas_option, add_command, add_output_options, portable,
 from .common import say as say_
 
 if TYPE_CHECKING:
+    from ..progress import Progress
     from ..study.found_femur import FoundFemur
     from ..volume import Volume
 
@@ -20,6 +21,10 @@ examples:
   cbm segment dicom_folder --side left --out femurs
   cbm segment ct.nrrd --side right --seed 95 -12 -840 --out femurs
       the right hip whose head is near R 95, A -12, S -840 mm
+  cbm segment ct.nrrd --repair total.nii.gz --side left --out femurs
+      not found, but taken from another tool's label map: its holes, islands and pieces of pelvis are
+      repaired, and the surface is moved to the bone's edge; the label is chosen by --label, or by the side
+      in maps of TotalSegmentator and MONAI
 
 then:
   cbm map ct.nrrd --mask femurs/femur_right.vtp --side right --out result     with the surface as it is
@@ -53,6 +58,12 @@ def add_to(commands: Any) -> None:
         help="a point in the femoral head, RAS mm (default: the head is searched for)",
     )
     parser.add_argument(
+        "--repair", type=Path, metavar="LABELMAP", help="label map of another tool to take the femur from"
+    )
+    parser.add_argument(
+        "--label", type=int, metavar="N", help="the femur's label in it (default: by the side)"
+    )
+    parser.add_argument(
         "--spacing",
         type=float,
         metavar="MM",
@@ -67,29 +78,41 @@ def add_to(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> None:
     """Read, find, write, and say what was found."""
-    from ..study.find_femur import find_femurs
     from ..study.found_files import say, usable
     from ..study.provenance import input_record
     from ..volume_files import read_volume
 
     progress = progress_of(chosen)
     volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
-    found = find_femurs(
-        volume, chosen.side, chosen.seed, chosen.atlas, chosen.spacing_mm, progress.part(0.1, 0.9)
-    )
+    found = _femurs(chosen, volume, progress.part(0.1, 0.9))
     usable(found, str(chosen.ct))
     progress.report(0.92, "Writing")
+    inputs = {"ct": chosen.ct} | ({"repair": chosen.repair} if chosen.repair else {})
     settings = {"side": chosen.side, "seed_ras_mm": chosen.seed, "spacing_mm": chosen.spacing_mm}
     _write(
         found,
         volume,
         chosen.out,
-        inputs={"ct": input_record(chosen.ct)},
-        settings=settings | {"atlas": chosen.atlas and chosen.atlas.name},
+        inputs={name: input_record(path) for name, path in inputs.items()},
+        settings=settings | {"label": chosen.label, "atlas": chosen.atlas and chosen.atlas.name},
         command=portable(chosen.command_line),
     )
     progress.report(1.0, "Done")
     say_(chosen, say(found))
+
+
+def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> list[FoundFemur]:
+    from ..errors import SettingError
+    from ..study.find_femur import find_femurs
+    from ..study.repaired_femur import repaired_femur
+    from ..volume_files import read_labelmap
+
+    if chosen.repair is None:
+        return find_femurs(volume, chosen.side, chosen.seed, chosen.atlas, chosen.spacing_mm, progress)
+    if chosen.side not in ("left", "right"):
+        raise SettingError("With --repair say which femur it is: --side left or --side right.")
+    labelmap = read_labelmap(chosen.repair)
+    return [repaired_femur(volume, labelmap, chosen.side, chosen.label, chosen.spacing_mm, progress)]
 
 
 def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any) -> None:
@@ -104,8 +127,7 @@ def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any)
             if femur.is_usable:
                 title = f"{femur.side.capitalize()} femur: {femur.verdict}"
                 name = PICTURE_FILE.format(side=femur.side)
-                head = (femur.head_centre, femur.head_radius_mm)
-                render_slices(volume, femur.surface, temporary / name, title=title, head=head)
+                render_slices(volume, femur.surface, temporary / name, title=title, head=femur.head)
     for side in {"left", "right"} - {femur.side for femur in found if femur.is_usable}:
         for name in (SURFACE_FILE, PICTURE_FILE):
             (folder / name.format(side=side)).unlink(missing_ok=True)

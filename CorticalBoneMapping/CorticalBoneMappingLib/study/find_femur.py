@@ -17,7 +17,7 @@ from ..segmentation.voxelised import labelled
 from ..surface import Surface
 from ..volume import Volume
 from .found_femur import FoundFemur, confidence_of
-from .found_verdict import FAILED, Evidence, judge
+from .found_verdict import FAILED, Evidence, judge, shares
 from .known_labels import FEMUR_LABELS
 from .outer_edge import outer_edges
 from .provenance import Stopwatch
@@ -25,7 +25,6 @@ from .settings import check_side
 
 _HEAD = "femoral head"
 _MARGIN_MM = 25.0
-_UNSURE_BELOW = 0.8
 
 
 def find_femurs(
@@ -189,23 +188,15 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> tuple[np.nd
 def _evidence(
     surface: Surface, volume: Volume, fit: ModelFit, head_moved_mm: float, head_residual_mm: float
 ) -> Evidence:
-    index = volume.index_of(surface.points)
-    in_scan = np.all((index >= 0) & (index <= np.array(volume.array.shape[::-1]) - 1), axis=1)
-    areas = surface.point_areas * in_scan * (surface.arrays["cut_end"] == 0)
-    areas = areas / areas.sum()
-    moved = closest_points(fit.surface, surface.points[areas > 0]).distance
-    coordinates = fit.coordinates
+    seen = surface.arrays["cut_end"] == 0
     return Evidence(
+        moved_mm=np.percentile(closest_points(fit.surface, surface.points[seen]).distance, 95),
         seen_share=fit.seen_share,
-        completed_share=areas @ surface.arrays["completed"],
-        unsure_share=areas @ (surface.arrays["confidence"] < _UNSURE_BELOW),
-        expected_error_mm=np.sqrt(areas @ surface.arrays["expected_error"] ** 2),
         edge_rms_mm=fit.edge_rms_mm,
         believed_share=fit.believed_share,
-        moved_mm=np.percentile(moved, 95),
-        implausibility=np.linalg.norm(coordinates) / np.sqrt(len(coordinates)),
+        implausibility=np.linalg.norm(fit.coordinates) / np.sqrt(len(fit.coordinates)),
         size=fit.size,
         head_moved_mm=head_moved_mm,
         head_residual_mm=head_residual_mm,
-        metal_share=0.0,
+        **shares(surface, volume),
     )

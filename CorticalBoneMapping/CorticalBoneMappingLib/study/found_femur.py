@@ -36,9 +36,9 @@ class FoundFemur:
         cut off).
     labelmap : Volume or None
         On the grid of the CT, `known_labels.FEMUR_LABELS` inside.
-    head_centre : ndarray of shape (3,)
-        RAS mm.
-    head_radius_mm : float
+    head_centre : ndarray of shape (3,) or None
+        RAS mm; None where the femur was given by a label.
+    head_radius_mm : float or None
         Radius of the head.
     notes : list of str
         What else a user must know.
@@ -55,12 +55,17 @@ class FoundFemur:
     reasons: list[str]
     surface: Surface | None
     labelmap: Volume | None
-    head_centre: np.ndarray
-    head_radius_mm: float
+    head_centre: np.ndarray | None = None
+    head_radius_mm: float | None = None
     notes: list[str] = field(default_factory=list)
     evidence: Evidence | None = None
     coordinates: np.ndarray | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def head(self) -> tuple[np.ndarray, float] | None:
+        """Centre (RAS mm) and radius of the head, where they are known."""
+        return None if self.head_centre is None else (self.head_centre, self.head_radius_mm)
 
     @property
     def confidence(self) -> np.ndarray:
@@ -83,12 +88,16 @@ class FoundFemur:
             "verdict": self.verdict,
             "reasons": self.reasons,
             "notes": self.notes,
-            "head_centre_ras_mm": np.round(self.head_centre, 2),
-            "head_radius_mm": round(float(self.head_radius_mm), 2),
+            "head_centre_ras_mm": _rounded(self.head_centre, 2),
+            "head_radius_mm": _rounded(self.head_radius_mm, 2),
             "evidence": self.evidence and self.evidence.record(),
-            "shape_coordinates": self.coordinates if self.coordinates is None else self.coordinates.round(3),
+            "shape_coordinates": _rounded(self.coordinates, 3),
             "timings_s": self.seconds,
         }
+
+
+def _rounded(value: np.ndarray | float | None, digits: int) -> np.ndarray | None:
+    return None if value is None else np.round(value, digits)
 
 
 def confidence_of(expected_error_mm: np.ndarray) -> np.ndarray:

@@ -5,31 +5,40 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from ..surface import Surface
+from ..volume import Volume
+
 GOOD, LOOK, FAILED = "good", "look at it", "failed"
 VERDICTS = (GOOD, LOOK, FAILED)
+_UNKNOWN = float("nan")
+_UNSURE_BELOW = 0.8
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the verdict on a found femur rests on; shares are of the bone's area without its cut ends.
 
+    Not-a-number is what was not measured; no rule speaks against it.
+
     Attributes
     ----------
-    seen_share : float
-        Share of the femur that the scan holds.
     completed_share : float
         Share of the surface in the scan that the shape model tells, since the CT shows no edge there.
     unsure_share : float
-        Share of the surface in the scan of which the true place may be more than 1 mm away (confidence below
-        0.8).
+        Share of the surface in the scan of which the true place may well be more than 1 mm away (confidence
+        below 0.8).
     expected_error_mm : float
         Root mean square of the surface's expected error where the scan holds it.
+    moved_mm : float
+        95th percentile of how far the exact surface lies from the fitted model, or the label that was given.
+    seen_share : float
+        Share of the femur that the scan holds.
     edge_rms_mm : float
         Distance of the fitted model from the edges that it was fitted to.
     believed_share : float
         Mean belief in those edges.
-    moved_mm : float
-        95th percentile of how far the exact surface lies from the fitted model.
     implausibility : float
         Length of the shape coordinates over what a person's has on average (1 is ordinary).
     size : float
@@ -39,21 +48,24 @@ class Evidence:
     head_residual_mm : float
         Root mean square distance of the head from a sphere.
     metal_share : float
-        Share of the surface within 3 mm of metal.
+        Share of the surface near metal.
+    voxel_mm : float
+        Side of a voxel in the scan plane.
     """
 
-    seen_share: float
     completed_share: float
     unsure_share: float
     expected_error_mm: float
-    edge_rms_mm: float
-    believed_share: float
     moved_mm: float
-    implausibility: float
-    size: float
-    head_moved_mm: float
-    head_residual_mm: float
-    metal_share: float
+    seen_share: float = _UNKNOWN
+    edge_rms_mm: float = _UNKNOWN
+    believed_share: float = _UNKNOWN
+    implausibility: float = _UNKNOWN
+    size: float = _UNKNOWN
+    head_moved_mm: float = _UNKNOWN
+    head_residual_mm: float = _UNKNOWN
+    metal_share: float = _UNKNOWN
+    voxel_mm: float = _UNKNOWN
 
     def record(self) -> dict[str, Any]:
         """Give rounded plain values."""
@@ -80,6 +92,7 @@ class _Rule:
         return self.sentence.format(value=getattr(evidence, self.name))
 
 
+_NEVER, _COARSE_MM = float("inf"), 1.5
 # Set on simulated scans that no benchmark uses; see Docs/segmentation.md.
 _RULES = (
     _Rule("seen_share", 0.75, 0.40, "Only {value:.0%} of the proximal femur is in the scan.", -1),
@@ -92,9 +105,11 @@ _RULES = (
     _Rule(
         "unsure_share", 0.10, 0.60, "On {value:.0%} of the surface the edge is uncertain by more than 1 mm."
     ),
-    _Rule("believed_share", 0.75, 0.40, "Only {value:.0%} of the edges look like those of bone.", -1),
+    _Rule("voxel_mm", _COARSE_MM, _NEVER, "The voxels are coarse ({value:.1f} mm)."),
     _Rule("edge_rms_mm", 0.35, 1.5, "The edges in the CT lie {value:.1f} mm from the fitted shape."),
-    _Rule("moved_mm", 1.5, 3.5, "The surface had to be moved by {value:.1f} mm from the fitted shape."),
+    _Rule(
+        "moved_mm", 1.5, 3.5, "The edge of the bone lies {value:.1f} mm from the shape it was looked for at."
+    ),
     _Rule(
         "implausibility", 1.3, 2.0, "The shape is unusual ({value:.1f} times as far from the mean as most)."
     ),
@@ -104,7 +119,37 @@ _RULES = (
         "metal_share", 0.0, 0.70, "Metal is near {value:.0%} of the surface; the bone around it is uncertain."
     ),
 )
+# Voxels as large as the cortex blur the edges themselves.
+_BELIEF = "Only {value:.0%} of the edges look like those of bone."
+_FINE, _COARSE = (_Rule("believed_share", 0.75, failed, _BELIEF, -1) for failed in (0.55, 0.35))
 _LEAST_SIZE, _GREATEST_SIZE = 0.75, 1.3
+
+
+def shares(surface: Surface, volume: Volume) -> dict[str, float]:
+    """Measure what a surface tells of itself.
+
+    Parameters
+    ----------
+    surface : Surface
+        With the arrays of `found_femur.FoundFemur`.
+    volume : Volume
+        The CT; what lies outside it does not count.
+
+    Returns
+    -------
+    dict of str to float
+        The first three of `Evidence`, and ``voxel_mm``.
+    """
+    index = volume.index_of(surface.points)
+    in_scan = np.all((index >= 0) & (index <= np.array(volume.array.shape[::-1]) - 1), axis=1)
+    areas = surface.point_areas * in_scan * (surface.arrays["cut_end"] == 0)
+    areas = areas / areas.sum()
+    return {
+        "completed_share": float(areas @ surface.arrays["completed"]),
+        "unsure_share": float(areas @ (surface.arrays["confidence"] < _UNSURE_BELOW)),
+        "expected_error_mm": float(np.sqrt(areas @ surface.arrays["expected_error"] ** 2)),
+        "voxel_mm": float(volume.spacing_mm[:2].mean()),
+    }
 
 
 def judge(evidence: Evidence) -> tuple[str, list[str]]:
@@ -122,8 +167,9 @@ def judge(evidence: Evidence) -> tuple[str, list[str]]:
     reasons : list of str
         A sentence for each rule that speaks against it, the gravest first; none where it is good.
     """
-    said = [(rule.judge(evidence), rule.say(evidence)) for rule in _RULES]
-    if not _LEAST_SIZE <= evidence.size <= _GREATEST_SIZE:
+    rules = (*_RULES, _COARSE if evidence.voxel_mm > _COARSE_MM else _FINE)
+    said = [(rule.judge(evidence), rule.say(evidence)) for rule in rules]
+    if evidence.size < _LEAST_SIZE or evidence.size > _GREATEST_SIZE:
         said.append((FAILED, f"The bone would be {evidence.size:.0%} of an average femur's size."))
     said = [(verdict, sentence) for verdict, sentence in said if verdict is not None]
     worst = max((VERDICTS.index(verdict) for verdict, _ in said), default=0)

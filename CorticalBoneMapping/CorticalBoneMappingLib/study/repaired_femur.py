@@ -1,0 +1,93 @@
+"""A femur that another tool labelled: its label repaired, its surface moved to the bone's edge in the CT."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..closest import closest_points
+from ..progress import Progress
+from ..segmentation import periosteal_surface
+from ..segmentation.exact import exact_surface
+from ..segmentation.repair import repair
+from ..segmentation.voxelised import labelled
+from ..volume import Volume
+from ..volume_files import check_overlap
+from .found_femur import FoundFemur, confidence_of
+from .found_verdict import Evidence, judge, shares
+from .known_labels import FEMUR_LABELS, label_of_femur
+from .outer_edge import outer_edges
+from .provenance import Stopwatch
+from .settings import check_side
+
+_MARGIN_MM = 25.0
+
+
+def repaired_femur(
+    volume: Volume,
+    labelmap: Volume,
+    side: str,
+    label: int | None = None,
+    spacing_mm: float = 1.2,
+    progress: Progress | None = None,
+) -> FoundFemur:
+    """Repair a femur's label by itself and by the CT.
+
+    Holes are closed, islands and what hangs on by a thin bridge are dropped; then the surface is moved to the
+    edge of the bone, up to a few millimetres. Bone that the tool gave to another label, deeper than that, is
+    not brought back: `find_femurs` finds it anew.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+    labelmap : Volume
+        Its grid may differ from the CT's.
+    side : {"left", "right"}
+        Side of the body.
+    label : int, optional
+        Which label is the femur; by default the only one, or that of the side in the map of a known tool.
+    spacing_mm : float
+        Mean distance between neighbouring vertices in mm.
+    progress : Progress, optional
+        Is told how far the work is, and may stop it.
+
+    Returns
+    -------
+    FoundFemur
+        Without head and shape; its notes tell what was repaired.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the label is not there, is no single bone, or lies elsewhere than the CT.
+    """
+    progress = progress or Progress()
+    check_side(side)
+    watch, notes = Stopwatch(), []
+    if label is None:
+        label, notes = label_of_femur(labelmap, side)
+    check_overlap(volume, labelmap, label)
+    progress.report(0.0, "Repairing the label")
+    with watch.time("repair"):
+        repaired, done = repair(labelmap, label)
+        start = periosteal_surface(repaired, 1, spacing_mm, progress.part(0.1, 0.3))
+    with watch.time("exact surface"):
+        near = volume.crop(start.surface.points, _MARGIN_MM)
+        exact = exact_surface(start.surface, near, outer_edges, spacing_mm, progress.part(0.3, 0.9))
+    surface = exact.surface.with_arrays(confidence=confidence_of(exact.surface.arrays["expected_error"]))
+    with watch.time("label map"):
+        filled = labelled(surface, volume, FEMUR_LABELS[side])
+    moved = closest_points(start.surface, surface.points[surface.arrays["cut_end"] == 0]).distance
+    evidence = Evidence(moved_mm=float(np.percentile(moved, 95)), **shares(surface, volume))
+    verdict, reasons = judge(evidence)
+    progress.report(1.0, f"The {side} femur: {verdict}")
+    return FoundFemur(
+        side=side,
+        verdict=verdict,
+        reasons=reasons,
+        surface=surface,
+        labelmap=filled,
+        notes=[*notes, *done, *start.notes, *exact.notes],
+        evidence=evidence,
+        seconds=watch.seconds,
+    )
