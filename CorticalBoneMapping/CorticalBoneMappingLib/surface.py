@@ -58,9 +58,9 @@ class Surface:
     @cached_property
     def normals(self) -> np.ndarray:
         """Outward unit normals at the points (area-weighted mean of the triangles'), shape (n_points, 3)."""
-        normals = np.zeros_like(self.points)
-        for corner in range(3):
-            np.add.at(normals, self.triangles[:, corner], self._corner_cross)
+        corner, n = self.triangles.T.ravel(), len(self.points)
+        sums = [np.bincount(corner, weights=np.tile(way, 3), minlength=n) for way in self._corner_cross.T]
+        normals = np.stack(sums, axis=1)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         return normals / np.where(length > 0, length, 1.0)
 
@@ -78,7 +78,8 @@ class Surface:
     @cached_property
     def edges(self) -> np.ndarray:
         """Each edge once, as a sorted pair of vertices, shape (n_edges, 2)."""
-        return np.unique(_half_edges(self.triangles), axis=0)
+        n = max(len(self.points), 1)
+        return np.stack(np.divmod(np.unique(_edge_numbers(self.triangles, n)), n), axis=1)
 
     @property
     def mean_spacing_mm(self) -> float:
@@ -94,7 +95,8 @@ class Surface:
 
     def is_closed(self) -> bool:
         """Whether every edge has exactly two triangles."""
-        _, counts = np.unique(_half_edges(self.triangles), axis=0, return_counts=True)
+        n = max(len(self.points), 1)
+        _, counts = np.unique(_edge_numbers(self.triangles, n), return_counts=True)
         return bool(len(counts)) and bool(np.all(counts == 2))
 
     def with_arrays(self, units: dict[str, str] | None = None, **arrays: np.ndarray) -> Surface:
@@ -118,9 +120,13 @@ class Surface:
         return replace(self, points=self.points * [-1.0, 1.0, 1.0], triangles=self.triangles[:, ::-1].copy())
 
 
-def _half_edges(triangles: np.ndarray) -> np.ndarray:
-    """Return the three sides of each triangle, vertices sorted, shape (3 n_triangles, 2)."""
-    return np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+def _edge_numbers(triangles: np.ndarray, n_points: int) -> np.ndarray:
+    """Number the three sides of each triangle, lower vertex × n_points + higher, shape (3 n_triangles,).
+
+    One number sorts many times faster than a pair.
+    """
+    start, stop = triangles.ravel(), triangles[:, [1, 2, 0]].ravel()
+    return np.minimum(start, stop) * n_points + np.maximum(start, stop)
 
 
 def to_polydata(surface: Surface) -> vtk.vtkPolyData:

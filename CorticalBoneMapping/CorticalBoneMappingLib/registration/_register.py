@@ -12,16 +12,16 @@ from ..errors import RegistrationError, SettingError
 from ..progress import Progress
 from ..shape_model import ShapeModel
 from ..surface import Surface
-from .cut_ends import with_cut_ends
-from .deformation import BUMP_STEPS, MODEL_STEPS, Bending, bend
+from .deformation import ALONE_STEPS, MODEL_STEPS, N_SAMPLES, Bending, bend
 from .judging import check_fit, check_pose, mean_mm, remarks_on, surface_distances
 from .landmarks import landmark_pose
-from .pose import Pose, find_pose
+from .pairs import Sample
+from .pose import Clouds, Pose, pose_between
 from .preparation import prepare
-from .prior import Prior, prior_of
 from .projection import counterparts, folded_triangles, project
 from .result import Plausibility, Registration
 from .side import check_side
+from .template import Template, template_of
 from .uncertainty import expected_errors
 
 Landmarks = Mapping[str, np.ndarray]
@@ -100,23 +100,23 @@ def register(
     progress.report(0.0, "Looking for the pose of the femur")
     prepared = prepare(surface)
     right = prepared.closed.mirrored() if side == "left" else prepared.closed
-    marked = with_cut_ends(average)
+    template = template_of(average, shape_model, settings.flexibility)
     start = None
     if landmarks is not None:
         start = landmark_pose(_right_sided(landmarks, side), average_landmarks or {})
-    pose = find_pose(right, marked, start)
+    clouds, target = Clouds.of(right), Sample.of(right, N_SAMPLES)
+    pose = pose_between(clouds, template.clouds, start)
     check_pose(pose)
     remarks = prepared.remarks
     if settings.check_side:
-        progress.report(0.15, "Making sure of the side")
-        remarks += check_side(right, marked, pose, side)
-    prior = prior_of(average.points, shape_model, settings.flexibility)
-    steps = BUMP_STEPS if shape_model is None else (*MODEL_STEPS, *BUMP_STEPS)
-    bending = bend(marked, right, pose, prior, steps=steps, progress=progress.part(0.25, 0.8))
+        progress.report(0.3, "Making sure of the side")
+        remarks += check_side(clouds, target, template, pose, side)
+    steps = ALONE_STEPS if shape_model is None else MODEL_STEPS
+    bending = bend(template.bendable, target, pose, steps=steps, progress=progress.part(0.5, 0.8))
     progress.report(0.8, "Laying the average femur on the surface")
-    laid = _Laid.on(right, marked, bending)
+    laid = _Laid.on(right, template.surface, bending)
     progress.report(0.95, "Measuring how well they agree")
-    registration = _measured(laid, prepared.given, average, side, prior, remarks)
+    registration = _measured(laid, prepared.given, average, side, template, remarks)
     progress.report(1.0, "Registered")
     return registration
 
@@ -139,36 +139,47 @@ def _right_sided(landmarks: Landmarks, side: str) -> Landmarks:
 
 @dataclass(frozen=True)
 class _Laid:
-    """The average, bent and laid on a right-sided subject, all in the frame of the average."""
+    """The average, bent and laid on a right-sided subject, all in the frame of the average.
+
+    Of the bent and of the laid average: which vertices have a counterpart, and how far it is.
+    """
 
     bending: Bending
     posed: Surface
-    bent: Surface
     laid: Surface
+    there: np.ndarray
+    misfit: np.ndarray
+    covered: np.ndarray
+    left: np.ndarray
 
     @classmethod
     def on(cls, right: Surface, average: Surface, bending: Bending) -> _Laid:
         posed = replace(right, points=bending.pose.undo(right.points))
         bent = replace(average, points=bending.points)
-        return cls(bending, posed, bent, replace(average, points=project(bent, posed, average)))
+        there, step = counterparts(bent, posed)
+        laid = replace(average, points=project(bent, posed, average, (there, step)))
+        covered, left = counterparts(laid, posed)
+        return cls(bending, posed, laid, there, _length(step), covered, _length(left))
 
     @property
     def pose(self) -> Pose:
         return self.bending.pose
 
 
+def _length(steps: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(steps, axis=1)
+
+
 def _measured(
-    found: _Laid, subject: Surface, average: Surface, side: str, prior: Prior, remarks: tuple[str, ...]
+    found: _Laid, subject: Surface, average: Surface, side: str, template: Template, remarks: tuple[str, ...]
 ) -> Registration:
     """Measure the result, and carry it from the frame of the average to the subject's own space."""
-    laid, posed, scale = found.laid, found.posed, found.pose.scale
-    covered = counterparts(laid, posed, laid)[0]
-    there, bending = counterparts(found.bent, posed, laid)
-    misfit = scale * mean_mm(np.linalg.norm(bending[there], axis=1))
-    distances = surface_distances(laid, posed, covered, scale)
+    laid, covered, scale = found.laid, found.covered, found.pose.scale
+    misfit = scale * mean_mm(found.misfit[found.there])
+    distances = surface_distances(laid, found.posed, covered, found.left, scale)
     folded = folded_triangles(laid, replace(laid, points=average.points))
     check_fit(misfit, covered, folded, laid)
-    error = np.where(covered, scale * expected_errors(found.bending, laid, prior), np.nan)
+    error = np.where(covered, scale * expected_errors(found.bending, laid, template), np.nan)
     coordinates = found.bending.mode_coefficients
     usual = Plausibility.of(coordinates)
     remarks += remarks_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)

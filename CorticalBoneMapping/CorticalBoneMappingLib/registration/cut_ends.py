@@ -15,6 +15,8 @@ _BEYOND_MM = 0.8  # of the bone that may stick out through the plane of a cut
 # Contact area of a supporting plane over (volume/area)²: a cut shaft has 5 to 20, bone itself rarely 4.
 _CONTACT = 4.5
 _LEAST_SPREAD = 0.56  # standard deviation of the contact, the narrow way, over (volume/area)
+# Hardly any seed lies this far beyond the plane of one on a cut, which may look 10° askew.
+_ASKEW_MM, _MOST_BEYOND = 6.0, 0.02
 _SAME_WAY, _ROUGHLY_SAME_WAY = 0.985, 0.8  # cosines: 10° to find a cut, 37° to take its rounded rim along
 
 
@@ -42,7 +44,7 @@ def cut_end_of(surface: Surface) -> np.ndarray:
     facing = cross / np.maximum(2.0 * areas, 1e-12)[:, None]
     centres, size = corners.mean(axis=1), mean_size_mm(surface)
     seeds = thinned(centres, np.sqrt(areas.sum() / _N_SEEDS))
-    normals, points = facing[seeds], centres[seeds]
+    normals, points = _outermost(centres[seeds], facing[seeds])
     for _ in range(2):  # a seed near the rim looks askew; its neighbours on the plane put it right
         weights = _touching(centres, facing, normals, points, _SAME_WAY) * areas[:, None]
         large = weights.sum(axis=0) > 0.3 * _CONTACT * size**2
@@ -62,7 +64,16 @@ def cut_end_of(surface: Surface) -> np.ndarray:
 
 def with_cut_ends(surface: Surface) -> Surface:
     """Give the bare surface with its cut ends marked in ``cut_end``, looked for once if they were not."""
+    if list(surface.arrays) == [CUT_END]:
+        return surface
     return Surface(surface.points, surface.triangles, {CUT_END: cut_end_of(surface).astype(np.uint8)})
+
+
+def _outermost(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normals and points of the seeds whose plane has nearly all the others behind it, as on a cut."""
+    height = points @ normals.T - (normals * points).sum(axis=1)
+    kept = (height > _ASKEW_MM).mean(axis=0) < _MOST_BEYOND
+    return normals[kept], points[kept]
 
 
 def _touching(
@@ -137,14 +148,21 @@ def thinned(points: np.ndarray, width: float) -> np.ndarray:
         Indices, ascending.
     """
     cells = np.floor((points - points.mean(axis=0)) @ principal_axes(points) / width).astype(np.int64)
-    return np.sort(np.unique(cells, axis=0, return_index=True)[1])
+    low, high = cells.min(axis=0), cells.max(axis=0)
+    numbers = np.ravel_multi_index(tuple((cells - low).T), high - low + 1)
+    return np.sort(np.unique(numbers, return_index=True)[1])
 
 
 def principal_axes(points: np.ndarray) -> np.ndarray:
-    """Principal axes as columns, the longest first, right-handed, shape (3, 3)."""
-    _, _, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
-    axes[2] *= np.sign(np.linalg.det(axes))
-    return axes.T
+    """Principal axes as columns, the longest first, right-handed, shape (3, 3).
+
+    Each points to where the points reach farther, as far as a right-handed system allows.
+    """
+    away = points - points.mean(axis=0)
+    axes = np.linalg.eigh(away.T @ away)[1][:, ::-1]
+    axes = axes * np.where(((away @ axes) ** 3).sum(axis=0) < 0, -1.0, 1.0)
+    axes[:, 2] *= np.sign(np.linalg.det(axes))
+    return axes
 
 
 def widened(surface: Surface, marked: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ than others.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,8 @@ from .pairs import Pairs, Sample, pairs_between
 from .pose import Pose
 from .prior import WIDTHS_MM, Prior
 
-_N_SAMPLES = 2500
+N_SAMPLES = 2500
+"""About how many points of each surface look for partners."""
 _POSE_VARIANCE = 1e4  # position, rotation and size are free
 _FIXED = 1e8
 _LOOSENESS = (0.25, 4.0)
@@ -43,8 +45,33 @@ class Step(NamedTuple):
     with_bumps: bool = True
 
 
-MODEL_STEPS = (Step(6.0, 6, False), Step(3.0, 6, False))
-BUMP_STEPS = (Step(3.0, 7), Step(1.2, 6), Step(0.8, 6))
+# Few repeats: where no shape says where a point belongs, as on the head, more of them let it wander off.
+MODEL_STEPS = (Step(6.0, 4, False), Step(3.0, 2, False), Step(3.0, 3), Step(1.0, 3))
+ALONE_STEPS = (Step(3.0, 7), Step(1.2, 6), Step(0.8, 6))  # without a shape model, bumps have farther to go
+
+
+@dataclass(frozen=True)
+class Bendable:
+    """The average and what it may become.
+
+    Attributes
+    ----------
+    surface : Surface
+        The average.
+    prior : Prior
+        On its vertices.
+    sample : Sample
+        Those of them that look for partners.
+    """
+
+    surface: Surface
+    prior: Prior
+    sample: Sample
+
+    @cached_property
+    def sampled(self) -> Prior:
+        """The prior at `sample`."""
+        return self.prior.at(self.sample.index)
 
 
 @dataclass(frozen=True)
@@ -79,29 +106,25 @@ class Bending:
 
 
 def bend(
-    average: Surface,
-    subject: Surface,
+    average: Bendable,
+    target: Sample,
     pose: Pose,
-    prior: Prior,
     *,
     steps: tuple[Step, ...],
-    n_samples: int = _N_SAMPLES,
     progress: Progress | None = None,
 ) -> Bending:
     """Bend the average smoothly onto a subject.
 
     Parameters
     ----------
-    average, subject : Surface
-        With ``cut_end``, or with flat cut ends; what lies at a cut pulls at nothing.
+    average : Bendable
+        With what it may become.
+    target : Sample
+        Of the subject; what lies at a cut pulls at nothing.
     pose : Pose
         From the average to the subject, to begin with.
-    prior : Prior
-        On the average's vertices.
     steps : tuple of Step
         From coarse to fine.
-    n_samples : int
-        Number of points of each surface that look for partners.
     progress : Progress, optional
         Told of each step.
 
@@ -110,48 +133,48 @@ def bend(
     Bending
     """
     progress = progress or Progress()
-    source, target = Sample.of(average, n_samples), Sample.of(subject, n_samples)
-    sampled = prior.at(source.index)
-    bending = Bending(average.points, pose, np.zeros(len(prior.modes)), np.zeros((prior.bumps.shape[1], 3)))
+    source, prior, sampled = average.sample, average.prior, average.sampled
+    bending = Bending(prior.points, pose, np.zeros(len(prior.modes)), np.zeros((prior.bumps.shape[1], 3)))
     total, done = sum(step.repeats for step in steps), 0
     for step in steps:
         for _ in range(step.repeats):
             progress.report(done / total, "Bending the average femur onto the subject")
-            here, there, pairs = _partners(bending, average, source, target, step.along_normal_mm)
+            here, there, pairs = partners(bending, average, target, step.along_normal_mm)
             bending = replace(bending, pair_error_mm=_pair_error(here, there, pairs, step.along_normal_mm))
             system, right = _equations(bending, source, here, there, pairs, sampled, step.with_bumps)
             bending, done = _most_likely(bending, prior, system, right), done + 1
-        bending = replace(bending, uncertainty=inv(cholesky(system, lower=True)).T)
         if step.with_bumps:
+            bending = replace(bending, uncertainty=inv(cholesky(system, lower=True)).T)
             bending = replace(bending, looseness=_looseness(bending, prior.width))
     return bending
 
 
-def _partners(
-    bending: Bending, average: Surface, source: Sample, target: Sample, believed_mm: float
+def partners(
+    bending: Bending, average: Bendable, target: Sample, believed_mm: float
 ) -> tuple[Sample, Sample, Pairs]:
-    """Both samples as they lie now, in the frame of the average, and their pairs.
+    """Give both samples as they lie now, in the frame of the average, and their pairs.
 
     A pair that is farther apart than is believed, as at an osteophyte, fades (Geman and McClure 1987).
     """
-    bent = Surface(bending.points, average.triangles)
+    source = average.sample
+    bent = Surface(bending.points, average.surface.triangles)
     here = source.moved(bent.points[source.index], bent.normals[source.index])
     there = target.moved(bending.pose.undo(target.points), target.normals @ bending.pose.rotation)
     pairs = pairs_between(here, there)
-    weight = pairs.weight / (1.0 + (_across(here, there, pairs) / believed_mm) ** 2) ** 2
+    weight = pairs.weight / (1.0 + (across(here, there, pairs) / believed_mm) ** 2) ** 2
     return here, there, pairs._replace(weight=weight)
 
 
-def _across(here: Sample, there: Sample, pairs: Pairs) -> np.ndarray:
-    """Distance of each pair along the normal, mm."""
+def across(here: Sample, there: Sample, pairs: Pairs) -> np.ndarray:
+    """Give the distance of each pair along the normal, mm."""
     apart = there.points[pairs.target] - here.points[pairs.source]
     return np.einsum("ij,ij->i", apart, there.normals[pairs.target])
 
 
 def _pair_error(here: Sample, there: Sample, pairs: Pairs, greatest: float) -> float:
     """What pairs are believed to err by along the normal: twice what they do, for neighbours err alike."""
-    across = _across(here, there, pairs)
-    error = 2.0 * np.sqrt((pairs.weight * across**2).sum() / max(pairs.weight.sum(), 1e-12))
+    squared = across(here, there, pairs) ** 2
+    error = 2.0 * np.sqrt((pairs.weight * squared).sum() / max(pairs.weight.sum(), 1e-12))
     return float(np.clip(error, _LEAST_ERROR_MM, greatest))
 
 
@@ -244,22 +267,20 @@ def normal_equations(
     Returns
     -------
     system : ndarray of shape (m + 3 r, m + 3 r)
-        Without the prior; the bumps are ordered by direction.
+        Lower triangle, without the prior; the bumps are ordered by direction.
     right : ndarray of shape (m + 3 r,)
     """
     m, r = len(dense), bumps.shape[1]
-    system = np.empty((m + 3 * r, m + 3 * r))
+    system = np.zeros((m + 3 * r, m + 3 * r))
     weighted = np.einsum("nij,mnj->mni", precision, dense)
     system[:m, :m] = weighted.reshape(m, -1) @ dense.reshape(m, -1).T
     single = precision.astype(np.float32)  # the bumps are whitened, so single precision is enough
     for i in range(3):
         rows = slice(m + i * r, m + (i + 1) * r)
         system[rows, :m] = (weighted[:, :, i].astype(np.float32) @ bumps).T
-        system[:m, rows] = system[rows, :m].T
         for j in range(i, 3):
             columns = slice(m + j * r, m + (j + 1) * r)
-            system[rows, columns] = (bumps * single[:, i, j, None]).T @ bumps
-            system[columns, rows] = system[rows, columns].T
+            system[columns, rows] = (bumps * single[:, i, j, None]).T @ bumps
     right = np.concatenate([np.einsum("mni,ni->m", dense, pull), (bumps.T @ pull).T.ravel()])
     return system, right
 

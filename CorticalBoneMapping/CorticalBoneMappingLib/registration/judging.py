@@ -74,7 +74,9 @@ def _unlike_a_femur(why: str) -> RegistrationError:
     )
 
 
-def surface_distances(laid: Surface, posed: Surface, covered: np.ndarray, scale: float) -> SurfaceDistances:
+def surface_distances(
+    laid: Surface, posed: Surface, covered: np.ndarray, left: np.ndarray, scale: float
+) -> SurfaceDistances:
     """Measure what is left between the average laid on a subject and the subject, where both exist.
 
     Parameters
@@ -83,6 +85,8 @@ def surface_distances(laid: Surface, posed: Surface, covered: np.ndarray, scale:
         The average and the subject in the frame of the average.
     covered : ndarray of shape (n_average,)
         Which vertices of the average have a counterpart.
+    left : ndarray of shape (n_average,)
+        Their distances from it.
     scale : float
         From that frame to mm of the subject.
 
@@ -90,7 +94,7 @@ def surface_distances(laid: Surface, posed: Surface, covered: np.ndarray, scale:
     -------
     SurfaceDistances
     """
-    forth = scale * closest_points(posed, laid.points[covered]).distance
+    forth = scale * left[covered]
     place = closest_points(laid, posed.points)
     counted = covered[laid.triangles[place.triangle]].all(axis=1)
     counted &= ~widened(posed, cut_end_of(posed))

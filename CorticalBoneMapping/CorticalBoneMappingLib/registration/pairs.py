@@ -49,6 +49,10 @@ class Sample:
         """Give the same vertices elsewhere."""
         return Sample(self.index, points, normals, self.beside_cut)
 
+    def mirrored(self) -> Sample:
+        """Give the left-right mirror image."""
+        return self.moved(self.points * [-1.0, 1.0, 1.0], self.normals * [-1.0, 1.0, 1.0])
+
     @property
     def features(self) -> np.ndarray:
         """Places and directions in one space, mm, shape (n, 6)."""

@@ -18,6 +18,8 @@ from .cut_ends import cut_end_of, cut_planes, mean_size_mm, principal_axes, thin
 _FIRST_SAMPLES, _COARSE_SAMPLES, _FINE_SAMPLES = 150, 250, 1200
 _AT_ONCE = 8
 _TRIM = 0.8  # the share of pairs that is believed; what lies beyond a cut is not even asked
+_SETTLED_MM = 0.05  # a pose that moves no point by more has come to rest
+_SAME_TURN = np.radians(10.0)  # poses turned by less end as the same one
 _LEAST_OVERLAP = 0.15  # of the points of either bone
 _SCALE_PLAY = 1.3  # how far a refined scale may leave the one estimated from volume and area
 
@@ -62,17 +64,22 @@ class Pose:
 
 
 def find_pose(subject: Surface, average: Surface, start: Pose | None = None) -> Pose:
+    """Lay the average femur on a subject, wherever and however that lies; see `pose_between`."""
+    return pose_between(Clouds.of(subject), Clouds.of(average), start)
+
+
+def pose_between(subject: Clouds, average: Clouds, start: Pose | None = None) -> Pose:
     """Lay the average femur on a subject, wherever and however that lies.
 
     Sixty rotations that cover all directions evenly (the icosahedral group, none farther than 45° from
     its neighbours) start from the principal axes of the two bones or, where one shaft is longer, of
     equally long ends of it. Each is improved by trimmed iterative closest points in position and
-    normal (Besl and McKay 1992; Chetverikov et al. 2005), both ways.
+    normal (Besl and McKay 1992; Chetverikov et al. 2005), both ways; the better, the longer.
 
     Parameters
     ----------
-    subject, average : Surface
-        Closed, both of the same side.
+    subject, average : Clouds
+        Both of the same side.
     start : Pose, optional
         Where to begin; no other start is tried then.
 
@@ -81,23 +88,50 @@ def find_pose(subject: Surface, average: Surface, start: Pose | None = None) -> 
     Pose
         From the average to the subject.
     """
-    subject, average = with_cut_ends(subject), with_cut_ends(average)
-    size = mean_size_mm(average)
+    size = average.size_mm
     if start is not None:
         limits = (start.scale / _SCALE_PLAY, start.scale * _SCALE_PLAY)
-        target, source = _Cloud.of(subject, _FINE_SAMPLES), _Cloud.of(average, _FINE_SAMPLES)
-        return _refine_alone((start.scale, start.rotation, start.translation), target, source, size, limits)
-    target, source = _Cloud.of(subject, _FIRST_SAMPLES), _Cloud.of(average, _FIRST_SAMPLES)
-    scale = mean_size_mm(subject) / size
-    starts = _starts(target, source, scale)
+        begin = (start.scale, start.rotation, start.translation)
+        return _refine_alone(begin, subject.fine, average.fine, size, limits)
+    scale = subject.size_mm / size
+    starts = _starts(subject.first, average.first, scale)
     limits = (scale / _SCALE_PLAY, scale * _SCALE_PLAY)
     reach = 2.0 * size  # the mm that a fully turned normal counts: about a shaft's radius
-    starts = _refine_together(starts, target, source, reach, (scale, scale), n_iterations=5, n_best=24)
-    target, source = _Cloud.of(subject, _COARSE_SAMPLES), _Cloud.of(average, _COARSE_SAMPLES)
-    starts = _refine_together(starts, target, source, reach, limits, n_iterations=15, n_best=4)
-    target, source = _Cloud.of(subject, _FINE_SAMPLES), _Cloud.of(average, _FINE_SAMPLES)
-    poses = [_refine_alone(start, target, source, reach / 2, limits) for start in zip(*starts)]
+    starts = _refine_together(starts, subject.first, average.first, reach, (scale, scale), 3, n_best=24)
+    starts = _refine_together(starts, subject.coarse, average.coarse, reach, limits, 4, n_best=8)
+    starts = _refine_together(starts, subject.coarse, average.coarse, reach, limits, 8, n_best=3)
+    poses = [_refine_alone(one, subject.fine, average.fine, reach / 2, limits) for one in _distinct(starts)]
     return min(poses, key=lambda pose: pose.misfit_mm)
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """A bone as the search for its pose sees it.
+
+    Attributes
+    ----------
+    size_mm : float
+        Volume over area.
+    first, coarse, fine : _Cloud
+        Ever more of its points.
+    """
+
+    size_mm: float
+    first: _Cloud
+    coarse: _Cloud
+    fine: _Cloud
+
+    @classmethod
+    def of(cls, surface: Surface) -> Clouds:
+        """Choose points of a closed surface."""
+        surface = with_cut_ends(surface)
+        planes = cut_planes(surface)
+        counts = (_FIRST_SAMPLES, _COARSE_SAMPLES, _FINE_SAMPLES)
+        return cls(mean_size_mm(surface), *(_Cloud.of(surface, planes, count) for count in counts))
+
+    def mirrored(self) -> Clouds:
+        """Give the left-right mirror image."""
+        return Clouds(self.size_mm, *(each.mirrored() for each in (self.first, self.coarse, self.fine)))
 
 
 @dataclass(frozen=True)
@@ -110,11 +144,14 @@ class _Cloud:
     cut_normals: np.ndarray
 
     @classmethod
-    def of(cls, surface: Surface, n_samples: int) -> _Cloud:
+    def of(cls, surface: Surface, planes: tuple[np.ndarray, np.ndarray], n_samples: int) -> _Cloud:
         usable = np.flatnonzero(~cut_end_of(surface))
         points = surface.points[usable]
         chosen = usable[thinned(points, np.sqrt(surface.point_areas[usable].sum() / n_samples))]
-        return cls(surface.points[chosen], surface.normals[chosen], *cut_planes(surface))
+        return cls(surface.points[chosen], surface.normals[chosen], *planes)
+
+    def mirrored(self) -> _Cloud:
+        return _Cloud(*(part * [-1.0, 1.0, 1.0] for part in vars(self).values()))
 
     def features(self, reach: float) -> np.ndarray:
         return np.concatenate([self.points, reach * self.normals], axis=1)
@@ -178,6 +215,16 @@ def _refine_together(
         scales, rotations, translations = _similarity(moving, fixed, weights, limits)
     best = np.argsort(misfit)[:n_best]
     return scales[best], rotations[best], translations[best]
+
+
+def _distinct(starts: tuple[np.ndarray, ...]) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Of poses, the best first, those that are turned from every better one."""
+    kept: list[tuple[float, np.ndarray, np.ndarray]] = []
+    for start in zip(*starts):
+        turns = [Rotation.from_matrix(start[1] @ other.T).magnitude() for _, other, _ in kept]
+        if min(turns, default=np.inf) > _SAME_TURN:
+            kept.append(start)
+    return kept
 
 
 def _stacked(points: np.ndarray, n: int) -> np.ndarray:
@@ -260,6 +307,8 @@ def _refine_alone(
         moving = np.concatenate([source.points, source.points[to_source]])
         pairs = np.concatenate([target.points[to_target], target.points])
         (scale,), (rotation,), (translation,) = _similarity(moving[None], pairs[None], weights[None], limits)
+        if np.abs(scale * source.points @ rotation.T + translation - points).max() < _SETTLED_MM:
+            break
     squares = [(way**2)[None] for way in distances]
     misfit = sum((_believed(way, ok[None]) * way).sum() for way, ok in zip(squares, allowed))
     return Pose(float(scale), rotation, translation, float(np.sqrt(misfit)) / scale)

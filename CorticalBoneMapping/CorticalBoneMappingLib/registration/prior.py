@@ -56,12 +56,18 @@ class Prior:
         ndarray of shape (n, 3)
             mm.
         """
-        moved = self.points + self.bumps @ bump_coefficients
+        # In single precision a displacement is exact to a thousandth of a micrometre.
+        moved = self.points + self.bumps @ bump_coefficients.astype(self.bumps.dtype)
         return moved + np.tensordot(mode_coefficients, self.modes, axes=1)
 
     def at(self, index: np.ndarray) -> Prior:
         """Give the same prior at some of the vertices."""
         return Prior(self.points[index], self.modes[:, index], self.bumps[index], self.width)
+
+    def with_widths(self, count: int) -> Prior:
+        """Give the same prior with the bumps of the first (widest) of `WIDTHS_MM` only."""
+        n_bumps = int(np.searchsorted(self.width, count))
+        return Prior(self.points, self.modes, self.bumps[:, :n_bumps], self.width[:n_bumps])
 
 
 def prior_of(points: np.ndarray, shape_model: ShapeModel | None, flexibility: float) -> Prior:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
@@ -10,13 +12,15 @@ from ..closest import closest_points, interpolate
 from ..surface import Surface
 from .cut_ends import cut_end_of, widened
 
-_SPREADS = (16.0, 4.0, 1.0, 0.1, 0.01)  # squared reach of the smoothing in edges, ever shorter
+_SPREADS = (8.0, 0.5, 0.01)  # squared reach of the smoothing in edges, ever shorter
 _REACH_MM = 4.0  # a smooth bending farther away than this has not found its counterpart
 _LEAST_COSINE = 0.5
 _UNFOLDINGS = 8
 
 
-def project(bent: Surface, subject: Surface, average: Surface) -> np.ndarray:
+def project(
+    bent: Surface, subject: Surface, average: Surface, first: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
     """Move a bent average onto the subject's surface.
 
     Each vertex goes towards its closest place on the surface; the displacements are smoothed over
@@ -31,57 +35,50 @@ def project(bent: Surface, subject: Surface, average: Surface) -> np.ndarray:
         In the same pose.
     average : Surface
         Says which way each triangle looked.
+    first : tuple of ndarray
+        What `counterparts` found for `bent`.
 
     Returns
     -------
     ndarray of shape (n_average, 3)
         mm.
     """
-    laplacian = _graph_laplacian(bent)
-    points = bent.points
+    laplacian = _graph_laplacian(average)
+    points, found = bent.points, first
     for spread in _SPREADS:
-        points = points + _smooth_step(points, bent, subject, average, laplacian, spread)
+        points = points + _smoothed(
+            *(found or counterparts(replace(bent, points=points), subject)), laplacian, spread
+        )
+        found = None
     for attempt in range(_UNFOLDINGS):
         folded = folded_triangles(Surface(points, bent.triangles), average)
         if not folded.any():
             break
         points = _evened(points, _around(bent, folded, n_rings=2 + attempt), laplacian)
         if attempt < _UNFOLDINGS // 2:  # where the surface itself is the fold, stay a little off it
-            points = points + _smooth_step(points, bent, subject, average, laplacian, spread=0.5)
+            points = points + _smoothed(
+                *counterparts(replace(bent, points=points), subject), laplacian, spread=0.5
+            )
     return points
 
 
-def _smooth_step(
-    points: np.ndarray,
-    bent: Surface,
-    subject: Surface,
-    average: Surface,
-    laplacian: sparse.csr_array,
-    spread: float,
-) -> np.ndarray:
+def _smoothed(there: np.ndarray, step: np.ndarray, laplacian: sparse.csr_array, spread: float) -> np.ndarray:
     """Displacements to the closest places, smoothed; without a place a vertex follows its neighbours."""
-    there, step = counterparts(Surface(points, bent.triangles), subject, average)
     weights = there.astype(np.float64)
     system = sparse.diags(weights + 1e-6) + spread * laplacian
     factor = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     return factor.solve(weights[:, None] * step)
 
 
-def counterparts(
-    surface: Surface, subject: Surface, average: Surface, reach_mm: float = _REACH_MM
-) -> tuple[np.ndarray, np.ndarray]:
+def counterparts(surface: Surface, subject: Surface) -> tuple[np.ndarray, np.ndarray]:
     """Find which vertices have a counterpart on the subject, and how far it is.
 
     Parameters
     ----------
     surface : Surface
-        The average's mesh, near the subject.
+        The average's mesh, near the subject; with ``cut_end``.
     subject : Surface
-        In the same pose.
-    average : Surface
-        Says where its own cut ends are.
-    reach_mm : float
-        Farther away is no counterpart.
+        In the same pose; with ``cut_end``.
 
     Returns
     -------
@@ -94,7 +91,7 @@ def counterparts(
     at_cut = widened(subject, cut_end_of(subject))[subject.triangles[place.triangle]].any(axis=1)
     normals = interpolate(subject, subject.normals, place.triangle, place.weights)
     alike = np.einsum("ij,ij->i", normals, surface.normals) > _LEAST_COSINE
-    there = alike & ~at_cut & (place.distance < reach_mm) & ~cut_end_of(average)
+    there = alike & ~at_cut & (place.distance < _REACH_MM) & ~cut_end_of(surface)
     return there, place.points(subject) - surface.points
 
 

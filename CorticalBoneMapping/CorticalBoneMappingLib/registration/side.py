@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ..errors import RegistrationError
-from ..surface import Surface
-from .deformation import Step, bend
-from .pose import Pose, find_pose
-from .prior import prior_of
-from .projection import counterparts
+from .deformation import Step, across, bend, partners
+from .pairs import Sample
+from .pose import Clouds, Pose, pose_between
+from .template import Template
 
-_COARSE = (Step(3.0, 6),)  # finer bending would make a bone of its mirror image
-_CLEARLY = 1.3  # given over mirrored misfits: at most 0.5 for the right side, at least 2 for the wrong one
-_BEYOND_DOUBT = 0.6  # of the misfits in the two poses alone
-_REACH_MM = 20.0
+_COARSE = (Step(3.0, 3),)
+_CLEARLY = 1.8  # given over mirrored misfits: at most 0.4 for the right side, at least 2.5 for the wrong one
+_BEYOND_DOUBT = 0.8  # of the misfits in the two poses alone, at most 0.75 for the right side
 
 
-def check_side(right: Surface, average: Surface, pose: Pose, side: str) -> tuple[str, ...]:
+def check_side(clouds: Clouds, target: Sample, template: Template, pose: Pose, side: str) -> tuple[str, ...]:
     """Refuse a femur whose mirror image fits clearly better, in its pose and after a coarse bending.
 
     Parameters
     ----------
-    right : Surface
-        The subject as a right femur, if it is of the side given.
-    average : Surface
-        The average femur; both with ``cut_end``.
+    clouds, target : Clouds, Sample
+        Of the subject as a right femur, if it is of the side given.
+    template : Template
+        The average femur.
     pose : Pose
-        From the average to `right`.
+        From the average to the subject.
     side : {"left", "right"}
         What the subject is said to be.
 
@@ -43,12 +39,13 @@ def check_side(right: Surface, average: Surface, pose: Pose, side: str) -> tuple
     RegistrationError
         If the femur is of the other side.
     """
-    mirrored = right.mirrored()
-    other_pose = find_pose(mirrored, average)
+    other_pose = pose_between(clouds.mirrored(), template.clouds)
     evidence = pose.misfit_mm / other_pose.misfit_mm
     if evidence < _BEYOND_DOUBT:
         return ()
-    evidence *= _coarse_misfit(right, average, pose) / _coarse_misfit(mirrored, average, other_pose)
+    evidence *= _coarse_misfit(target, template, pose) / _coarse_misfit(
+        target.mirrored(), template, other_pose
+    )
     if evidence > _CLEARLY:
         other = "right" if side == "left" else "left"
         raise RegistrationError(
@@ -60,8 +57,8 @@ def check_side(right: Surface, average: Surface, pose: Pose, side: str) -> tuple
     return ()
 
 
-def _coarse_misfit(subject: Surface, average: Surface, pose: Pose) -> float:
-    bending = bend(average, subject, pose, prior_of(average.points, None, 1.0), steps=_COARSE, n_samples=700)
-    posed = replace(subject, points=bending.pose.undo(subject.points))
-    there, step = counterparts(replace(average, points=bending.points), posed, average, reach_mm=_REACH_MM)
-    return float(np.linalg.norm(step[there], axis=1).mean()) if there.any() else np.inf
+def _coarse_misfit(target: Sample, template: Template, pose: Pose) -> float:
+    """Mean distance along the normal of what may be one place, after bending by wide bumps, mm."""
+    bending = bend(template.widely_bendable, target, pose, steps=_COARSE)
+    here, there, pairs = partners(bending, template.widely_bendable, target, np.inf)
+    return float(np.abs(across(here, there, pairs)[pairs.weight > 0]).mean())

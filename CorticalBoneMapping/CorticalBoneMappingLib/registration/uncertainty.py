@@ -11,10 +11,10 @@ import numpy as np
 from ..shape_model import pose_basis
 from ..surface import Surface
 from .deformation import Bending
-from .prior import Prior
+from .template import Template
 
 
-def expected_errors(bending: Bending, laid: Surface, prior: Prior) -> np.ndarray:
+def expected_errors(bending: Bending, laid: Surface, template: Template) -> np.ndarray:
     """Foretell the distance of each vertex from its true place, along the surface.
 
     Parameters
@@ -23,8 +23,8 @@ def expected_errors(bending: Bending, laid: Surface, prior: Prior) -> np.ndarray
         With the covariance of its coefficients.
     laid : Surface
         The average as it lies in its own frame now; n vertices.
-    prior : Prior
-        On its vertices.
+    template : Template
+        The average.
 
     Returns
     -------
@@ -32,15 +32,16 @@ def expected_errors(bending: Bending, laid: Surface, prior: Prior) -> np.ndarray
         Root mean square error expected, mm in the frame of the average.
     """
     root = bending.uncertainty.astype(np.float32)
-    moves = pose_basis(laid.points).reshape(7, -1, 3)
-    dense = np.concatenate([moves, prior.modes])
-    variance = np.zeros(len(laid.points))
-    for direction in _along(laid.normals):
+    points, normals = laid.points[template.judged], laid.normals[template.judged]
+    prior = template.bendable.prior.at(template.judged)
+    dense = np.concatenate([pose_basis(points).reshape(7, -1, 3), prior.modes])
+    variance = np.zeros(len(points))
+    for direction in _along(normals):
         rows = [np.einsum("mni,ni->nm", dense, direction).astype(np.float32)]
         rows += [prior.bumps * direction[:, i, None].astype(np.float32) for i in range(3)]
         spread = np.concatenate(rows, axis=1) @ root
         variance += np.einsum("ij,ij->i", spread, spread)
-    return np.sqrt(variance)
+    return template.between_judged(np.sqrt(variance))
 
 
 def _along(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
