@@ -180,6 +180,17 @@ def test_a_worker_that_dies_costs_its_own_case_alone(tmp_path):
     assert not list((tmp_path / "results" / WORKSHOP).glob("writing-*"))
 
 
+def test_workers_that_cannot_begin_are_told_with_the_reason(tmp_path):
+    people(tmp_path, 1)
+
+    def broken(case, results):
+        raise ModuleNotFoundError("No module named 'CorticalBoneMappingLib'")
+
+    done = run_study(cases_in(tmp_path), tmp_path / "results", Inline(), work=broken)
+    assert "No module named 'CorticalBoneMappingLib'" in done.failures[0][1]
+    assert "same versions" in done.failures[0][1]
+
+
 def test_a_run_that_is_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(tmp_path):
     people(tmp_path, 8)
     run(tmp_path)

@@ -102,7 +102,7 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
     Outcome
     """
     one_thread()
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     inputs: dict[str, Fingerprint] = {}
     timings: dict[str, float] = {}
     try:
@@ -113,6 +113,7 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
             "status": outcome.status,
             "reason": outcome.reason,
             "seconds": outcome.seconds,
+            "cpu_seconds": round(time.process_time() - cpu_begun, 2),
             "peak_memory_mb": peak_memory_mb(),
             "timings_s": timings,
             "inputs": {kind: asdict(each) for kind, each in inputs.items()},

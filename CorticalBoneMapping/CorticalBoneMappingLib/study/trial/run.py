@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,10 @@ _LOOK_TOGETHER = 100  # cases between two reports
 _DIED = (
     "Its worker process ended twice, without a word: the system may have stopped it for want of memory. Let "
     "fewer workers run at once (--workers), and see the log of this case for how far it came."
+)
+_NOT_BEGUN = (
+    "No worker could begin with it ({}: {}). Do scheduler and workers have this program and what it needs in "
+    "the same versions, and do they see the same folders?"
 )
 
 
@@ -150,29 +154,32 @@ def _outcomes(
     """Give every case with its outcome, as they come."""
     died = []
     for case, outcome in _attempts(cases, results, executor, work):
-        if outcome is None:
-            died.append(case)
-        else:
+        if isinstance(outcome, Outcome):
             yield case, outcome
+        else:
+            died.append(case)
     for case in died:
         for _, outcome in _attempts([case], results, executor, work):
-            yield case, outcome or _dead(case, results)
+            yield case, outcome if isinstance(outcome, Outcome) else _dead(case, results, outcome)
 
 
 def _attempts(
     cases: Sequence[Case], results: Path, executor: Executor, work: Work
-) -> Iterator[tuple[Case, Outcome | None]]:
-    """Give each case's outcome; None if its worker died, since `work` itself raises nothing."""
+) -> Iterator[tuple[Case, Outcome | BaseException]]:
+    """Give each case's outcome, or how its worker failed, since `work` itself raises nothing."""
     doing = {executor.submit(work, case, results): case for case in cases}
     for future in as_completed(doing):
-        yield doing.pop(future), None if future.exception() is not None else future.result()
+        yield doing.pop(future), future.exception() or future.result()
 
 
-def _dead(case: Case, results: Path) -> Outcome:
+def _dead(case: Case, results: Path, error: BaseException) -> Outcome:
+    is_death = (
+        isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
+    )  # the latter is Dask's
+    reason = _DIED if is_death else _NOT_BEGUN.format(type(error).__name__, error)
     remove_result(results, case)
-    outcome = Outcome(FAILED, _DIED)
-    write_record(results, case, read_record(results, case) | {"status": FAILED, "reason": _DIED})
-    return outcome
+    write_record(results, case, read_record(results, case) | {"status": FAILED, "reason": reason})
+    return Outcome(FAILED, reason)
 
 
 class _Clock:
