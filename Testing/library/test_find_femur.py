@@ -22,6 +22,7 @@ from CorticalBoneMappingLib.study.found_femur import FoundFemur, confidence_of
 from CorticalBoneMappingLib.study.found_files import read_found, read_ready_surface, usable, write_found
 from CorticalBoneMappingLib.study.found_verdict import FAILED, GOOD, LOOK, Evidence, judge
 from CorticalBoneMappingLib.study.known_labels import label_of_femur
+from CorticalBoneMappingLib.study.near_metal import near_metal
 from CorticalBoneMappingLib.study.settings import MapSettings
 from CorticalBoneMappingLib.surface import Surface, read_surface, write_surface
 from CorticalBoneMappingLib.volume import Volume
@@ -104,6 +105,21 @@ def test_all_that_is_promised_is_written_and_nothing_of_the_machine(hip, segment
 def test_the_label_map_is_chosen_by_its_side(segmented):
     labelmap = read_labelmap(segmented / "labels.nrrd")
     assert label_of_femur(labelmap, "left")[0] == 75
+
+
+def test_metal_is_told_by_its_volume_and_marked_where_it_is_near():
+    array = np.full((60, 60, 60), 50.0, np.float32)
+    array[28:32, 28:32, 28:32] = 3000.0  # 64 voxels of 1 mm
+    array[5, 5, 5] = 3000.0  # a speck
+    ct = Volume(array, np.eye(4))
+    along = np.arange(60.0)
+    points = np.stack([along, np.full(60, 29.5), np.full(60, 29.5)], axis=1)
+    near, metal_cm3 = near_metal(Surface(points, TETRAHEDRON.triangles), ct)
+    assert metal_cm3 == pytest.approx(0.064)
+    assert along[near].tolist() == list(range(19, 41))  # 10 mm from voxels 28 to 31, half a voxel aside
+    speck = Surface(TETRAHEDRON.points, TETRAHEDRON.triangles)
+    near, metal_cm3 = near_metal(speck, ct)
+    assert (near.any(), metal_cm3) == (False, 0.0)
 
 
 def test_a_found_surface_is_measured_as_it_is_but_for_what_the_model_completed(hip, segmented):

@@ -33,7 +33,8 @@ then:
 writes to DIR:
   femur_right.vtp femur_left.vtp  surfaces: confidence (0 to 1, how likely the true surface is within 1 mm),
                                   expected_error (mm), completed (1 where the shape model and not the CT
-                                  tells the surface), cut_end (1 where the bone is cut off)
+                                  tells the surface), near_metal (1 within 10 mm of metal), cut_end (1 where
+                                  the bone is cut off)
   labels.nrrd                     75 in the left femur, 76 in the right, as TotalSegmentator numbers them
   femur_right.png femur_left.png  slices of the CT with the surface, to be looked at
   segmentation.json               of each femur the verdict (good, look at it, failed) and its reasons,

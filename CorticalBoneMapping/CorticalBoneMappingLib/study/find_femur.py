@@ -16,7 +16,7 @@ from ..segmentation.model_fit import ModelFit, fit_model
 from ..segmentation.voxelised import labelled
 from ..surface import Surface
 from ..volume import Volume
-from .found_femur import FoundFemur, confidence_of
+from .found_femur import FoundFemur, described
 from .found_verdict import FAILED, Evidence, judge, shares
 from .known_labels import FEMUR_LABELS
 from .outer_edge import outer_edges
@@ -135,12 +135,14 @@ def femur_at(
     with watch.time("exact surface"):
         near = volume.crop(fit.surface.points, _MARGIN_MM)
         exact = exact_surface(fit.surface, near, outer_edges, spacing_mm, progress.part(0.5, 0.9))
-    surface = exact.surface.with_arrays(confidence=confidence_of(exact.surface.arrays["expected_error"]))
+    surface, metal_cm3 = described(exact.surface, volume)
     with watch.time("label map"):
         labelmap = labelled(surface, volume, FEMUR_LABELS[side])
     with watch.time("verdict"):
         centre, radius, residual = _head(surface, fit, average)
-        evidence = _evidence(surface, volume, fit, np.linalg.norm(centre - sighting.centre), residual)
+        evidence = _evidence(
+            surface, volume, fit, metal_cm3, np.linalg.norm(centre - sighting.centre), residual
+        )
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
     return FoundFemur(
@@ -186,7 +188,12 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> tuple[np.nd
 
 
 def _evidence(
-    surface: Surface, volume: Volume, fit: ModelFit, head_moved_mm: float, head_residual_mm: float
+    surface: Surface,
+    volume: Volume,
+    fit: ModelFit,
+    metal_cm3: float,
+    head_moved_mm: float,
+    head_residual_mm: float,
 ) -> Evidence:
     seen = surface.arrays["cut_end"] == 0
     return Evidence(
@@ -198,5 +205,6 @@ def _evidence(
         size=fit.size,
         head_moved_mm=head_moved_mm,
         head_residual_mm=head_residual_mm,
+        metal_cm3=metal_cm3,
         **shares(surface, volume),
     )

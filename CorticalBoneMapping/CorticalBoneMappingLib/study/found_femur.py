@@ -12,6 +12,7 @@ from ..segmentation import PeriostealSurface
 from ..surface import Surface
 from ..volume import Volume
 from .found_verdict import FAILED, Evidence
+from .near_metal import near_metal
 
 CONFIDENT_WITHIN_MM = 1.0
 """The array ``confidence`` is how likely the true surface is this near, 0 to 1."""
@@ -32,8 +33,8 @@ class FoundFemur:
     surface : Surface or None
         Periosteal surface, closed, outward, RAS mm; None where there is none. Arrays: ``expected_error``
         (mm), ``confidence`` (0 to 1, how likely the true surface is within `CONFIDENT_WITHIN_MM`),
-        ``completed`` (1 where the shape model and not the CT tells it) and ``cut_end`` (1 where the bone is
-        cut off).
+        ``completed`` (1 where the shape model and not the CT tells it), ``near_metal`` (1 within
+        `near_metal.NEAR_MM` of metal) and ``cut_end`` (1 where the bone is cut off).
     labelmap : Volume or None
         On the grid of the CT, `known_labels.FEMUR_LABELS` inside.
     head_centre : ndarray of shape (3,) or None
@@ -98,6 +99,13 @@ class FoundFemur:
 
 def _rounded(value: np.ndarray | float | None, digits: int) -> np.ndarray | None:
     return None if value is None else np.round(value, digits)
+
+
+def described(surface: Surface, volume: Volume) -> tuple[Surface, float]:
+    """Give an exact surface the arrays ``confidence`` and ``near_metal``; and the volume of metal, cm³."""
+    near, metal_cm3 = near_metal(surface, volume)
+    confidence = confidence_of(surface.arrays["expected_error"])
+    return surface.with_arrays(confidence=confidence, near_metal=near.astype(np.uint8)), metal_cm3
 
 
 def confidence_of(expected_error_mm: np.ndarray) -> np.ndarray:

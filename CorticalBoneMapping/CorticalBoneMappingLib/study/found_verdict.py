@@ -48,7 +48,9 @@ class Evidence:
     head_residual_mm : float
         Root mean square distance of the head from a sphere.
     metal_share : float
-        Share of the surface near metal.
+        Share of the surface near metal; see `near_metal`.
+    metal_cm3 : float
+        Volume of that metal.
     voxel_mm : float
         Side of a voxel in the scan plane.
     """
@@ -65,6 +67,7 @@ class Evidence:
     head_moved_mm: float = _UNKNOWN
     head_residual_mm: float = _UNKNOWN
     metal_share: float = _UNKNOWN
+    metal_cm3: float = _UNKNOWN
     voxel_mm: float = _UNKNOWN
 
     def record(self) -> dict[str, Any]:
@@ -116,7 +119,10 @@ _RULES = (
     _Rule("head_moved_mm", 8.0, 20.0, "The head lies {value:.0f} mm from where a round head was seen."),
     _Rule("head_residual_mm", 0.9, 2.5, "The head departs from a sphere by {value:.1f} mm."),
     _Rule(
-        "metal_share", 0.0, 0.70, "Metal is near {value:.0%} of the surface; the bone around it is uncertain."
+        "metal_share",
+        0.0,
+        _NEVER,
+        "Metal is near {value:.0%} of the surface; the bone around it is uncertain.",
     ),
 )
 # Voxels as large as the cortex blur the edges themselves.
@@ -138,7 +144,7 @@ def shares(surface: Surface, volume: Volume) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        The first three of `Evidence`, and ``voxel_mm``.
+        The first three of `Evidence`, ``metal_share`` and ``voxel_mm``.
     """
     index = volume.index_of(surface.points)
     in_scan = np.all((index >= 0) & (index <= np.array(volume.array.shape[::-1]) - 1), axis=1)
@@ -148,6 +154,7 @@ def shares(surface: Surface, volume: Volume) -> dict[str, float]:
         "completed_share": float(areas @ surface.arrays["completed"]),
         "unsure_share": float(areas @ (surface.arrays["confidence"] < _UNSURE_BELOW)),
         "expected_error_mm": float(np.sqrt(areas @ surface.arrays["expected_error"] ** 2)),
+        "metal_share": float(areas @ surface.arrays["near_metal"]),
         "voxel_mm": float(volume.spacing_mm[:2].mean()),
     }
 

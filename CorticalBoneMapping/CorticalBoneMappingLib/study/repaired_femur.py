@@ -12,7 +12,7 @@ from ..segmentation.repair import repair
 from ..segmentation.voxelised import labelled
 from ..volume import Volume
 from ..volume_files import check_overlap
-from .found_femur import FoundFemur, confidence_of
+from .found_femur import FoundFemur, described
 from .found_verdict import Evidence, judge, shares
 from .known_labels import FEMUR_LABELS, label_of_femur
 from .outer_edge import outer_edges
@@ -74,11 +74,13 @@ def repaired_femur(
     with watch.time("exact surface"):
         near = volume.crop(start.surface.points, _MARGIN_MM)
         exact = exact_surface(start.surface, near, outer_edges, spacing_mm, progress.part(0.3, 0.9))
-    surface = exact.surface.with_arrays(confidence=confidence_of(exact.surface.arrays["expected_error"]))
+    surface, metal_cm3 = described(exact.surface, volume)
     with watch.time("label map"):
         filled = labelled(surface, volume, FEMUR_LABELS[side])
     moved = closest_points(start.surface, surface.points[surface.arrays["cut_end"] == 0]).distance
-    evidence = Evidence(moved_mm=float(np.percentile(moved, 95)), **shares(surface, volume))
+    evidence = Evidence(
+        moved_mm=float(np.percentile(moved, 95)), metal_cm3=metal_cm3, **shares(surface, volume)
+    )
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
     return FoundFemur(
