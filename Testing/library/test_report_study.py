@@ -265,7 +265,7 @@ def test_the_methods_name_the_settings_that_were_used_and_only_their_references(
         "The changes from each hip&#x27;s own visit 0, in percent of it, entered the model",
         "with the term arm.",
         "Tests were two-sided; degrees of freedom: Satterthwaite",
-        "Tests were greater",
+        "Tests were one-sided, for an effect above 0; degrees of freedom: residual.",
         "199 rearrangements asked for, seed 1",
         "199 random rearrangements",
         "Kenward MG, Roger JH",

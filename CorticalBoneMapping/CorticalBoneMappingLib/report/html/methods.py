@@ -21,6 +21,11 @@ _OUTCOMES = {
     "change": "The changes from each hip's own visit {baseline}",
     "percent-change": "The changes from each hip's own visit {baseline}, in percent of it,",
 }
+_SIDES = {
+    "two-sided": "two-sided",
+    "greater": "one-sided, for an effect above 0",
+    "less": "one-sided, for an effect below 0",
+}
 _CORRECTIONS = {
     "random-field": "Peaks were tested family-wise by random field theory for smoothness that differs from "
     "place to place (Worsley et al. 1996, Worsley et al. 1999)",
@@ -111,7 +116,7 @@ def _model(answer: Answer) -> str:
             "(Paule and Mandel 1982)"
         )
     freedom = answer.record["question"]["degrees_of_freedom"]
-    tests = f"Tests were {analysis['alternative']}; degrees of freedom: {freedom}."
+    tests = f"Tests were {_SIDES[analysis['alternative']]}; degrees of freedom: {freedom}."
     return f"{kind}, with the {terms}{weights}. {tests}"
 
 

@@ -35,7 +35,8 @@ def clusters_table(answer: Answer) -> Html:
 def _clusters(answer: Answer, rows: list[dict[str, Any]], caption: str) -> Html:
     decimals = decimals_of([row["peak_effect"] for row in answer.files.clusters])
     unit = f" ({answer.unit})" if answer.unit else ""
-    header = ["", "region of the peak", "area (mm²)", "resels", "corrected p", "peak t"]
+    header = ["", "region of the peak", "area (mm²)", "resels", "corrected p"]
+    header += ["peak t" if answer.has_effect else "peak F"]
     header += [f"effect{unit}", "%", "right, anterior, superior"]
     body = [
         [
