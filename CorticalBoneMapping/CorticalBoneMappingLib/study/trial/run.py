@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
@@ -141,8 +142,11 @@ def run_study(
                 if clock.is_time_to_write():
                     overview.write()
                 progress.report(*clock.told(overview.count()[FAILED]))
-        finally:
-            overview.write_all()
+        except BaseException:
+            with contextlib.suppress(OSError):  # the disk may be full, which is what is to be told
+                overview.write_all()
+            raise
+        overview.write_all()
     failures = [(name, row["reason"]) for name, row in overview.rows.items() if row["status"] == FAILED]
     seconds = time.perf_counter() - begun
     return StudyRun(len(cases), mapped, kept, len(failures), seconds, tuple(failures))
