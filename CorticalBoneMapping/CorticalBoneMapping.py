@@ -380,7 +380,11 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run all tests."""
-        for test in (self.test_WhatIsMissingIsSaid, self.test_SimulatedHipIsMapped):
+        for test in (
+            self.test_WhatIsMissingIsSaid,
+            self.test_SimulatedHipIsMapped,
+            self.test_FemurOfSimulatedHipIsFound,
+        ):
             self.setUp()
             test()
 
@@ -400,10 +404,7 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
         parameters.side, parameters.spacing = Side.RIGHT, 3.0
         parameters.outputFolder = Path(slicer.app.temporaryPath) / "SimulatedHip" / "result"
         run = logic.start(parameters)
-        while (state := run.poll()) == RunState.RUNNING:
-            slicer.app.processEvents()
-            time.sleep(POLL_MILLISECONDS / 1000)
-        self.assertEqual(state, RunState.DONE, run.log)
+        self.waitFor(run)
         nodes = logic.addResult(run)
         bone = surface_from_model(nodes.bone)
         thickness = bone.arrays["cortical_thickness"]
@@ -411,3 +412,25 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
         self.assertGreater(measured.mean(), 0.5)
         self.assertTrue((thickness[measured] > 0).all() and (thickness[measured] < 10).all())
         self.assertEqual(results_in(slicer.mrmlScene)[0].identifier, nodes.identifier)
+
+    def test_FemurOfSimulatedHipIsFound(self):
+        """Found in the CT by the child process, the femur is a segment that overlaps the true one."""
+        volume, truth = simulate_hip(options=("--voxel", "1", "--slice", "2"))
+        logic = CorticalBoneMappingLogic()
+        run = logic.startFinding(volume)
+        self.waitFor(run)
+        found = logic.addFemurs(run, volume)
+        ct = volume_from_node(volume)
+        masks = []
+        for node, name in ((truth, _("Femur")), (found, "Right femur")):
+            segmentID = node.GetSegmentation().GetSegmentIdBySegmentName(name)
+            masks.append(labelmap_from_segment(node, segmentID, ct).array > 0)
+        self.assertGreater(2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum()), 0.97)
+        self.assertEqual(side_of_segment(found, segmentID), "right")
+
+    def waitFor(self, run):
+        """Let Slicer go on until the child process has done its work."""
+        while (state := run.poll()) == RunState.RUNNING:
+            slicer.app.processEvents()
+            time.sleep(POLL_MILLISECONDS / 1000)
+        self.assertEqual(state, RunState.DONE, run.log)
