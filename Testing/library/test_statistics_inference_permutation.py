@@ -326,3 +326,15 @@ def test_cancelling_stops_a_permutation_test(surface, values):
     with pytest.raises(Cancelled):
         permutation_tests(surface, values, case.design(), GROUP, progress=progress)
     assert len(told) == 2
+
+
+def test_a_vertex_with_as_many_values_as_columns_counts_for_nothing():
+    # Four maps, two columns; at the second vertex two values are left: the model runs through them.
+    values = np.random.default_rng(3).standard_normal((4, 3))
+    values[2:, 1] = np.nan
+    design = np.column_stack([np.ones(4), [0.0, 1.0, 0.0, 1.0]])
+    prepared = Rearranged.of(values, design, np.array([[0.0, 1.0]]))
+    source = np.array([[0, 1, 2, 3], [1, 0, 3, 2]])
+    statistics = prepared.statistics(source, np.ones((2, 4)))
+    assert np.all(statistics[:, 1] == 0.0)
+    assert np.all(np.abs(statistics[:, [0, 2]]) > 0.0)

@@ -11,6 +11,7 @@ from scipy.linalg import null_space
 from ..errors import StatisticsError
 
 _RANK_TOLERANCE = 1e-8  # of a squared length of 1
+_LEAST_LEFT = 1e-12  # of the sum of squares: less than that is rounding
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,11 @@ class Rearranged:
         if len(self.gaps):
             rank = np.full(projected.shape[1:], float(p))
             projected[:, :, self.gaps], rank[:, self.gaps] = self._with_gaps(turned, projected)
-        dof = np.maximum(self.n_free - rank, 1.0)
+        dof = self.n_free - rank
         effect = projected[p - self.n_effects :]
         left = 1.0 - np.einsum("pmv,pmv->mv", projected, projected)
-        variance = np.maximum(left, np.finfo(float).tiny) / dof
+        # Where as many columns as values are fitted nothing is left to judge the effect by.
+        variance = np.where(dof > 0.5, np.maximum(left, _LEAST_LEFT) / np.maximum(dof, 1.0), np.inf)
         if self.n_effects == 1:
             return effect[0] / np.sqrt(variance)
         return np.einsum("pmv,pmv->mv", effect, effect) / self.n_effects / variance
