@@ -4,7 +4,6 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated
 
 import slicer
@@ -34,10 +33,10 @@ from CorticalBoneMappingLib.panel.choices import (
     Substance,
     map_settings,
 )
+from CorticalBoneMappingLib.panel.find_section import FindSection, add_found, start_finding
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
 from CorticalBoneMappingLib.panel.run_section import POLL_MILLISECONDS, RunSection
-from CorticalBoneMappingLib.panel.segment_run import SegmentRun
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.registration import add_registration
 from CorticalBoneMappingLib.scene.results import (
@@ -47,12 +46,7 @@ from CorticalBoneMappingLib.scene.results import (
     result_of,
     results_in,
 )
-from CorticalBoneMappingLib.scene.segmentation import (
-    add_femurs,
-    said_of,
-    side_of_segment,
-    surface_of_segment,
-)
+from CorticalBoneMappingLib.scene.segmentation import side_of_segment, surface_of_segment
 from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
 from CorticalBoneMappingLib.study.settings import MapSettings
 
@@ -131,7 +125,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
-        self._run = self._find = self._searched = None
+        self._run = self._find = None
 
     def setup(self):
         """Called when the panel is opened for the first time."""
@@ -151,17 +145,11 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             _("Measure the cortex and carry the map to the average femur."),
             self._showButtons,
         )
-        self._find = RunSection(
-            SimpleNamespace(
-                applyButton=self.ui.findButton,
-                progressBar=self.ui.findProgressBar,
-                statusLabel=self.ui.findStatusLabel,
-            ),
-            (self.ui.inputsSection,),
+        self._find = FindSection(
+            self.ui,
             self._missingToFind,
-            self._startFinding,
+            lambda: self._parameterNode.volume,
             self._takeFemurs,
-            _("Find the femurs that the CT shows, and add them as segments."),
             self._showButtons,
         )
         self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
@@ -242,8 +230,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
         self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
         self._showButtons()
-        if self._find.run is None and (said := said_of(parameters.segmentation)):
-            self.ui.findStatusLabel.text = said
+        self._find.show(parameters.segmentation)
         measure, on = parameters.shownMeasure.value, parameters.shownOn.value
         show_in_panel(self.ui, result_of(parameters.result), measure, on)
 
@@ -260,29 +247,25 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._find.abandon()
 
     def _showButtons(self):
-        for section in filter(None, (self._run, self._find)):
-            section.show_apply()
+        if self._run is not None and self._find is not None:  # both tell of themselves when they are made
+            self._run.show_apply()
+            self._find.show_button()
 
     def _missing(self):
-        if self._find is not None and self._find.run is not None:
+        if self._find is not None and self._find.running:
             return [_("Wait until the femurs are found.")]
         return None if self._parameterNode is None else self.logic.missingInputs(self._parameterNode)
 
     def _missingToFind(self):
         if self._run.run is not None:
             return [_("Wait until the measurement is done.")]
-        return None if self._parameterNode is None else self.logic.missingToFind(self._parameterNode)
+        hasVolume = self._parameterNode is not None and self._parameterNode.volume is not None
+        return [] if hasVolume else [_("Choose the CT volume.")]
 
     def _start(self):
         return self.logic.start(self._parameterNode)
 
-    def _startFinding(self):
-        self._searched = self._parameterNode.volume
-        return self.logic.startFinding(self._searched)
-
-    def _takeFemurs(self, run):
-        segmentation = self.logic.addFemurs(run, self._searched)
-        self.ui.findStatusLabel.text = said_of(segmentation)
+    def _takeFemurs(self, segmentation):
         if self._parameterNode is not None:
             self._parameterNode.segmentation = segmentation
 
@@ -345,20 +328,6 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
             python=python_beside_slicer(),
         )
 
-    def missingToFind(self, parameters) -> list[str]:
-        """Say what has to be set before the femurs can be looked for, one sentence each."""
-        return [] if parameters.volume is not None else [_("Choose the CT volume.")]
-
-    def startFinding(self, volume) -> SegmentRun:
-        """Begin to look for the femurs of a CT in a child process, so that Slicer stays alive."""
-        ct = replace(volume_from_node(volume), **facts_of_scan(volume))
-        return SegmentRun(ct, python=python_beside_slicer())
-
-    def addFemurs(self, run: SegmentRun, volume):
-        """Add the femurs of a run that is done to the scene, as one segmentation on the grid of the CT."""
-        name = _("{ct} femurs").format(ct=volume.GetName())
-        return add_femurs(slicer.mrmlScene, run.found(), volume, name)
-
     def addResult(self, run: MappingRun) -> ResultNodes:
         """Add the result of a run that is done to the scene."""
         result, name = run.result(), run.folder.name
@@ -380,13 +349,9 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run all tests."""
-        for test in (
-            self.test_WhatIsMissingIsSaid,
-            self.test_SimulatedHipIsMapped,
-            self.test_FemurOfSimulatedHipIsFound,
-        ):
+        for name in ("WhatIsMissingIsSaid", "SimulatedHipIsMapped", "FemurOfSimulatedHipIsFound"):
             self.setUp()
-            test()
+            getattr(self, f"test_{name}")()
 
     def test_WhatIsMissingIsSaid(self):
         """An empty scene cannot be measured, and the panel says what it needs."""
@@ -416,15 +381,13 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
     def test_FemurOfSimulatedHipIsFound(self):
         """Found in the CT by the child process, the femur is a segment that overlaps the true one."""
         volume, truth = simulate_hip(options=("--voxel", "1", "--slice", "2"))
-        logic = CorticalBoneMappingLogic()
-        run = logic.startFinding(volume)
+        run = start_finding(volume)
         self.waitFor(run)
-        found = logic.addFemurs(run, volume)
-        ct = volume_from_node(volume)
+        found = add_found(run, volume)
         masks = []
         for node, name in ((truth, _("Femur")), (found, "Right femur")):
             segmentID = node.GetSegmentation().GetSegmentIdBySegmentName(name)
-            masks.append(labelmap_from_segment(node, segmentID, ct).array > 0)
+            masks.append(labelmap_from_segment(node, segmentID, volume_from_node(volume)).array > 0)
         self.assertGreater(2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum()), 0.97)
         self.assertEqual(side_of_segment(found, segmentID), "right")
 

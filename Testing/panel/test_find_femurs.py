@@ -160,7 +160,7 @@ def test_a_measurement_cannot_begin_while_the_search_is_on(panel, ct, child):
     panel.ui.findButton.click()
     assert panel.ui.applyButton.toolTip == "Wait until the femurs are found."
     panel.onSceneStartClose()  # the search ends with the scene it would add to
-    assert panel._find.run is None
+    assert not panel._find.running
     assert panel.ui.findButton.text == "Find the femurs"
 
 
@@ -168,9 +168,10 @@ def test_the_verdict_comes_back_with_the_segmentation(panel, ct, child, scene):
     child()
     panel.ui.findButton.click()
     _watch(panel)
-    panel.ui.findStatusLabel.text = ""
-    panel.exit()
-    panel.enter()
+    segmentation = panel._parameterNode.segmentation
+    panel.ui.segmentSelector.setCurrentNode(None)
+    assert panel.ui.findStatusLabel.text == ""
+    panel.ui.segmentSelector.setCurrentNode(segmentation)
     assert panel.ui.findStatusLabel.text == SAID
 
 
@@ -192,7 +193,7 @@ def test_the_panel_with_a_verdict_looks_right_to_a_person(panel, ct, child):
 
 def _watch(panel):
     """Let the timer run until the search ends."""
-    _until(lambda: panel._find.run is None)
+    _until(lambda: not panel._find.running)
 
 
 def _until(condition, seconds=20.0):
