@@ -39,7 +39,8 @@ def cut_end_of(surface: Surface) -> np.ndarray:
     if CUT_END in surface.arrays:
         return np.asarray(surface.arrays[CUT_END]) == 1
     # Triangles, not vertices: a coarse cap may have vertices on its rim only.
-    corners, areas = surface.points[surface.triangles], surface.triangle_areas
+    corners = (surface.points - surface.points.mean(axis=0)).astype(np.float32)[surface.triangles]
+    areas = surface.triangle_areas.astype(np.float32)
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     facing = cross / np.maximum(2.0 * areas, 1e-12)[:, None]
     centres, size = corners.mean(axis=1), mean_size_mm(surface)
@@ -51,7 +52,7 @@ def cut_end_of(surface: Surface) -> np.ndarray:
         weights = weights[:, large] / weights[:, large].sum(axis=0)
         normals, points = weights.T @ facing, weights.T @ centres
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    beyond = (surface.points @ normals.T - (normals * points).sum(axis=1)).max(axis=0, initial=0.0)
+    beyond = (corners.reshape(-1, 3) @ normals.T - (normals * points).sum(axis=1)).max(axis=0, initial=0.0)
     touching = _touching(centres, facing, normals, points, _SAME_WAY)
     on_cut = np.zeros(len(facing), dtype=bool)
     for plane in np.flatnonzero((beyond < _BEYOND_MM) & ~touching[on_cut].any(axis=0)):

@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, inv
+from scipy.linalg import cho_solve, cholesky
+from scipy.linalg.lapack import dtrtri
 from scipy.spatial.transform import Rotation
 
 from ..progress import Progress
@@ -142,9 +143,10 @@ def bend(
             here, there, pairs = partners(bending, average, target, step.along_normal_mm)
             bending = replace(bending, pair_error_mm=_pair_error(here, there, pairs, step.along_normal_mm))
             system, right = _equations(bending, source, here, there, pairs, sampled, step.with_bumps)
-            bending, done = _most_likely(bending, prior, system, right), done + 1
+            root = cholesky(system, lower=True, check_finite=False)
+            bending, done = _most_likely(bending, prior, cho_solve((root, True), right)), done + 1
         if step.with_bumps:
-            bending = replace(bending, uncertainty=inv(cholesky(system, lower=True)).T)
+            bending = replace(bending, uncertainty=dtrtri(root, lower=1)[0].T)
             bending = replace(bending, looseness=_looseness(bending, prior.width))
     return bending
 
@@ -223,9 +225,8 @@ def _summed(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
     return np.stack(total, axis=1).reshape(n_rows, *values.shape[1:])
 
 
-def _most_likely(bending: Bending, prior: Prior, system: np.ndarray, right: np.ndarray) -> Bending:
-    """Posterior mean of all coefficients and of a small move (Rasmussen and Williams 2006, eq. 2.8)."""
-    found = cho_solve(cho_factor(system, lower=True, check_finite=False), right)
+def _most_likely(bending: Bending, prior: Prior, found: np.ndarray) -> Bending:
+    """Move by the posterior mean of a small move and all coefficients (Rasmussen and Williams 2006, eq. 2.8)."""
     last = 7 + len(prior.modes)
     bumps = found[last:].reshape(3, -1).T if len(found) > last else bending.bump_coefficients
     return replace(
@@ -274,15 +275,23 @@ def normal_equations(
     system = np.zeros((m + 3 * r, m + 3 * r))
     weighted = np.einsum("nij,mnj->mni", precision, dense)
     system[:m, :m] = weighted.reshape(m, -1) @ dense.reshape(m, -1).T
-    single = precision.astype(np.float32)  # the bumps are whitened, so single precision is enough
     for i in range(3):
         rows = slice(m + i * r, m + (i + 1) * r)
         system[rows, :m] = (weighted[:, :, i].astype(np.float32) @ bumps).T
-        for j in range(i, 3):
-            columns = slice(m + j * r, m + (j + 1) * r)
-            system[columns, rows] = (bumps * single[:, i, j, None]).T @ bumps
+        system[rows, rows] = _gram(bumps, precision[:, i, i])
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        rows, columns = (slice(m + axis * r, m + (axis + 1) * r) for axis in (j, i))
+        # xᵀPy of two axes from the lengths of x, y and x + y: a Gram matrix costs half of any other product.
+        both = _gram(bumps, precision[:, i, i] + precision[:, j, j] + 2.0 * precision[:, i, j])
+        system[rows, columns] = 0.5 * (both - system[rows, rows] - system[columns, columns])
     right = np.concatenate([np.einsum("mni,ni->m", dense, pull), (bumps.T @ pull).T.ravel()])
     return system, right
+
+
+def _gram(bumps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Products of all columns with each other, the rows weighted; single precision, as the bumps are whitened."""
+    scaled = bumps * np.sqrt(np.maximum(weights, 0.0)).astype(np.float32)[:, None]
+    return scaled.T @ scaled
 
 
 def moved_pose(pose: Pose, move: np.ndarray) -> Pose:
