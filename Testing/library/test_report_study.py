@@ -53,13 +53,20 @@ def trial(tmp_path_factory):
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     assert main(["stats", str(folder / "study.toml"), "--out", str(folder / "answers"), "--quiet"]) == 0
     write_cases(folder / "results")
+    scans = [("P00", "drug"), (HOSTILE, "drug"), ("P02", "placebo"), ("P03", "placebo")]
+    rows = [[person, "0", "right", "scan.nrrd", arm] for person, arm in scans]
+    rows.append(["P00", "36", "both", "", "drug"])
+    with (folder / "scans.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["participant", "visit", "side", "path", "arm"], *rows])
+    text = '[study]\nname = "Trial"\ntable = "scans.csv"\nresults = "results"\n[scans]\n'
+    (folder / "scans.toml").write_text(text, encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="module")
 def page(trial):
     path = trial / "report.html"
-    command = ["report", str(trial / "answers"), "--results", str(trial / "results"), "--out", str(path)]
+    command = ["report", str(trial / "answers"), "--results", str(trial / "scans.toml"), "--out", str(path)]
     assert main([*command, "--quiet"]) == 0
     return path
 
@@ -245,12 +252,15 @@ def test_text_from_tables_is_text_and_no_script_of_its_own_can_run(browser, page
 
 def test_the_flow_of_cases_says_how_many_were_lost_and_why(browser):
     steps = [step.text for step in browser.driver.find_elements("css selector", ".flow > div")]
-    assert steps[0] == "Scanned\n4 femurs, 4 visits of 4 participants"
-    assert steps[1].startswith("Not mapped: 2\n1 femur: P02.nrrd: ")  # without the folders of a machine
-    assert "1 femur: not mapped yet" in steps[1]
-    assert steps[2].startswith("Mapped\n2 femurs")
-    assert steps[3].startswith("Rejected in quality control: 1\n1 femur: moved")
-    assert steps[4].startswith("To be analysed\n1 femur")
+    assert steps[0] == "In the study's table\n6 femurs of 4 participants"
+    assert steps[1] == "Without a scan: 2\n2 femurs: visit missed"
+    assert steps[2] == "Scanned\n4 femurs, 4 visits of 4 participants"
+    assert steps[3].startswith("Not mapped: 2\n1 femur: P02.nrrd: ")  # without the folders of a machine
+    assert "1 femur: not mapped yet" in steps[3]
+    assert steps[4].startswith("Mapped\n2 femurs")
+    assert steps[5].startswith("Rejected in quality control: 1\n1 femur: moved")
+    assert steps[6].startswith("To be analysed\n1 femur")
+    assert browser.rows("table.arms") == [["drug", "1 of 2", "0 of 2"], ["placebo", "0 of 2", "0 of 0"]]
     quality = {row[0]: row for row in browser.rows("table.quality")}
     assert quality["points where the fit failed"][2] == "10.50"
     assert quality["points measured"][4].startswith("80.0 (")

@@ -11,7 +11,7 @@ from .common import add_command, add_output_options, progress_of, say
 _EPILOG = """\
 examples:
   cbm report answers                         writes answers/report.html
-  cbm report answers --results results --out trial.html
+  cbm report answers --results study.toml --out trial.html
 
 DIR is what 'cbm stats' wrote. The page is one file that opens by double click and asks the network for
 nothing: overview, notes, the study in numbers, maps in anatomical views, an interactive average femur,
@@ -28,8 +28,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--results",
         type=Path,
-        metavar="DIR",
-        help="folder that 'cbm study run' wrote to: adds flow of cases, quality and how the maps were made",
+        metavar="STUDY.toml",
+        help="the study that 'cbm study run' mapped, or its folder of results: adds flow of cases, quality "
+        "and how the maps were made",
     )
     parser.add_argument("--out", type=Path, metavar="PAGE.html", help=f"the page (default: DIR/{_NAME})")
     add_output_options(parser)
@@ -45,7 +46,18 @@ def run(chosen: argparse.Namespace) -> None:
     out = chosen.out or chosen.answers / _NAME
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the report is a page; let the name end in .html.")
-    write_study_report(chosen.answers, out, chosen.results, progress_of(chosen))
+    results, table = _results(chosen.results)
+    write_study_report(chosen.answers, out, results, table, progress_of(chosen))
     if plotly_script() is None:
         say(chosen, INSTALL)
     say(chosen, f"{out} written ({out.stat().st_size / 1e6:.1f} MB).")
+
+
+def _results(given: Path | None) -> tuple[Path | None, Path | None]:
+    """Give the folder of results, and the table of scans where a study file names it."""
+    from ..study.group.plan import read_plan
+
+    if given is None or given.is_dir():
+        return given, None
+    plan = read_plan(given, needs_analysis=False)
+    return plan.results.resolve(), plan.table

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from ...progress import Progress
 from .answers import Answer, read_answers
-from .cases import CaseRow, flow_section, measured_in_words, quality_section, read_cases
+from .cases import CaseRow, read_cases, without_folders
 from .explorer import INSTALL, PLOTLY_ID, explorer, explorer_script, plotly_script
 from .figures import effect_figures
+from .flow import PlannedFemur, arms_table, flow_section, read_planned
 from .markup import Html, element, join, shipped, write_document
+from .measured import measured_in_words
 from .methods import methods_section
 from .provenance import provenance_section
+from .quality import quality_section
 from .tables import (
     anchor,
     attribution_table,
@@ -33,6 +36,7 @@ def write_study_report(
     folder: str | Path,
     path: str | Path,
     results: str | Path | None = None,
+    table: str | Path | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write the report of a study's answers.
@@ -46,6 +50,8 @@ def write_study_report(
     results : str or Path, optional
         What ``cbm study run`` wrote; with it the report tells the flow of cases, their quality and how the
         maps were made.
+    table : str or Path, optional
+        The study's table of scans; with it the flow begins there and is told by arm.
     progress : Progress, optional
         Told of the figures.
 
@@ -57,11 +63,12 @@ def write_study_report(
     progress = progress or Progress()
     answers = read_answers(folder)
     cases = read_cases(results) if results is not None else []
+    planned = read_planned(Path(table)) if cases and table is not None else []
     plotly, brief = plotly_script(), len(answers) > MOST_IN_FULL
     sections = [
         ("Overview", "overview", _overview(answers, brief)),
         ("Notes", "notes", _notes(answers)),
-        ("The study in numbers", "numbers", _numbers(answers, cases)),
+        ("The study in numbers", "numbers", _numbers(answers, cases, planned)),
         ("Quality", "quality", quality_section(cases) if cases else Html("")),
         (
             "The average femur, to turn",
@@ -120,16 +127,17 @@ def _notes(answers: Sequence[Answer]) -> Html:
     told: dict[str, list[str]] = {}
     for answer in answers:
         for note in answer.record["notes"]:
-            told.setdefault(note, []).append(answer.name)
+            told.setdefault(without_folders(note), []).append(answer.name)
     if not told:
         return Html("")
     items = [element("li", element("strong", ", ".join(names)), f": {note}") for note, names in told.items()]
     return element("div", element("ul", *items), class_="notes")
 
 
-def _numbers(answers: Sequence[Answer], cases: Sequence[CaseRow]) -> Html:
-    flow = flow_section(cases, answers) if cases else None
-    return join([flow, groups_table(_widest(answers))], "\n")
+def _numbers(answers: Sequence[Answer], cases: Sequence[CaseRow], planned: Sequence[PlannedFemur]) -> Html:
+    flow = flow_section(cases, answers, planned) if cases else None
+    arms = arms_table(cases, planned) if planned else None
+    return join([flow, arms, groups_table(_widest(answers))], "\n")
 
 
 def _widest(answers: Sequence[Answer]) -> Answer:
