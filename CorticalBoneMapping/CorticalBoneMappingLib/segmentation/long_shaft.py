@@ -12,6 +12,9 @@ from ..shape_model import ShapeModel
 from ..surface import Surface
 
 _FLAT_MM = 0.5  # what lies this near the lowest plane belongs to the flat end
+_ROUNDED_MM, _SECTION_MM = 2.0, 8.0  # the rim is rounded so far up; the section is fitted to so much above
+_HARMONICS = 4
+_EVEN_AFTER = 4  # rings
 _TREND_MM = 25.0  # of shaft above the end, which tells its direction
 
 
@@ -63,12 +66,13 @@ def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
     rim = _rim(surface, cut)
     inner = np.setdiff1d(np.flatnonzero(cut), rim)
     axis, slopes = _trends(model, cut)
-    depth = np.linspace(0.0, length_mm, n_rings + 1)[1:]
-    drop = depth / -axis[2]
-    rings = (model.mean[rim] + drop[:, None, None] * axis).reshape(-1, 3)
-    points = np.concatenate([model.mean, rings])
-    points[inner] += drop[-1] * axis
-    modes = np.concatenate([model.modes, _continued(model.modes[:, rim], slopes, depth)], axis=1)
+    depth = np.linspace(0.0, length_mm, n_rings + 1)
+    points = model.mean.copy()
+    rings = _rings(points, cut, rim, axis, depth)
+    points[rim] = rings[0]
+    points[inner] += depth[-1] / -axis[2] * axis
+    points = np.concatenate([points, rings[1:].reshape(-1, 3)])
+    modes = np.concatenate([model.modes, _continued(model.modes[:, rim], slopes, depth[1:])], axis=1)
     modes[:, inner] -= length_mm * slopes[:, None]
     triangles, end = _with_rings(surface, cut, rim, n_rings)
     longer = replace(model, surface=Surface(points, triangles), modes=modes)
@@ -102,6 +106,46 @@ def _rim(surface: Surface, cut: np.ndarray) -> np.ndarray:
     if len(rim) != len(border):
         raise SurfaceError("The flat end of the shape model's shaft is not one disc.")
     return np.array(rim)
+
+
+def _rings(
+    points: np.ndarray, cut: np.ndarray, rim: np.ndarray, axis: np.ndarray, depth: np.ndarray
+) -> np.ndarray:
+    """Places of the rings, the rim first, shape (rings, r, 3).
+
+    The rim is where the mesh happens to end, ragged and rounded. So the section is a smooth one, fitted to
+    the shaft above, and the vertices come to lie evenly around it.
+    """
+    height = points[:, 2] - points[rim, 2].mean()
+    wall = ~cut & (height > _ROUNDED_MM) & (height < _ROUNDED_MM + _SECTION_MM)
+    centre = _on_axis(points[wall].mean(axis=0), axis, points[rim, 2].mean())
+    turn, radius = _polar(points[wall] - _on_axis(centre, axis, points[wall, 2]))
+    design = np.column_stack([_harmonics(turn), height[wall]])
+    section = np.linalg.lstsq(design, radius, rcond=None)[0][:-1]
+    turn = np.unwrap(_polar(points[rim] - _on_axis(centre, axis, points[rim, 2]))[0])
+    even = np.sign(turn[-1] - turn[0]) * 2.0 * np.pi / len(rim) * np.arange(len(rim))
+    even += (turn - even).mean()
+    part = np.minimum(np.arange(len(depth)) / _EVEN_AFTER, 1.0)[:, None]
+    turns = (1.0 - part) * turn + part * even
+    radii = (_harmonics(turns.ravel()) @ section).reshape(turns.shape)
+    around = np.stack([radii * np.cos(turns), radii * np.sin(turns), np.zeros_like(radii)], axis=-1)
+    return around + _on_axis(centre, axis, centre[2] - depth)[:, None]
+
+
+def _on_axis(point: np.ndarray, axis: np.ndarray, height: np.ndarray | float) -> np.ndarray:
+    """Where the axis through a point has some heights, shape (..., 3)."""
+    return point + ((np.asarray(height) - point[2]) / axis[2])[..., None] * axis
+
+
+def _polar(offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angle and distance in the transverse plane."""
+    return np.arctan2(offset[:, 1], offset[:, 0]), np.hypot(offset[:, 0], offset[:, 1])
+
+
+def _harmonics(turn: np.ndarray) -> np.ndarray:
+    """Waves around the section, shape (n, 2 m + 1)."""
+    order = np.arange(1, _HARMONICS + 1) * turn[:, None]
+    return np.column_stack([np.ones_like(turn), np.cos(order), np.sin(order)])
 
 
 def _trends(model: ShapeModel, cut: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

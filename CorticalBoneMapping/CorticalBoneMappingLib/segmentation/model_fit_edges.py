@@ -11,8 +11,8 @@ from scipy import ndimage, sparse
 from ..volume import Volume
 
 STEP_MM = 0.5
-_BLUR_MM = 0.7  # along the normal, standard deviation
-_HU_RANGE = (-100.0, 900.0)
+_BLUR_MM = 0.5  # along the normal, standard deviation
+_HU_RANGE = (-100.0, 1500.0)
 _SOFT_TISSUE_HU, _SOFT_SPREAD_HU = 190.0, 40.0  # what may lie outside bone
 _OUTSIDE_MM = 3.0  # so near to the edge soft tissue must be seen
 _VALLEY_HU, _VALLEY_SPREAD_HU = 80.0, 20.0  # depth of a joint space that blur has filled with bone's HU
@@ -20,6 +20,8 @@ _VALLEY_MM = 6.0  # outward, bone is seen again
 _NOISE = 15.0  # HU/mm: falls that noise makes
 _WEAK = 40.0  # HU/mm beyond noise: over 1 mm, a fall this large is an edge as likely as not
 _OWN_WIDTH_MM = 2.0  # an edge does not hide itself
+_REMEMBERED_MM = 8.0  # so far inward an edge hides what comes after it
+_LOCAL_MM = 1.0
 _NO_EDGE = 0.1  # evidence at every place, for that no edge is seen
 
 
@@ -57,7 +59,7 @@ class Evidence(NamedTuple):
     edge : ndarray of shape (n, l)
         From 0 to 1.
     passed : ndarray of shape (n, l)
-        How likely it is that bone has ended before, 0 to 1.
+        How likely it is that bone has ended shortly before, 0 to 1.
     fall : ndarray of shape (n, l)
         HU/mm, not negative.
     seen : ndarray of bool, shape (n,)
@@ -106,6 +108,11 @@ def find_edges(
     share = weight / np.maximum(total, 1e-9)[:, None]
     offset = share @ offsets
     spread = np.sqrt(np.maximum(share @ offsets**2 - offset**2, 0.0))
+    # Evidence is as broad as the edge is strong: the place is where the HU fall most.
+    for _ in range(2):
+        near = fall**2 * np.exp(-0.5 * ((offsets - offset[:, None]) / _LOCAL_MM) ** 2)
+        share = near / np.maximum(near.sum(axis=1), 1e-9)[:, None]
+        offset = np.where(total > 0.0, share @ offsets, 0.0)
     belief = np.where(seen, total / (total + _NO_EDGE * likely.sum(axis=1) + 1e-9), 0.0)
     return Edges(offset, spread, belief, np.einsum("nl,nl->n", share, fall), seen)
 
@@ -145,19 +152,25 @@ def edge_evidence(
     known = np.isfinite(hu)
     hu = np.clip(np.where(known, hu, 0.0), *_HU_RANGE)
     if mean is not None:
-        hu = mean @ hu
+        hu, known = mean @ hu, mean @ known.astype(np.float32) > 1.0 - 1e-4
     smooth = ndimage.gaussian_filter1d(hu, _BLUR_MM / STEP_MM, axis=1, mode="nearest")
     fall = np.maximum(-np.gradient(smooth, STEP_MM, axis=1), 0.0)
     # A fall at the border of the scan is none: both its sides must be known.
     whole = ndimage.minimum_filter1d(known.astype(np.uint8), 5, axis=1).astype(bool)
     rate = np.where(whole, (np.maximum(fall - _NOISE, 0.0) / _WEAK) ** 2 * _soft_outside(smooth), 0.0)
-    late = round(_OWN_WIDTH_MM / STEP_MM)
-    passed = np.pad(np.cumsum(rate, axis=1) * STEP_MM, ((0, 0), (late, 0)))[:, : rate.shape[1]]
-    first = np.exp(-passed)
+    first = np.exp(-_passed(rate))
     edge = rate / (1.0 + rate) * first
     middle = np.abs(offsets).argmin()
     inner = slice(pad, -pad)
     return Evidence(offsets[inner], edge[:, inner], 1.0 - first[:, inner], fall[:, inner], known[:, middle])
+
+
+def _passed(rate: np.ndarray) -> np.ndarray:
+    """Edges that a line has just passed, the one that it may be at left out, shape of `rate`."""
+    total = np.cumsum(rate, axis=1) * STEP_MM
+    late, early = round(_OWN_WIDTH_MM / STEP_MM), round(_REMEMBERED_MM / STEP_MM)
+    n = rate.shape[1]
+    return np.pad(total, ((0, 0), (late, 0)))[:, :n] - np.pad(total, ((0, 0), (early, 0)))[:, :n]
 
 
 def _soft_outside(hu: np.ndarray) -> np.ndarray:
