@@ -19,6 +19,7 @@ from trial_work import Inline, cases_in, digest, run, study_of, table, work
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError, SettingError
 from CorticalBoneMappingLib.progress import CallbackProgress
 from CorticalBoneMappingLib.study.trial import case as case_module
+from CorticalBoneMappingLib.study.trial import ledger
 from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses, open_executor, workers_that_fit
 from CorticalBoneMappingLib.study.trial.ledger import CASE_FILE, WORKSHOP, has_result
 from CorticalBoneMappingLib.study.trial.lock import only_run
@@ -227,6 +228,27 @@ def wait_until_gone(session: int) -> None:
             return
         time.sleep(0.05)
     pytest.fail("workers stay behind when their parent is killed")
+
+
+def test_a_result_that_another_worker_has_put_there_meanwhile_is_taken_if_it_is_the_same(
+    tmp_path, monkeypatch
+):
+    people(tmp_path, 1)
+    run(tmp_path)
+    before = digest(tmp_path / "results")
+    (case,) = cases_in(tmp_path)
+    folder = tmp_path / "results" / case.folder
+    key = json.loads((folder / CASE_FILE).read_text(encoding="utf-8"))["key"]
+    monkeypatch.setattr(ledger, "remove_result", lambda *_: None)  # as if it came after the look
+    with ledger.new_result(tmp_path / "results", case, key, {}) as temporary:
+        (temporary / "same.txt").write_text("the same", encoding="utf-8")
+    assert digest(tmp_path / "results") == before
+    with (
+        pytest.raises(OSError, match="not empty"),
+        ledger.new_result(tmp_path / "results", case, "another key", {}),
+    ):
+        pass
+    assert digest(tmp_path / "results") == before
 
 
 def test_two_runs_do_not_work_in_one_folder_and_a_dead_lock_is_none(tmp_path):

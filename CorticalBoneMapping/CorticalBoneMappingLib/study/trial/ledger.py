@@ -168,7 +168,11 @@ def new_result(results: Path, case: Case, key: str, inputs: dict[str, Fingerprin
         target = results / case.folder
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.chmod(0o755)  # mkdtemp makes it private
-        os.replace(temporary, target)
+        try:
+            os.replace(temporary, target)
+        except OSError:  # a worker of a run that was killed may have put the same result there meanwhile
+            if not has_result(results, case, key):
+                raise
         _to_disk(target.parent)
 
 
