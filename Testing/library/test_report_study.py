@@ -13,6 +13,7 @@ from CorticalBoneMappingLib.cli import main
 from CorticalBoneMappingLib.report.html import study as study_page
 from CorticalBoneMappingLib.report.html.wording import between, chance, decimals_of, number
 from CorticalBoneMappingLib.study.csv_rows import csv_of_rows
+from CorticalBoneMappingLib.study.trial.names import case_folder
 from CorticalBoneMappingLib.study.trial.overview import CASE_COLUMNS
 from CorticalBoneMappingLib.study.trial.quality import QUALITY_COLUMNS
 from CorticalBoneMappingLib.surface import read_surface
@@ -101,6 +102,18 @@ def write_cases(results):
     results.mkdir()
     (results / "cases.csv").write_text(csv_of_rows(CASE_COLUMNS, rows), encoding="utf-8")
     (results / "qc.csv").write_text(csv_of_rows(QUALITY_COLUMNS, [verdict]), encoding="utf-8")
+    for person, calibration in (("P00", "rods"), (HOSTILE, "internal")):
+        record = {
+            "settings": {"method": "constant-density", "smoothing_fwhm_mm": 0.0},
+            "surface": {"spacing_mm": 1.23},
+            "atlas": {"name": "simulated population", "people": 60},
+            "calibration": {"kind": calibration, "unit": "mg/cm³"},
+            "beam_hardening": {"applied": True},
+            "segmentation": {"by": "found in the CT", "verdict": "good"},
+        }
+        folder = results / case_folder(person, "0", "right")
+        folder.mkdir(parents=True)
+        (folder / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def rows_of(path):
@@ -269,6 +282,10 @@ def test_the_flow_of_cases_says_how_many_were_lost_and_why(browser):
 def test_the_methods_name_the_settings_that_were_used_and_only_their_references(page):
     text = page.read_text(encoding="utf-8").partition('id="methods"')[2]
     for told in (
+        "The femur was found in the CT with the shape model of the femur.",
+        "The cortex was measured with constant-density (Treece et al. 2010) at points 1.2 mm apart.",
+        "calibrated by rods (mg/cm³), beam hardening corrected in 1 map; calibrated by internal",
+        "Treece GM, Gee AH, Mayhew PM",
         "month 36: Cortical mass surface density was smoothed",
         "full width at half maximum 10 mm",
         "with the terms visit, arm, visit × arm and age",

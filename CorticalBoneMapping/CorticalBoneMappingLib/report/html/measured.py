@@ -33,7 +33,9 @@ def measured_in_words(cases: Sequence[CaseRow]) -> list[str]:
     average = Counter(f"{record['atlas']['name']}, {record['atlas']['people']} people" for record in records)
     smoothings = Counter(f"{record['settings']['smoothing_fwhm_mm']:g} mm" for record in records)
     smoothed = "" if set(smoothings) == {"0 mm"} else f" They were smoothed there by {_all(smoothings)}."
+    origins = Counter(_origin(record) for record in records)
     return [
+        f"The femur was {_all(origins)}.",
         f"The cortex was measured with {_all(methods)} at points {spacings[len(spacings) // 2]:.1f} mm "
         f"apart.",
         f"Density: {_all(calibrations)}.",
@@ -48,6 +50,19 @@ def _all(counts: Counter[str]) -> str:
     if len(named) == 1:
         return named[0][0]
     return "; ".join(f"{name} in {counted(count, 'map')}" for name, count in named)
+
+
+_ORIGINS = {
+    "label map": "given as a label map",
+    "surface": "given as a surface",
+    "found in the CT": "found in the CT with the shape model of the femur",
+}
+
+
+def _origin(record: dict[str, Any]) -> str:
+    """Say how it was known where the femur is."""
+    by = record.get("segmentation", {}).get("by", "")
+    return _ORIGINS.get(by, "given")
 
 
 def _calibration(record: dict[str, Any]) -> str:
