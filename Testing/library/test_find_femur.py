@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from CorticalBoneMappingLib.closest import closest_points
 from CorticalBoneMappingLib.errors import SurfaceError
 from CorticalBoneMappingLib.measures import Quality
 from CorticalBoneMappingLib.segmentation import PeriostealSurface
-from CorticalBoneMappingLib.segmentation.heads import HeadSighting
 from CorticalBoneMappingLib.study import femur, femur_in_scan, find_femur
 from CorticalBoneMappingLib.study.femur import map_femur
 from CorticalBoneMappingLib.study.found_femur import FoundFemur, confidence_of
@@ -40,6 +40,7 @@ EVIDENCE = Evidence(
     size=1.0,
     head_moved_mm=2.0,
     head_residual_mm=0.5,
+    head_bulge_mm=0.8,
     metal_share=0.0,
 )
 TETRAHEDRON = Surface(
@@ -185,6 +186,12 @@ def test_a_femur_without_fault_is_good_and_has_no_reasons():
         ({"believed_share": 0.2}, FAILED, "Only 20% of the edges look like those of bone."),
         ({"size": 0.7}, FAILED, "The bone would be 70% of an average femur's size."),
         ({"head_residual_mm": 1.4}, LOOK, "The head departs from a sphere by 1.4 mm."),
+        ({"sighted": 0.2}, LOOK, "Whether this is a hip of this side is sure by 20% only."),
+        (
+            {"head_bulge_mm": 4.0},
+            LOOK,
+            "The head bulges by 4.0 mm in its socket: a part of the pelvis may have been taken for it.",
+        ),
         ({"metal_share": 0.1}, LOOK, "Metal is near 10% of the surface; the bone around it is uncertain."),
     ],
 )
@@ -210,7 +217,7 @@ def empty_ct():
 
 
 def _sighted(monkeypatch, *sides):
-    sightings = [HeadSighting(side, np.zeros(3), 23.0, 1.0, 1.0, 1.0, np.eye(4)) for side in sides]
+    sightings = [SimpleNamespace(side=side, centre=np.zeros(3), radius_mm=23.0) for side in sides]
     monkeypatch.setattr(find_femur, "find_heads", lambda *_: sightings)
 
 

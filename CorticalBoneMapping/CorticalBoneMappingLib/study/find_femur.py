@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,8 @@ from .outer_edge import outer_edges
 from .provenance import Stopwatch
 from .settings import check_side
 
-_HEAD = "femoral head"
+_HEAD, _NECK = "femoral head", "neck"
+_SOCKET, _WIDEST = 0.15, 1.6  # cosine of the angle to the neck's axis, and radii, within which the socket is
 _MARGIN_MM = 25.0
 
 
@@ -139,10 +141,10 @@ def femur_at(
     with watch.time("label map"):
         labelmap = labelled(surface, volume, FEMUR_LABELS[side])
     with watch.time("verdict"):
-        centre, radius, residual = _head(surface, fit, average)
-        evidence = _evidence(
-            surface, volume, fit, metal_cm3, np.linalg.norm(centre - sighting.centre), residual
-        )
+        head = _head(surface, fit, average)
+        moved_mm = float(np.linalg.norm(head.centre - sighting.centre))
+        known = {"sighted": sighting.confidence, "head_moved_mm": moved_mm, "metal_cm3": metal_cm3}
+        evidence = _evidence(surface, volume, fit, head, **known)
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
     return FoundFemur(
@@ -151,8 +153,8 @@ def femur_at(
         reasons=reasons,
         surface=surface,
         labelmap=labelmap,
-        head_centre=centre,
-        head_radius_mm=radius,
+        head_centre=head.centre,
+        head_radius_mm=head.radius_mm,
         notes=exact.notes,
         evidence=evidence,
         coordinates=fit.coordinates,
@@ -172,11 +174,19 @@ def _failed(sighting: HeadSighting, reason: str) -> FoundFemur:
     )
 
 
-def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> tuple[np.ndarray, float, float]:
-    """Fit a sphere to the head of the surface: centre, radius, and what it leaves (root mean square), mm."""
-    is_head = [average.region_names[number] == _HEAD for number in average.region]
-    head = fit.surface.points[: len(is_head)][is_head]
-    points = closest_points(surface, head).points(surface)
+class _Head(NamedTuple):
+    """The sphere of a head, what it leaves (root mean square), and how far the head bulges out of it, mm."""
+
+    centre: np.ndarray
+    radius_mm: float
+    residual_mm: float
+    bulge_mm: float
+
+
+def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
+    names = np.array([average.region_names[number] for number in average.region])
+    parts = fit.surface.points[: len(names)]
+    points = closest_points(surface, parts[names == _HEAD]).points(surface)
     # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
     origin = points.mean(axis=0)
     local = points - origin
@@ -184,27 +194,27 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> tuple[np.nd
     solved = np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0]
     radius = float(np.sqrt(solved[3] + solved[:3] @ solved[:3]))
     left = np.linalg.norm(local - solved[:3], axis=1) - radius
-    return solved[:3] + origin, radius, float(np.sqrt((left**2).mean()))
+    centre = solved[:3] + origin
+    # Within the socket; towards the neck the head is no sphere.
+    towards = centre - parts[np.char.startswith(names, _NECK)].mean(axis=0)
+    offset = surface.points - centre
+    far = np.linalg.norm(offset, axis=1)
+    in_socket = (offset @ towards > _SOCKET * np.linalg.norm(towards) * far) & (far < _WIDEST * radius)
+    bulge = float(np.percentile(far[in_socket] - radius, 99.5))
+    return _Head(centre, radius, float(np.sqrt((left**2).mean())), bulge)
 
 
-def _evidence(
-    surface: Surface,
-    volume: Volume,
-    fit: ModelFit,
-    metal_cm3: float,
-    head_moved_mm: float,
-    head_residual_mm: float,
-) -> Evidence:
+def _evidence(surface: Surface, volume: Volume, fit: ModelFit, head: _Head, **known: float) -> Evidence:
     seen = surface.arrays["cut_end"] == 0
     return Evidence(
-        moved_mm=np.percentile(closest_points(fit.surface, surface.points[seen]).distance, 95),
+        moved_mm=float(np.percentile(closest_points(fit.surface, surface.points[seen]).distance, 95)),
         seen_share=fit.seen_share,
         edge_rms_mm=fit.edge_rms_mm,
         believed_share=fit.believed_share,
-        implausibility=np.linalg.norm(fit.coordinates) / np.sqrt(len(fit.coordinates)),
+        implausibility=float(np.linalg.norm(fit.coordinates) / np.sqrt(len(fit.coordinates))),
         size=fit.size,
-        head_moved_mm=head_moved_mm,
-        head_residual_mm=head_residual_mm,
-        metal_cm3=metal_cm3,
+        head_residual_mm=head.residual_mm,
+        head_bulge_mm=head.bulge_mm,
+        **known,
         **shares(surface, volume),
     )

@@ -43,10 +43,15 @@ class Evidence:
         Length of the shape coordinates over what a person's has on average (1 is ordinary).
     size : float
         Over that of the mean.
+    sighted : float
+        How sure the hip was where it was sighted, and of its side, 0 to 1.
     head_moved_mm : float
         Distance of the head of the surface from where the head was sighted.
     head_residual_mm : float
         Root mean square distance of the head from a sphere.
+    head_bulge_mm : float
+        How far the head bulges out of that sphere within the socket (99.5th percentile): a leak into the
+        pelvis, or an irregular head.
     metal_share : float
         Share of the surface near metal; see `near_metal`.
     metal_cm3 : float
@@ -64,8 +69,10 @@ class Evidence:
     believed_share: float = _UNKNOWN
     implausibility: float = _UNKNOWN
     size: float = _UNKNOWN
+    sighted: float = _UNKNOWN
     head_moved_mm: float = _UNKNOWN
     head_residual_mm: float = _UNKNOWN
+    head_bulge_mm: float = _UNKNOWN
     metal_share: float = _UNKNOWN
     metal_cm3: float = _UNKNOWN
     voxel_mm: float = _UNKNOWN
@@ -116,7 +123,14 @@ _RULES = (
     _Rule(
         "implausibility", 1.3, 2.0, "The shape is unusual ({value:.1f} times as far from the mean as most)."
     ),
+    _Rule("sighted", 0.3, -1.0, "Whether this is a hip of this side is sure by {value:.0%} only.", -1),
     _Rule("head_moved_mm", 8.0, 20.0, "The head lies {value:.0f} mm from where a round head was seen."),
+    _Rule(
+        "head_bulge_mm",
+        2.0,
+        8.0,
+        "The head bulges by {value:.1f} mm in its socket: a part of the pelvis may have been taken for it.",
+    ),
     _Rule("head_residual_mm", 0.9, 2.5, "The head departs from a sphere by {value:.1f} mm."),
     _Rule(
         "metal_share",
