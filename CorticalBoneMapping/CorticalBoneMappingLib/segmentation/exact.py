@@ -31,7 +31,7 @@ _SHARPEST, _UNFOLDINGS = 0.3, 20  # cosine between the normals of a triangle and
 _MODEL_SD_MM = 0.05  # of an edge by what the model of the cortex leaves out
 _NOISE_FACTOR = 2.0  # errors of neighbours go together; measured on simulated scans
 _SHARED_SD_MM = 0.05
-_TOLD_SHARE = 0.5  # of the prior's standard deviation: what is left of it where the image told little
+_TOLD_SHARE = 0.75  # of the prior's standard deviation: what is left of it where the image told little
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,9 @@ def _prior_precision(surface: Surface, prior: FieldPrior) -> tuple[sparse.csr_ar
 
 
 def _factor(matrix: sparse.csr_array) -> SuperLU:
-    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    # Positive definite, so no pivoting is needed; it would undo the order that keeps the factor sparse.
+    options = {"SymmetricMode": True, "DiagPivotThresh": 0.0}
+    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options=options)
 
 
 def _posterior_sd(factor: SuperLU, root: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
