@@ -70,7 +70,7 @@ def results(tmp_path, picture):
         folder.mkdir(parents=True)
         (folder / THUMBNAIL_FILE).write_bytes(picture)
         found = {"verdict": "look at it" if person == "P1" else "good", "reasons": ["The head is cut off."]}
-        record = {"notes": [f"a note on {person}"], "segmentation": found}
+        record = {"notes": [f"a note on {person}", "The head is cut off."], "segmentation": found}
         (folder / "provenance.json").write_text(json.dumps(record), "utf-8")
     lost = {
         "participant": "P4",
@@ -161,7 +161,8 @@ def test_the_worst_come_first_and_a_figure_that_is_equal_everywhere_tells_nothin
     text = (results / "two.html").read_text(encoding="utf-8")
     # What the segmentation doubted goes before what only has worse figures.
     assert text.index("P2, visit 12, left") < text.index("P1, visit 12, left")
-    assert text.count("The femur was found by itself: look at it. The head is cut off.") == 1
+    assert text.count("The femur was found in the CT by itself: look at it. The head is cut off.") == 1
+    assert text.count("The head is cut off.") == 2  # of P1 once, among the doubts; of P2 among the notes
     assert "harmed" not in text
     assert "Only the worst 2 are on this page" in text
     assert "P4.nrrd: gone" in text

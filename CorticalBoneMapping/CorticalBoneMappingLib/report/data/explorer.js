@@ -58,6 +58,7 @@
       lightposition: { x: -3e4, y: 5e4, z: -1e5 },
     };
   }
+  const DOT_ABOVE_MM = 1.5;
   const DOT = { type: "scatter3d", mode: "markers", x: [], y: [], z: [], hoverinfo: "skip",
     marker: { size: 5, color: "#111", line: { color: "#fff", width: 2 } } };
   function cameraOf(view) {
@@ -162,9 +163,9 @@
 
   // A dot at the point that was clicked.
   function mark(n) {
-    const m = mesh();
-    const at = n === null ? { x: [], y: [], z: [] } : { x: [m.x[n]], y: [m.y[n]], z: [m.z[n]] };
-    Plotly.restyle(plot, { x: [at.x], y: [at.y], z: [at.z] }, [1]);
+    const normal = normalAt(n);  // half of a dot in the surface would be hidden by it
+    const [x, y, z] = ["x", "y", "z"].map((axis, c) => [mesh()[axis][n] + DOT_ABOVE_MM * normal[c]]);
+    Plotly.restyle(plot, { x: [x], y: [y], z: [z] }, [1]);
   }
   function normalAt(n) {
     const { x, y, z, i, j, k } = mesh();

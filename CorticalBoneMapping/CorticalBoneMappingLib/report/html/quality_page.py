@@ -105,7 +105,8 @@ def _doubts(case: CaseRow) -> list[str]:
     doubts = [case.row["suggestion"]] if case.row["suggestion"].startswith("look") else []
     if isinstance(found, dict) and found.get("verdict", GOOD) != GOOD:
         reasons = [str(reason) for reason in found.get("reasons", ())]
-        doubts.append(" ".join([f"The femur was found by itself: {found['verdict']}.", *reasons]))
+        said = f"The femur was found in the CT by itself: {found['verdict']}."
+        doubts.append(" ".join([said, *map(without_folders, reasons)]))
     return doubts
 
 
@@ -178,6 +179,7 @@ def _card(case: CaseRow, doubts: Sequence[str], place: int) -> Html:
     values = {f"data_{key}": f"{row[key] * worse:.6g}" for key, *_, worse in _FIGURES if worse}
     values["data_thickness_mm"] = f"{row['thickness_mm']:.6g}"
     notes = [without_folders(str(note)) for note in _record(case.folder).get("notes", ())]
+    notes = [note for note in notes if not any(note in doubt for doubt in doubts)]
     return element(
         "article",
         element("h2", case.name),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 MISSING = "–"
+_HUGE = 1e9
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
@@ -21,6 +22,8 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
     """
     if value is None or not math.isfinite(value):
         return MISSING
+    if abs(value) >= _HUGE:  # a fault upstream: to be seen, not to burst the table
+        return f"{value:.1e}".replace("-", "\u2212")
     value = round(value, decimals) + 0.0  # adding 0 turns −0.0 into 0.0
     text = f"{value:{'+' if signed else ''},.{decimals}f}"
     return text.replace("-", "\u2212").replace(",", "\u202f")
