@@ -313,6 +313,12 @@ def test_memory_and_what_was_asked_for_bound_the_number_of_workers():
         pass
 
 
+def test_a_worker_process_gives_way_to_a_new_one_after_its_lifetime():
+    with SeparateProcesses(1, lifetime=2) as executor:
+        first, second, third = (executor.submit(os.getpid).result() for _ in range(3))
+    assert first == second != third
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory")
 def test_a_worker_may_not_take_more_memory_than_its_share():
     with SeparateProcesses(1, memory_bytes=700 << 20) as executor:

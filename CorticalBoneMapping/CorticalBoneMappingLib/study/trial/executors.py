@@ -33,16 +33,18 @@ class SeparateProcesses(Executor):
         Processes at most; each begins with its first work.
     memory_bytes : int, optional
         What each may use; see `begin_worker`.
+    lifetime : int
+        Works after which a process gives way to a new one, since memory that was freed is not all given back.
     """
 
-    def __init__(self, workers: int, memory_bytes: int | None = None) -> None:
+    def __init__(self, workers: int, memory_bytes: int | None = None, lifetime: int = 40) -> None:
         self._context = multiprocessing.get_context("spawn")  # a fork of a threaded process may hang
         self._stop = self._context.Event()
-        self._memory_bytes = memory_bytes
+        self._memory_bytes, self._lifetime = memory_bytes, lifetime
         self._threads = ThreadPoolExecutor(workers)
-        self._idle: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[tuple[ProcessPoolExecutor, int]] = queue.SimpleQueue()
         for _ in range(workers):
-            self._idle.put(self._one_process())
+            self._idle.put((self._one_process(), lifetime))
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Let the next free process do the work."""
@@ -54,22 +56,25 @@ class SeparateProcesses(Executor):
             self._stop.set()
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
         while wait and not self._idle.empty():
-            self._idle.get().shutdown()
+            self._idle.get()[0].shutdown()
 
     def _one_process(self) -> ProcessPoolExecutor:
         settings = (self._memory_bytes, self._stop)
         return ProcessPoolExecutor(1, self._context, initializer=begin_worker, initargs=settings)
 
     def _in_process(self, work: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        process = self._idle.get()
+        process, left = self._idle.get()
+        left -= 1
         try:
             return process.submit(work, *args, **kwargs).result()
         except BrokenExecutor:
-            process.shutdown(wait=False)
-            process = self._one_process()
+            left = 0
             raise
         finally:
-            self._idle.put(process)
+            if left == 0:
+                process.shutdown(wait=False)
+                process, left = self._one_process(), self._lifetime
+            self._idle.put((process, left))
 
 
 @contextmanager
