@@ -226,7 +226,7 @@ def _summed(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
 
 
 def _most_likely(bending: Bending, prior: Prior, found: np.ndarray) -> Bending:
-    """Move by the posterior mean of a small move and all coefficients (Rasmussen and Williams 2006, eq. 2.8)."""
+    """Take over the posterior mean of a move and all coefficients (Rasmussen and Williams 2006, eq. 2.8)."""
     last = 7 + len(prior.modes)
     bumps = found[last:].reshape(3, -1).T if len(found) > last else bending.bump_coefficients
     return replace(
@@ -289,7 +289,7 @@ def normal_equations(
 
 
 def _gram(bumps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Products of all columns with each other, the rows weighted; single precision, as the bumps are whitened."""
+    """Products of all columns with each other, rows weighted; whitened bumps need single precision only."""
     scaled = bumps * np.sqrt(np.maximum(weights, 0.0)).astype(np.float32)[:, None]
     return scaled.T @ scaled
 
