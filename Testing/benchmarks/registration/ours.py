@@ -12,12 +12,15 @@ import numpy as np
 from CorticalBoneMappingLib import registration
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.errors import RegistrationError
-from CorticalBoneMappingLib.registration import register
+from CorticalBoneMappingLib.registration import RegistrationSettings, register
+from CorticalBoneMappingLib.registration.template import template_of
 from CorticalBoneMappingLib.shape_model import ShapeModel
 from CorticalBoneMappingLib.surface import Surface
 
 from .cache import code, digest, kept
 from .subjects import CACHE
+
+_NEVER_USED = 1.0 + 1e-9  # a flexibility for which no template was made before
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,34 @@ class Laid:
     seconds: float
 
 
-def lay_average(bone: Surface, side: str, density: str = "standard") -> Laid:
+def lay_average(
+    bone: Surface, side: str, density: str = "standard", start: dict[str, np.ndarray] | None = None
+) -> Laid:
     """Lay the shipped average on a bone, with its shape model, as `lay` does."""
     average = load_average(density)
-    return lay(average.surface, bone, side, average.shape_model)
+    return lay(average.surface, bone, side, average.shape_model, start)
 
 
-def lay(template: Surface, bone: Surface, side: str, shape_model: ShapeModel | None = None) -> Laid:
+def lay(
+    template: Surface,
+    bone: Surface,
+    side: str,
+    shape_model: ShapeModel | None = None,
+    start: dict[str, np.ndarray] | None = None,
+) -> Laid:
     """Register a bone to a template, or take the result from the cache.
+
+    Parameters
+    ----------
+    template, bone : Surface
+        What is laid, and on which.
+    side : str
+        The bone's.
+    shape_model : ShapeModel, optional
+        On the template's mesh.
+    start : dict of str to ndarray of shape (3,), optional
+        Where vertices of the template, by their numbers, lie in the pose to begin with. No other pose is
+        tried then, and the side is not checked.
 
     Raises
     ------
@@ -69,9 +92,10 @@ def lay(template: Surface, bone: Surface, side: str, shape_model: ShapeModel | N
         If the registration refuses the bone.
     """
     model = [shape_model.mean, shape_model.modes] if shape_model else []
+    begin = [part for name, place in sorted((start or {}).items()) for part in (name, place)]
     meshes = [template.points, template.triangles, bone.points, bone.triangles]
-    key = digest(*meshes, *model, side, _LIBRARY)
-    made = kept(CACHE / "ours", key, lambda: _registered(template, bone, side, shape_model))
+    key = digest(*meshes, *model, *begin, side, _LIBRARY)
+    made = kept(CACHE / "ours", key, lambda: _registered(template, bone, side, shape_model, start))
     if "refused" in made:
         raise RegistrationError(str(made["refused"]))
     triangles = template.triangles if side == "right" else template.triangles[:, ::-1]
@@ -88,11 +112,27 @@ def lay(template: Surface, bone: Surface, side: str, shape_model: ShapeModel | N
 
 
 def _registered(
-    template: Surface, bone: Surface, side: str, shape_model: ShapeModel | None
+    template: Surface,
+    bone: Surface,
+    side: str,
+    shape_model: ShapeModel | None,
+    start: dict[str, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
+    own = {name: template.points[int(name)] for name in start or {}} or None
+    settings = RegistrationSettings(check_side=start is None)
+    # What depends on the template alone is made once for all bones: `template_seconds`.
+    template_of(template, shape_model, settings.flexibility)
     begun = time.process_time()
     try:
-        found = register(bone, template, side, shape_model=shape_model)
+        found = register(
+            bone,
+            template,
+            side,
+            shape_model=shape_model,
+            landmarks=start,
+            average_landmarks=own,
+            settings=settings,
+        )
     except RegistrationError as error:
         return {"refused": np.array(str(error))}
     seconds = time.process_time() - begun
@@ -106,6 +146,14 @@ def _registered(
         "off_template_mm": np.array(found.distances.to_average_mean),
         "seconds": np.array(seconds),
     }
+
+
+def template_seconds() -> float:
+    """Time that the first registration to an average takes in addition, on one core."""
+    average = load_average()
+    begun = time.process_time()
+    template_of(average.surface, average.shape_model, flexibility=_NEVER_USED)
+    return time.process_time() - begun
 
 
 def _library() -> bytes:

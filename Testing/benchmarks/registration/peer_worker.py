@@ -1,12 +1,14 @@
 """Runs one peer in the peers' own environment: ``python peer_worker.py METHOD IN.npz OUT.npz``.
 
-In: points ``source`` and ``target``, ``source_triangles`` and ``target_triangles``. Out: where the source's
-points went, and the seconds of the processor. Every method works on points of unit variance, as its authors
-advise, and by its authors' own settings.
+In: points ``source`` and ``target``, ``source_triangles`` and ``target_triangles``, and ``modes`` of shape
+where a method uses them. Out: where the source's points went, and the seconds of the processor, without
+those for the import of the package. Every method works on points of unit variance, as its authors advise,
+and by its authors' own settings.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 
@@ -36,16 +38,21 @@ def deformable_cpd(source, target, **_):
 
 
 def biocpd_quick_start(source, target, **_):
-    """biocpd, deformable, on all points, by the settings of its quick start."""
-    return _biocpd(source, target, beta=2.0, num_eig=80, max_iterations=50)
+    """biocpd, deformable, on all points, by its quick start: it stops after a few iterations."""
+    return _biocpd(source, target, max_iterations=50)
+
+
+def biocpd_at_rest(source, target, **_):
+    """biocpd, deformable, by its quick start but for the tolerance: until it rests."""
+    return _biocpd(source, target, max_iterations=500, tolerance=1e-6)
 
 
 def biocpd_narrow(source, target, **_):
-    """biocpd, deformable, on all points, with a kernel narrow enough to reach the subjects."""
-    return _biocpd(source, target, beta=0.5, num_eig=300, max_iterations=150)
+    """biocpd, deformable, until it rests, with a kernel narrow enough to reach the subjects."""
+    return _biocpd(source, target, beta=0.5, num_eig=300, max_iterations=500, tolerance=1e-6)
 
 
-def _biocpd(source, target, beta, num_eig, max_iterations):
+def _biocpd(source, target, beta=2.0, num_eig=80, **rest):
     from biocpd import DeformableRegistration
 
     found = DeformableRegistration(
@@ -60,9 +67,52 @@ def _biocpd(source, target, beta, num_eig, max_iterations):
         k=10,
         radius_mode=False,
         w=0.05,
-        max_iterations=max_iterations,
+        **rest,
     )
     return found.register()[0]
+
+
+def biocpd_atlas(source, target, modes, **_):
+    """biocpd, its registration of a shape model, from the pose that is given."""
+    return _atlas(source, target, modes).register()[0]
+
+
+def biocpd_any_pose(source, target, modes, **_):
+    """biocpd, its search of the pose and its registration of a shape model."""
+    from biocpd import PoseMarginalizedConfig
+
+    found = PoseMarginalizedConfig(seed=0).initialize(source, target, *_principal(modes))
+    atlas = _atlas(source, target, modes)
+    begin = (found.coefficients, found.rotation, found.scale, found.translation)
+    atlas.set_initial_state(*begin, world_units=True)
+    return atlas.register()[0]
+
+
+def _atlas(source, target, modes):
+    from biocpd import AtlasRegistration
+
+    vectors, variances = _principal(modes)
+    return AtlasRegistration(
+        X=target,
+        Y=source,
+        U=vectors,
+        eigenvalues=variances,
+        lambda_reg=0.1,
+        normalize=True,
+        use_kdtree=True,
+        k=10,
+        radius_mode=False,
+        optimize_similarity=True,
+        with_scale=True,
+        w=0.02,
+    )
+
+
+def _principal(modes):
+    """Unit vectors as columns, and variances, of modes of shape (k, n, 3) for one standard deviation each."""
+    flat = modes.reshape(len(modes), -1).T
+    variances = (flat**2).sum(axis=0)
+    return flat / np.sqrt(variances), variances
 
 
 def bcpd_gaussian(source, target, source_triangles, **_):
@@ -98,11 +148,24 @@ METHODS = {
     "pycpd affine": affine_cpd,
     "pycpd deformable": deformable_cpd,
     "biocpd deformable": biocpd_quick_start,
-    "biocpd deformable (narrow kernel)": biocpd_narrow,
+    "biocpd deformable, until it rests": biocpd_at_rest,
+    "biocpd deformable, narrow kernel": biocpd_narrow,
     "BCPD": bcpd_gaussian,
     "BCPD, geodesic kernel": bcpd_geodesic,
     "trimesh nricp_amberg": nricp_amberg,
+    "biocpd atlas, shape model of ours": biocpd_atlas,
+    "biocpd atlas, any pose, shape model of ours": biocpd_any_pose,
 }
+WITH_MODEL = ("biocpd atlas, shape model of ours", "biocpd atlas, any pose, shape model of ours")
+ANY_POSE = WITH_MODEL[1:]
+_PACKAGES = ("biocpd", "pycpd", "trimesh", "bcpd")
+
+
+def _package(method):
+    """Import what a method works with, so that its time is that of the work alone."""
+    for name in _PACKAGES:
+        if name in method.lower():
+            importlib.import_module(name)
 
 
 def _sample(points):
@@ -120,9 +183,12 @@ def main(method: str, given: str, result: str) -> None:
     middle = whole["target"].mean(axis=0)
     width = (whole["target"] - middle).std()
     source, target = (whole[name] - middle for name in ("source", "target"))
-    triangles = {name: whole[name] for name in ("source_triangles", "target_triangles")}
+    rest = {name: whole[name] for name in ("source_triangles", "target_triangles")}
+    if "modes" in whole:
+        rest["modes"] = whole["modes"] / width
+    _package(method)
     begun = time.process_time()
-    moved = METHODS[method](source / width, target / width, **triangles)
+    moved = METHODS[method](source / width, target / width, **rest)
     seconds = time.process_time() - begun
     np.savez(result, points=np.asarray(moved, dtype=np.float64) * width + middle, seconds=seconds)
 

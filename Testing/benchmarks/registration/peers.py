@@ -1,7 +1,7 @@
 """Published methods on the same simulated pairs, in an environment of their own.
 
-They are helped wherever there is a choice: they start from the true least-squares similarity, and both bones
-are cropped for them to what they share in truth. Ours gets neither.
+They are helped wherever there is a choice: they start from the true least-squares similarity, but for the one
+that searches the pose itself, and both bones are cropped for them to what they share in truth.
 """
 
 from __future__ import annotations
@@ -18,20 +18,35 @@ from pathlib import Path
 import numpy as np
 
 from CorticalBoneMappingLib.closest import closest_points
+from CorticalBoneMappingLib.shape_model import ShapeModel, similarity
 from CorticalBoneMappingLib.surface import Surface
 
 from . import bcpd, peer_worker
 from .cache import digest, kept
 from .errors import Errors, errors_of
-from .peer_worker import METHODS
+from .peer_worker import ANY_POSE, METHODS
 from .subjects import CACHE, END_Z_MM, Subject, Template
 
 _HERE = Path(__file__).parent
+_CORNERS = 8  # vertices that tell a pose
 _WORKER, _NEEDS = Path(peer_worker.__file__), _HERE / "peers.txt"
 
 
-def peer_errors(method: str, template: Template, subject: Subject) -> tuple[Errors, Errors, float]:
+def peer_errors(
+    method: str, template: Template, subject: Subject, shape_model: ShapeModel | None = None
+) -> tuple[Errors, Errors, float]:
     """Run a peer on a pair, or take its result from the cache.
+
+    Parameters
+    ----------
+    method : str
+        Of `METHODS`.
+    template : Template
+        What is laid.
+    subject : Subject
+        On which.
+    shape_model : ShapeModel, optional
+        On the template's mesh, for the methods that use one.
 
     Returns
     -------
@@ -40,7 +55,7 @@ def peer_errors(method: str, template: Template, subject: Subject) -> tuple[Erro
     seconds : float
         Time of the processor, one thread.
     """
-    pair = _Pair(template, subject)
+    pair = _Pair(template, subject, shape_model, posed=method not in ANY_POSE)
     key = digest(*pair.arrays().values(), _source(method), _NEEDS.read_bytes())
     made = kept(CACHE / "peers", key, lambda: _run(method, pair.arrays()))
     moved = pair.back(made["points"])
@@ -56,6 +71,13 @@ def similarity_errors(template: Template, subject: Subject) -> Errors:
     return errors_of(subject, template, pair.back(pair.source[pair.shared]), pair.shared)
 
 
+def true_start(template: Template, subject: Subject) -> dict[str, np.ndarray]:
+    """Places of some vertices of the template in that pose, in the subject's own space, by their numbers."""
+    pair = _Pair(template, subject)
+    corners = np.linspace(0, len(pair.source) - 1, _CORNERS).astype(int)
+    return {str(row): pair.source[row] * pair.mirror for row in corners}
+
+
 def _source(method: str) -> bytes:
     """Text of a method, of what it calls in the worker, and of how the worker runs it."""
     names = [METHODS[method].__name__, *METHODS[method].__code__.co_names, "main"]
@@ -67,14 +89,21 @@ def _source(method: str) -> bytes:
 class _Pair:
     """A template and a subject, cropped to what they share, the template in its true pose."""
 
-    def __init__(self, template: Template, subject: Subject) -> None:
+    def __init__(
+        self, template: Template, subject: Subject, shape_model: ShapeModel | None = None, posed: bool = True
+    ) -> None:
         self.template, self.subject = template, subject
         truth = subject.truth(template.mean_points)
         self.shared = subject.exists(truth) & ~template.cut_end
         right = subject.surface if subject.side == "right" else subject.surface.mirrored()
         mirror = np.array([1.0 if subject.side == "right" else -1.0, 1.0, 1.0])
         self.mirror = mirror
-        self.source = _similar(template.surface.points, mirror * truth, self.shared)
+        points = template.surface.points
+        size, turn, shift = similarity(points[self.shared], (mirror * truth)[self.shared])
+        if not posed:
+            size, turn, shift = 1.0, np.eye(3), np.zeros(3)
+        self.source = size * points @ turn.T + shift
+        self.modes = None if shape_model is None else size * shape_model.modes[:, self.shared] @ turn.T
         on_mean = subject.on_mean(subject.surface.points)
         bare = subject.exists(subject.surface.points, margin_mm=0.2)
         self.target = right, (on_mean[:, 2] > END_Z_MM) & bare
@@ -83,12 +112,13 @@ class _Pair:
         right, in_target = self.target
         source = _cropped(Surface(self.source, self.template.surface.triangles), self.shared)
         target = _cropped(right, in_target)
-        return {
+        arrays = {
             "source": source.points,
             "target": target.points,
             "source_triangles": source.triangles,
             "target_triangles": target.triangles,
         }
+        return arrays if self.modes is None else arrays | {"modes": self.modes}
 
     def back(self, moved: np.ndarray) -> Surface:
         """The whole template in the subject's own space; what was cropped stays where it began."""
@@ -97,16 +127,6 @@ class _Pair:
         triangles = self.template.surface.triangles
         left = self.subject.side == "left"
         return Surface(points * self.mirror, triangles[:, ::-1] if left else triangles)
-
-
-def _similar(points: np.ndarray, truth: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    """Points moved by the similarity that brings the shared ones closest to the truth (Umeyama 1991)."""
-    from_mean, to_mean = points[shared].mean(axis=0), truth[shared].mean(axis=0)
-    source, target = points[shared] - from_mean, truth[shared] - to_mean
-    u, spread, vt = np.linalg.svd(target.T @ source)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    scale = (spread * sign).sum() / (source**2).sum()
-    return scale * (points - from_mean) @ ((u * sign) @ vt).T + to_mean
 
 
 def _cropped(surface: Surface, chosen: np.ndarray) -> Surface:

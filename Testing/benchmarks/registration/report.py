@@ -36,6 +36,7 @@ def write_report(results: Results, report: Path) -> None:
         n_cut=sum(subject.cut_short for subject in results.subjects),
         n_left=sum(subject.side == "left" for subject in results.subjects),
         n_pairs=len(results.direct),
+        template_seconds=f"{results.template_seconds:.2f}",
         scale=f"{LARGEST_SCALE:.0%}".replace("%", " %"),
         fwhm=f"{FWHM_MM:g}",
         targets=targets(results),

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.progress import Progress
 
 from . import pairs, real, robustness, spot
 from .cache import remeshed
-from .errors import Errors
-from .ours import Laid, lay_average
-from .peer_worker import METHODS
-from .peers import peer_errors, similarity_errors
+from .errors import Errors, errors_of
+from .ours import Laid, lay_average, template_seconds
+from .peer_worker import METHODS, WITH_MODEL
+from .peers import peer_errors, similarity_errors, true_start
 from .subjects import CACHE, Subject, Template, draw_subjects, mean_femur
 
 _DENSE, _PEOPLE_DENSE, _DENSE_TEMPLATE = 20_000, 2, "fine"
@@ -37,8 +38,12 @@ class Results:
         From each subject to the next.
     peers : dict of str to list of (Errors, Errors, float)
         By method: as given, on the surface, seconds.
+    started : list of (Errors, Laid)
+        The shipped average on the peers' subjects, from the pose that the peers start from.
     similarity : list of Errors
         The true similarity alone, on the peers' pairs.
+    template_seconds : float
+        What the first registration to the average takes in addition.
     dense_seconds : list of float
         Time for 20,000 vertices on 20,000.
     spots : dict of str to (float, int)
@@ -59,7 +64,9 @@ class Results:
     direct: list[tuple[Errors, Laid]]
     crossed: list[Errors]
     peers: dict[str, list[tuple[Errors, Errors, float]]]
+    started: list[tuple[Errors, Laid]]
     similarity: list[Errors]
+    template_seconds: float
     dense_seconds: list[float]
     spots: dict[str, tuple[float, int]]
     outcomes: list[robustness.Outcome]
@@ -98,10 +105,13 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
     progress.report(0.7, "The mean femur on the peers' subjects")
     chosen = subjects[:n_peer_pairs]
     direct = [pairs.from_mean_femur(subject) for subject in chosen]
+    started = [_from_true_pose(subject, meaning) for subject in chosen]
+    model = load_average().shape_model
     peers = {}
     for number, method in enumerate(METHODS if chosen else ()):
         progress.report(0.75 + 0.25 * number / len(METHODS), method)
-        peers[method] = [peer_errors(method, mean_femur(), subject) for subject in chosen]
+        what = (meaning, model) if method in WITH_MODEL else (mean_femur(), None)
+        peers[method] = [peer_errors(method, what[0], subject, what[1]) for subject in chosen]
     similarity = [similarity_errors(mean_femur(), subject) for subject in chosen]
     progress.report(1.0, "Measured")
     return Results(
@@ -111,7 +121,9 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
         direct,
         crossed,
         peers,
+        started,
         similarity,
+        template_seconds(),
         dense_seconds,
         spots,
         outcomes,
@@ -119,6 +131,12 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
         dices,
         deformed,
     )
+
+
+def _from_true_pose(subject: Subject, meaning: Template) -> tuple[Errors, Laid]:
+    """Lay the average on a subject from the true similarity, as the peers do."""
+    laid = lay_average(subject.surface, subject.side, start=true_start(meaning, subject))
+    return errors_of(subject, meaning, laid.surface, laid.covered & ~meaning.cut_end), laid
 
 
 def _dense_seconds(subject: Subject) -> float:

@@ -26,7 +26,7 @@ def subjects(results: Results) -> str:
     rows = []
     for subject, (errors, laid) in zip(results.subjects, results.averaged):
         cells = [f"{errors.coverage:.1%}", str(errors.folded), _off(errors), _expected(errors, laid)]
-        rows.append([subject.name, *_errors(errors), *cells, f"{laid.seconds:.1f}"])
+        rows.append([subject.name, *_errors(errors), *cells, f"{laid.seconds:.2f}"])
     return table(["femur", *_COLUMNS, "covered", "folded", "off surface", "expected", "s"], rows)
 
 
@@ -56,8 +56,9 @@ def peers(results: Results) -> str:
         errors = [pooled([each[way] for each in found]) for way in (0, 1)]
         rows.append(_peer_row(method, errors, float(np.mean([each[2] for each in found]))))
     ours = {
-        "ours, from the mean femur without shape model": results.direct,
-        "**ours, from the average femur**": results.averaged[:count],
+        "ours, mean femur, no shape model, any pose": results.direct,
+        "**ours, from the same pose**": results.started,
+        "**ours, any pose, side checked**": results.averaged[:count],
     }
     for name, found in ours.items():
         errors = pooled([each for each, _ in found])
@@ -67,7 +68,7 @@ def peers(results: Results) -> str:
 
 def _peer_row(name: str, errors: list[Errors], seconds: float | None) -> list[str]:
     given, on_surface = errors
-    time = "" if seconds is None else f"{seconds:.1f}"
+    time = "" if seconds is None else f"{seconds:.2f}"
     return [name, *_errors(given), f"{on_surface.mean():.2f}", str(given.folded), _off(given), time]
 
 
