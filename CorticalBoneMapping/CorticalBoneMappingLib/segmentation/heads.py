@@ -1,9 +1,9 @@
 """Find the hips of a CT: where each femoral head is, how large, and of which side.
 
 ``find_heads(volume, femur, side=None, seed=None, progress=None) -> list[HeadSighting]``: `femur` is the
-average right femur (``load_average().surface``: head centre at the origin, axes RAS); a `HeadSighting` has
-``side, centre, radius_mm, confidence, agreement, seen, pose``, and `pose` (4 × 4) brings the average femur
-(mirrored for the left) onto the image roughly, a start for fitting a shape model.
+average right femur (``load_average().surface``: head centre at the origin, axes RAS). A `HeadSighting` has
+``side, centre, radius_mm, confidence, agreement, ball, seen, pose``; its `pose` (4 × 4) brings the average
+femur (mirrored for the left) onto the image roughly, a start for fitting a shape model.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ from .heads_pose import FemurTemplate, agreement, refine, turns_of
 
 Side = Literal["left", "right"]
 
-_PLACES, _KEPT = 30, 10
-_LEAST_AGREEMENT = 0.53
-_SURE_AGREEMENT = 0.55
-_SAME_HIP_MM = 40.0
+_PLACES, _KEPT, _MOST_BALLS = 30, 10, 8
+_COARSE, _FINE = (4.0, 8.0), (2.0, 8.0)  # smoothing in mm, faint edge in HU/mm
+# Chance reaches an agreement of 0.5 in a corner of a scan and a ball of 0.3, but not both at one place.
+_LEAST_AGREEMENT, _LEAST_BALL, _LEAST_BOTH = 0.36, 0.22, 0.7
+_SURE_BOTH, _SURE_SIDE = 1.2, 0.15
+_SAME_PLACE_MM, _SAME_HIP_MM = 15.0, 40.0
+_LEAST_HEAD_HU = 70.0
+_BETWEEN_HIPS_MM = 110.0  # adults' are at least 140 mm apart
+_LEAST_SHARE = 0.55  # of the evidence for the first hip
 _FROM_SEED_MM = 60.0
 
 
@@ -48,6 +53,8 @@ class HeadSighting:
         side.
     agreement : float
         Mean over the visible surface of the average femur of the edge along its normal, up to 1.
+    ball : float
+        How well the edges about the head are those of a ball with a plate in a socket, up to about 1.5.
     seen : float
         Share of the average femur that lies within the scan.
     pose : ndarray of shape (4, 4)
@@ -59,8 +66,14 @@ class HeadSighting:
     radius_mm: float
     confidence: float
     agreement: float
+    ball: float
     seen: float
     pose: np.ndarray
+
+    @property
+    def evidence(self) -> float:
+        """Agreement of the femur and of its head together."""
+        return self.agreement + self.ball
 
 
 def find_heads(
@@ -101,8 +114,9 @@ def find_heads(
     template = FemurTemplate.of(femur)
     poses, sides = likely_poses(bone, femur, _PLACES)
     progress.report(0.5, "Looking closer at each place")
-    found = _sightings(bone, template, *_climbed(bone, template, poses, sides))
-    found = [_with_ball(volume, template, *one) for one in found]
+    poses, sides = _climbed(bone, template, poses, sides)
+    progress.report(0.7, "Fitting the femoral heads")
+    found = _sightings(volume, bone, template, poses, sides)
     progress.report(1.0, f"{len(found)} hips found")
     return _asked_for(found, side, seed, volume.source)
 
@@ -113,7 +127,7 @@ def _climbed(
     """Refine from coarse to fine; every place is tried with either side."""
     mirrored = poses * [1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0]
     poses, sides = np.concatenate([poses, mirrored]), np.concatenate([sides, -sides])
-    coarse, fine = bone.edges(4.0, 8.0), bone.edges(2.0, 8.0)
+    coarse, fine = bone.edges(*_COARSE), bone.edges(*_FINE)
     poses = refine(template, coarse, poses, sides, rounds=8)
     kept = _best(agreement(template, coarse, poses, sides)[0], sides, _KEPT)
     poses, sides = poses[kept], sides[kept]
@@ -128,22 +142,55 @@ def _best(scores: np.ndarray, sides: np.ndarray, most: int) -> np.ndarray:
 
 
 def _sightings(
-    bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: np.ndarray
-) -> list[tuple[np.ndarray, float, float, float, float]]:
-    """Keep the best pose of each hip: (pose, side, agreement, seen, agreement of the other side)."""
-    scores, seen = agreement(template, bone.edges(2.0, 8.0), poses, sides)
-    left, found = list(np.argsort(-scores, kind="stable")), []
-    while left and scores[left[0]] >= _LEAST_AGREEMENT:
-        best = left[0]
-        apart = np.linalg.norm(poses[left, :3] - poses[best, :3], axis=1)
-        same = [one for one, gap in zip(left, apart) if gap < _SAME_HIP_MM]
-        other = max((scores[one] for one in same if sides[one] != sides[best]), default=0.0)
-        found.append((poses[best], sides[best], float(scores[best]), float(seen[best]), float(other)))
-        left = [one for one in left if one not in same]
-    return found
+    volume: Volume, bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: np.ndarray
+) -> list[HeadSighting]:
+    """Give the poses that are femurs, the surest first, one a hip."""
+    scores, seen = agreement(template, bone.edges(*_FINE), poses, sides)
+    scores = np.where(_head_hu(bone, template, poses, sides) > _LEAST_HEAD_HU, scores, 0.0)
+    found: list[HeadSighting] = []
+    for index in _one_a_place(poses, sides, scores):
+        apart = np.linalg.norm(poses[:, :3] - poses[index, :3], axis=1)
+        rivals = scores[(apart < _SAME_HIP_MM) & (sides != sides[index])]
+        other = float(rivals.max(initial=0.0))
+        found.append(
+            _sighting(volume, template, poses[index], sides[index], scores[index], seen[index], other)
+        )
+    return _of_one_person([one for one in found if one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH])
 
 
-def _with_ball(
+def _head_hu(bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Mean of the windowed HU half-way out in the head, where seen; 0 where not, shape (n_poses,)."""
+    reach = 0.5 * template.head_radius_mm * np.exp(poses[:, 6])[:, None, None]
+    within = np.einsum("qab,pb->qpa", turns_of(poses, sides), template.head_directions) * reach
+    values = bone.grid.sample(poses[:, None, :3] + within)
+    return np.nan_to_num(values).sum(axis=1) / np.maximum(np.isfinite(values).sum(axis=1), 1)
+
+
+def _of_one_person(found: list[HeadSighting]) -> list[HeadSighting]:
+    """Keep the surest, and the surest of the other side where a person's other hip may be."""
+    found = sorted(found, key=lambda one: -one.evidence)
+    for other in found[1:]:
+        first = found[0]
+        across = float(first.centre[0] - other.centre[0]) * (1.0 if first.side == "right" else -1.0)
+        alike = other.evidence >= _LEAST_SHARE * first.evidence
+        if other.side != first.side and across > _BETWEEN_HIPS_MM and alike:
+            return [first, other]
+    return found[:1]
+
+
+def _one_a_place(poses: np.ndarray, sides: np.ndarray, scores: np.ndarray) -> list[int]:
+    """Indices of the best pose of either side at each place, the best first."""
+    chosen: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if scores[index] < _LEAST_AGREEMENT or len(chosen) == _MOST_BALLS:
+            break
+        same = [one for one in chosen if sides[one] == sides[index]]
+        if all(np.linalg.norm(poses[index, :3] - poses[one, :3]) > _SAME_PLACE_MM for one in same):
+            chosen.append(int(index))
+    return chosen
+
+
+def _sighting(
     volume: Volume,
     template: FemurTemplate,
     pose: np.ndarray,
@@ -153,14 +200,14 @@ def _with_ball(
     other: float,
 ) -> HeadSighting:
     around = bone_grid(volume.crop(pose[None, :3], 50.0), 1.0)
-    centre, radius, _ = fit_ball(template, around.edges(1.0, 20.0), pose, side)
+    centre, radius, ball = fit_ball(template, around.edges(1.0, 20.0), pose, side)
     matrix = np.eye(4)
     matrix[:3, :3] = turns_of(pose[None], np.array([side]))[0] * np.exp(pose[6])
     matrix[:3, 3] = pose[:3]
-    sure = np.clip((score - 0.25) / (_SURE_AGREEMENT - 0.25), 0.0, 1.0)
-    sided = np.clip((score - other) / 0.15, 0.0, 1.0)
+    sure = np.clip((score + ball - 0.5) / (_SURE_BOTH - 0.5), 0.0, 1.0)
+    sided = np.clip((score - other) / _SURE_SIDE, 0.0, 1.0)
     name: Side = "right" if side > 0 else "left"
-    return HeadSighting(name, centre, radius, float(sure * sided), score, seen, matrix)
+    return HeadSighting(name, centre, radius, float(sure * sided), float(score), ball, float(seen), matrix)
 
 
 def _asked_for(

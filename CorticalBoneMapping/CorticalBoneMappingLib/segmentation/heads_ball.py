@@ -7,10 +7,15 @@ import numpy as np
 from .heads_grid import Edges
 from .heads_pose import FemurTemplate, turns_of
 
-RADII_MM = np.arange(17.0, 32.01, 0.5)
-_REACH_MM, _STEP_MM = 12.0, 2.0
-# Edges this far within a ball speak against it: the wall of the pelvis is round about the head, too.
-_WITHIN_MM = np.array([3.0, 4.0, 5.0, 6.0, 7.0])
+_SMALLEST_MM, _LARGEST_MM = 17.0, 32.0
+# Reach and step of the search, step of the radius (mm) and share of the directions: coarse to fine.
+_ROUNDS = ((15.0, 2.0, 1.0, 3), (2.0, 1.0, 0.5, 2), (1.0, 0.5, 0.5, 1))
+# Under the head's plate bone grows lighter again, so its edge the other way lies this far within ...
+_PLATE_MM = 2.5
+# ... but an edge of bone here speaks against the ball: the pelvis about the head is round, too.
+_WITHIN_MM = np.arange(3.5, 8.1, 0.5)
+# Beyond the joint the socket begins, where it covers the head.
+_SOCKET_MM = np.arange(1.5, 4.1, 0.5)
 _SAME_WEIGHT, _PLACE_SD_MM, _SIZE_SD = 0.1, 12.0, 0.15
 
 
@@ -40,29 +45,32 @@ def fit_ball(
     directions = template.head_directions @ turns_of(pose[None], np.array([side]))[0].T
     expected = template.head_radius_mm * np.exp(pose[6])
     centre = pose[:3]
-    for reach, step in ((_REACH_MM, _STEP_MM), (1.5, 0.75)):
+    for reach, step, radius_step, every in _ROUNDS:
         axis = np.arange(-reach, reach + 0.1, step)
         places = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        places = centre + places[np.linalg.norm(places, axis=1) <= reach * 1.2]
-        fits = _surface_fits(edges, places, directions)
+        places = centre + places[np.linalg.norm(places, axis=1) <= reach]
+        radii = np.arange(_SMALLEST_MM, _LARGEST_MM + 0.1, radius_step)
+        fits = _surface_fits(edges, places, directions[::every], radii, radius_step)
         far = (np.linalg.norm(places - pose[:3], axis=1) / _PLACE_SD_MM) ** 2
-        unlike = (np.log(RADII_MM / expected) / _SIZE_SD) ** 2
+        unlike = (np.log(radii / expected) / _SIZE_SD) ** 2
         scores = fits - _SAME_WEIGHT * (far[:, None] + unlike)
         place, size = np.unravel_index(scores.argmax(), scores.shape)
         centre = places[place]
-    return centre, float(RADII_MM[size]), float(fits[place, size])
+    return centre, float(radii[size]), float(fits[place, size])
 
 
-def _surface_fits(edges: Edges, places: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Edge on the ball less edge within it, for each place and radius, shape (n_places, n_radii)."""
-    gap = RADII_MM[1] - RADII_MM[0]
-    radii = np.arange(RADII_MM[0] - _WITHIN_MM.max(), RADII_MM[-1] + gap / 2.0, gap)
-    found = np.empty((len(places), len(radii)))
-    for column, radius in enumerate(radii):
+def _surface_fits(
+    edges: Edges, places: np.ndarray, directions: np.ndarray, radii: np.ndarray, gap: float
+) -> np.ndarray:
+    """Edge on the ball and of its plate less edge within it, shape (n_places, n_radii)."""
+    sampled = np.arange(radii[0] - _WITHIN_MM[-1], radii[-1] + _SOCKET_MM[-1] + 0.1, gap)
+    found = np.empty((len(places), len(sampled)))
+    for column, radius in enumerate(sampled):
         towards_bone, seen = edges.at(places[:, None] + radius * directions)
-        along = -np.einsum("qpa,pa->qp", towards_bone, directions).sum(axis=1)
+        along = -np.einsum("qpa,pa->q", towards_bone, directions)
         found[:, column] = along / np.maximum(seen.sum(axis=1), 0.4 * len(directions))
-    first = len(radii) - len(RADII_MM)
-    columns = first + np.arange(len(RADII_MM))
-    within = [found[:, columns - round(depth / gap)] for depth in _WITHIN_MM]
-    return found[:, columns] - 0.5 * np.maximum(np.max(within, axis=0), 0.0)
+    at = np.rint((radii - sampled[0]) / gap).astype(int)
+    within = np.max([found[:, at - round(depth / gap)] for depth in _WITHIN_MM], axis=0)
+    plate = -found[:, at - round(_PLATE_MM / gap)]
+    socket = np.max([-found[:, at + round(beyond / gap)] for beyond in _SOCKET_MM], axis=0)
+    return found[:, at] + 0.5 * (plate + np.maximum(socket, 0.0) - np.maximum(within, 0.0))

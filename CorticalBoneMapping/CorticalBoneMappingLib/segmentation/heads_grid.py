@@ -13,6 +13,7 @@ STEP_MM = 2.0
 # Below it everything is soft tissue, so that skin, fat and muscle have no edges; above it all bone and
 # metal are alike, so that a nail weighs no more than a cortex.
 _WINDOW_HU = (0.0, 450.0)
+_METAL_HU = 2500.0
 _BORDER_MM = 4.0
 
 
@@ -25,7 +26,7 @@ class BoneGrid:
     grid : Volume
         HU clipped to a window that shows bone alone, on cubes of equal edge, float32.
     seen : ndarray of bool, shape of `grid`
-        Cells within the scan, away from its border.
+        Cells within the scan, away from its border and from metal.
     """
 
     grid: Volume
@@ -107,7 +108,7 @@ def bone_grid(volume: Volume, step_mm: float = STEP_MM) -> BoneGrid:
     -------
     BoneGrid
     """
-    return _on_ras_cubes(_block_means(_along_ras(volume), step_mm), step_mm)
+    return _on_ras_cubes(*_block_means(_along_ras(volume), step_mm), step_mm)
 
 
 def _along_ras(volume: Volume) -> Volume:
@@ -131,21 +132,23 @@ def _best_axes(cosines: np.ndarray) -> list[int]:
     return list(max(orders, key=lambda order: sum(abs(cosines[row, order[row]]) for row in range(3))))
 
 
-def _block_means(volume: Volume, step_mm: float) -> Volume:
-    """Average whole blocks of voxels up to the step, the HU clipped first."""
+def _block_means(volume: Volume, step_mm: float) -> tuple[Volume, np.ndarray]:
+    """Average whole blocks of voxels up to the step, the HU clipped first; and mark those with metal."""
     factors = np.maximum(1, np.floor(step_mm / volume.spacing_mm + 0.01)).astype(int)
     blocks = np.array(volume.array.shape[::-1]) // factors
-    total = np.zeros(blocks[::-1], dtype=np.float32)
+    total, metal = np.zeros(blocks[::-1], dtype=np.float32), np.zeros(blocks[::-1], dtype=bool)
     for offset in np.ndindex(*factors):
         picked = tuple(slice(offset[axis], blocks[axis] * factors[axis], factors[axis]) for axis in (2, 1, 0))
         total += np.clip(volume.array[picked], *_WINDOW_HU)
+        metal |= volume.array[picked] > _METAL_HU
     matrix = volume.ijk_to_ras.copy()
     matrix[:3, :3] *= factors
     matrix[:3, 3] = volume.points_of((factors - 1) / 2.0)
-    return Volume(total / np.prod(factors).astype(np.float32), matrix, volume.source)
+    total /= np.prod(factors).astype(np.float32)
+    return Volume(total, matrix, volume.source), metal
 
 
-def _on_ras_cubes(volume: Volume, step_mm: float) -> BoneGrid:
+def _on_ras_cubes(volume: Volume, metal: np.ndarray, step_mm: float) -> BoneGrid:
     size = np.array(volume.array.shape[::-1])
     corners = volume.points_of(np.indices((2, 2, 2)).reshape(3, -1).T * (size - 1))
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -164,5 +167,14 @@ def _on_ras_cubes(volume: Volume, step_mm: float) -> BoneGrid:
     )
     outside = np.isnan(array)
     array[outside] = _WINDOW_HU[0]
-    seen = ndimage.binary_erosion(~outside, iterations=max(1, round(_BORDER_MM / step_mm)))
+    outside |= _cells_of(volume.points_of(np.argwhere(metal)[:, ::-1]), low, step_mm, array.shape)
+    seen = ndimage.distance_transform_edt(np.pad(~outside, 1))[1:-1, 1:-1, 1:-1] * step_mm > _BORDER_MM
     return BoneGrid(Volume(array, matrix, volume.source), seen)
+
+
+def _cells_of(points: np.ndarray, low: np.ndarray, step_mm: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Mark the cells in which points lie."""
+    cell = np.clip(np.rint((points - low) / step_mm).astype(int), 0, np.array(shape[::-1]) - 1)
+    marked = np.zeros(shape, dtype=bool)
+    marked[cell[:, 2], cell[:, 1], cell[:, 0]] = True
+    return marked

@@ -17,7 +17,7 @@ _CELL_STEPS = 2  # of the bone grid
 _SMOOTHING_MM, _FAINT_HU_PER_MM = 5.0, 8.0
 # Tried of every side; what lies between them is within the blur.
 _ABDUCTION_DEG, _TURN_DEG, _SIZES = (-15.0, 0.0, 15.0), (-20.0, 0.0, 20.0), (0.93, 1.07)
-_BEYOND_CELLS = 8  # a head that is cut off may have its centre so far outside
+_BEYOND_CELLS = 6  # a head that is cut off may have its centre so far outside
 _APART_CELLS = 5
 _LEAST_SEEN = 0.5
 
@@ -75,8 +75,8 @@ def _tried() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _coarse(array: np.ndarray) -> np.ndarray:
-    """Mean of 2 × 2 × 2 cells, the first at the first."""
-    padded = np.pad(array, [(0, size % _CELL_STEPS) for size in array.shape])
+    """Means of cubes of cells."""
+    padded = np.pad(array, [(0, -size % _CELL_STEPS) for size in array.shape])
     cells = [part for size in padded.shape for part in (size // _CELL_STEPS, _CELL_STEPS)]
     return padded.reshape(cells).mean(axis=(1, 3, 5), dtype=np.float32)
 
