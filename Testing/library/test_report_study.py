@@ -10,6 +10,7 @@ import pytest
 
 from CorticalBoneMappingLib.atlas.regions import REGION_NAMES
 from CorticalBoneMappingLib.cli import main
+from CorticalBoneMappingLib.report.html import figures
 from CorticalBoneMappingLib.report.html import study as study_page
 from CorticalBoneMappingLib.report.html.wording import between, chance, decimals_of, number
 from CorticalBoneMappingLib.study.csv_rows import csv_of_rows
@@ -50,7 +51,7 @@ HOSTILE = "<script>window.harmed = 1</script> & \"P\" <img src=x onerror='window
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    write_trial(folder)
+    write_trial(folder, people=12)
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     assert main(["stats", str(folder / "study.toml"), "--out", str(folder / "answers"), "--quiet"]) == 0
     write_cases(folder / "results")
@@ -171,7 +172,7 @@ def test_the_tables_say_what_the_files_say(browser, trial):
     for cells, row in zip(shown, made_of):
         for place, key in ((1, "mass_percent"), (3, "thickness_percent"), (5, "density_percent")):
             assert agrees(cells[place], row[key])
-    assert browser.rows("table.groups") == [["denosumab", "8 (8)", "8 (8)"], ["placebo", "8 (8)", "8 (8)"]]
+    assert browser.rows("table.groups") == [["denosumab", "6 (6)", "6 (6)"], ["placebo", "6 (6)", "6 (6)"]]
 
 
 def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_file(
@@ -240,7 +241,8 @@ def test_a_cluster_turns_the_femur_to_its_peak_and_shows_the_arms_there(browser,
         np.testing.assert_allclose(line[3], [arrays[f"group_{group}_se"][vertex] for group in groups])
     told = browser.find("#explorer-point").text
     assert f"Region\n{peak['region_of_peak']}" in told
-    assert "p, corrected\n< 0.0001" in told
+    assert "p, this point alone\n< 0.0001" in told
+    assert f"p, corrected\n{arrays['p_corrected'][vertex]:.4f}" in told
     dot = browser.wait_for(
         "return document.querySelector('#explorer-plot').data[1].x.length === 1 &&"
         "document.querySelector('#explorer-plot').data[1]"
@@ -307,6 +309,8 @@ def test_the_methods_name_the_settings_that_were_used_and_only_their_references(
 
 def test_without_plotly_the_page_says_what_to_install(trial, tmp_path, monkeypatch):
     monkeypatch.setattr(study_page, "plotly_script", lambda: None)
+    monkeypatch.setattr(figures, "_MAIN_WIDTH_PX", 600)
+    monkeypatch.setattr(figures, "_MORE_WIDTH_PX", 600)
     study_page.write_study_report(trial / "answers" / "permuted", tmp_path / "one.html")
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
     assert "pip install plotly" in text
@@ -316,6 +320,7 @@ def test_without_plotly_the_page_says_what_to_install(trial, tmp_path, monkeypat
 
 def test_of_many_questions_only_what_is_significant_is_drawn_as_the_page_says(trial, tmp_path, monkeypatch):
     monkeypatch.setattr(study_page, "MOST_IN_FULL", 1)
+    monkeypatch.setattr(figures, "_MAIN_WIDTH_PX", 600)
     study_page.write_study_report(trial / "answers", tmp_path / "brief.html")
     text = (tmp_path / "brief.html").read_text(encoding="utf-8")
     assert text.count("<img ") == 2
