@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from CorticalBoneMappingLib.errors import SettingError
 from CorticalBoneMappingLib.study.known_labels import SCHEMES, label_of_femur, recognise
 from CorticalBoneMappingLib.volume import Volume
+from CorticalBoneMappingLib.volume_files import read_labelmap
 
 SPACING_MM = 3.0
 
@@ -77,3 +79,17 @@ def test_a_mirrored_map_is_refused_instead_of_measured_on_the_wrong_side():
     mirrored = label_map({75: (90.0, 0.0, 0.0), 76: (-90.0, 0.0, 0.0)})
     with pytest.raises(SettingError, match="left femur lies on the patient's right"):
         label_of_femur(mirrored, "left")
+
+
+def test_segments_saved_by_slicer_are_chosen_by_their_terms_whatever_their_numbers(tmp_path):
+    image = sitk.GetImageFromArray(label_map({1: (-90.0, 0.0, 0.0), 2: (90.0, 0.0, 0.0), 5: (0, 0, 0)}).array)
+    terms = {"71341001^Femur~SCT^24028007^Right": 2, "71341001^Femur~SCT^7771000^Left": 1, "1^Skin~^^": 5}
+    for number, (term, label) in enumerate(terms.items()):
+        tags = f"TerminologyEntry:any context~SCT^123037004^Anatomical Structure~SCT^{term}~regions~^^~^^|"
+        image.SetMetaData(f"Segment{number}_Tags", f"Segmentation.Status:notstarted|{tags}")
+        image.SetMetaData(f"Segment{number}_LabelValue", str(label))
+    sitk.WriteImage(image, str(tmp_path / "bones.seg.nrrd"))
+    labels = read_labelmap(tmp_path / "bones.seg.nrrd")
+    assert label_of_femur(labels, "right")[0] == 2
+    label, (note,) = label_of_femur(labels, "left")
+    assert (label, note) == (1, "Label 1 was taken, the left femur by the segment's own terms.")

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from ..errors import SettingError
 from ..volume import Volume
+from .slicer_segments import femur_segments
 
 # A number alone is no proof: 88 is a femur to one tool and a muscle to the next. A femur lies in its socket.
 _IN_SOCKET_MM, _IN_SOCKET_VOXELS = 5.0, 1.5
@@ -79,7 +80,8 @@ def label_of_femur(labelmap: Volume, side: str) -> tuple[int, list[str]]:
     Parameters
     ----------
     labelmap : Volume
-        Whole numbers, 0 outside: one label, or a map of a tool that `recognise` knows.
+        Whole numbers, 0 outside: one label, a file of Slicer whose segments say what they are, or a map of a
+        tool that `recognise` knows.
     side : {"left", "right"}
         Side of the body.
 
@@ -96,6 +98,9 @@ def label_of_femur(labelmap: Volume, side: str) -> tuple[int, list[str]]:
         places contradict their sides.
     """
     present = [int(value) for value in np.unique(labelmap.array) if value]
+    told = femur_segments(labelmap.source)
+    if told.get(side) in present:
+        return told[side], [f"Label {told[side]} was taken, the {side} femur by the segment's own terms."]
     scheme = recognise(labelmap)
     if scheme is None:
         if len(present) == 1:
