@@ -22,8 +22,8 @@ def femur_segments(path: str | Path) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        Label by side; empty where the file holds no segments that say so in SNOMED terms (femur 71341001, left
-        7771000, right 24028007), or several that do.
+        Label by side; empty where no segment of the file says so in SNOMED terms (femur 71341001, left
+        7771000, right 24028007), or several do.
     """
     path = Path(path)
     if not path.name.lower().endswith(".nrrd") or not path.is_file():
