@@ -108,6 +108,15 @@ def rows_of(path):
         return list(csv.DictReader(stream))
 
 
+def choose(browser, name, value):
+    browser.run(
+        "const list = document.getElementById(arguments[0]); list.value = arguments[1];"
+        "list.dispatchEvent(new Event('change'))",
+        name,
+        value,
+    )
+
+
 def test_a_thumbnail_is_small_and_shows_contour_thickness_and_failures_where_they_are(picture, tmp_path):
     assert len(picture) < 60_000
     image = pixels(picture, tmp_path)
@@ -181,16 +190,18 @@ def test_cases_are_judged_in_the_browser_and_the_saved_table_goes_into_the_study
             "return [...document.querySelectorAll('article:not([hidden]) h2')].map((one) => one.textContent)"
         )
         assert browser.run(names) == [f"{person}, visit 12, left" for person in ("P2", "P1", HOSTILE)]
+        choose(browser, "order", "fit_failed")
+        assert browser.run(names) == [f"{person}, visit 12, left" for person in ("P2", HOSTILE, "P1")]
+        choose(browser, "order", "name")
+        assert browser.run(names)[-2:] == ["P1, visit 12, left", "P2, visit 12, left"]
+        choose(browser, "order", "concern")
         browser.find("article [data-verdict=reject]").click()
         browser.find("article input").send_keys('moved, "a lot"')
         hostile = browser.driver.find_elements("css selector", "article")[2]
         hostile.click()
         hostile.send_keys("a")
         assert "2 of 3 judged, 1 rejected; not saved yet" in browser.find("#progress").text
-        browser.run(
-            "const list = document.getElementById('filter'); list.value = 'open';"
-            "list.dispatchEvent(new Event('change'))"
-        )
+        choose(browser, "filter", "open")
         assert browser.run(names) == ["P1, visit 12, left"]
         browser.driver.save_screenshot(str(tmp_path / "qc.png"))
         browser.find("#save").click()

@@ -122,6 +122,12 @@ def rows_of(path):
         return list(csv.DictReader(stream))
 
 
+def choose_map(browser, label):
+    from selenium.webdriver.support.ui import Select
+
+    Select(browser.find("#explorer-map")).select_by_visible_text(label)
+
+
 def value_of(text):
     """Read a number as a person does."""
     found = re.search(r"[+\u2212]?[\d\u202f]+(\.\d+)?", text)
@@ -179,13 +185,12 @@ def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_fi
     browser, plot, trial, tmp_path
 ):
     from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.support.ui import Select
 
     browser.run("arguments[0].scrollIntoView({block: 'center'})", plot)
     colours = "return document.querySelector('#explorer-plot').data[0].vertexcolor"
     before, picture = browser.run(colours), plot.screenshot_as_png
-    choice = Select(browser.find("#explorer-map"))
-    assert [option.text for option in choice.options][:6] == [
+    options = browser.driver.find_elements("css selector", "#explorer-map option")
+    assert [option.text for option in options][:6] == [
         "Effect where significant (%)",
         "Effect (%)",
         "Effect (mg/cm²)",
@@ -193,7 +198,7 @@ def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_fi
         "Part of density (%)",
         "t",
     ]
-    choice.select_by_visible_text("Effect (mg/cm²)")
+    choose_map(browser, "Effect (mg/cm²)")
     browser.wait_for(f"{colours}.join() !== {json.dumps(','.join(before))}")
     browser.driver.save_screenshot(str(tmp_path / "explorer.png"))
     assert plot.screenshot_as_png != picture
@@ -207,7 +212,7 @@ def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_fi
         last = places[-1] if places else None
         vertex = browser.wait_for(
             "const n = document.querySelector('#explorer-point').dataset.vertex;"
-            f"return n !== undefined && n !== {json.dumps(last)} && n"
+            f"return n && n !== {json.dumps(last)} && n"
         )
         places.append(vertex)
         told = browser.find("#explorer-point").text
@@ -252,6 +257,8 @@ def test_a_cluster_turns_the_femur_to_its_peak_and_shows_the_arms_there(browser,
     np.testing.assert_allclose(off, 1.5 * surface.normals[vertex], atol=0.05)  # above the surface, to be seen
     eye = browser.run("return document.querySelector('#explorer-plot').layout.scene.camera.eye")
     assert eye["x"] > 1.0  # lateral of a right femur
+    choose_map(browser, "t")
+    assert browser.run("return document.querySelector('#explorer-plot').data[1].x.length") == 0
     assert browser.errors() == []
 
 

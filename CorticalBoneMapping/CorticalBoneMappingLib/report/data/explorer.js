@@ -75,7 +75,8 @@
     hoverlabel: { font: { size: 14 } },
     uirevision: "kept",
   };
-  const config = { displaylogo: false, responsive: true, modeBarButtons: [["resetCameraDefault3d", "toImage"]] };
+  const config = { displaylogo: false, responsive: true, modeBarButtons: [["resetCameraDefault3d", "toImage"]],
+    toImageButtonOptions: { filename: "femur", scale: 2 } };
 
   // One scale along all axes, by which the longest of them fills the view.
   function extents({ x, y, z }) {
@@ -119,11 +120,11 @@
       add(point, "dt", label);
       add(point, "dd", text);
     };
+    point.dataset.vertex = n === null ? "" : n;
     if (n === null) {
       tell("Under the pointer", MISSING);
       return;
     }
-    point.dataset.vertex = n;
     const m = mesh();
     tell("Region", data.regions[m.region[n]]);
     const value = answer.arrays[map.array][n];
@@ -198,12 +199,11 @@
     entries.forEach((entry, n) => { add(list, "option", labelOf(entry)).value = n; });
   }
   function redraw() {
-    plot.dataset.shown = `${answer.name}: ${map.array}`;
     drawLegend();
     showPoint(null);
     layout.scene.aspectratio = extents(mesh());
     showGroups(null);
-    return Plotly.react(plot, [trace(), DOT], layout, config);
+    return Plotly.react(plot, [trace(), { ...DOT }], layout, config);
   }
   function look(camera) {
     layout.scene.camera = camera;

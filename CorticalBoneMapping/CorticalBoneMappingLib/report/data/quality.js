@@ -49,9 +49,9 @@
     tell();
   }
 
+  // data-fit-failed is dataset.fitFailed; what is not known stands first.
   const numberOf = (card, key) => {
-    const value = Number(card.dataset[key.replace(/_(.)/g, (_, letter) => `-${letter}`)
-      .replace(/-(.)/g, (_, letter) => letter.toUpperCase())]);
+    const value = Number(card.dataset[key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())]);
     return Number.isNaN(value) ? Infinity : value;
   };
   function order() {
