@@ -1,11 +1,12 @@
 """A study whose run is killed at random moments: nothing is lost, and the bytes are those of a quiet run.
 
 ``python Testing/benchmarks/trial_kills.py [--kills 100] [--whole-mapping]`` writes
-``Docs/validation/trial_kills.md``. Three kinds of kills (SIGKILL) are drawn at random: of the run alone, of
-the run with all its workers at once (as a power cut would), and of one worker while the run goes on. After
-each, every case has to be whole or absent. When all cases are there, their bytes are held against a quiet
-run's, and the next round begins with nothing. Without ``--whole-mapping`` a case is surface and thickness
-alone, no registration, so that there are many moments to be killed at in the time there is.
+``Docs/validation/trial_kills.md`` (or ``trial_kills_mapping.md``). Three kinds of kills (SIGKILL) are drawn
+at random: of the run alone, of the run with all its workers at once (as a power cut would), and of one worker
+while the run goes on. After each, every case has to be whole or absent. When all cases are there, their bytes
+are held against a quiet run's, and the next round begins with nothing. Without ``--whole-mapping`` a case is
+surface and thickness alone, no registration, so that there are many moments to be killed at in the time there
+is.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from CorticalBoneMappingLib.study.trial.run import cases_to_run, run_study
 from CorticalBoneMappingLib.study.trial.scans import Case
 from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume, write_volume
 
-REPORT = Path(__file__).parents[2] / "Docs" / "validation" / "trial_kills.md"
+REPORTS = Path(__file__).parents[2] / "Docs" / "validation"
 CASES = 12
 WORKERS = 2
 RUN, EVERYTHING, WORKER = "the run", "the run and its workers", "one worker"
@@ -239,7 +240,8 @@ def report(chosen: argparse.Namespace, killer: Killer, expected: dict[str, str],
 | files missing at the end of a round | {lost} |
 | files of {len(expected) * len(killer.rounds)} whose SHA-256 is not that of a quiet run | {different} |
 """
-    REPORT.write_text(text, encoding="utf-8")
+    name = "trial_kills_mapping.md" if chosen.whole_mapping else "trial_kills.md"
+    (REPORTS / name).write_text(text, encoding="utf-8")
     print(text)
 
 

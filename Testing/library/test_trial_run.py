@@ -23,6 +23,7 @@ from CorticalBoneMappingLib.study.trial import ledger
 from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses, open_executor, workers_that_fit
 from CorticalBoneMappingLib.study.trial.ledger import CASE_FILE, WORKSHOP, has_result
 from CorticalBoneMappingLib.study.trial.lock import only_run
+from CorticalBoneMappingLib.study.trial.memory import memory_of
 from CorticalBoneMappingLib.study.trial.run import run_study
 
 
@@ -311,6 +312,20 @@ def test_memory_and_what_was_asked_for_bound_the_number_of_workers():
     assert workers_that_fit(2, 1 << 20) == 2
     with pytest.raises(SettingError, match="0 workers"), open_executor(0):
         pass
+
+
+def test_the_largest_scan_tells_how_much_memory_a_case_needs(tmp_path):
+    people(tmp_path, 1)
+    small = memory_of(cases_in(tmp_path))
+    series = tmp_path / "series"
+    series.mkdir()
+    for number in range(4):
+        (series / f"{number}.dcm").write_bytes(bytes(1_000_000))
+    write_study(
+        tmp_path, [["P00", "0", "left", "ct0.nrrd", "", "", ""], ["P01", "0", "left", "series", "", "", ""]]
+    )
+    large = memory_of(cases_in(tmp_path))
+    assert large - small == pytest.approx(8 * 2_000_000, rel=0.01)  # two bytes a voxel in DICOM
 
 
 def test_a_worker_process_gives_way_to_a_new_one_after_its_lifetime():
