@@ -63,7 +63,7 @@ def worst_place(judged: Judged, path: Path) -> None:
             axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.1))
         axes.plot(0, 0, "+", color="yellow", ms=9, mew=0.9)
         axes.set(title=name, xlim=extent[:2], ylim=extent[:2], xticks=[], yticks=[])
-    figure.suptitle(f"{judged.name}: truth blue, found red; 68 mm wide", fontsize=10)
+    figure.suptitle(f"{judged.case.title}: truth blue, found red; 68 mm wide", fontsize=10)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=_DPI)
         # Noise does not compress; few shades do.

@@ -98,10 +98,16 @@ class Case:
         return f"{self.settings.voxel_mm:g} × {self.settings.slice_spacing_mm:g}"
 
     @property
+    def title(self) -> str:
+        """Name that stands by itself."""
+        before = {HIP: "hip ", REAL: "real femur "}.get(self.kind, "")
+        return before + self.name
+
+    @property
     def text(self) -> str:
         """What is special about it, for tables."""
         settings = self.settings
-        words = [self.cut, self.stored, self.bone, "nail" * (self.kind == NAIL)]
+        words = [self.cut, self.stored, self.bone if self.kind == PHYSICAL else ""]
         words += [f"patient turned {_angle_deg(settings.patient_rotation_deg):.0f}°"] * self.rotated
         words += [f"slices oblique {_angle_deg(settings.grid_rotation_deg):.0f}°"] * any(
             settings.grid_rotation_deg

@@ -73,8 +73,8 @@ def _pictures(results: Results, report: Path) -> str:
 def _caption(one: Judged) -> str:
     errors, about = one.errors, f" ({one.case.text})" if one.case.text else ""
     distances = f"mean distance {errors.mean_mm:.2f} mm, here {errors.most_mm:.1f} mm"
-    scan = f"{one.case.kind.capitalize()} {one.name}{about}"
-    return f"{scan}: Dice {errors.dice:.3f}, {distances}; verdict: {one.found.verdict}."
+    side = f", {one.side}" if one.case.side == "both" else ""
+    return f"{one.case.title.capitalize()}{side}{about}: Dice {errors.dice:.3f}, {distances}; verdict: {one.found.verdict}."
 
 
 def _absent(results: Results) -> str:

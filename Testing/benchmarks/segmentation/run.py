@@ -146,7 +146,7 @@ def measured(quick: bool, progress: Progress) -> Results:
     here = [case for case in cases if is_here(case)]
     scans, costs = [], []
     for number, case in enumerate(here):
-        progress.report(0.8 * number / len(here), f"{case.kind} {case.name}, {case.text}")
+        progress.report(0.8 * number / len(here), f"{case.title} {case.text}")
         known = read_known(folder := scan_folder(case))
         scanned = _judged(case, known, outcome_of(ct_of(folder)))
         scans.append(scanned)

@@ -125,7 +125,7 @@ def confidence(results: Results) -> str:
     for part in np.array_split(order, 5):
         rows.append(
             [
-                f"{sure[part[0]]:.2f} to {sure[part[-1]]:.2f}",
+                f"{sure[part[0]]:.3f} to {sure[part[-1]]:.3f}",
                 f"{sure[part].mean():.3f}",
                 f"{(error[part] < 1.0).mean():.3f}",
                 f"{np.sqrt((expected[part] ** 2).mean()):.2f}",
@@ -230,4 +230,6 @@ def wide(results: Results) -> str:
             size, outcome = " × ".join(map(str, scan.size)), scan.outcome
             times = [f"{value:.0f}" for value in (outcome.wall_s, outcome.cpu_s)]
             rows.append([scan.case.name, size, str(len(outcome.found)), *times, f"{outcome.peak_mib:.0f}"])
+    if not rows:
+        return "None of these scans was made in this run."
     return table(["scan", "voxels", "femurs found", "s", "CPU s", "MiB"], rows)

@@ -5,18 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from ..registration.tables import table
-from .plan import HIP, PAIR
+from .plan import HIP, NAIL, PAIR
 from .run import Judged, Results, Scanned
 from .tables import refused
 
 Row = tuple[str, str, bool | None]
-_UNTOLD = "–"
+_UNTOLD, _METAL = "–", "metal"
 _SECONDS_TO_REFUSE = 10.0
 
 
 def targets(results: Results) -> str:
     """One row a target: what is asked, what was found, and whether it is met."""
-    rows = [*_hips(results), *_real(results), *_cost(results), *_effort(results), *_wrong(results)]
+    rows = [
+        *_hips(results),
+        *_nail(results),
+        *_real(results),
+        *_cost(results),
+        *_effort(results),
+        *_wrong(results),
+    ]
     return table(["asked", "found", "met"], [[asked, found, _word(met)] for asked, found, met in rows])
 
 
@@ -82,11 +89,20 @@ def _is_whole(scan: Scanned) -> bool:
     return not scan.surplus and all(one.side_right for one in scan.femurs)
 
 
+def _nail(results: Results) -> list[Row]:
+    nails = results.femurs(NAIL)
+    if not nails:
+        return []
+    said = " ".join(reason for one in nails if one.found is not None for reason in one.found.reasons)
+    told = _METAL in said.lower()
+    return [("a simulated nail is reported", said or "nothing is said", told)]
+
+
 def _real(results: Results) -> list[Row]:
     if results.real is None:
         return [("the real CT", "not here", None)]
     right, left = results.real.dice["right"], results.real.reasons["left"]
-    told = "metal" in left.lower() or "metal" in (results.real.outcome.refusal or "").lower()
+    told = _METAL in (left + (results.real.outcome.refusal or "")).lower()
     return [
         ("real CT, right femur: Dice ≥ 0.92", f"{right:.3f}", right >= 0.92),
         ("real CT, left femur: metal reported", "reported" if told else "not reported", told),
@@ -125,14 +141,14 @@ def _wrong(results: Results) -> list[Row]:
     if not results.wrong:
         return [("wrong scans are refused", _UNTOLD, None)]
     taken = [name for name, outcome in results.wrong.items() if not refused(outcome)]
-    slowest = max(results.wrong.values(), key=lambda outcome: outcome.wall_s)
+    slowest = max(results.wrong.values(), key=lambda outcome: outcome.cpu_s)
     text = f"{len(results.wrong) - len(taken)} of {len(results.wrong)}"
     text += f" (not: {'; '.join(taken)})" if taken else ""
     return [
         ("wrong scans are refused", text, not taken),
         (
             f"within {_SECONDS_TO_REFUSE:g} s",
-            f"at most {slowest.wall_s:.1f} s (CPU {slowest.cpu_s:.1f} s)",
-            slowest.wall_s <= _SECONDS_TO_REFUSE,
+            f"at most CPU {slowest.cpu_s:.1f} s, clock {slowest.wall_s:.1f} s",
+            slowest.cpu_s <= _SECONDS_TO_REFUSE,
         ),
     ]
