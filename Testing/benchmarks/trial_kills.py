@@ -46,7 +46,6 @@ from CorticalBoneMappingLib.study.trial.scans import Case
 from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume, write_volume
 
 REPORTS = Path(__file__).parents[2] / "Docs" / "validation"
-CASES = 12
 WORKERS = 2
 RUN, EVERYTHING, WORKER = "the run", "the run and its workers", "one worker"
 
@@ -69,12 +68,12 @@ def surface_and_thickness(case: Case, progress: Progress) -> FemurResult:
     return FemurResult(bone, bone, region_rows(bone, bone.arrays["region"], {1: "all"}), record, case.side)
 
 
-def write_study(folder: Path) -> Path:
-    """Write a study of `CASES` small scans, made of two simulated hips and shifts of a few HU."""
+def write_study(folder: Path, cases: int) -> Path:
+    """Write a study of some small scans, made of two simulated hips and shifts of a few HU."""
     settings = ScannerSettings(voxel_mm=1.6, slice_spacing_mm=2.0)
     made = [scan(simulate_hip(seed), replace(settings, seed=seed)) for seed in (1, 2)]
     lines = ["participant,visit,side,path,mask,label"]
-    for number in range(CASES):
+    for number in range(cases):
         person, visit = divmod(number, 2)
         volume = made[visit].volume
         write_volume(folder / f"ct{number}.nrrd", replace(volume, array=volume.array + 2.0 * person))
@@ -193,6 +192,7 @@ def main() -> None:
     """Run the benchmark, or be its child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--cases", type=int, default=12, help="of a round")
     parser.add_argument("--whole-mapping", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--child", nargs=2, type=Path, metavar=("STUDY", "RESULTS"))
@@ -203,7 +203,7 @@ def main() -> None:
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        study = write_study(folder)
+        study = write_study(folder, chosen.cases)
         arguments = ["--whole-mapping"] if chosen.whole_mapping else []
         quiet = [sys.executable, __file__, "--child", str(study), str(folder / "quiet"), *arguments]
         subprocess.run(quiet, check=True, stderr=subprocess.DEVNULL)
@@ -220,7 +220,7 @@ def report(chosen: argparse.Namespace, killer: Killer, expected: dict[str, str],
     ) + sum(len(set(found) - set(expected)) for found in killer.rounds)
     lost = sum(len(set(expected) - set(found)) for found in killer.rounds)
     kind = "whole mapping" if chosen.whole_mapping else "surface and thickness"
-    arguments = f" --kills {chosen.kills} --seed {chosen.seed}" + (
+    arguments = f" --kills {chosen.kills} --cases {chosen.cases} --seed {chosen.seed}" + (
         " --whole-mapping" if chosen.whole_mapping else ""
     )
     rows = [f"| {name} | {count} |" for name, count in sorted(killer.killed.items())]
@@ -228,7 +228,7 @@ def report(chosen: argparse.Namespace, killer: Killer, expected: dict[str, str],
 
 `python Testing/benchmarks/trial_kills.py{arguments}` ({seconds / 60:.0f} min, {WORKERS} workers, {kind}).
 
-{CASES} cases a round, {len(killer.rounds)} rounds. SIGKILL at random moments, {killer.killed.total()} times:
+{chosen.cases} cases a round, {len(killer.rounds)} rounds. SIGKILL at random moments, {killer.killed.total()} times:
 
 | what was killed | times |
 |---|---|

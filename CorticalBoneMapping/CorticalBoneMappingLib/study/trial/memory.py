@@ -10,8 +10,8 @@ import SimpleITK as sitk
 
 from .scans import Case
 
-# Measured (Docs/trial.md): 0.87 GB for scans of 10 million voxels, 1.4 GB for one of 105. With some room, since
-# a process asks the system for more than it fills.
+# Measured (Docs/trial.md): 0.87 GB for scans of 10 million voxels, 1.4 GB for one of 105. With some room,
+# since a process asks the system for more than it fills.
 _WITHOUT_SCAN = 900 << 20
 _PER_VOXEL = 8
 _BYTES_OF_DICOM_VOXEL = 2
