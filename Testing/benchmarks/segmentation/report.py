@@ -72,9 +72,10 @@ def _pictures(results: Results, report: Path) -> str:
 
 def _caption(one: Judged) -> str:
     errors, about = one.errors, f" ({one.case.text})" if one.case.text else ""
-    distances = f"mean distance {errors.mean_mm:.2f} mm, here {errors.most_mm:.1f} mm"
     side = f", {one.side}" if one.case.side == "both" else ""
-    return f"{one.case.title.capitalize()}{side}{about}: Dice {errors.dice:.3f}, {distances}; verdict: {one.found.verdict}."
+    scan = f"{one.case.title.capitalize()}{side}{about}"
+    distances = f"mean distance {errors.mean_mm:.2f} mm, here {errors.most_mm:.1f} mm"
+    return f"{scan}: Dice {errors.dice:.3f}, {distances}; verdict: {one.found.verdict}."
 
 
 def _absent(results: Results) -> str:
