@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from CorticalBoneMappingLib.cli import main
 from CorticalBoneMappingLib.closest import closest_points
-from CorticalBoneMappingLib.errors import SurfaceError
+from CorticalBoneMappingLib.errors import SegmentationError, SurfaceError
 from CorticalBoneMappingLib.measures import Quality
 from CorticalBoneMappingLib.segmentation import PeriostealSurface
 from CorticalBoneMappingLib.study import femur, femur_in_scan, find_femur
@@ -252,6 +252,35 @@ def test_the_only_hip_that_cannot_be_fitted_is_an_error(monkeypatch, empty_ct):
     _no_left(monkeypatch)
     with pytest.raises(SurfaceError, match="no edge of a bone"):
         find_femur.find_femurs(empty_ct)
+
+
+def _with_nail(at):
+    """A CT of 20 mm voxels with a nail of 16 cm³ (2 voxels) about a point."""
+    ct = Volume(np.zeros((8, 10, 20), np.float32), np.diag([20.0, 20.0, 20.0, 1.0]), "nail.nrrd")
+    i, j, k = np.rint(ct.index_of(np.array(at))).astype(int)
+    ct.array[k : k + 2, j, i] = 3000.0
+    return ct
+
+
+def test_a_hip_that_an_implant_hides_is_told_as_failed(monkeypatch):
+    _sighted(monkeypatch, "left")
+    monkeypatch.setattr(find_femur, "femur_at", lambda *_: _found("left"))
+    right, left = find_femur.find_femurs(_with_nail([200.0, 0.0, 0.0]))
+    assert (right.side, right.verdict, left.side) == ("right", FAILED, "left")
+    assert right.reasons == [
+        "No right hip was found; there is 16.0 cm³ of metal at R 200, A 0, S 10 mm, which may hide it."
+    ]
+    (alone,) = find_femur.find_femurs(_with_nail([80.0, 0.0, 0.0]))  # it belongs to the hip that was found
+    assert alone.side == "left"
+
+
+def test_metal_is_named_where_no_hip_is_found(monkeypatch):
+    def nothing(*_):
+        raise SegmentationError("No hip was found.")
+
+    monkeypatch.setattr(find_femur, "find_heads", nothing)
+    with pytest.raises(SegmentationError, match=r"There is 16\.0 cm³ of metal at R 80, A 0, S 10 mm"):
+        find_femur.find_femurs(_with_nail([80.0, 0.0, 0.0]))
 
 
 def test_without_a_usable_femur_nothing_is_written_and_the_reasons_are_said(

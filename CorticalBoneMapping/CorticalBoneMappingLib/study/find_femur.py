@@ -9,7 +9,7 @@ import numpy as np
 
 from ..atlas.average import AverageFemur, load_atlas
 from ..closest import closest_points
-from ..errors import MeasurementError, SettingError, SurfaceError
+from ..errors import MeasurementError, SegmentationError, SettingError, SurfaceError
 from ..progress import Progress
 from ..segmentation.exact import exact_surface
 from ..segmentation.heads import HeadSighting, find_heads
@@ -20,6 +20,7 @@ from ..volume import Volume
 from .found_femur import FoundFemur, described
 from .found_verdict import FAILED, Evidence, judge, shares
 from .known_labels import FEMUR_LABELS
+from .near_metal import implant_apart
 from .outer_edge import outer_edges
 from .provenance import Stopwatch
 from .settings import check_side
@@ -27,6 +28,7 @@ from .settings import check_side
 _HEAD, _NECK = "femoral head", "neck"
 _SOCKET, _WIDEST = 0.15, 1.6  # cosine of the angle to the neck's axis, and radii, within which the socket is
 _MARGIN_MM = 25.0
+_BETWEEN_HIPS_MM = 110.0  # metal farther than this from a head belongs to the other hip
 
 
 def find_femurs(
@@ -76,7 +78,7 @@ def find_femurs(
     average = load_atlas(atlas)
     watch = Stopwatch()
     with watch.time("heads"):
-        sightings = find_heads(volume, average.surface, side, seed, progress.part(0.0, 0.2))
+        sightings = _sighted(volume, average, side, seed, progress.part(0.0, 0.2))
     found = []
     for number, sighting in enumerate(sightings):
         begin, end = (0.2 + 0.8 * (number + n) / len(sightings) for n in (0, 1))
@@ -87,8 +89,10 @@ def find_femurs(
                 raise
             found.append(_failed(sighting, str(error)))
         found[-1].seconds["heads"] = watch.seconds["heads"]
+    if side is None and seed is None and len(sightings) == 1:
+        found += _hidden_by_metal(volume, sightings[0])
     progress.report(1.0, "Femurs found")
-    return found
+    return sorted(found, key=lambda femur: femur.side, reverse=True)
 
 
 def femur_at(
@@ -160,6 +164,27 @@ def femur_at(
         coordinates=fit.coordinates,
         seconds=watch.seconds,
     )
+
+
+def _sighted(
+    volume: Volume, average: AverageFemur, side: str | None, seed: np.ndarray | None, progress: Progress
+) -> list[HeadSighting]:
+    try:
+        return find_heads(volume, average.surface, side, seed, progress)
+    except SegmentationError as error:
+        if implant := implant_apart(volume, [], 0.0):
+            raise SegmentationError(f"{error} There is {implant}, which may hide a hip.") from error
+        raise
+
+
+def _hidden_by_metal(volume: Volume, seen: HeadSighting) -> list[FoundFemur]:
+    """The hip of the other side, if an implant is all that is seen of it."""
+    implant = implant_apart(volume, [seen.centre], _BETWEEN_HIPS_MM)
+    side = "left" if seen.side == "right" else "right"
+    if implant is None or (implant.middle[0] > seen.centre[0]) != (side == "right"):
+        return []
+    reason = f"No {side} hip was found; there is {implant}, which may hide it."
+    return [FoundFemur(side, FAILED, [reason], None, None)]
 
 
 def _failed(sighting: HeadSighting, reason: str) -> FoundFemur:

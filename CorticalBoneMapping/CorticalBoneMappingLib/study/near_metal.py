@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -13,6 +16,7 @@ from ..volume import Volume
 NEAR_MM = 10.0
 """So far from metal streaks and blooming move the edge of bone."""
 
+_IMPLANT_CM3 = 1.0
 _LEAST_CM3 = 0.03  # less is noise, or a speck of calcium
 
 
@@ -46,3 +50,38 @@ def near_metal(surface: Surface, volume: Volume) -> tuple[np.ndarray, float]:
         return np.zeros(len(surface.points), dtype=bool), 0.0
     distance, _ = cKDTree(places).query(surface.points, distance_upper_bound=NEAR_MM)
     return np.isfinite(distance), len(places) * voxel_cm3
+
+
+class Implant(NamedTuple):
+    """Metal as large as an implant: its volume, and the middle of it in RAS mm, shape (3,)."""
+
+    metal_cm3: float
+    middle: np.ndarray
+
+    def __str__(self) -> str:
+        place = ", ".join(f"{axis} {value:.0f}" for axis, value in zip("RAS", self.middle))
+        return f"{self.metal_cm3:.1f} cm³ of metal at {place} mm"
+
+
+def implant_apart(volume: Volume, centres: Sequence[np.ndarray], apart_mm: float) -> Implant | None:
+    """Find metal of the size of an implant that does not belong to the hips that were found.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+    centres : sequence of ndarray of shape (3,)
+        Of the hips' heads, RAS mm.
+    apart_mm : float
+        Metal nearer than this to one of them belongs to it.
+
+    Returns
+    -------
+    Implant or None
+    """
+    index = np.argwhere(volume.array > CortexSettings().metal_hu)[:, ::-1]
+    places = volume.points_of(index)
+    for centre in centres:
+        places = places[np.linalg.norm(places - centre, axis=1) > apart_mm]
+    metal_cm3 = len(places) * float(np.prod(volume.spacing_mm)) / 1000.0
+    return Implant(metal_cm3, np.median(places, axis=0)) if metal_cm3 >= _IMPLANT_CM3 else None
