@@ -76,3 +76,16 @@ def test_a_result_tells_how_it_was_made_but_not_when(study):
     assert set(log["timings_s"]) >= {"cortex", "registration"}
     assert record["case"] == {"participant": "P01", "visit": "0", "side": "right"}
     assert record["inputs"] == json.loads((folder / "case.json").read_text(encoding="utf-8"))["inputs"]
+
+
+def test_a_mapped_case_has_a_thumbnail_that_is_part_of_its_result_and_stands_on_the_page_of_cases(study):
+    path, _ = study
+    results = read_plan(path).results
+    folder = results / "sub-P01" / "ses-0" / "sub-P01_ses-0_hemi-R_femur"
+    size = (folder / "thumbnail.jpg").stat().st_size
+    assert 5_000 < size < 60_000
+    assert json.loads((folder / "case.json").read_text(encoding="utf-8"))["bytes"]["thumbnail.jpg"] == size
+    assert main(["study", "qc", str(path), "--quiet"]) == 0
+    text = (results / "qc.html").read_text(encoding="utf-8")
+    assert text.count("<article") == text.count('src="data:image/jpeg') == 1
+    assert "1 case not mapped" in text
