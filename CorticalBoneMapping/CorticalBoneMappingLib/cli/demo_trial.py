@@ -45,7 +45,7 @@ def run(chosen: argparse.Namespace) -> None:
     _step(chosen, study.add_to, ["study", "run", str(plan), *workers], 0.25, 0.9)
     _step(chosen, stats.add_to, ["stats", str(plan), "--out", str(answers)], 0.9, 0.95)
     pages = {name: chosen.out / name for name in (_REPORT_FILE, _QUALITY_FILE)}
-    shown = ["report", str(answers), "--results", str(chosen.out / "maps"), "--out", str(pages[_REPORT_FILE])]
+    shown = ["report", str(answers), "--results", str(plan), "--out", str(pages[_REPORT_FILE])]
     _step(chosen, report.add_to, shown, 0.95, 0.98)
     _step(chosen, study.add_to, ["study", "qc", str(plan), "--out", str(pages[_QUALITY_FILE])], 0.98, 1.0)
     progress.report(1.0, "Done")
