@@ -59,8 +59,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
         else:
             progress.report(0.0, "Reading the CT")
             volume = _read_file(path, sitk.sitkFloat32)
-    _check_grid(volume)
-    _check_hu(volume)
+    check_image(volume)
     progress.report(1.0, "CT read")
     return volume
 
@@ -182,6 +181,23 @@ def write_volume(path: str | Path, volume: Volume) -> None:
             sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
         except RuntimeError as error:
             raise VolumeError(f"{path}: the volume could not be written; is the disk full?") from error
+
+
+def check_image(volume: Volume) -> None:
+    """Check a CT that was not read by `read_volume`, such as one that Slicer holds.
+
+    Parameters
+    ----------
+    volume : Volume
+        Should hold HU.
+
+    Raises
+    ------
+    VolumeError
+        If the voxels are not a regular three-dimensional grid, or the values cannot be the HU of a CT.
+    """
+    _check_grid(volume)
+    _check_hu(volume)
 
 
 def check_overlap(volume: Volume, labelmap: Volume, label: int | None = None) -> float:

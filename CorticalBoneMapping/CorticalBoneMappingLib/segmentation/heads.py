@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import SegmentationError
 from ..progress import Progress
 from ..surface import Surface
 from ..volume import Volume
+from .ct_check import check_ct
 from .heads_ball import fit_ball
 from .heads_grid import BoneGrid, bone_grid
 from .heads_places import likely_poses
@@ -27,12 +29,15 @@ Side = Literal["left", "right"]
 _PLACES, _KEPT, _MOST_BALLS = 30, 10, 8
 _COARSE, _FINE = (4.0, 8.0), (2.0, 8.0)  # smoothing in mm, faint edge in HU/mm
 # Chance reaches an agreement of 0.5 in a corner of a scan and a ball of 0.3, but not both at one place.
-_LEAST_AGREEMENT, _LEAST_BALL, _LEAST_BOTH = 0.36, 0.22, 0.7
+_LEAST_AGREEMENT, _LEAST_BALL, _LEAST_BOTH = 0.42, 0.26, 0.72
 _SURE_BOTH, _SURE_SIDE = 1.2, 0.15
 _SAME_PLACE_MM, _SAME_HIP_MM = 15.0, 40.0
 _LEAST_HEAD_HU = 70.0
 _BETWEEN_HIPS_MM = 110.0  # adults' are at least 140 mm apart
 _LEAST_SHARE = 0.55  # of the evidence for the first hip
+# Lung, not the air about the patient or in the bowel (-1000 HU) or the patient's skin.
+_LUNG_HU, _LUNG_SHARE, _LUNG_REACH_MM, _LUNG_STEP_MM = (-950.0, -500.0), 0.8, 150.0, 4.0
+_LEAST_LUNG_CM3 = 40.0
 _FROM_SEED_MM = 60.0
 
 
@@ -107,9 +112,12 @@ def find_heads(
     ------
     SegmentationError
         If no hip is found, or not the one that was asked for.
+    VolumeError
+        If the volume is no CT (see `check_ct`).
     """
     progress = progress or Progress()
     progress.report(0.0, "Looking for hips")
+    check_ct(volume)
     bone = bone_grid(volume)
     template = FemurTemplate.of(femur)
     poses, sides = likely_poses(bone, femur, _PLACES)
@@ -155,7 +163,8 @@ def _sightings(
         found.append(
             _sighting(volume, template, poses[index], sides[index], scores[index], seen[index], other)
         )
-    return _of_one_person([one for one in found if one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH])
+    found = [one for one in found if one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH]
+    return _of_one_person([one for one in found if not _near_lung(volume, one.centre)])
 
 
 def _head_hu(bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: np.ndarray) -> np.ndarray:
@@ -164,6 +173,17 @@ def _head_hu(bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: 
     within = np.einsum("qab,pb->qpa", turns_of(poses, sides), template.head_directions) * reach
     values = bone.grid.sample(poses[:, None, :3] + within)
     return np.nan_to_num(values).sum(axis=1) / np.maximum(np.isfinite(values).sum(axis=1), 1)
+
+
+def _near_lung(volume: Volume, centre: np.ndarray) -> bool:
+    """Whether lung is near: then it is the head of a humerus, a ball in a socket, too."""
+    around = volume.crop(centre[None], _LUNG_REACH_MM)
+    every = np.maximum(1, np.rint(_LUNG_STEP_MM / volume.spacing_mm)).astype(int)
+    values = around.array[:: every[2], :: every[1], :: every[0]]
+    lung = ((values > _LUNG_HU[0]) & (values < _LUNG_HU[1])).astype(np.float32)
+    inner = ndimage.uniform_filter(lung, 5) > _LUNG_SHARE
+    cell_cm3 = float(np.prod(volume.spacing_mm * every)) / 1000.0
+    return np.count_nonzero(inner) * cell_cm3 > _LEAST_LUNG_CM3
 
 
 def _of_one_person(found: list[HeadSighting]) -> list[HeadSighting]:
