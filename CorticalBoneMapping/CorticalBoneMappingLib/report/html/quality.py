@@ -55,6 +55,8 @@ def _figure_line(
         return None
     low, middle, high = (number(float(value), decimals) for value in np.percentile(known, [5, 50, 95]))
     ends = [_extreme(cases, values, choose, decimals) for choose in (np.nanargmin, np.nanargmax)]
+    if known.min() == known.max():  # nobody in particular
+        ends = [middle, middle]
     return [words, unit, middle, f"{low} to {high}", *ends]
 
 
