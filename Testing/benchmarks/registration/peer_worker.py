@@ -73,8 +73,8 @@ def _biocpd(source, target, beta=2.0, num_eig=80, **rest):
 
 
 def biocpd_atlas(source, target, modes, **_):
-    """biocpd, its registration of a shape model, from the pose that is given."""
-    return _atlas(source, target, modes).register()[0]
+    """biocpd, its registration of a shape model, in the pose that is given; free to move, it drifts away."""
+    return _atlas(source, target, modes, optimize_similarity=False).register()[0]
 
 
 def biocpd_any_pose(source, target, modes, **_):
@@ -82,13 +82,13 @@ def biocpd_any_pose(source, target, modes, **_):
     from biocpd import PoseMarginalizedConfig
 
     found = PoseMarginalizedConfig(seed=0).initialize(source, target, *_principal(modes))
-    atlas = _atlas(source, target, modes)
+    atlas = _atlas(source, target, modes, optimize_similarity=True)
     begin = (found.coefficients, found.rotation, found.scale, found.translation)
     atlas.set_initial_state(*begin, world_units=True)
     return atlas.register()[0]
 
 
-def _atlas(source, target, modes):
+def _atlas(source, target, modes, optimize_similarity):
     from biocpd import AtlasRegistration
 
     vectors, variances = _principal(modes)
@@ -102,7 +102,7 @@ def _atlas(source, target, modes):
         use_kdtree=True,
         k=10,
         radius_mode=False,
-        optimize_similarity=True,
+        optimize_similarity=optimize_similarity,
         with_scale=True,
         w=0.02,
     )
@@ -153,10 +153,10 @@ METHODS = {
     "BCPD": bcpd_gaussian,
     "BCPD, geodesic kernel": bcpd_geodesic,
     "trimesh nricp_amberg": nricp_amberg,
-    "biocpd atlas, shape model of ours": biocpd_atlas,
-    "biocpd atlas, any pose, shape model of ours": biocpd_any_pose,
+    "biocpd atlas, our shape model": biocpd_atlas,
+    "biocpd atlas, our shape model, any pose": biocpd_any_pose,
 }
-WITH_MODEL = ("biocpd atlas, shape model of ours", "biocpd atlas, any pose, shape model of ours")
+WITH_MODEL = ("biocpd atlas, our shape model", "biocpd atlas, our shape model, any pose")
 ANY_POSE = WITH_MODEL[1:]
 _PACKAGES = ("biocpd", "pycpd", "trimesh", "bcpd")
 
