@@ -10,6 +10,9 @@ from ..measures import Quality
 from ..surface import Surface
 from ..volume import Volume
 
+_SHARED = 2.5  # neighbours lie in one slice and err together, so their number does not help
+_MOST_HIDDEN_MM = 1.0  # beyond it, a fit says where the surface was or where the socket is
+_RINGS = 3  # of neighbours, the thinnest of which counts: with the socket in its slice, cortex looks thicker
 _WORST_MISFIT = 3.5  # of the residual, in medians: three layers are no model of another bone's inside
 
 
@@ -37,7 +40,7 @@ def outer_edges(
     sd : ndarray of shape (n,)
         Standard deviation of that by the noise of the CT, mm.
     found : ndarray of bool of shape (n,)
-        Where there is an edge; elsewhere `offset` and `sd` are not-a-number.
+        Where there is an edge that the CT shows the place of; elsewhere `offset` and `sd` are not-a-number.
 
     Raises
     ------
@@ -51,18 +54,24 @@ def outer_edges(
     if found.any():
         with np.errstate(invalid="ignore"):
             found &= measured.residual < _WORST_MISFIT * np.median(measured.residual[found])
-    sd = np.hypot(measured.periosteal_offset_sd, _swallowed_sd(surface, volume, measured.thickness))
+    hidden = _hidden_mm(surface, volume, measured.thickness)
+    found &= hidden < _MOST_HIDDEN_MM
+    sd = np.hypot(measured.periosteal_offset_sd, _SHARED * hidden / np.sqrt(12.0))
     offset, sd = (np.where(found, values, np.nan) for values in (measured.periosteal_offset, sd))
     return offset, sd, found
 
 
-def _swallowed_sd(surface: Surface, volume: Volume, thickness: np.ndarray) -> np.ndarray:
-    """Standard deviation (n,) in mm of an edge that lies with the whole cortex in one slice.
+def _hidden_mm(surface: Surface, volume: Volume, thickness: np.ndarray) -> np.ndarray:
+    """Length (n,) in mm over which an edge may be anywhere, as the whole cortex lies in one slice.
 
-    A slice that swallows both edges tells the mass and not the place, which may be anywhere over a length;
-    the noise does not show that. At the angle θ to the slices' normal, a slice of spacing Δ is seen at depths
-    over Δ sin²θ / cos θ, out of Δ cos θ.
+    A slice that swallows both edges tells the mass and not the place; the noise does not show that. At the
+    angle θ to the slices' normal, a slice of spacing Δ is seen at depths over Δ sin²θ / cos θ, out of Δ cos θ.
     """
     across = np.maximum(np.abs(surface.normals @ volume.slice_normal), 0.5)
     unseen = volume.spacing_mm[2] * (across - (1.0 - across**2) / across)
-    return np.maximum(unseen - thickness, 0.0) / np.sqrt(12.0)
+    thinnest, (first, second) = np.where(np.isfinite(thickness), thickness, np.inf), surface.edges.T
+    for _ in range(_RINGS):
+        before = thinnest.copy()
+        np.minimum.at(thinnest, first, before[second])
+        np.minimum.at(thinnest, second, before[first])
+    return np.maximum(unseen - thinnest, 0.0)
