@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,7 +53,7 @@ def main() -> None:
     """Make the scans, find, mislead, print."""
     folder = Path(sys.argv[1])
     groups: dict[str, list[FoundFemur]] = {}
-    for kind, scan_folder, found in (*_misled(folder), *_as_they_are(folder)):
+    for kind, scan_folder, found in chain(_misled(folder), _as_they_are(folder)):
         group = f"{kind}, surface {'wrong' if _mean_distance_mm(scan_folder, found) > WRONG_MM else 'right'}"
         groups.setdefault(group, []).append(found)
         print(scan_folder.name, group, found.verdict, found.evidence.record(), flush=True)
