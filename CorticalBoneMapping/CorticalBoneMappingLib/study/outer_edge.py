@@ -65,7 +65,7 @@ def _hidden_mm(surface: Surface, volume: Volume, thickness: np.ndarray) -> np.nd
     """Length (n,) in mm over which an edge may be anywhere, as the whole cortex lies in one slice.
 
     A slice that swallows both edges tells the mass and not the place; the noise does not show that. At the
-    angle θ to the slices' normal, a slice of spacing Δ is seen at depths over Δ sin²θ / cos θ, out of Δ cos θ.
+    angle θ to the slices' normal, a slice of spacing Δ is seen over Δ sin²θ / cos θ of its depth Δ cos θ.
     """
     across = np.maximum(np.abs(surface.normals @ volume.slice_normal), 0.5)
     unseen = volume.spacing_mm[2] * (across - (1.0 - across**2) / across)
