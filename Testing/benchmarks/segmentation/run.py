@@ -77,7 +77,8 @@ class Scanned:
     @property
     def surplus(self) -> int:
         """Found femurs that are none."""
-        return len(self.outcome.found) - sum(one.found is not None for one in self.femurs)
+        claimed = sum(found.surface is not None for found in self.outcome.found)
+        return claimed - sum(one.found is not None for one in self.femurs)
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ def _real() -> RealCt:
     dices, reasons = {"right": 0.0, "left": 0.0}, {"right": "not found", "left": "not found"}
     for found in outcome.found:
         label = _REAL_RIGHT if found.side == "right" else _REAL_LEFT
-        dices[found.side] = dice(mask_on(found.labelmap(), volume), labels.array == label)
+        if found.surface is not None:
+            dices[found.side] = dice(mask_on(found.labelmap(), volume), labels.array == label)
         reasons[found.side] = " ".join([f"{found.verdict}:", *found.reasons])
     return RealCt(outcome, dices, reasons)
