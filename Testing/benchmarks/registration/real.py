@@ -207,6 +207,42 @@ def deformed_again(femur: RealFemur, seed: int) -> tuple[np.ndarray, np.ndarray]
     return distance[counted], _part_of_region(region)[counted]
 
 
+@dataclass(frozen=True)
+class Asymmetry:
+    """How far a person's two femurs differ, by themselves: the left one mirrored and laid on the right one.
+
+    Attributes
+    ----------
+    apart_mm : float
+        Mean distance of the right one's vertices from the left one's surface.
+    neck_axes_deg : float
+        Angle between the axes of the necks.
+    landmarks_mm : dict of str to float
+        Distance of landmarks that were found on each bone alone.
+    """
+
+    apart_mm: float
+    neck_axes_deg: float
+    landmarks_mm: dict[str, float]
+
+
+def asymmetry_of(left: RealFemur, right: RealFemur) -> Asymmetry:
+    """Compare a person's femurs without the average."""
+    bones = [femur.surface if femur.side == "right" else femur.surface.mirrored() for femur in (left, right)]
+    pose = find_pose(bones[1], bones[0])
+    found, fixed = (measure_anatomy(bone, "right").landmarks for bone in bones)
+    moved = {name: pose.apply(np.array([place]))[0] for name, place in found.items()}
+    axes = [places["head_centre"] - places["neck_base"] for places in (moved, fixed)]
+    cosine = axes[0] @ axes[1] / np.prod(np.linalg.norm(axes, axis=1))
+    theirs = replace(bones[0], points=pose.apply(bones[0].points))
+    distance = closest_points(theirs, bones[1].points).distance
+    return Asymmetry(
+        float(distance[distance < _REACH_MM].mean()),
+        float(np.degrees(np.arccos(cosine))),
+        {name: float(np.linalg.norm(moved[name] - fixed[name])) for name in fixed},
+    )
+
+
 def _part_of_region(region: np.ndarray) -> np.ndarray:
     names = load_average().region_names
     part = {"femoral head": HEAD, "subtrochanteric shaft": SHAFT}

@@ -46,6 +46,7 @@ def write_report(results: Results, report: Path) -> None:
         spots=tables.spots(results),
         real=tables.real_fits(results),
         sides=tables.sides(results),
+        asymmetries=tables.asymmetries(results),
         deformed=tables.deformed(results),
         damages=tables.damages(results),
         over_femurs=f"{over_femurs:.2f}",

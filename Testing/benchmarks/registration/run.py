@@ -54,6 +54,8 @@ class Results:
         By real femur.
     dices : dict of str to dict of str to float
         By person and region.
+    asymmetries : dict of str to real.Asymmetry
+        By person.
     deformed : dict of str to (ndarray, ndarray)
         By real femur: errors and parts.
     """
@@ -72,6 +74,7 @@ class Results:
     outcomes: list[robustness.Outcome]
     fits: dict[str, real.Fit]
     dices: dict[str, dict[str, float]]
+    asymmetries: dict[str, real.Asymmetry]
     deformed: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -99,6 +102,7 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
     femurs = real.real_femurs()
     fits = {femur.name: real.fit_of(femur) for femur in femurs}
     dices = {one.person: real.dice_of_sides(one, two) for one, two in _persons(femurs)}
+    asymmetries = {one.person: real.asymmetry_of(one, two) for one, two in _persons(femurs)}
     deformed = {femur.name: real.deformed_again(femur, seed) for seed, femur in enumerate(femurs)}
     progress.report(0.55, "A damaged femur")
     outcomes = robustness.outcomes(meaning)
@@ -129,6 +133,7 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
         outcomes,
         fits,
         dices,
+        asymmetries,
         deformed,
     )
 

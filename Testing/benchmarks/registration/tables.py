@@ -102,6 +102,20 @@ def sides(results: Results) -> str:
     return table(["region", *results.dices], rows)
 
 
+def asymmetries(results: Results) -> str:
+    """How far a person's femurs differ by themselves, one column a person."""
+    found = results.asymmetries.values()
+    if not found:
+        return "The real femurs are not here."
+    rows = [
+        ["surfaces", *(f"{one.apart_mm:.1f} mm" for one in found)],
+        ["axes of the necks", *(f"{one.neck_axes_deg:.1f}°" for one in found)],
+    ]
+    for name in next(iter(found)).landmarks_mm:
+        rows.append([name.replace("_", " "), *(f"{one.landmarks_mm[name]:.1f} mm" for one in found)])
+    return table(["apart", *results.asymmetries], rows)
+
+
 def deformed(results: Results) -> str:
     """Real femurs that were deformed by a known map."""
     rows = []
