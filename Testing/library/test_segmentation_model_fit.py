@@ -7,10 +7,11 @@ import pytest
 
 from CorticalBoneMappingLib.atlas.average import load_atlas
 from CorticalBoneMappingLib.closest import closest_points
-from CorticalBoneMappingLib.errors import SurfaceError
+from CorticalBoneMappingLib.errors import SegmentationError
 from CorticalBoneMappingLib.segmentation.long_shaft import lengthened
 from CorticalBoneMappingLib.segmentation.model_fit import fit_model
 from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.volume import Volume
 
 COARSE = ScannerSettings(
     voxel_mm=0.8,
@@ -90,8 +91,27 @@ def test_the_shaft_reaches_the_end_of_the_scan_and_no_further_than_a_slice_or_tw
 
 def test_a_side_that_is_none_is_refused():
     atlas, made = load_atlas(), simulated()
-    with pytest.raises(SurfaceError, match="'middle'"):
+    with pytest.raises(SegmentationError, match="'middle'"):
         fit_model(made.volume, "middle", np.zeros(3), 23.0, atlas.shape_model, atlas.landmarks)
+
+
+@pytest.mark.parametrize(
+    ("beside_mm", "radius_mm", "message"), [(400.0, 23.0, "outside the volume"), (0.0, 4.0, "radius")]
+)
+def test_a_start_that_cannot_be_is_refused(beside_mm, radius_mm, message):
+    atlas, made = load_atlas(), simulated()
+    centre = made.hip.head_centre + beside_mm
+    with pytest.raises(SegmentationError, match=message):
+        fit_model(made.volume, "left", centre, radius_mm, atlas.shape_model, atlas.landmarks)
+
+
+def test_a_volume_without_bone_gives_a_fit_that_nothing_supports():
+    atlas = load_atlas()
+    volume = Volume(np.full((50, 80, 80), 40.0, np.float32), np.diag([2.0, 2.0, 3.0, 1.0]))
+    fit = fit_model(volume, "right", np.array([60.0, 80.0, 110.0]), 23.0, atlas.shape_model, atlas.landmarks)
+    assert fit.believed_share < 0.01
+    assert np.isfinite(fit.surface.points).all()
+    assert np.isfinite(fit.edge_rms_mm)
 
 
 def test_a_lengthened_shaft_is_closed_and_goes_on_with_the_section_above():

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import SurfaceError
+from ..errors import SegmentationError
 from ..progress import Progress
 from ..shape_model import ShapeModel
 from ..surface import Surface
@@ -27,12 +27,14 @@ from .model_fit_pose import find_poses, head_radius_mm
 
 # Corners of the box about the centre of a right head that holds any femur down to its shaft.
 _BOX_MM = np.stack(np.meshgrid([-60.0, 100.0], [-85.0, 85.0], [-175.0, 60.0]), axis=-1).reshape(-1, 3)
+_HEAD_RADII_MM = (12.0, 40.0)
 _LONGEST_MM = 60.0  # by which the model's shaft is lengthened at most: far below the lesser trochanter
 _BEYOND_SCAN_MM = 1.5
 _TRIED = 3
 _HEAD_SHARE, _HEAD_COSINE = 1.15, 0.5  # the head: within this of its radius, off the neck's axis
-_BALL_MM, _BALL_TRUST = 1.3, 0.15
-_HEAD_FREE_MM = 0.8
+_BALL_MM, _BALL_TRUST = 1.3, 0.15  # edges of the head about its ball; weight of the ball itself
+_HEAD_FREE_MM = 0.8  # edges of the head about the surface, once it is let go of the modes
+_HEAD_DEPARTS_MM = 2.5  # from the modes' shape: what lies farther off is the socket
 _REST = 0.01  # weight of no departure from the model, against an edge's of 1
 
 
@@ -52,7 +54,15 @@ _NEXT = (
     _Round(4.0, 2.0, 1.0),
     _Round(4.0, 1.5, 1.0),
 )
-_FREE = ((4.0, 2.0, 20.0), (3.0, 1.5, 12.0), (2.0, 1.0, 8.0), (2.0, 0.7, 6.0))  # reach, expected, width
+_FREE = (  # reach, where edges are expected, and width of the plate, mm
+    (4.0, 2.0, 20.0),
+    (4.0, 2.0, 12.0),
+    (3.0, 2.0, 8.0),
+    (3.0, 1.5, 6.0),
+    (3.0, 1.5, 4.0),
+    (2.0, 1.0, 3.0),
+    (2.0, 1.0, 3.0),
+)
 
 
 @dataclass(frozen=True)
@@ -128,11 +138,14 @@ def fit_model(
 
     Raises
     ------
+    SegmentationError
+        If the side is neither, or the head does not touch the volume or has an impossible size.
     SurfaceError
-        If the side is neither, or the shape model's femur has no flat end of the shaft.
+        If the shape model's femur has no flat end of the shaft.
     """
     if side not in ("left", "right"):
-        raise SurfaceError(f"The side is '{side}'; it must be 'left' or 'right'.")
+        raise SegmentationError(f"The side is '{side}'; it must be 'left' or 'right'.")
+    _check_start(volume, head_centre, head_radius_mm)
     progress = progress or Progress()
     right = _right_sided(volume, side)
     centre = np.asarray(head_centre, dtype=np.float64) * _mirror(side)
@@ -150,6 +163,27 @@ def fit_model(
     fit = _measured(box, surface, shape, bone, side)
     progress.report(1.0, "The femur is found")
     return fit
+
+
+def _check_start(volume: Volume, head_centre: np.ndarray, head_radius_mm: float) -> None:
+    if not _HEAD_RADII_MM[0] <= head_radius_mm <= _HEAD_RADII_MM[1]:
+        raise SegmentationError(
+            f"The head's radius is given as {head_radius_mm:g} mm; a femoral head's lies between "
+            f"{_HEAD_RADII_MM[0]:g} and {_HEAD_RADII_MM[1]:g} mm."
+        )
+    beyond = np.abs(volume.index_of(np.asarray(head_centre, dtype=np.float64)) - _middle(volume)) - _middle(
+        volume
+    )
+    if not np.all(beyond * volume.spacing_mm < head_radius_mm):
+        place = ", ".join(f"{x:.0f}" for x in head_centre)
+        raise SegmentationError(
+            f"{volume.source}: the head's centre ({place} mm, RAS) lies outside the volume."
+        )
+
+
+def _middle(volume: Volume) -> np.ndarray:
+    """Index (i, j, k) of the volume's centre."""
+    return (np.array(volume.array.shape[::-1]) - 1) / 2.0
 
 
 def _mirror(side: str) -> np.ndarray:
@@ -234,14 +268,13 @@ def _let_go(box: Volume, surface: Surface, bone: Bone) -> Surface:
     plate, moved = Plate(surface), np.zeros(len(surface.points))
     for reach, expected, width in _FREE:
         points = surface.points + moved[:, None] * surface.normals
-        edges = find_edges(
-            box,
-            points,
-            surface.normals,
-            reach,
-            np.where(bone.head, np.minimum(expected, _HEAD_FREE_MM), expected),
-        )
-        moved = plate.displacement(moved + edges.offset, _weights(edges, bone.cut_end, 1.0), width, _REST)
+        expected_here = np.where(bone.head, np.minimum(expected, _HEAD_FREE_MM), expected)
+        edges = find_edges(box, points, surface.normals, reach, expected_here)
+        target = moved + edges.offset
+        weight = _weights(edges, bone.cut_end, 1.0)
+        # The head hardly departs from the model: an edge far off is the socket's.
+        weight = np.where(bone.head, weight / (1.0 + (target / _HEAD_DEPARTS_MM) ** 2) ** 2, weight)
+        moved = plate.displacement(target, weight, width, _REST)
     return replace(surface, points=surface.points + moved[:, None] * surface.normals)
 
 
