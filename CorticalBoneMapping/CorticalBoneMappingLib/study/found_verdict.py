@@ -107,12 +107,6 @@ _NEVER, _COARSE_MM = float("inf"), 1.5
 _RULES = (
     _Rule("seen_share", 0.75, 0.40, "Only {value:.0%} of the proximal femur is in the scan.", -1),
     _Rule(
-        "completed_share",
-        0.10,
-        0.85,
-        "On {value:.0%} of the surface the CT shows no edge; there it was completed by the shape model.",
-    ),
-    _Rule(
         "unsure_share", 0.10, 0.60, "On {value:.0%} of the surface the edge is uncertain by more than 1 mm."
     ),
     _Rule("voxel_mm", _COARSE_MM, _NEVER, "The voxels are coarse ({value:.1f} mm)."),
@@ -139,9 +133,16 @@ _RULES = (
         "Metal is near {value:.0%} of the surface; the bone around it is uncertain.",
     ),
 )
-# Voxels as large as the cortex blur the edges themselves.
+_COMPLETED = "On {value:.0%} of the surface the CT shows no edge; there it was completed by the shape model."
 _BELIEF = "Only {value:.0%} of the edges look like those of bone."
-_FINE, _COARSE = (_Rule("believed_share", 0.75, failed, _BELIEF, -1) for failed in (0.55, 0.35))
+# Voxels as large as the cortex blur the edges themselves, so there fewer have to be seen.
+_FINE, _COARSE = (
+    (
+        _Rule("completed_share", 0.10, completed, _COMPLETED),
+        _Rule("believed_share", 0.75, believed, _BELIEF, -1),
+    )
+    for completed, believed in ((0.40, 0.60), (0.85, 0.35))
+)
 _LEAST_SIZE, _GREATEST_SIZE = 0.75, 1.3
 
 
@@ -188,7 +189,7 @@ def judge(evidence: Evidence) -> tuple[str, list[str]]:
     reasons : list of str
         A sentence for each rule that speaks against it, the gravest first; none where it is good.
     """
-    rules = (*_RULES, _COARSE if evidence.voxel_mm > _COARSE_MM else _FINE)
+    rules = (*_RULES, *(_COARSE if evidence.voxel_mm > _COARSE_MM else _FINE))
     said = [(rule.judge(evidence), rule.say(evidence)) for rule in rules]
     if evidence.size < _LEAST_SIZE or evidence.size > _GREATEST_SIZE:
         said.append((FAILED, f"The bone would be {evidence.size:.0%} of an average femur's size."))
