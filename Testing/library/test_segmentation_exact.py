@@ -137,14 +137,18 @@ def test_where_the_image_shows_nothing_the_given_shape_stays_and_is_marked():
     def hidden(surface, volume, excluded):
         return edges_of_ball(surface, volume, excluded | (surface.points[:, 2] > 8.0))
 
-    found = exact_surface(ball(RADIUS + 0.5), empty_scan([-30] * 3, [30] * 3), hidden).surface
+    answer = exact_surface(ball(RADIUS + 0.5), empty_scan([-30] * 3, [30] * 3), hidden)
+    found = answer.surface
     height, radius = found.points[:, 2], np.linalg.norm(found.points, axis=1)
     completed = found.arrays["completed"] == 1
     assert completed[height > 14.0].all()
     assert not completed[height < 6.0].any()
     assert radius[height > 17.0].mean() > RADIUS + 0.2
     assert np.abs(radius[height < 6.0] - RADIUS).max() < 0.05
-    assert found.arrays["expected_error"][completed].min() > found.arrays["expected_error"][~completed].max()
+    sd = found.arrays["expected_error"]
+    assert sd[height > 14.0].min() > 2.0 * sd[height < 6.0].max()
+    share = found.point_areas[completed].sum() / found.point_areas.sum()
+    assert f"{share:.0%}" in answer.notes[0]
 
 
 def test_a_ball_that_leaves_the_scan_is_completed_not_cut():

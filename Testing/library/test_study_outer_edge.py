@@ -5,6 +5,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
+from CorticalBoneMappingLib.calibration import Calibration
+from CorticalBoneMappingLib.cortex import measure_cortex
+from CorticalBoneMappingLib.measures import Quality
 from CorticalBoneMappingLib.meshing import isosurface
 from CorticalBoneMappingLib.segmentation.exact import exact_surface
 from CorticalBoneMappingLib.segmentation.voxelised import labelled
@@ -16,13 +19,13 @@ RADIUS, GAP, NOISE = 20.0, 2.5, 20.0
 VOXEL, SLICE, FINE = 0.8, 2.4, 0.4
 
 
-@lru_cache(maxsize=1)
-def scanned():
+@lru_cache(maxsize=2)
+def scanned(thickest_mm=4.0):
     """A ball, cortex 1 mm above and 4 mm below, in half a socket: blurred, averaged over slices, noisy."""
     steps = np.arange(-34.0, 34.0, FINE)
     z, y, x = np.meshgrid(steps, steps, steps, indexing="ij", sparse=True)
     radius = np.sqrt(x**2 + y**2 + z**2)
-    thickness = np.clip(2.5 - 0.15 * z, 1.0, 4.0)
+    thickness = np.clip(2.5 - 0.15 * z, 1.0, thickest_mm)
     hu = np.full(radius.shape, 50.0, dtype=np.float32)
     hu[radius < RADIUS] = 1250.0
     hu[radius < RADIUS - thickness] = 250.0
@@ -74,6 +77,21 @@ def test_a_slice_that_hides_the_whole_cortex_shows_no_place_of_its_edge():
     assert not found[top].any()
     assert found[bottom].mean() > 0.9
     assert np.median(sd[bottom & found]) < 0.2
+
+
+def test_without_thick_cortex_the_edge_is_half_way_to_the_half_maximum_and_in_doubt():
+    surface, volume = start(), scanned(1.0)
+    excluded = np.abs(surface.normals[:, 2]) > 0.4
+    depth, sd, found = outer_edges(surface, volume, excluded)
+    model, half = (
+        measure_cortex(surface, volume, Calibration.none(), method=method, excluded=excluded)
+        for method in ("constant-density", "half-maximum")
+    )
+    both = found & (half.quality == Quality.GOOD)
+    middle = 0.5 * (model.periosteal_offset + half.periosteal_offset)
+    assert both.mean() > 0.25
+    np.testing.assert_allclose(depth[both], middle[both])
+    assert np.all(sd[both] >= np.abs(depth - model.periosteal_offset)[both])
 
 
 def test_excluded_points_have_no_edge():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 from ..errors import SurfaceError
 from ..meshing import remesh
@@ -31,7 +32,9 @@ _SHARPEST, _UNFOLDINGS = 0.3, 20  # cosine between the normals of a triangle and
 _MODEL_SD_MM = 0.05  # of an edge by what the model of the cortex leaves out
 _NOISE_FACTOR = 2.0  # errors of neighbours go together; measured on simulated scans
 _SHARED_SD_MM = 0.05
-_TOLD_SHARE = 0.75  # of the prior's standard deviation: what is left of it where the image told little
+_TOLD_WITHIN_MM, _LEAST_BELIEF = 3.0, 0.1  # no believed edge as near: the image showed nothing here
+
+_WORTH_A_NOTE = 0.01
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,21 @@ def exact_surface(
     looked_at = _in_scan(mesh.points, volume) & ~cut
     second = _told_field(mesh, volume, outer_edges, looked_at, _SECOND_PRIOR)
     surface = _moved(mesh, second.offset, planes, cut)
-    completed = (second.sd > _TOLD_SHARE * _SECOND_PRIOR.sd_mm) & ~cut
+    completed = ~cut & ~(_shown(mesh.points, second.belief) & _in_scan(mesh.points, volume))
     progress.report(1.0, "Surface found")
     arrays = {
         "expected_error": np.hypot(second.sd, _SHARED_SD_MM).astype(np.float32),
         "completed": completed.astype(np.uint8),
         "cut_end": cut.astype(np.uint8),
     }
-    return ExactSurface(surface.with_arrays({"expected_error": "mm"}, **arrays))
+    return ExactSurface(surface.with_arrays({"expected_error": "mm"}, **arrays), _notes(surface, completed))
+
+
+def _notes(surface: Surface, completed: np.ndarray) -> list[str]:
+    share = float(surface.point_areas[completed].sum() / surface.point_areas.sum())
+    if share < _WORTH_A_NOTE:
+        return []
+    return [f"The scan does not show where {share:.0%} of the bone's surface is; it is completed there."]
 
 
 def _nearer(
@@ -124,6 +134,14 @@ def _nearer(
         if np.quantile(np.abs(field.offset[looked_at]), _FAR_QUANTILE) < _FAR_MM:
             break
     return surface
+
+
+def _shown(points: np.ndarray, belief: np.ndarray) -> np.ndarray:
+    """Whether a believed edge is near, (n,)."""
+    believed = points[belief > _LEAST_BELIEF]
+    if not len(believed):
+        return np.zeros(len(points), dtype=bool)
+    return cKDTree(believed).query(points, distance_upper_bound=_TOLD_WITHIN_MM)[0] <= _TOLD_WITHIN_MM
 
 
 def _in_scan(points: np.ndarray, volume: Volume) -> np.ndarray:

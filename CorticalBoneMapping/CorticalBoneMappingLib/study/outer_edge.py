@@ -22,7 +22,8 @@ def outer_edges(
     """Find the periosteal edge under every point by the model of the blurred cortex.
 
     Where cortex is thin, blur moves the half maximum outward by tenths of a millimetre; the fit of a blurred
-    cortex of the bone's own density does not move (method ``constant-density``).
+    cortex of the bone's own density does not move (method ``constant-density``). A scan in which no cortex is
+    thick enough to show its density leaves it open where between the two the edge is: the middle is taken.
 
     Parameters
     ----------
@@ -57,8 +58,20 @@ def outer_edges(
     hidden = _hidden_mm(surface, volume, measured.thickness)
     found &= hidden < _MOST_HIDDEN_MM
     sd = np.hypot(measured.periosteal_offset_sd, _SHARED * hidden / np.sqrt(12.0))
-    offset, sd = (np.where(found, values, np.nan) for values in (measured.periosteal_offset, sd))
+    offset = measured.periosteal_offset
+    if measured.used["cortical_density_from"].startswith("assumed"):
+        doubt = _half_of_way_to_half_maximum(surface, volume, excluded, offset)
+        offset, sd = offset + doubt, np.hypot(sd, doubt)
+    offset, sd = (np.where(found, values, np.nan) for values in (offset, sd))
     return offset, sd, found
+
+
+def _half_of_way_to_half_maximum(
+    surface: Surface, volume: Volume, excluded: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """How far (n,) in mm the middle of edge and half maximum is from the edge; 0 where there is only one."""
+    other = measure_cortex(surface, volume, Calibration.none(), method="half-maximum", excluded=excluded)
+    return np.nan_to_num(0.5 * (other.periosteal_offset - offset))
 
 
 def _hidden_mm(surface: Surface, volume: Volume, thickness: np.ndarray) -> np.ndarray:
