@@ -18,7 +18,7 @@ from CorticalBoneMappingLib.volume_files import read_labelmap
 from ..measurement.cache import code, digest
 from .scans import CACHE
 
-THREADS = 2
+_THREADS = 1
 _ROOT = Path(__file__).parents[3]
 _LONGEST_S = 900
 _ENTRY = "CorticalBoneMappingLib.study.find_femur"
@@ -70,7 +70,7 @@ class Outcome:
     found : tuple of Found
         The femurs.
     wall_s, cpu_s : float
-        Time from reading the file to the end; of the clock, with `THREADS` threads, and of the processors.
+        Time from reading the file to the end; of the clock, with one thread, and of the processors.
     peak_mib : float
         Most memory of the process.
     """
@@ -112,7 +112,7 @@ def _read(folder: Path, number: int, told: dict) -> Found:
 def _run(ct: Path, folder: Path) -> None:
     command = [sys.executable, "-m", f"{__package__}.worker", str(ct), str(folder)]
     path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": path}
+    environment = os.environ | {"OMP_NUM_THREADS": str(_THREADS), "PYTHONPATH": path}
     subprocess.run(command, env=environment, cwd=_ROOT, timeout=_LONGEST_S, check=True)
 
 

@@ -8,7 +8,6 @@ from string import Template
 from CorticalBoneMappingLib.files import write_text
 
 from . import figures, tables
-from .finder import THREADS
 from .plan import HIP, NAIL, PAIR, PHYSICAL, REAL
 from .run import Judged, Results
 from .targets import targets
@@ -37,7 +36,6 @@ def write_report(results: Results, report: Path) -> None:
         n_cropped=sum(bool(one.case.cut) for one in hips),
         n_rotated=sum(one.case.rotated for one in hips),
         n_left=sum(one.side == "left" for one in hips),
-        threads=THREADS,
         groups=tables.groups(results),
         hips=tables.femurs(results, [HIP]),
         pairs=tables.femurs(results, [PAIR]),

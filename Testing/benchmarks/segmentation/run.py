@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from CorticalBoneMappingLib.progress import Progress
@@ -17,6 +18,7 @@ from .scans import ct_of, is_here, read_known, scan_folder
 from .wrong import wrong_scans
 
 COST_EVERY = 3
+_AT_ONCE = 2
 _REAL_CT = DATA / "hips_ct_3mm"
 _REAL_RIGHT, _REAL_LEFT = 2, 1
 
@@ -145,19 +147,28 @@ def measured(quick: bool, progress: Progress) -> Results:
     """
     cases = plan(quick)
     here = [case for case in cases if is_here(case)]
-    scans, costs = [], []
+    folders = []
     for number, case in enumerate(here):
-        progress.report(0.8 * number / len(here), f"{case.title} {case.text}")
-        known = read_known(folder := scan_folder(case))
-        scanned = _judged(case, known, outcome_of(ct_of(folder)))
+        progress.report(0.3 * number / len(here), f"Scan: {case.title} {case.text}")
+        folders.append(scan_folder(case))
+    progress.report(0.3, "Scans that show no hip")
+    others = wrong_scans()
+    files = [*map(ct_of, folders), *others.values()]
+    outcomes = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # each waits for a process of its own
+        for outcome in pool.map(outcome_of, files):
+            outcomes.append(outcome)
+            progress.report(0.35 + 0.45 * len(outcomes) / len(files), "Finding femurs")
+    scans, costs = [], []
+    for number, (case, folder, outcome) in enumerate(zip(here, folders, outcomes)):
+        progress.report(0.8 + 0.17 * number / len(here), f"Comparing: {case.title} {case.text}")
+        known = read_known(folder)
+        scanned = _judged(case, known, outcome)
         scans.append(scanned)
         femur = scanned.femurs[0]
         if case.kind == HIP and number % COST_EVERY == 0 and femur.found is not None:
             costs.append(cost_of(case, known, femur.found))
-    wrong = {}
-    for number, (name, ct) in enumerate(wrong_scans().items()):
-        progress.report(0.8 + 0.01 * number, name)
-        wrong[name] = outcome_of(ct)
+    wrong = dict(zip(others, outcomes[len(here) :]))
     progress.report(0.97, "The real CT")
     real = _real() if (_REAL_CT / "ct.nrrd").is_file() else None
     progress.report(1.0, "Measured")
