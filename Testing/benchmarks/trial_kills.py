@@ -228,7 +228,8 @@ def report(chosen: argparse.Namespace, killer: Killer, expected: dict[str, str],
 
 `python Testing/benchmarks/trial_kills.py{arguments}` ({seconds / 60:.0f} min, {WORKERS} workers, {kind}).
 
-{chosen.cases} cases a round, {len(killer.rounds)} rounds. SIGKILL at random moments, {killer.killed.total()} times:
+{chosen.cases} cases a round, {len(killer.rounds)} rounds. SIGKILL at random moments,
+{killer.killed.total()} times:
 
 | what was killed | times |
 |---|---|
