@@ -1,6 +1,8 @@
 """The shape model fitted to simulated scans of hips, held against the bone that was simulated."""
 
+import os
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,12 @@ from CorticalBoneMappingLib.closest import closest_points
 from CorticalBoneMappingLib.errors import SegmentationError
 from CorticalBoneMappingLib.segmentation.long_shaft import lengthened
 from CorticalBoneMappingLib.segmentation.model_fit import fit_model
+from CorticalBoneMappingLib.segmentation.voxelised import labelled
 from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
 from CorticalBoneMappingLib.volume import Volume
+from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume
 
+DATA = Path(os.environ.get("CBM_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 COARSE = ScannerSettings(
     voxel_mm=0.8,
     slice_spacing_mm=3.0,
@@ -87,6 +92,20 @@ def test_the_shaft_reaches_the_end_of_the_scan_and_no_further_than_a_slice_or_tw
     depth = volume.index_of(surface.points)[:, 2] * volume.spacing_mm[2]
     assert -8.0 < depth.min() < 0.0
     assert depth[surface.arrays["cut_end"] == 1].min() == depth.min()
+
+
+def test_a_real_femur_in_3_mm_voxels_agrees_with_its_label():
+    folder = DATA / "hips_ct_3mm"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: the real CT is not part of the repository.")
+    volume, labels = read_volume(folder / "ct.nrrd"), read_labelmap(folder / "labels.nrrd")
+    atlas = load_atlas()
+    start = np.array([82.5, 145.0, 126.0])  # RAS mm, read off the picture
+    fit = fit_model(volume, "right", start, 24.5, atlas.shape_model, atlas.landmarks)
+    found, given = labelled(fit.surface, volume).array == 1, labels.array == 2
+    dice = 2.0 * (found & given).sum() / (found.sum() + given.sum())
+    assert dice > 0.94
+    assert fit.seen_share < 0.6
 
 
 def test_a_side_that_is_none_is_refused():
