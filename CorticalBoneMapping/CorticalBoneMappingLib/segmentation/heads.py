@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from ..errors import SegmentationError
 from ..progress import Progress
@@ -29,12 +30,14 @@ Side = Literal["left", "right"]
 _PLACES, _KEPT, _MOST_BALLS = 30, 10, 8
 _COARSE, _FINE = (4.0, 8.0), (2.0, 8.0)  # smoothing in mm, faint edge in HU/mm
 # Chance reaches an agreement of 0.5 in a corner of a scan and a ball of 0.3, but not both at one place.
-_LEAST_AGREEMENT, _LEAST_BALL, _LEAST_BOTH = 0.42, 0.26, 0.72
+_LEAST_AGREEMENT, _LEAST_BALL, _LEAST_BOTH = 0.42, 0.26, 0.68
+_LEAST_WHOLE = 0.5  # agreement of a femur that is seen whole
 _SURE_BOTH, _SURE_SIDE = 1.2, 0.15
 _SAME_PLACE_MM, _SAME_HIP_MM = 15.0, 40.0
 _LEAST_HEAD_HU = 70.0
 _BETWEEN_HIPS_MM = 110.0  # adults' are at least 140 mm apart
 _LEAST_SHARE = 0.55  # of the evidence for the first hip
+_LEAST_OTHER, _LEAST_OTHER_BALL = 0.65, 0.2  # where the first says where and how large
 # Lung, not the air about the patient or in the bowel (-1000 HU) or the patient's skin.
 _LUNG_HU, _LUNG_SHARE, _LUNG_REACH_MM, _LUNG_STEP_MM = (-950.0, -500.0), 0.8, 150.0, 4.0
 _LEAST_LUNG_CM3 = 40.0
@@ -125,6 +128,8 @@ def find_heads(
     poses, sides = _climbed(bone, template, poses, sides)
     progress.report(0.7, "Fitting the femoral heads")
     found = _sightings(volume, bone, template, poses, sides)
+    if len(found) == 1:
+        found += _other_hip(volume, bone, template, found[0])
     progress.report(1.0, f"{len(found)} hips found")
     return _asked_for(found, side, seed, volume.source)
 
@@ -163,7 +168,7 @@ def _sightings(
         found.append(
             _sighting(volume, template, poses[index], sides[index], scores[index], seen[index], other)
         )
-    found = [one for one in found if one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH]
+    found = [one for one in found if _is_femur(one)]
     return _of_one_person([one for one in found if not _near_lung(volume, one.centre)])
 
 
@@ -173,6 +178,13 @@ def _head_hu(bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: 
     within = np.einsum("qab,pb->qpa", turns_of(poses, sides), template.head_directions) * reach
     values = bone.grid.sample(poses[:, None, :3] + within)
     return np.nan_to_num(values).sum(axis=1) / np.maximum(np.isfinite(values).sum(axis=1), 1)
+
+
+def _is_femur(one: HeadSighting) -> bool:
+    """Whether femur and ball are both there; the more of a femur is seen, the better it must agree."""
+    whole = np.clip((one.seen - 0.55) / 0.45, 0.0, 1.0)
+    least = _LEAST_AGREEMENT + whole * (_LEAST_WHOLE - _LEAST_AGREEMENT)
+    return one.agreement >= least and one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH
 
 
 def _near_lung(volume: Volume, centre: np.ndarray) -> bool:
@@ -218,9 +230,10 @@ def _sighting(
     score: float,
     seen: float,
     other: float,
+    radius_mm: float | None = None,
 ) -> HeadSighting:
     around = bone_grid(volume.crop(pose[None, :3], 50.0), 1.0)
-    centre, radius, ball = fit_ball(template, around.edges(1.0, 20.0), pose, side)
+    centre, radius, ball = fit_ball(template, around.edges(1.0, 20.0), pose, side, radius_mm)
     matrix = np.eye(4)
     matrix[:3, :3] = turns_of(pose[None], np.array([side]))[0] * np.exp(pose[6])
     matrix[:3, 3] = pose[:3]
@@ -228,6 +241,41 @@ def _sighting(
     sided = np.clip((score - other) / _SURE_SIDE, 0.0, 1.0)
     name: Side = "right" if side > 0 else "left"
     return HeadSighting(name, centre, radius, float(sure * sided), float(score), ball, float(seen), matrix)
+
+
+def _other_hip(
+    volume: Volume, bone: BoneGrid, template: FemurTemplate, first: HeadSighting
+) -> list[HeadSighting]:
+    """Look for the mirror image of a hip where the person's other one has to be; metal may hide it."""
+    side = 1.0 if first.side == "right" else -1.0
+    poses = _mirrored(first, side)
+    edges = bone.edges(*_COARSE)
+    poses = poses[edges.at(poses[:, :3])[1]]
+    if not len(poses):
+        return []
+    sides = np.full(len(poses), -side)
+    poses = refine(template, edges, poses, sides, rounds=8)
+    best = np.argsort(-agreement(template, edges, poses, sides)[0], kind="stable")[:_KEPT]
+    fine, sides = bone.edges(*_FINE), sides[best]
+    poses = refine(template, fine, poses[best], sides, rounds=14, first_step=0.6)
+    scores, seen = agreement(template, fine, poses, sides)
+    index = int(scores.argmax())
+    other = _sighting(volume, template, poses[index], -side, scores[index], seen[index], 0.0, first.radius_mm)
+    enough = max(_LEAST_OTHER, _LEAST_SHARE * first.evidence)
+    sure = (
+        other.evidence >= enough and other.agreement >= _LEAST_AGREEMENT and other.ball >= _LEAST_OTHER_BALL
+    )
+    return [other] if sure and not _near_lung(volume, other.centre) else []
+
+
+def _mirrored(first: HeadSighting, side: float) -> np.ndarray:
+    """Poses of the other femur at the places where its head may be, shape (n, 7)."""
+    size = np.cbrt(abs(np.linalg.det(first.pose[:3, :3])))
+    turn = Rotation.from_matrix(first.pose[:3, :3] / size * [side, 1.0, 1.0]).as_rotvec() * [1.0, -1.0, -1.0]
+    across, up = np.arange(140.0, 221.0, 10.0), np.array([-12.0, 0.0, 12.0])
+    away = np.stack(np.meshgrid(-side * across, up, up, indexing="ij"), axis=-1).reshape(-1, 3)
+    pose = np.concatenate([turn, [np.log(size)]])
+    return np.concatenate([first.pose[:3, 3] + away, np.tile(pose, (len(away), 1))], axis=1)
 
 
 def _asked_for(
