@@ -274,6 +274,20 @@ def test_a_hip_that_an_implant_hides_is_told_as_failed(monkeypatch):
     assert alone.side == "left"
 
 
+def test_a_point_in_the_head_and_a_side_are_enough_where_the_search_sees_nothing(monkeypatch, empty_ct):
+    def nothing(*_):
+        raise SegmentationError("No hip was found.")
+
+    begun = []
+    monkeypatch.setattr(find_femur, "find_heads", nothing)
+    monkeypatch.setattr(find_femur, "femur_at", lambda _, told, *__: begun.append(told) or _found(told.side))
+    with pytest.raises(SegmentationError):
+        find_femur.find_femurs(empty_ct, seed=[1.0, 2.0, 3.0])
+    find_femur.find_femurs(empty_ct, "left", [1.0, 2.0, 3.0])
+    (told,) = begun
+    assert (told.side, told.centre.tolist(), told.confidence) == ("left", [1.0, 2.0, 3.0], 0.0)
+
+
 def test_metal_is_named_where_no_hip_is_found(monkeypatch):
     def nothing(*_):
         raise SegmentationError("No hip was found.")

@@ -56,7 +56,7 @@ def add_to(commands: Any) -> None:
         type=float,
         nargs=3,
         metavar=("R", "A", "S"),
-        help="a point in the femoral head, RAS mm (default: the head is searched for)",
+        help="a point in the femoral head, RAS mm: only that hip, with --side even if the search sees none",
     )
     parser.add_argument(
         "--repair", type=Path, metavar="LABELMAP", help="label map of another tool to take the femur from"

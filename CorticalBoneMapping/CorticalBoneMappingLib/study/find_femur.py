@@ -28,6 +28,7 @@ from .settings import check_side
 _HEAD, _NECK = "femoral head", "neck"
 _SOCKET, _WIDEST = 0.15, 1.6  # cosine of the angle to the neck's axis, and radii, within which the socket is
 _MARGIN_MM = 25.0
+_USUAL_RADIUS_MM = 24.0
 _BETWEEN_HIPS_MM = 110.0  # metal farther than this from a head belongs to the other hip
 
 
@@ -48,7 +49,8 @@ def find_femurs(
     side : {"left", "right", "both"}, optional
         Which femur has to be found; by default every one that the CT shows.
     seed : ndarray of shape (3,), optional
-        A point in or near the femoral head, RAS mm, where the head is not to be searched for.
+        A point in the femoral head, RAS mm: only that hip is given. With a side as well, the fit begins there
+        even where the search sees no hip.
     atlas : str or Path, optional
         Folder of the average femur whose shape model is fitted; by default the one that is shipped.
     spacing_mm : float
@@ -97,7 +99,7 @@ def find_femurs(
 
 def femur_at(
     volume: Volume,
-    sighting: HeadSighting,
+    sighting: HeadSighting | _Told,
     average: AverageFemur,
     spacing_mm: float = 1.2,
     progress: Progress | None = None,
@@ -168,10 +170,12 @@ def femur_at(
 
 def _sighted(
     volume: Volume, average: AverageFemur, side: str | None, seed: np.ndarray | None, progress: Progress
-) -> list[HeadSighting]:
+) -> list[HeadSighting | _Told]:
     try:
         return find_heads(volume, average.surface, side, seed, progress)
     except SegmentationError as error:
+        if seed is not None and side in ("left", "right"):
+            return [_Told(side, np.asarray(seed, dtype=np.float64))]
         if implant := implant_apart(volume, [], 0.0):
             raise SegmentationError(f"{error} There is {implant}, which may hide a hip.") from error
         raise
@@ -197,6 +201,15 @@ def _failed(sighting: HeadSighting, reason: str) -> FoundFemur:
         head_centre=np.asarray(sighting.centre),
         head_radius_mm=sighting.radius_mm,
     )
+
+
+class _Told(NamedTuple):
+    """A head that was not seen but told: where `HeadSighting` cannot be had."""
+
+    side: str
+    centre: np.ndarray
+    radius_mm: float = _USUAL_RADIUS_MM
+    confidence: float = 0.0
 
 
 class _Head(NamedTuple):
