@@ -13,7 +13,9 @@ from ..volume import Volume
 _SHARED = 2.5  # neighbours lie in one slice and err together, so their number does not help
 _MOST_HIDDEN_MM = 1.0  # beyond it, a fit says where the surface was or where the socket is
 _RINGS = 3  # of neighbours, the thinnest of which counts: with the socket in its slice, cortex looks thicker
-_WORST_MISFIT = 3.5  # of the residual, in medians: three layers are no model of another bone's inside
+# Of the residual, in medians and as a share of cortical density: three layers are no model of another bone's
+# inside, but an uneven thick cortex, too, leaves more than noise.
+_WORST_MISFIT, _WORST_SHARE = 3.5, 0.05
 
 
 def outer_edges(
@@ -53,8 +55,9 @@ def outer_edges(
     )
     found = measured.quality == Quality.GOOD
     if found.any():
+        worst = _WORST_MISFIT * np.median(measured.residual[found])
         with np.errstate(invalid="ignore"):
-            found &= measured.residual < _WORST_MISFIT * np.median(measured.residual[found])
+            found &= measured.residual < np.maximum(worst, _WORST_SHARE * measured.density)
     hidden = _hidden_mm(surface, volume, measured.thickness)
     found &= hidden < _MOST_HIDDEN_MM
     sd = np.hypot(measured.periosteal_offset_sd, _SHARED * hidden / np.sqrt(12.0))
