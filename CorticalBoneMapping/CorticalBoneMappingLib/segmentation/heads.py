@@ -34,6 +34,8 @@ _LEAST_AGREEMENT, _LEAST_BALL, _LEAST_BOTH = 0.42, 0.26, 0.68
 _LEAST_WHOLE = 0.5  # agreement of a femur that is seen whole
 _SURE_BOTH, _SURE_SIDE = 1.2, 0.15
 _SAME_PLACE_MM, _SAME_HIP_MM = 15.0, 40.0
+# Head, neck and trochanters are half of the average femur; less can be anything round, as in a knee.
+_LEAST_SEEN, _SMALLEST_MM = 0.48, 18.5
 _LEAST_HEAD_HU = 70.0
 _BETWEEN_HIPS_MM = 110.0  # adults' are at least 140 mm apart
 _LEAST_SHARE = 0.55  # of the evidence for the first hip
@@ -184,7 +186,8 @@ def _is_femur(one: HeadSighting) -> bool:
     """Whether femur and ball are both there; the more of a femur is seen, the better it must agree."""
     whole = np.clip((one.seen - 0.55) / 0.45, 0.0, 1.0)
     least = _LEAST_AGREEMENT + whole * (_LEAST_WHOLE - _LEAST_AGREEMENT)
-    return one.agreement >= least and one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH
+    enough = one.agreement >= least and one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH
+    return enough and one.seen >= _LEAST_SEEN and one.radius_mm >= _SMALLEST_MM
 
 
 def _near_lung(volume: Volume, centre: np.ndarray) -> bool:
