@@ -163,6 +163,7 @@ class Killer:
         else:
             os.killpg(process.pid, signal.SIGKILL)
         self.killed[kind] += 1
+        print(f"{self.killed.total()} of {self._wanted} kills, {self.torn} torn", flush=True)
 
     def _check(self) -> None:
         for case in self._cases:
