@@ -11,19 +11,16 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .dicom_series import MINIMUM_SLICES, is_dicom, read_series, read_series_header, series_of
+from .dicom_series import is_dicom, read_series, read_series_header, series_of
 from .errors import VolumeError
 from .files import whole_file
 from .progress import Progress
 from .volume import Volume, without_voxels
+from .volume_checks import check_grid, check_image, check_modality, check_right_angles, not_right_angled
 
 _READABLE = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd")
 _WRITABLE = (".nrrd", ".nii.gz", ".nii", ".mha")
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0])
-_SPACING_BOUNDS_MM = (0.05, 10.0)
-# Fat is near -100 HU and in every hip; a CT cropped to the pelvis has it even where it has no air.
-_FAT_IS_BELOW_HU = -20.0
-_LEAST_RANGE_HU = 100.0
 
 
 def read_volume(path: str | Path, series: str | None = None, progress: Progress | None = None) -> Volume:
@@ -90,8 +87,8 @@ def read_header(path: str | Path) -> Volume:
             volume = read_series_header(path.parent, series_of(path))
         else:
             volume = _read_file(path, sitk.sitkUnknown, with_voxels=False)
-    _check_grid(volume)
-    _check_modality(volume)
+    check_grid(volume)
+    check_modality(volume)
     return volume
 
 
@@ -122,7 +119,7 @@ def read_labelmap(path: str | Path) -> Volume:
         )
     with _quiet_itk():
         volume = _read_file(path, sitk.sitkUnknown)
-    _check_grid(volume)
+    check_grid(volume)
     array = volume.array
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -160,7 +157,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     """
     path = Path(path)
     ending = _ending(path, _WRITABLE)
-    _check_right_angles(volume.ijk_to_ras[:3, :3] / volume.spacing_mm, str(path))
+    check_right_angles(volume.ijk_to_ras[:3, :3] / volume.spacing_mm, str(path))
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     image.SetSpacing(volume.spacing_mm.tolist())
@@ -181,73 +178,6 @@ def write_volume(path: str | Path, volume: Volume) -> None:
             sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
         except RuntimeError as error:
             raise VolumeError(f"{path}: the volume could not be written; is the disk full?") from error
-
-
-def check_image(volume: Volume) -> None:
-    """Check a CT that was not read by `read_volume`, such as one that Slicer holds.
-
-    Parameters
-    ----------
-    volume : Volume
-        Should hold HU.
-
-    Raises
-    ------
-    VolumeError
-        If the voxels are not a regular three-dimensional grid, or the values cannot be the HU of a CT.
-    """
-    _check_grid(volume)
-    _check_hu(volume)
-
-
-def check_overlap(volume: Volume, labelmap: Volume, label: int | None = None) -> float:
-    """Check that a label map and a CT show the same place; their grids may differ.
-
-    Parameters
-    ----------
-    volume : Volume
-        The CT.
-    labelmap : Volume
-        The label map.
-    label : int, optional
-        The label that counts; otherwise every label.
-
-    Returns
-    -------
-    float
-        Fraction of the labelled voxels whose centres lie in the CT, above 0.
-
-    Raises
-    ------
-    VolumeError
-        If the label does not occur, or none of its voxels lie in the CT.
-    """
-    chosen = labelmap.array > 0 if label is None else labelmap.array == label
-    index = np.argwhere(chosen)[:, ::-1]
-    if not len(index):
-        present = ", ".join(str(value) for value in np.unique(labelmap.array) if value)
-        raise VolumeError(
-            f"{labelmap.source}: there is no label {label}; present: {present}."
-            if present
-            else f"{labelmap.source}: nothing is labelled."
-        )
-    points = labelmap.points_of(index)
-    in_volume = volume.index_of(points)
-    size = np.array(volume.array.shape[::-1])
-    fraction = float(np.mean(np.all((in_volume >= -0.5) & (in_volume <= size - 0.5), axis=1)))
-    if fraction == 0:
-        corners = volume.points_of(np.indices((2, 2, 2)).reshape(3, -1).T * (size - 1))
-        raise VolumeError(
-            f"{labelmap.source}: the label map and the CT show different places. The label lies at "
-            f"{_box(points)}, the CT at {_box(corners)}. Was the label drawn on another scan?"
-        )
-    return fraction
-
-
-def _box(points: np.ndarray) -> str:
-    """Say the extent of points in RAS mm."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    return ", ".join(f"{axis} {a:.0f} to {b:.0f}" for axis, a, b in zip("RAS", low, high)) + " mm"
 
 
 @contextmanager
@@ -281,7 +211,7 @@ def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
         image = reader.Execute() if with_voxels else None
     except RuntimeError as error:
         if "orthonormal" in str(error) or "orthogonal" in str(error):
-            raise VolumeError(_not_right_angled(str(path))) from error
+            raise VolumeError(not_right_angled(str(path))) from error
         raise VolumeError(
             f"{path}: the file is damaged, is not what its name says, or may not be read by you."
         ) from error
@@ -319,7 +249,7 @@ def _check_nifti(path: Path, tags: dict[str, str], with_voxels: bool) -> None:
     rows = np.array([[float(x) for x in tags[f"srow_{axis}"].split()[:3]] for axis in "xyz"])
     length = np.linalg.norm(rows, axis=0)
     if np.all(length > 0):
-        _check_right_angles(rows / length, str(path))
+        check_right_angles(rows / length, str(path))
 
 
 def _unpacked_size(path: Path) -> int:
@@ -351,59 +281,3 @@ def _positive(words: dict[str, str], name: str) -> float | None:
     except (KeyError, ValueError):
         return None
     return value if 0 < value < np.inf else None
-
-
-def _check_grid(volume: Volume) -> None:
-    shape = volume.array.shape[::-1]
-    if min(shape) < MINIMUM_SLICES:
-        raise VolumeError(
-            f"{volume.source}: the image has {shape[0]} × {shape[1]} × {shape[2]} voxels; "
-            f"at least {MINIMUM_SLICES} are needed each way."
-        )
-    low, high = _SPACING_BOUNDS_MM
-    spacing = volume.spacing_mm
-    if not np.all((spacing >= low) & (spacing <= high)) or not np.all(np.isfinite(volume.ijk_to_ras)):
-        shown = " × ".join(f"{value:.4g}" for value in spacing)
-        raise VolumeError(
-            f"{volume.source}: the voxel spacing is {shown} mm, which cannot be; between {low} and {high} mm "
-            "is expected. Are the units millimetres?"
-        )
-    _check_right_angles(volume.ijk_to_ras[:3, :3] / spacing, volume.source)
-
-
-def _check_right_angles(directions: np.ndarray, source: str) -> None:
-    """Refuse axes that are more than 0.1° off a right angle: half a pixel over 400 mm."""
-    between = directions.T @ directions
-    worst = float(np.abs(between - np.diag(np.diag(between))).max())
-    if not worst <= np.sin(np.radians(0.1)):
-        raise VolumeError(_not_right_angled(source, f" (off by {np.degrees(np.arcsin(min(worst, 1))):.1f}°)"))
-
-
-def _not_right_angled(source: str, by: str = "") -> str:
-    return (
-        f"{source}: the voxel axes are not at right angles{by}, as after a tilted gantry or an affine "
-        "registration. Resample the image to a rectangular grid first, for example with Slicer's "
-        "'Resample Scalar/Vector/DWI Volume'."
-    )
-
-
-def _check_hu(volume: Volume) -> None:
-    """Refuse values that cannot be HU. Metal and values beyond the scanner's range are allowed."""
-    low, high = float(volume.array.min()), float(volume.array.max())  # both not-a-number if any voxel is
-    source = volume.source
-    if not (np.isfinite(low) and np.isfinite(high)):
-        count = int(np.count_nonzero(~np.isfinite(volume.array)))
-        raise VolumeError(f"{source}: {count} voxels are not finite numbers.")
-    if low == high:
-        raise VolumeError(f"{source}: every voxel has the same value ({low:g}); the image is empty.")
-    _check_modality(volume)
-    if volume.modality is None and (low >= _FAT_IS_BELOW_HU or high - low < _LEAST_RANGE_HU):
-        raise VolumeError(
-            f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
-            "air near -1000. Is it MR, or a CT without its rescale intercept?"
-        )
-
-
-def _check_modality(volume: Volume) -> None:
-    if volume.modality not in (None, "CT"):
-        raise VolumeError(f"{volume.source}: the image is {volume.modality}, not CT; HU are needed.")

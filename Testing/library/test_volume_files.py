@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from CorticalBoneMappingLib.errors import Cancelled, VolumeError
 from CorticalBoneMappingLib.progress import CallbackProgress
 from CorticalBoneMappingLib.volume import Volume
-from CorticalBoneMappingLib.volume_files import check_overlap, read_labelmap, read_volume, write_volume
+from CorticalBoneMappingLib.volume_checks import check_overlap
+from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume, write_volume
 
 DATA = Path(os.environ.get("CBM_TEST_DATA", Path(__file__).parents[2] / "../shared/data")) / "hips_ct_3mm"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real CT at {DATA}")

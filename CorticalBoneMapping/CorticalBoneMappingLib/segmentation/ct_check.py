@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import SegmentationError, VolumeError
 from ..volume import Volume
-from ..volume_files import check_image
+from ..volume_checks import check_image
 
 _NO_AIR_HU, _SOFT_HU, _BONE_HU = -300.0, (-150.0, 150.0), 250.0
 # Of what is no air, fat and muscle are four fifths even where a scan is cropped to a hip; in MR with

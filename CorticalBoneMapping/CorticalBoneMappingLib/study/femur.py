@@ -17,7 +17,7 @@ from ..registration import register
 from ..segmentation import PeriostealSurface, periosteal_surface
 from ..surface import Surface
 from ..volume import Volume
-from ..volume_files import check_overlap
+from ..volume_checks import check_overlap
 from .anatomy import laid_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
 from .hardening import without_hardening

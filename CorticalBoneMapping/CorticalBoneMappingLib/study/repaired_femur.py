@@ -11,7 +11,7 @@ from ..segmentation.exact import exact_surface
 from ..segmentation.repair import repair
 from ..segmentation.voxelised import labelled
 from ..volume import Volume
-from ..volume_files import check_overlap
+from ..volume_checks import check_overlap
 from .found_femur import FoundFemur, described
 from .found_verdict import Evidence, judge, shares
 from .known_labels import FEMUR_LABELS, label_of_femur
