@@ -163,4 +163,5 @@ def _change(later: np.ndarray, start: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _percent(log_ratio: np.ndarray) -> np.ndarray:
-    return 100.0 * np.expm1(log_ratio)
+    with np.errstate(over="ignore"):  # few people: a bound may lie beyond all numbers, that is, there is none
+        return 100.0 * np.expm1(log_ratio)
