@@ -247,7 +247,8 @@ def test_a_cluster_turns_the_femur_to_its_peak_and_shows_the_arms_there(browser,
     told = browser.find("#explorer-point").text
     assert f"Region\n{peak['region_of_peak']}" in told
     assert "p, this point alone\n< 0.0001" in told
-    assert f"p, corrected\n{arrays['p_corrected'][vertex]:.4f}" in told
+    corrected = float(arrays["p_corrected"][vertex])
+    assert f"p, corrected\n{'< 0.0001' if corrected < 1e-4 else f'{corrected:.4f}'}" in told
     dot = browser.wait_for(
         "return document.querySelector('#explorer-plot').data[1].x.length === 1 &&"
         "document.querySelector('#explorer-plot').data[1]"
