@@ -1,6 +1,6 @@
 """What the verdicts on found femurs rest on: fits as they are, and fits that are misled on purpose.
 
-``python -m Testing.benchmarks.segmentation_verdicts FOLDER`` simulates twelve hips that no other benchmark
+``python -m Testing.benchmarks.segmentation.verdicts FOLDER`` simulates twelve hips that no other benchmark
 uses into FOLDER (kept, and used again), finds their femurs, then starts fits from heads that are put in wrong
 places or given the wrong side, and prints the ranges that Docs/segmentation.md tells.
 """
