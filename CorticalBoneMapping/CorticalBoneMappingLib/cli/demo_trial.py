@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,21 +64,18 @@ def _step(chosen: argparse.Namespace, add_to: Callable, words: list[str], start:
 
 def _against_truth(answers: Path, truth: Path) -> list[list[str]]:
     """Rows of the table that is printed: truth, effect and bounds of a few regions."""
-    found = {row["region"]: row for row in _rows(next(answers.glob("*/attribution.csv")))}
-    true = {row["region"]: row for row in _rows(truth)}
+    from ..study.csv_rows import read_rows
+    from ..study.group.rows import ATTRIBUTION_COLUMNS
+    from ..study.simulated_trial import TRUE_COLUMNS
+
+    attributed = read_rows(next(answers.glob("*/attribution.csv")), ATTRIBUTION_COLUMNS)
+    found = {row["region"]: row for row in attributed}
+    true = {row["region"]: row for row in read_rows(truth, TRUE_COLUMNS)}
     return [
         [
             region,
-            number(float(true[region]["mass_percent"]), 1),
-            *(
-                number(float(found[region][f"mass_{name}"] or "nan"), 1)
-                for name in ("percent", "lower", "upper")
-            ),
+            number(true[region]["mass_percent"], 1),
+            *(number(found[region][f"mass_{name}"], 1) for name in ("percent", "lower", "upper")),
         ]
         for region in _SHOWN
     ]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))

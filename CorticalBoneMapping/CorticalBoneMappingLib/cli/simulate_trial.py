@@ -48,28 +48,20 @@ def add_to(kinds: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> None:
     """Simulate and say how many scans there are."""
-    from concurrent.futures import ProcessPoolExecutor
     from contextlib import nullcontext
-    from multiprocessing import get_context
 
-    from ..errors import SettingError
     from ..simulation.treatment import Treatment
     from ..simulation.trial import TrialSettings
     from ..study.simulated_trial import write_trial
+    from ..study.trial.executors import open_executor
 
-    if chosen.workers < 1:
-        raise SettingError(f"There cannot be {chosen.workers} workers; give 1 or more.")
     given = {name: getattr(chosen, name) for name in ("people", "seed") if name in chosen}
     if "months" in chosen:
         given["months"] = tuple(chosen.months)
     if "effect" in chosen:
         given["treatment"] = Treatment(chosen.effect)
     settings = TrialSettings(**given)
-    pool = (
-        ProcessPoolExecutor(chosen.workers, mp_context=get_context("spawn"))
-        if chosen.workers > 1
-        else nullcontext()
-    )
+    pool = nullcontext() if chosen.workers == 1 else open_executor(chosen.workers)
     with pool as executor:
         made = write_trial(chosen.out, settings, executor, progress_of(chosen))
     count = settings.people * len(settings.months) * len(settings.sides)

@@ -11,23 +11,19 @@ from ..atlas.average import AverageFemur, load_atlas
 from ..closest import closest_points
 from ..errors import MeasurementError, SegmentationError, SettingError, SurfaceError
 from ..progress import Progress
-from ..segmentation.exact import exact_surface
 from ..segmentation.heads import HeadSighting, find_heads
 from ..segmentation.model_fit import ModelFit, fit_model
-from ..segmentation.voxelised import labelled
 from ..surface import Surface
 from ..volume import Volume
-from .found_femur import FoundFemur, described
-from .found_verdict import FAILED, Evidence, judge, shares
-from .known_labels import FEMUR_LABELS
+from .exact_femur import exact_femur
+from .found_femur import FoundFemur
+from .found_verdict import FAILED, Evidence, judge
 from .near_metal import implant_apart
-from .outer_edge import outer_edges
 from .provenance import Stopwatch
 from .settings import check_side
 
 _HEAD, _NECK = "femoral head", "neck"
 _SOCKET, _WIDEST = 0.15, 1.6  # cosine of the angle to the neck's axis, and radii, within which the socket is
-_MARGIN_MM = 25.0
 _USUAL_RADIUS_MM = 24.0
 _BETWEEN_HIPS_MM = 110.0  # metal farther than this from a head belongs to the other hip
 
@@ -140,25 +136,19 @@ def femur_at(
             average.landmarks,
             progress=progress.part(0.0, 0.5),
         )
-    with watch.time("exact surface"):
-        near = volume.crop(fit.surface.points, _MARGIN_MM)
-        exact = exact_surface(fit.surface, near, outer_edges, spacing_mm, progress.part(0.5, 0.9))
-    surface, metal_cm3 = described(exact.surface, volume)
-    with watch.time("label map"):
-        labelmap = labelled(surface, volume, FEMUR_LABELS[side])
+    exact = exact_femur(fit.surface, volume, side, spacing_mm, watch, progress.part(0.5, 0.9))
     with watch.time("verdict"):
-        head = _head(surface, fit, average)
+        head = _head(exact.surface, fit, average)
         moved_mm = float(np.linalg.norm(head.centre - sighting.centre))
-        known = {"sighted": sighting.confidence, "head_moved_mm": moved_mm, "metal_cm3": metal_cm3}
-        evidence = _evidence(surface, volume, fit, head, **known)
+        evidence = _evidence(fit, head, sighted=sighting.confidence, head_moved_mm=moved_mm, **exact.evidence)
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
     return FoundFemur(
         side=side,
         verdict=verdict,
         reasons=reasons,
-        surface=surface,
-        labelmap=labelmap,
+        surface=exact.surface,
+        labelmap=exact.labelmap,
         head_centre=head.centre,
         head_radius_mm=head.radius_mm,
         notes=exact.notes,
@@ -242,10 +232,8 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
     return _Head(centre, radius, float(np.sqrt((left**2).mean())), bulge)
 
 
-def _evidence(surface: Surface, volume: Volume, fit: ModelFit, head: _Head, **known: float) -> Evidence:
-    seen = surface.arrays["cut_end"] == 0
+def _evidence(fit: ModelFit, head: _Head, **known: float) -> Evidence:
     return Evidence(
-        moved_mm=float(np.percentile(closest_points(fit.surface, surface.points[seen]).distance, 95)),
         seen_share=fit.seen_share,
         edge_rms_mm=fit.edge_rms_mm,
         believed_share=fit.believed_share,
@@ -254,5 +242,4 @@ def _evidence(surface: Surface, volume: Volume, fit: ModelFit, head: _Head, **kn
         head_residual_mm=head.residual_mm,
         head_bulge_mm=head.bulge_mm,
         **known,
-        **shares(surface, volume),
     )

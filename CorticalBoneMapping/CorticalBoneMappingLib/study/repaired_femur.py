@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..closest import closest_points
 from ..progress import Progress
 from ..segmentation import periosteal_surface
-from ..segmentation.exact import exact_surface
 from ..segmentation.repair import repair
-from ..segmentation.voxelised import labelled
 from ..volume import Volume
 from ..volume_checks import check_overlap
-from .found_femur import FoundFemur, described
-from .found_verdict import Evidence, judge, shares
-from .known_labels import FEMUR_LABELS, label_of_femur
-from .outer_edge import outer_edges
+from .exact_femur import exact_femur
+from .found_femur import FoundFemur
+from .found_verdict import Evidence, judge
+from .known_labels import label_of_femur
 from .provenance import Stopwatch
 from .settings import check_side
-
-_MARGIN_MM = 25.0
 
 
 def repaired_femur(
@@ -71,24 +64,16 @@ def repaired_femur(
     with watch.time("repair"):
         repaired, done = repair(labelmap, label)
         start = periosteal_surface(repaired, 1, spacing_mm, progress.part(0.1, 0.3))
-    with watch.time("exact surface"):
-        near = volume.crop(start.surface.points, _MARGIN_MM)
-        exact = exact_surface(start.surface, near, outer_edges, spacing_mm, progress.part(0.3, 0.9))
-    surface, metal_cm3 = described(exact.surface, volume)
-    with watch.time("label map"):
-        filled = labelled(surface, volume, FEMUR_LABELS[side])
-    moved = closest_points(start.surface, surface.points[surface.arrays["cut_end"] == 0]).distance
-    evidence = Evidence(
-        moved_mm=float(np.percentile(moved, 95)), metal_cm3=metal_cm3, **shares(surface, volume)
-    )
+    exact = exact_femur(start.surface, volume, side, spacing_mm, watch, progress.part(0.3, 0.9))
+    evidence = Evidence(**exact.evidence)
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
     return FoundFemur(
         side=side,
         verdict=verdict,
         reasons=reasons,
-        surface=surface,
-        labelmap=filled,
+        surface=exact.surface,
+        labelmap=exact.labelmap,
         notes=[*notes, *done, *start.notes, *exact.notes],
         evidence=evidence,
         seconds=watch.seconds,

@@ -33,7 +33,7 @@ from ..simulation.trial import (
 from ..surface import Surface, write_surface
 from ..volume import Volume
 from ..volume_files import write_volume
-from .csv_rows import csv_of_rows, csv_text
+from .csv_rows import Columns, csv_of_rows, csv_text
 from .provenance import plain
 from .regions import WHOLE_FEMUR
 
@@ -44,7 +44,7 @@ TRUTH_FILE, TRUTH_TABLE = "true_effect.vtp", "true_effect.csv"
 _HEADER = (
     "participant", "visit", "side", "path", "calibration", "arm", "age", "weight", "height", "areal_bmd",
 )  # fmt: skip
-_TRUE = {
+TRUE_COLUMNS: Columns = {
     "month": int,
     "region": str,
     "mass_percent": float,
@@ -200,7 +200,7 @@ def _write_truth(folder: Path, settings: TrialSettings) -> None:
         return
     surface, rows = true_effects(settings)
     write_surface(folder / TRUTH_FILE, surface)
-    write_text(folder / TRUTH_TABLE, csv_of_rows(_TRUE, rows))
+    write_text(folder / TRUTH_TABLE, csv_of_rows(TRUE_COLUMNS, rows))
 
 
 def _true_rows(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from CorticalBoneMappingLib.smoothing import smooth
+from CorticalBoneMappingLib.study.csv_rows import read_rows
+from CorticalBoneMappingLib.study.group.files import ATTRIBUTION_FILE, CLUSTERS_FILE
+from CorticalBoneMappingLib.study.group.rows import ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS
+from CorticalBoneMappingLib.study.simulated_trial import TRUE_COLUMNS, TRUTH, TRUTH_FILE, TRUTH_TABLE
+from CorticalBoneMappingLib.study.trial.overview import CASE_COLUMNS, CASES_FILE
 from CorticalBoneMappingLib.surface import Surface, read_surface
 
 
@@ -20,7 +25,7 @@ class Month:
     Attributes
     ----------
     month : int
-    found, true : dict of str to dict of str to float
+    found, true : dict of str to dict
         Rows of the tables of attribution, by region.
     effect : Surface
         As ``effect.vtp`` has it, with ``true_percent`` (as smooth as the maps) and ``error_percent``.
@@ -30,8 +35,8 @@ class Month:
     """
 
     month: int
-    found: dict[str, dict[str, float]]
-    true: dict[str, dict[str, float]]
+    found: dict[str, dict[str, Any]]
+    true: dict[str, dict[str, Any]]
     effect: Surface
     significant: float
     clusters: int
@@ -52,14 +57,14 @@ class Trial:
 
     settings: dict
     months: list[Month]
-    cases: list[dict[str, str]]
+    cases: list[dict[str, Any]]
 
 
 def compare(folder: Path) -> Trial:
     """Read the answers of a simulated trial and its truth."""
-    truth = read_surface(folder / "truth" / "true_effect.vtp")
+    truth = read_surface(folder / TRUTH / TRUTH_FILE)
     settings = json.loads((folder / "trial.json").read_text(encoding="utf-8"))
-    true = _rows(folder / "truth" / "true_effect.csv")
+    true = read_rows(folder / TRUTH / TRUTH_TABLE, TRUE_COLUMNS)
     months = []
     for month in settings["months"][1:]:
         answer = next((folder / "answers").glob(f"month*{month}"))
@@ -73,20 +78,11 @@ def compare(folder: Path) -> Trial:
         months.append(
             Month(
                 month,
-                {row["region"]: _numbers(row) for row in _rows(answer / "attribution.csv")},
-                {row["region"]: _numbers(row) for row in true if row["month"] == str(month)},
+                {row["region"]: row for row in read_rows(answer / ATTRIBUTION_FILE, ATTRIBUTION_COLUMNS)},
+                {row["region"]: row for row in true if row["month"] == month},
                 effect,
                 float(area[measured & (effect.arrays["significant"] > 0)].sum() / area[measured].sum()),
-                len(_rows(answer / "clusters.csv")),
+                len(read_rows(answer / CLUSTERS_FILE, CLUSTER_COLUMNS)),
             )
         )
-    return Trial(settings, months, _rows(next(folder.glob("*/cases.csv"))))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _numbers(row: dict[str, str]) -> dict[str, float]:
-    return {name: float(cell) if cell else float("nan") for name, cell in row.items() if name != "region"}
+    return Trial(settings, months, read_rows(next(folder.glob(f"*/{CASES_FILE}")), CASE_COLUMNS))

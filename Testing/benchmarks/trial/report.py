@@ -102,12 +102,12 @@ def _regions(trial: Trial) -> str:
     return _table(header, rows, columns=2 + 2 * len(_PARTS))
 
 
-def _interval(row: dict[str, float], part: str) -> str:
+def _interval(row: dict, part: str) -> str:
     return f"{row[f'{part}_percent']:.2f} ({row[f'{part}_lower']:.2f} to {row[f'{part}_upper']:.2f})"
 
 
 def _costs(trial: Trial) -> str:
-    seconds = np.array([float(case["seconds"]) for case in trial.cases if case["seconds"]])
+    seconds = np.array([case["seconds"] for case in trial.cases if np.isfinite(case["seconds"])])
     done = sum(case["status"] == "done" for case in trial.cases)
     return (
         f"{done} of {len(trial.cases)} femurs were mapped; {np.median(seconds):.1f} s each (median; 95th "
