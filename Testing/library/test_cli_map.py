@@ -75,7 +75,7 @@ def hip(tmp_path_factory) -> Path:
     k, j, i = np.ogrid[tuple(slice(n) for n in fine.shape)]
     at = np.array([12.0, 0.0, 0.0])  # 10 mm below the surface of the head, whose centre is the origin
     x, y, z = (axis * FINE_MM + low[n] - at[n] for n, axis in ((0, i), (1, j), (2, k)))
-    fine[x**2 + y**2 + z**2 < 4.0**2] = METAL_HU
+    fine[x**2 + y**2 + z**2 < 5.0**2] = METAL_HU
     noise = np.random.default_rng(1).normal(0.0, 12.0, tuple(n // BLOCK for n in fine.shape))
     ct = ndimage.gaussian_filter(blocks(fine), 0.5) + noise
     ct[:, :2] = -900.0  # air, as every CT has
@@ -141,7 +141,7 @@ def test_metal_is_said_plainly_where_it_is(hip, mapped, capsys):
     bone = read_surface(mapped / "periosteal_surface.vtp")
     metal = bone.arrays["quality"] == Quality.METAL
     record = json.loads((mapped / "provenance.json").read_text(encoding="utf-8"))
-    assert metal.sum() > 5
+    assert metal.sum() > 10
     assert np.linalg.norm(bone.points[metal] - [22.0, 0.0, 0.0], axis=1).max() < 15  # beside the ball
     assert record["points"]["metal"] == metal.sum()
     assert any(note.startswith(f"Metal was found at {metal.sum()} points") for note in record["notes"])

@@ -194,7 +194,7 @@ def test_workers_that_cannot_begin_are_told_with_the_reason(tmp_path):
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(tmp_path):
-    people(tmp_path, 8)
+    study_of(tmp_path, *(f"slow{n}" for n in range(8)))  # so slow that every kill comes before the end
     run(tmp_path)
     undisturbed = digest(tmp_path / "results")
     results = tmp_path / "killed"
@@ -217,7 +217,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_bytes_of_an_undistur
             break
     run_study(cases_in(tmp_path), results, Inline(), work=work)
     assert digest(results) == undisturbed
-    assert kills >= 1  # how many come before the last case depends on the machine
+    assert kills >= 3
 
 
 def wait_until_gone(session: int) -> None:
