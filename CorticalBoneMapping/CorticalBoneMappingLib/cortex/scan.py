@@ -101,10 +101,15 @@ class Scan:
         """Three layers with the density of the thick cortex everywhere."""
         return self.fit(self.thick_cortex.density)
 
-    def fit(self, cortical_density: float | np.ndarray | None) -> LayerFit:
-        """Fit three layers with the blur of the scan; the density is fitted, too, if it is None."""
+    def fit(self, cortical_density: float | np.ndarray | None, near: LayerFit | None = None) -> LayerFit:
+        """Fit three layers with the blur of the scan; the density is fitted, too, if it is None.
+
+        With `near`, fits at a density not far from this, they are the start.
+        """
         blur, highest = self.thick_cortex.blur, self.settings.highest_density
-        return fit_three_layers(self.profiles, self.landmarks, blur, cortical_density, highest, self.noise)
+        return fit_three_layers(
+            self.profiles, self.landmarks, blur, cortical_density, highest, self.noise, near
+        )
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,15 @@ def measure(scan: Scan) -> Estimates:
     known = not thick.density_from.startswith("assumed")
     places, normals = (values[scan.points] for values in (scan.surface.points, scan.surface.normals))
     prior = DensityField(places, normals, thick.density, _LEVEL_SD if known else _LEVEL_SD_ASSUMED)
-    fit = scan.fit(np.full(len(places), prior.prior(np.array([2.0]))[0]))
+    fit = scan.fit(np.full(len(places), prior.prior(np.array([2.0]))[0]), near=scan.constant_density_fit)
     lacking, field, spread = without_cortex(scan), None, None
     for _ in range(_STEPS):
         told = _told(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
         if field is not None and spread is None:
             spread = prior.learn(fit.thickness, told)
         field = prior.posterior(fit.thickness, told, spread or ASSUMED_SPREAD)
-        fit = scan.fit(np.clip(field.apparent, *(share * thick.density for share in _DENSITY_RANGE)))
+        density = np.clip(field.apparent, *(share * thick.density for share in _DENSITY_RANGE))
+        fit = scan.fit(density, near=fit)
     sound, density = _sound(scan, fit), fit.cortex + field.density - field.apparent
     sensitivity = density_sensitivity(scan, fit)
     deviations = posterior_spread(scan, fit, density, field, sensitivity, sound & ~lacking)
