@@ -41,6 +41,9 @@ def add_to(kinds: Any) -> None:
         "--effect", type=float, metavar="PERCENT", help="on mass after 36 months (default: 5.4)", **given
     )
     parser.add_argument("--seed", type=int, help="of everything (default: 0)", **given)
+    parser.add_argument(
+        "--spacing", type=float, metavar="MM", help="between the points of the maps, written to study.toml"
+    )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="hips at a time (default: 1)")
     add_output_options(parser)
     parser.set_defaults(run=run)
@@ -63,6 +66,6 @@ def run(chosen: argparse.Namespace) -> None:
     settings = TrialSettings(**given)
     pool = nullcontext() if chosen.workers == 1 else open_executor(chosen.workers)
     with pool as executor:
-        made = write_trial(chosen.out, settings, executor, progress_of(chosen))
+        made = write_trial(chosen.out, settings, executor, progress_of(chosen), chosen.spacing)
     count = settings.people * len(settings.months) * len(settings.sides)
     say(chosen, f"{chosen.out}: {count} scans of {settings.people} people, {made} of them made now.")

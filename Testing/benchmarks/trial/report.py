@@ -22,7 +22,7 @@ _PERCENT = {
 _PARTS = ("mass", "thickness", "density")
 
 
-def write_report(trial: Trial, report: Path, null: bool) -> None:
+def write_report(trial: Trial, report: Path, null: bool, options: list[str], log: str) -> None:
     """Write the page and its pictures; a null trial's page is named so."""
     if null:
         report = report.with_name(f"{report.stem}_null.md")
@@ -34,7 +34,8 @@ def write_report(trial: Trial, report: Path, null: bool) -> None:
         people=trial.settings["people"],
         scans=len(trial.cases),
         months=", ".join(str(month) for month in trial.settings["months"]),
-        option=" --null" if null else "",
+        options=" ".join(options),
+        log="\n".join(f"    {line}" for line in log.splitlines()),
         stem=report.stem,
         last=last.month,
         targets=_null_targets(trial) if null else _targets(trial),
