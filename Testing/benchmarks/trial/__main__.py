@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from .compare import compare
+from .open_report import open_report
 from .report import write_report
 
 FOLDER = Path(tempfile.gettempdir()) / "cortical-bone-mapping-benchmark" / "trial"
@@ -47,7 +48,8 @@ def main() -> None:
     log.cbm("study", "run", study, *workers, may_fail=True)
     log.cbm("stats", study, "--out", folder / "answers")
     log.cbm("report", folder / "answers", "--out", folder / "report.html")
-    write_report(compare(folder), chosen.report, chosen.null, sys.argv[1:], log.text)
+    opened = open_report(folder / "report.html")
+    write_report(compare(folder), opened, chosen.report, chosen.null, sys.argv[1:], log.text)
 
 
 class Log:

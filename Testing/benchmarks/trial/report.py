@@ -12,6 +12,7 @@ from CorticalBoneMappingLib.measures import Measure
 from CorticalBoneMappingLib.report.render import render_views
 
 from .compare import Trial
+from .open_report import Opened
 
 _TEMPLATE = Path(__file__).with_name("template.md")
 _PERCENT = {
@@ -22,7 +23,9 @@ _PERCENT = {
 _PARTS = ("mass", "thickness", "density")
 
 
-def write_report(trial: Trial, report: Path, null: bool, options: list[str], log: str) -> None:
+def write_report(
+    trial: Trial, opened: Opened, report: Path, null: bool, options: list[str], log: str
+) -> None:
     """Write the page and its pictures; a null trial's page is named so."""
     if null:
         report = report.with_name(f"{report.stem}_null.md")
@@ -38,14 +41,14 @@ def write_report(trial: Trial, report: Path, null: bool, options: list[str], log
         log="\n".join(f"    {line}" for line in log.splitlines()),
         stem=report.stem,
         last=last.month,
-        targets=_null_targets(trial) if null else _targets(trial),
+        targets=_null_targets(trial) if null else _targets(trial, opened),
         regions=_regions(trial),
         costs=_costs(trial),
     )
     write_text(report, text)
 
 
-def _targets(trial: Trial) -> str:
+def _targets(trial: Trial, opened: Opened) -> str:
     last = trial.months[-1]
     whole, place = (last.found[name] for name in ("whole femur", "lateral trochanter"))
     share = whole["thickness_share"]
@@ -76,6 +79,7 @@ def _targets(trial: Trial) -> str:
             f"{last.significant:.0%}",
             last.significant > 0.5,
         ),
+        ("report: at most 15 MB, opens in 3 s, no errors, no requests", opened.told, opened.is_fine),
     ]
     return _table(("asked", "found", "met"), [(*row[:2], "yes" if row[2] else "**no**") for row in rows])
 

@@ -1,0 +1,115 @@
+"""One worker, two workers, and two workers of a Dask cluster: the same bytes, and how much sooner.
+
+``python Testing/benchmarks/trial_workers.py STUDY [--cases 12]``, on a machine that does nothing else, maps
+the first cases of a study (study.toml, its scans made by ``cbm simulate trial``, say) three times with the
+command that people use, and writes ``Docs/validation/trial_workers.md``. Times are those of the whole
+command, from its start to its end; scheduler and workers of the cluster are there before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REPORT = Path(__file__).parents[2] / "Docs" / "validation" / "trial_workers.md"
+
+
+def main() -> None:
+    """Run three times, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--cases", type=int, default=12)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        study = smaller_study(chosen.study, folder, chosen.cases)
+        seconds, digests = {}, {}
+        runs = {"1 worker": ["--workers", "1"], "2 workers": ["--workers", "2"]}
+        with cluster(folder) as scheduler:
+            runs["2 workers of Dask"] = ["--dask", str(scheduler)]
+            for kind, options in runs.items():
+                seconds[kind] = run(study, folder / kind, options)
+                digests[kind] = digest(folder / kind)
+                print(f"{kind}: {seconds[kind]:.1f} s, {len(digests[kind])} files", flush=True)
+    REPORT.write_text(page(chosen.cases, seconds, digests), encoding="utf-8")
+
+
+def smaller_study(study: Path, folder: Path, cases: int) -> Path:
+    """Write the study with its first rows only, beside the scans that there are."""
+    text = study.read_text(encoding="utf-8").replace("[scans]", f'[scans]\nfolder = "{study.parent}"')
+    with (study.parent / "participants.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[: cases + 1]
+    with (folder / "participants.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    return folder / "study.toml"
+
+
+def run(study: Path, results: Path, options: list[str]) -> float:
+    """Seconds of `cbm study run`."""
+    begun = time.perf_counter()
+    command = ["study", "run", str(study), "--out", str(results), *options]
+    subprocess.run([sys.executable, "-m", "CorticalBoneMappingLib.cli", *command], check=True)
+    return time.perf_counter() - begun
+
+
+def digest(results: Path) -> dict[str, str]:
+    """Hashes of all files of results; logs and times are none."""
+    files = [file for file in results.glob("sub-*/**/*") if file.is_file()] + [results / "qc.csv"]
+    return {str(file.relative_to(results)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Path]:
+    """A scheduler and two workers of one thread; gives the scheduler's file."""
+    file = folder / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    programs = [
+        ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common],
+        ["distributed.cli.dask_worker", "--nworkers", "2", "--nthreads", "1", *common],
+    ]
+    started = []
+    try:
+        for program in programs:
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            started.append(subprocess.Popen([sys.executable, "-m", *program], cwd=folder, **quiet))
+            while not file.exists():
+                time.sleep(0.1)
+        time.sleep(5.0)  # until the workers are there
+        yield file
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
+
+
+def page(cases: int, seconds: dict[str, float], digests: dict[str, dict[str, str]]) -> str:
+    """The page as text."""
+    first = next(iter(digests.values()))
+    rows = [
+        f"| {kind} | {time_s:.1f} s | {next(iter(seconds.values())) / time_s:.2f} | "
+        f"{sum(digests[kind].get(name) == value for name, value in first.items())} of "
+        f"{len(first)}, {len(set(digests[kind]) - set(first))} others |"
+        for kind, time_s in seconds.items()
+    ]
+    return f"""# Workers
+
+`python Testing/benchmarks/trial_workers.py STUDY --cases {cases}`, 2 cores: {cases} scans of
+0.7 × 0.7 × 1.5 mm, from CT to map. One thread a worker.
+
+| | time of the command | times as fast | files with the bytes of one worker |
+|---|---|---|---|
+{chr(10).join(rows)}
+"""
+
+
+if __name__ == "__main__":
+    main()
