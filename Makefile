@@ -2,6 +2,7 @@
 SYSTEM_PYTHON ?= python3
 BIN := .venv/bin
 LIBRARY := CorticalBoneMapping/CorticalBoneMappingLib
+TRIAL ?= --people 80 --months 0 12 24 36 --spacing 2
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help test lint demo bench bench-measurement bench-registration bench-segmentation bench-statistics \
@@ -50,7 +51,7 @@ bench-statistics: .venv/.tools
 	nice $(BIN)/python -m Testing.benchmarks.statistics.null
 
 bench-trial: .venv/.tools
-	nice $(BIN)/python -m Testing.benchmarks.trial
+	nice $(BIN)/python -m Testing.benchmarks.trial $(TRIAL)
 
 atlas: .venv/.library
 	OMP_NUM_THREADS=1 $(BIN)/python -m CorticalBoneMappingLib.atlas.shipped

@@ -1,9 +1,9 @@
 """One worker, two workers, and two workers of a Dask cluster: the same bytes, and how much sooner.
 
-``python Testing/benchmarks/trial_workers.py STUDY [--cases 12]``, on a machine that does nothing else, maps
-the first cases of a study (study.toml, its scans made by ``cbm simulate trial``, say) three times with the
-command that people use, and writes ``Docs/validation/trial_workers.md``. Times are those of the whole
-command, from its start to its end; scheduler and workers of the cluster are there before.
+``python Testing/benchmarks/trial_workers.py [STUDY] [--cases 12]``, on a machine that does nothing else, maps
+the first cases of a study (study.toml; without, of a small simulated trial) three times with the command that
+people use, and writes ``Docs/validation/trial_workers.md``. Times are those of the whole command, from its
+start to its end; scheduler and workers of the cluster are there before.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ REPORT = Path(__file__).parents[2] / "Docs" / "validation" / "trial_workers.md"
 def main() -> None:
     """Run three times, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", type=Path)
+    parser.add_argument("study", type=Path, nargs="?")
     parser.add_argument("--cases", type=int, default=12)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        study = smaller_study(chosen.study, folder, chosen.cases)
+        study = smaller_study(chosen.study or simulated(folder / "trial"), folder, chosen.cases)
         seconds, digests = {}, {}
         runs = {"1 worker": ["--workers", "1"], "2 workers": ["--workers", "2"]}
         with cluster(folder) as scheduler:
@@ -40,6 +40,13 @@ def main() -> None:
                 digests[kind] = digest(folder / kind)
                 print(f"{kind}: {seconds[kind]:.1f} s, {len(digests[kind])} files", flush=True)
     REPORT.write_text(page(chosen.cases, seconds, digests), encoding="utf-8")
+
+
+def simulated(folder: Path) -> Path:
+    """Simulate a trial of sixteen scans."""
+    plan = ["--people", "4", "--months", "0", "36", "--spacing", "2", "--workers", "2"]
+    _cbm("simulate", "trial", "--out", str(folder), *plan)
+    return folder / "study.toml"
 
 
 def smaller_study(study: Path, folder: Path, cases: int) -> Path:
@@ -56,9 +63,12 @@ def smaller_study(study: Path, folder: Path, cases: int) -> Path:
 def run(study: Path, results: Path, options: list[str]) -> float:
     """Seconds of `cbm study run`."""
     begun = time.perf_counter()
-    command = ["study", "run", str(study), "--out", str(results), *options]
-    subprocess.run([sys.executable, "-m", "CorticalBoneMappingLib.cli", *command], check=True)
+    _cbm("study", "run", str(study), "--out", str(results), *options)
     return time.perf_counter() - begun
+
+
+def _cbm(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "CorticalBoneMappingLib.cli", *words], check=True)
 
 
 def digest(results: Path) -> dict[str, str]:
@@ -102,7 +112,7 @@ def page(cases: int, seconds: dict[str, float], digests: dict[str, dict[str, str
     ]
     return f"""# Workers
 
-`python Testing/benchmarks/trial_workers.py STUDY --cases {cases}`, 2 cores: {cases} scans of
+`python Testing/benchmarks/trial_workers.py --cases {cases}`, 2 cores: {cases} scans of
 0.7 × 0.7 × 1.5 mm, from CT to map. One thread a worker.
 
 | | time of the command | times as fast | files with the bytes of one worker |
