@@ -65,7 +65,7 @@ def results(tmp_path, picture):
     for person, failed, suggestion in CASES:
         identity = {"participant": person, "visit": "12", "side": "left"}
         rows.append(empty | identity | {"status": "done", "fit_failed": failed, "suggestion": suggestion})
-        quality.append(identity | {"verdict": "", "note": "", "suggestion": suggestion})
+        quality.append(dict.fromkeys(QUALITY_COLUMNS, "") | identity | {"suggestion": suggestion})
         folder = tmp_path / case_folder(person, "12", "left")
         folder.mkdir(parents=True)
         (folder / THUMBNAIL_FILE).write_bytes(picture)
@@ -218,6 +218,42 @@ def test_cases_are_judged_in_the_browser_and_the_saved_table_goes_into_the_study
     found = {row["participant"]: (row["verdict"], row["note"]) for row in rows_of(results / "qc.csv")}
     assert found == {"P1": ("", ""), "P2": ("reject", 'moved, "a lot"'), HOSTILE: ("accept", "")}
     assert [row["participant"] for row in rows_of(results / "qc.csv")] == ["P1", "P2", HOSTILE]
+
+
+def test_a_verdict_on_an_earlier_result_waits_on_the_page_to_be_given_again(results, tmp_path):
+    for person, key in (("P1", "new one 1234"), ("P2", "new two 1234")):
+        (results / case_folder(person, "12", "left") / "case.json").write_text(json.dumps({"key": key}))
+    rows = rows_of(results / "qc.csv")
+    rows[0] |= {"verdict": "accept", "of_result": "rold one 1234"}
+    rows[1] |= {"verdict": "reject", "of_result": "rold two 1234"}
+    (results / "qc.csv").write_text(csv_of_rows(QUALITY_COLUMNS, rows), "utf-8")
+    assert main(["study", "qc", str(results), "--quiet"]) == 0
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    with open_browser(downloads) as browser:
+        browser.open(results / "qc.html")
+        assert "0 of 3 judged, 0 rejected" in browser.find("#progress").text
+        told = browser.run("return [...document.querySelectorAll('.look')].map((one) => one.textContent)")
+        assert "The verdict (accept) was given on an earlier result: look again." in told
+        choose(browser, "filter", "open")
+        first = next(
+            card
+            for card in browser.driver.find_elements("css selector", "article")
+            if card.find_element("css selector", "h2").text.startswith("P1")
+        )
+        first.find_element("css selector", "[data-verdict=accept]").click()
+        assert "1 of 3 judged, 0 rejected; not saved yet" in browser.find("#progress").text
+        browser.find("#save").click()
+        end = time.perf_counter() + 20
+        while not (downloads / "qc.csv").is_file() and time.perf_counter() < end:
+            time.sleep(0.1)
+        assert browser.errors() == []
+    assert main(["study", "qc", str(results), "--take", str(downloads / "qc.csv"), "--quiet"]) == 0
+    saved = rows_of(results / "qc.csv")
+    assert [(row["verdict"], row["of_result"]) for row in saved[:2]] == [
+        ("accept", "rnew one 1234"),
+        ("reject", "rold two 1234"),
+    ]
 
 
 def test_a_decision_is_written_by_a_command_and_a_wrong_one_leaves_the_table_as_it_was(results, capsys):

@@ -7,19 +7,22 @@ import json
 import shutil
 
 import pytest
-from small_study import people
+from small_study import people, write_scan
 from study_of_maps import MASS, write_trial
-from trial_work import Inline, work
+from trial_work import Inline, run, study_of, table, work
 
+from CorticalBoneMappingLib.cli import main
 from CorticalBoneMappingLib.errors import SettingError, StatisticsError
 from CorticalBoneMappingLib.study.group.collect import collect_maps, read_study_table
 from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.group.run import answer_study
-from CorticalBoneMappingLib.study.trial.ledger import write_record
-from CorticalBoneMappingLib.study.trial.quality import read_quality, suggestion
+from CorticalBoneMappingLib.study.trial.decisions import Decision, decide, decision_now
+from CorticalBoneMappingLib.study.trial.ledger import mark_of, write_record
+from CorticalBoneMappingLib.study.trial.mapped import left_out
+from CorticalBoneMappingLib.study.trial.quality import QUALITY_COLUMNS, Verdict, read_quality, suggestion
 from CorticalBoneMappingLib.study.trial.run import cases_to_run, run_study
 
-QC = "participant,visit,side,verdict,note,suggestion\n"
+QC = "participant,visit,side,verdict,note,suggestion\n"  # as a person writes it, without marks of results
 ANALYSIS = """
 [[analysis]]
 name = "month 36"
@@ -72,7 +75,10 @@ def test_a_person_s_verdicts_and_notes_outlive_every_run_and_new_cases_are_added
     results = tmp_path / "results"
     run_study(cases_to_run(read_plan(study, False)), results, Inline(), work=work)
     qc = results / "qc.csv"
-    assert qc.read_text(encoding="utf-8") == QC + "P00,0,right,,,good\nP01,0,right,,,good\n"
+    marks = [mark_of(results / case.folder) for case in cases_to_run(read_plan(study, False))]
+    assert qc.read_text(encoding="utf-8") == (
+        f"{QC.strip()},of_result\nP00,0,right,,,good,{marks[0]}\nP01,0,right,,,good,{marks[1]}\n"
+    )
     decided = QC.strip() + ',reader\nP01,0,right,reject,"moved, twice",good,KP\n'
     qc.write_text(decided, encoding="utf-8")
     people(tmp_path, 3)
@@ -166,3 +172,138 @@ def test_a_failed_case_counts_for_nothing_and_is_said_and_one_that_waits_is_refu
     assert record["design"]["rows"] == 11
     assert record["left_out"]["failed"] == [f"{case.name} (The slices are not equal.)"]
     assert any("The mapping failed for" in note for note in record["notes"])
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Four cases, mapped and not judged yet."""
+    people(tmp_path, 4)
+    run(tmp_path)
+    return tmp_path
+
+
+def write_by_hand(folder, verdicts, tied=True):
+    """Write verdicts as a person does in a spreadsheet; `tied` keeps the marks that the run has written."""
+    rows = table(folder / "results" / "qc.csv")
+    for row in rows:
+        row["verdict"] = verdicts.get(row["participant"], row["verdict"])
+        row["of_result"] = row["of_result"] if tied else ""
+    with (folder / "results" / "qc.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(QUALITY_COLUMNS))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def verdicts_of(folder) -> dict[str, Verdict]:
+    return {person: verdict for (person, _, _), verdict in read_quality(folder / "results").items()}
+
+
+def lost(folder):
+    plan = read_plan(folder / "study.toml", False)
+    return left_out(read_study_table(plan), plan.results, (plan.table, plan.scans))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_verdict_stays_with_the_result_that_it_was_given_on(judged, tied):
+    write_by_hand(judged, {"P00": "accept", "P01": "reject", "P02": "accept"}, tied)
+    for number in (0, 1, 3):
+        write_scan(judged / f"ct{number}.nrrd", value=500.0 + number)
+    assert run(judged).mapped == 3
+    found = verdicts_of(judged)
+    assert {person: verdict.verdict for person, verdict in found.items()} == {
+        "P00": "accept",
+        "P01": "reject",
+        "P02": "accept",
+        "P03": "",
+    }
+    assert [person for person, verdict in found.items() if verdict.is_of_earlier] == ["P00", "P01"]
+    assert [verdict.counted for verdict in found.values()] == ["", "reject", "accept", ""]
+    told = lost(judged)
+    assert (told.accepted, told.not_judged, len(told.rejected)) == (1, 2, 1)
+    assert told.record()["earlier"] == list(told.earlier)
+    assert ["accept" in told.earlier[0], "P01" in told.earlier[1], len(told.earlier)] == [True, True, 2]
+    assert any("given on an earlier result, so look again" in note for note in told.notes())
+    before = (judged / "results" / "qc.csv").read_bytes()
+    run(judged)
+    assert (judged / "results" / "qc.csv").read_bytes() == before
+
+
+def test_a_verdict_counts_again_when_the_first_inputs_come_back(judged):
+    write_by_hand(judged, {"P00": "accept"})
+    first = (judged / "ct0.nrrd").read_bytes()
+    write_scan(judged / "ct0.nrrd", value=500.0)
+    run(judged)
+    assert verdicts_of(judged)["P00"].is_of_earlier
+    (judged / "ct0.nrrd").write_bytes(first)
+    run(judged)
+    assert verdicts_of(judged)["P00"].counted == "accept"
+
+
+@pytest.mark.parametrize("how", ["command", "by hand"])
+def test_who_has_looked_again_confirms_it(judged, how):
+    write_by_hand(judged, {"P00": "accept"})
+    write_scan(judged / "ct0.nrrd", value=500.0)
+    run(judged)
+    assert verdicts_of(judged)["P00"].counted == ""
+    if how == "command":
+        results = judged / "results"
+        assert main(["study", "qc", str(results), "--decide", "P00", "0", "right", "accept", "--quiet"]) == 0
+    else:
+        write_by_hand(judged, {}, tied=False)
+    assert verdicts_of(judged)["P00"].counted == "accept"
+    run(judged)
+    assert verdicts_of(judged)["P00"].counted == "accept"
+    write_scan(judged / "ct0.nrrd", value=700.0)
+    run(judged)
+    assert verdicts_of(judged)["P00"].counted == ""
+
+
+def test_a_table_of_decisions_ties_what_it_changes_and_leaves_the_rest_on_what_it_was_given_on(judged):
+    results = judged / "results"
+    write_by_hand(judged, {"P00": "accept", "P01": "reject"})
+    page = {person: verdict.of_result for person, verdict in verdicts_of(judged).items()}
+    for number in range(4):
+        write_scan(judged / f"ct{number}.nrrd", value=500.0 + number)
+    run(judged)
+    decisions = {
+        "P00": Decision("accept", "said the same, not on what"),
+        "P01": Decision("accept", "changed, not said on what"),
+        "P02": Decision("accept", "on the page of before", page["P02"]),
+    }
+    assert decide(results, {(person, "0", "right"): one for person, one in decisions.items()}) == 3
+    found = verdicts_of(judged)
+    assert [found[person].counted for person in decisions] == ["", "accept", ""]
+    assert [found[person].note for person in decisions] == [one.note for one in decisions.values()]
+    confirmed = {("P00", "0", "right"): decision_now(results, ("P00", "0", "right"), "accept", "")}
+    assert (decide(results, confirmed), decide(results, confirmed)) == (1, 0)
+    assert verdicts_of(judged)["P00"].counted == "accept"
+
+
+def test_a_verdict_is_tied_after_a_spreadsheet_has_written_001_as_1(tmp_path):
+    study_of(tmp_path, "001")
+    run(tmp_path)
+    qc = tmp_path / "results" / "qc.csv"
+    qc.write_text(QC + "1,0.0,right,accept,,\n", encoding="utf-8")
+    assert read_quality(tmp_path / "results")["1.0", "0.0", "right"].counted == "accept"
+    write_scan(tmp_path / "ct0.nrrd", value=500.0)
+    run(tmp_path)
+    assert read_quality(tmp_path / "results")["1.0", "0.0", "right"].is_of_earlier
+
+
+def test_rows_that_a_person_sorted_or_doubled_are_kept(judged):
+    qc = judged / "results" / "qc.csv"
+    write_by_hand(judged, {"P01": "accept"})
+    header, *rows = qc.read_text(encoding="utf-8").splitlines()
+    by_hand = "\n".join([header, *rows[::-1], rows[0]]) + "\n"
+    qc.write_text(by_hand, encoding="utf-8")
+    run(judged)
+    assert qc.read_text(encoding="utf-8") == by_hand
+
+
+def test_a_mark_is_no_number_to_a_spreadsheet(tmp_path):
+    for key in ("1234567890123456", "12345e6789012345"):
+        (tmp_path / "case.json").write_text(json.dumps({"key": key}), encoding="utf-8")
+        with pytest.raises(ValueError, match="could not convert"):
+            float(mark_of(tmp_path))
+    (tmp_path / "case.json").write_text("{", encoding="utf-8")
+    assert mark_of(tmp_path) == mark_of(tmp_path / "none") == ""

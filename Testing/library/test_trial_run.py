@@ -49,13 +49,16 @@ def test_two_runs_in_two_folders_give_the_same_bytes(tmp_path):
 def test_only_what_depends_on_a_changed_input_is_mapped_again(tmp_path):
     people(tmp_path, 3)
     run(tmp_path)
-    before = digest(tmp_path / "results")
+    before, judged = digest(tmp_path / "results"), table(tmp_path / "results" / "qc.csv")
     write_scan(tmp_path / "ct1.nrrd", value=500.0)
     again = run(tmp_path)
     assert (again.mapped, again.kept) == (1, 2)
     after = digest(tmp_path / "results")
     changed = {name.split("/")[0] for name in after if after[name] != before[name]}
-    assert changed == {"sub-P01"}
+    assert changed == {"sub-P01", "qc.csv"}
+    rows = table(tmp_path / "results" / "qc.csv")
+    differs = [[name for name in row if row[name] != old[name]] for row, old in zip(rows, judged)]
+    assert differs == [[], ["of_result"], []]  # the mark of the result that waits for a verdict
 
 
 def test_a_file_that_was_touched_but_holds_the_same_is_read_and_not_mapped_again(tmp_path):

@@ -54,13 +54,14 @@ def _page(chosen: argparse.Namespace, results: Path) -> None:
 
 def _decide(chosen: argparse.Namespace, results: Path) -> None:
     from ..errors import SettingError
-    from ..study.trial.decisions import decide
+    from ..study.trial.decisions import decide, decision_now
 
     if len(chosen.decide) < 4:
         raise SettingError("--decide takes participant, visit, side, accept, reject or none, and a note.")
     participant, visit, side, verdict, *note = chosen.decide
-    decision = ("" if verdict == "none" else verdict, " ".join(note))
-    decide(results, {(participant, visit, side): decision})
+    identity = participant, visit, side
+    given = "" if verdict == "none" else verdict
+    decide(results, {identity: decision_now(results, identity, given, " ".join(note))})
     say(chosen, f"Participant {participant}, visit {visit}, {side}: {verdict}.")
 
 

@@ -3,33 +3,40 @@
 (() => {
   const data = JSON.parse(document.getElementById("quality-data").textContent);
   const column = (name) => data.columns.indexOf(name);
-  const [VERDICT, NOTE] = [column("verdict"), column("note")];
+  const [VERDICT, NOTE, OF_RESULT] = [column("verdict"), column("note"), column("of_result")];
   const list = document.getElementById("cases");
   const cards = [...list.children];
   const rowOf = (card) => data.rows[Number(card.dataset.place)];
+  const resultOf = (card) => data.results[Number(card.dataset.place)];
   const byId = (name) => document.getElementById(name);
   let saved = true;
 
+  // A verdict on an earlier result than the one that is shown waits to be given again.
+  function verdictOf(card) {
+    const row = rowOf(card);
+    return row[OF_RESULT] && resultOf(card) && row[OF_RESULT] !== resultOf(card) ? "" : row[VERDICT];
+  }
   function show(card) {
-    const verdict = rowOf(card)[VERDICT];
+    const verdict = verdictOf(card);
     card.dataset.verdict = verdict;
     for (const button of card.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.verdict === verdict));
     }
   }
   function tell() {
-    const judged = data.rows.filter((row) => row[VERDICT]).length;
-    const rejected = data.rows.filter((row) => row[VERDICT] === "reject").length;
+    const judged = cards.filter((card) => verdictOf(card)).length;
+    const rejected = cards.filter((card) => verdictOf(card) === "reject").length;
     byId("progress").textContent =
       `${judged} of ${data.rows.length} judged, ${rejected} rejected${saved ? "" : "; not saved yet"}`;
   }
-  function change(card, place, value) {
-    if (rowOf(card)[place] === value) return;
-    rowOf(card)[place] = value;
+  function change(card, values) {
+    if (Object.entries(values).every(([place, value]) => rowOf(card)[place] === value)) return;
+    Object.assign(rowOf(card), values);
     saved = false;
     show(card);
     tell();
   }
+  const judge = (card, verdict) => change(card, { [VERDICT]: verdict, [OF_RESULT]: resultOf(card) });
   const oneLine = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
 
   // As Python's csv module writes it: quotes only where they are needed.
@@ -66,8 +73,8 @@
   function filter() {
     const wanted = byId("filter").value;
     for (const card of cards) {
-      const verdict = rowOf(card)[VERDICT];
-      card.hidden = !{ all: true, open: verdict === "", look: "look" in card.dataset }[wanted] && verdict !== wanted;
+      const isIn = { all: true, open: verdictOf(card) === "", look: "look" in card.dataset };
+      card.hidden = !isIn[wanted] && rowOf(card)[VERDICT] !== wanted;
     }
   }
   function step(card, by) {
@@ -86,13 +93,13 @@
       if (event.target.tagName === "IMG") card.classList.toggle("large");
       if (event.target.tagName !== "BUTTON") return;
       const verdict = event.target.dataset.verdict;
-      change(card, VERDICT, rowOf(card)[VERDICT] === verdict ? "" : verdict);
+      judge(card, verdictOf(card) === verdict ? "" : verdict);
     });
-    card.querySelector("input").addEventListener("input", (event) => change(card, NOTE, oneLine(event.target.value)));
+    card.querySelector("input").addEventListener("input", (event) => change(card, { [NOTE]: oneLine(event.target.value) }));
     card.addEventListener("keydown", (event) => {
       if (event.target !== card || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key in KEYS) {
-        change(card, VERDICT, KEYS[event.key]);
+        judge(card, KEYS[event.key]);
         if (event.key !== "u") step(card, 1);
       } else if (event.key === "ArrowDown" || event.key === "ArrowUp") step(card, event.key === "ArrowDown" ? 1 : -1);
       else return;

@@ -33,13 +33,19 @@ def quality_section(cases: Sequence[CaseRow]) -> Html:
     done = [case for case in cases if case.is_done]
     if not done:
         return element("p", "No case was mapped.")
-    verdicts = Counter(case.verdict.verdict for case in done)
+    verdicts = Counter(case.verdict.counted for case in done)
+    earlier = sum(case.verdict.is_of_earlier for case in done)
     look = sum(case.row["suggestion"].startswith("look") for case in done)
     told = (
         f"Of {counted(len(done), 'mapped case')} the program suggests to look at {number(look, 0)}. A person "
         f"accepted {number(verdicts[ACCEPT], 0)}, rejected {number(verdicts[REJECT], 0)}, and has not judged "
         f"{number(verdicts[''], 0)}."
     )
+    if earlier:
+        told += (
+            f" {counted(earlier, 'verdict').capitalize()} on an earlier result: look again. What was "
+            "accepted then counts as not judged; what was rejected stays out until that is taken back."
+        )
     body = [line for figure in _FIGURES if (line := _figure_line(done, *figure)) is not None]
     header = ["", "unit", "median", "5th to 95th percentile", "lowest", "highest"]
     figures = table(header, body, f"Over the mapped cases, from {CASES_FILE}.", class_="quality")

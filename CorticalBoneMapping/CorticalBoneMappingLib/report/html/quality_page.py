@@ -14,6 +14,7 @@ from ...errors import CorticalBoneMappingError
 from ...measures import MEASURES
 from ...study.found_verdict import GOOD
 from ...study.result_files import PROVENANCE_FILE, THUMBNAIL_FILE
+from ...study.trial.ledger import mark_of
 from ...study.trial.quality import QUALITY_COLUMNS, QUALITY_FILE
 from ..planes import INNER_COLOUR, OUTER_COLOUR
 from ..thumbnails import FAILED_COLOUR
@@ -103,6 +104,8 @@ def _doubts(case: CaseRow) -> list[str]:
     """Say why a person should look at a case: what its figures suggest, and what its segmentation said."""
     found = _record(case.folder).get("segmentation")
     doubts = [case.row["suggestion"]] if case.row["suggestion"].startswith("look") else []
+    if case.verdict.is_of_earlier:
+        doubts.insert(0, f"The verdict ({case.verdict.verdict}) was given on an earlier result: look again.")
     if isinstance(found, dict) and found.get("verdict", GOOD) != GOOD:
         reasons = [str(reason) for reason in found.get("reasons", ())]
         said = f"The femur was found in the CT by itself: {found['verdict']}."
@@ -231,7 +234,7 @@ def _not_mapped(cases: Sequence[CaseRow]) -> Html | None:
 
 
 def _data(cases: Sequence[CaseRow]) -> dict[str, Any]:
-    """Give the rows of ``qc.csv`` as the page begins with them."""
+    """Give the rows of ``qc.csv`` as the page begins with them, and which results it shows."""
     rows = [
         [
             case.row["participant"],
@@ -240,7 +243,9 @@ def _data(cases: Sequence[CaseRow]) -> dict[str, Any]:
             case.verdict.verdict,
             case.verdict.note,
             case.verdict.suggestion or case.row["suggestion"],
+            case.verdict.of_result,
         ]
         for case in cases
     ]
-    return {"file": QUALITY_FILE, "columns": list(QUALITY_COLUMNS), "rows": rows}
+    shown = [mark_of(case.folder) for case in cases]
+    return {"file": QUALITY_FILE, "columns": list(QUALITY_COLUMNS), "rows": rows, "results": shown}

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import SettingError
 from ...files import write_text
 from ...statistics.table import read_cells
 from ..csv_rows import csv_of_rows
-from .quality import QUALITY_FILE, VERDICTS, Identity, identity_of, read_quality
+from .quality import (
+    OF_RESULT,
+    QUALITY_FILE,
+    VERDICTS,
+    Identity,
+    identity_of,
+    marks_of_results,
+    read_quality,
+)
 
-Decision = tuple[str, str]
-"""Verdict (one of `VERDICTS`) and note."""
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decides on a case.
+
+    Attributes
+    ----------
+    verdict : str
+        One of `VERDICTS`.
+    note : str
+    of_result : str
+        Mark of the result that was looked at. Without, a verdict that says the same as before stays tied to
+        what it was given on, and another is one on the result that stands there.
+    """
+
+    verdict: str
+    note: str
+    of_result: str = ""
 
 
 def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
@@ -22,7 +47,7 @@ def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
     ----------
     results : Path
         Folder of results.
-    decisions : mapping of (participant, visit, side) to (verdict, note)
+    decisions : mapping of (participant, visit, side) to Decision
 
     Returns
     -------
@@ -39,19 +64,26 @@ def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
     columns = read_cells(path)
     rows = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
     known = {identity_of(row["participant"], row["visit"], row["side"]): row for row in rows}
+    marks = marks_of_results(results)
     changed = 0
-    for identity, (verdict, note) in decisions.items():
+    for identity, decision in decisions.items():
         row = known.get(identity_of(*identity))
         if row is None:
             raise SettingError(f"{path}: there is no mapped case {_told(identity)}.")
-        if verdict not in VERDICTS:
-            raise SettingError(f"{_told(identity)}: '{verdict}' is no verdict; write accept, reject or none.")
-        new = {"verdict": verdict, "note": _on_one_line(note)}
-        changed += row | new != row
-        row.update(new)
+        if decision.verdict not in VERDICTS:
+            raise SettingError(
+                f"{_told(identity)}: '{decision.verdict}' is no verdict; write accept, reject or none."
+            )
+        changed += _enter(row, decision, marks.get(identity_of(*identity), ""))
     if changed:
-        write_text(path, csv_of_rows(dict.fromkeys(columns, str), rows))
+        columns = dict.fromkeys([*columns, OF_RESULT], str)
+        write_text(path, csv_of_rows(columns, [{OF_RESULT: ""} | row for row in rows]))
     return changed
+
+
+def decision_now(results: Path, identity: Identity, verdict: str, note: str) -> Decision:
+    """Give a decision on the result that stands there, whatever was decided before."""
+    return Decision(verdict, note, marks_of_results(results).get(identity_of(*identity), ""))
 
 
 def decisions_of(path: Path) -> dict[Identity, Decision]:
@@ -68,8 +100,25 @@ def decisions_of(path: Path) -> dict[Identity, Decision]:
         raise SettingError(
             f"{path}: there is no column '{lacking[0]}'; is this the table that the page saved?"
         )
-    rows = zip(*(columns[name] for name in needed))
-    return {(person, visit, side): (verdict.lower(), note) for person, visit, side, verdict, note in rows}
+    given_on = columns.get(OF_RESULT, [""] * len(columns["verdict"]))
+    rows = zip(*(columns[name] for name in needed), given_on)
+    return {
+        (person, visit, side): Decision(verdict.lower(), note, mark)
+        for person, visit, side, verdict, note, mark in rows
+    }
+
+
+def _enter(row: dict[str, str], decision: Decision, mark: str) -> bool:
+    """Write a decision into its row, `mark` that of the result which stands there; say if it changes it."""
+    tied = row.get(OF_RESULT, "") if row["verdict"].lower() == decision.verdict else mark
+    new = {
+        "verdict": decision.verdict,
+        "note": _on_one_line(decision.note),
+        OF_RESULT: (decision.of_result or tied) if decision.verdict else mark,
+    }
+    changes = {OF_RESULT: ""} | row | new != {OF_RESULT: ""} | row
+    row.update(new)
+    return changes
 
 
 def _on_one_line(note: str) -> str:

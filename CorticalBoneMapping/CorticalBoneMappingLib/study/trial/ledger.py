@@ -138,6 +138,17 @@ def has_result(results: Path, case: Case, key: str | None = None) -> bool:
     return sizes == ledger["bytes"] and key in (None, ledger["key"])
 
 
+def mark_of(folder: Path) -> str:
+    """Give a short mark of the result in a folder, another one for every key; empty if there is none.
+
+    It begins with a letter: a spreadsheet would read twelve digits, or some around an ``e``, as a number.
+    """
+    try:
+        return "r" + json.loads((folder / CASE_FILE).read_text(encoding="utf-8"))["key"][:12]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 @contextmanager
 def new_result(results: Path, case: Case, key: str, inputs: dict[str, Fingerprint]) -> Iterator[Path]:
     """Give a folder to write a result to; it takes its place, with its ledger, when the block ends well.

@@ -30,13 +30,16 @@ class LeftOut:
         Cases that could not be mapped, with the reason.
     unknown : tuple of str
         Rejected in ``qc.csv``, but no row of the study.
+    earlier : tuple of str
+        Rows whose verdict was given on an earlier result.
     accepted, not_judged : int
-        Of the other rows of ``qc.csv``.
+        Of the other rows of ``qc.csv``; who accepted an earlier result has not judged this one.
     """
 
     rejected: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
     accepted: int = 0
     not_judged: int = 0
 
@@ -49,6 +52,11 @@ class LeftOut:
             said.append(f"The mapping failed for {_some(self.failed)}; these rows count for nothing.")
         if self.unknown:
             said.append(f"Quality control rejects what is no row of the study: {_some(self.unknown)}.")
+        if self.earlier:
+            said.append(
+                f"A verdict was given on an earlier result, so look again: {_some(self.earlier)}. What was "
+                "accepted then counts as not judged; what was rejected stays out until that is taken back."
+            )
         if self.not_judged:
             said.append(f"{self.not_judged} cases have no verdict in quality control yet; they count.")
         return said
@@ -58,6 +66,7 @@ class LeftOut:
         return {
             "rejected": list(self.rejected),
             "failed": list(self.failed),
+            "earlier": list(self.earlier),
             "accepted": self.accepted,
             "not_judged": self.not_judged,
         }
@@ -132,7 +141,8 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
     verdicts = read_quality(results)
     rows = {name: table.describe(row) for row, name in enumerate(_identities(table))}
     rejected = {name: verdict for name, verdict in verdicts.items() if verdict.verdict == REJECT}
-    judged = [verdicts[name].verdict for name in rows if name in verdicts and name not in rejected]
+    judged = [verdicts[name].counted for name in rows if name in verdicts and name not in rejected]
+    earlier = [name for name in rows if name in verdicts and verdicts[name].is_of_earlier]
     failed = []
     for case in sound_cases(read_scans(scans[0]), scans[1]) if scans else ():
         state, reason = state_of(case, results)
@@ -141,6 +151,7 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
         rejected=tuple(_with(rows[name], verdict.note) for name, verdict in rejected.items() if name in rows),
         failed=tuple(failed),
         unknown=tuple(", ".join(name) for name in rejected if name not in rows),
+        earlier=tuple(f"{rows[name]} ({verdicts[name].verdict})" for name in earlier),
         accepted=judged.count(ACCEPT),
         not_judged=len(judged) - judged.count(ACCEPT),
     )

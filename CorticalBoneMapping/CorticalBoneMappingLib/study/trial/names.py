@@ -6,6 +6,7 @@ Imaging Data Structure, "Entities"). Any participant and visit can be written so
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def case_folder(participant: str, visit: str, side: str) -> Path:
     """Give the folder of a case's result, relative to the folder of results."""
     name = case_name(participant, visit, side)
     return Path(f"sub-{label_of(participant)}", f"ses-{label_of(visit)}", name)
+
+
+def result_folders(results: Path) -> dict[tuple[str, str, str], Path]:
+    """Find the results in a folder, by participant, visit and side."""
+    found = {}
+    for folder in results.glob("sub-*/ses-*/sub-*_femur"):
+        with contextlib.suppress(SettingError, UnicodeDecodeError):  # no work of ours
+            found[case_of(folder.name)] = folder
+    return found
 
 
 def case_of(name: str) -> tuple[str, str, str]:

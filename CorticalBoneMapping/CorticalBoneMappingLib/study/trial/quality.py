@@ -16,11 +16,14 @@ from ..csv_rows import Columns, csv_of_rows, read_rows
 from ..found_verdict import LOOK
 from ..regions import REGION_COLUMNS, WHOLE_FEMUR
 from ..result_files import PROVENANCE_FILE, REGIONS_FILE
+from .ledger import mark_of
+from .names import result_folders
 from .scans import Case
 
 QUALITY_FILE = "qc.csv"
 ACCEPT, REJECT, UNSEEN = "accept", "reject", ""
 VERDICTS = (ACCEPT, REJECT, UNSEEN)
+OF_RESULT = "of_result"
 QUALITY_COLUMNS: Columns = {
     "participant": str,
     "visit": str,
@@ -28,8 +31,10 @@ QUALITY_COLUMNS: Columns = {
     "verdict": str,
     "note": str,
     "suggestion": str,
+    OF_RESULT: str,
 }
-"""Of ``qc.csv``; verdict and note are a person's, the suggestion is the program's when the row was made."""
+"""Of ``qc.csv``; verdict and note are a person's. The others are the program's: what it suggests, and the
+mark of the result (`ledger.mark_of`) that the verdict was given on, or that waits for one."""
 
 FIGURES: Columns = {
     "measured": float,
@@ -76,11 +81,22 @@ class Verdict:
         A person's.
     suggestion : str
         The program's: ``look: …`` with reasons, or ``good``.
+    of_result : str
+        Mark of the result that it was given on; empty if that is not known.
+    is_of_earlier : bool
+        Whether the case has been mapped anew since.
     """
 
     verdict: str
     note: str
     suggestion: str
+    of_result: str = ""
+    is_of_earlier: bool = False
+
+    @property
+    def counted(self) -> str:
+        """The verdict as it counts: who accepted an earlier result has not seen the one that stands there."""
+        return UNSEEN if self.is_of_earlier and self.verdict == ACCEPT else self.verdict
 
 
 def figures_of(folder: Path) -> dict[str, Any]:
@@ -125,6 +141,8 @@ def suggestion(figures: dict[str, Any]) -> str:
 def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, str]) -> None:
     """Add a row to ``qc.csv`` for every mapped case that has none; what a person wrote stays as it is.
 
+    Rows without a verdict, or whose verdict is not tied to a result, are tied to the one that stands there.
+
     Parameters
     ----------
     results : Path
@@ -135,20 +153,31 @@ def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, 
         What `suggestion` said of each mapped case, by its name.
     """
     path = results / QUALITY_FILE
-    known = {_identity(row): row for row in _rows(path)}
-    ordered = {}
-    for case in cases:
-        identity = identity_of(case.participant, case.visit, case.side)
-        if identity in known:
-            ordered[identity] = known[identity]
-        elif suggestions.get(case.name):
-            added = (case.participant, case.visit, case.side, UNSEEN, "", suggestions[case.name])
-            ordered[identity] = dict(zip(QUALITY_COLUMNS, added))
-    rows = list((ordered | known).values())  # the first keep their places
-    if len(rows) == len(known):
+    before, marks = _rows(path), marks_of_results(results)
+    by_identity = {identity_of(case.participant, case.visit, case.side): case for case in cases}
+    suggested = {identity: suggestions.get(case.name, "") for identity, case in by_identity.items()}
+    present = {_identity(row) for row in before}
+    new = [case for identity, case in by_identity.items() if suggested[identity] and identity not in present]
+    rows = [row | {OF_RESULT: row.get(OF_RESULT, "")} for row in before] + [_row_of(case) for case in new]
+    for row in rows:
+        _bring_up_to_date(row, marks.get(_identity(row), ""), suggested.get(_identity(row), ""))
+    if new:  # otherwise they stay as a person may have sorted them
+        places = {identity: place for place, identity in enumerate(by_identity)}
+        rows.sort(key=lambda row: places.get(_identity(row), len(places)))
+    if rows == before:
         return
     columns = {name: str for row in rows for name in row}  # a column that a person added stays
     write_text(path, csv_of_rows(columns, [dict.fromkeys(columns, "") | row for row in rows]))
+
+
+def tie_verdicts(results: Path) -> None:
+    """Note in ``qc.csv`` which result each verdict was given on, while what a person saw still stands."""
+    add_to_quality(results, (), {})
+
+
+def marks_of_results(results: Path) -> dict[Identity, str]:
+    """Give the marks of all results that stand in a folder."""
+    return {identity_of(*name): mark_of(folder) for name, folder in result_folders(results).items()}
 
 
 def read_quality(results: Path) -> dict[Identity, Verdict]:
@@ -166,6 +195,7 @@ def read_quality(results: Path) -> dict[Identity, Verdict]:
     """
     path = results / QUALITY_FILE
     found: dict[Identity, Verdict] = {}
+    marks = marks_of_results(results)
     for number, row in enumerate(_rows(path), start=1):
         verdict, identity = row["verdict"].lower(), _identity(row)
         if verdict not in VERDICTS:
@@ -174,7 +204,9 @@ def read_quality(results: Path) -> dict[Identity, Verdict]:
             )
         if identity in found:
             raise SettingError(f"{path}: row {number}: {', '.join(identity)} stands twice; keep one row.")
-        found[identity] = Verdict(verdict, row["note"], row["suggestion"])
+        given_on, stands = row.get(OF_RESULT, ""), marks.get(identity, "")
+        is_of_earlier = bool(verdict and given_on and stands) and given_on != stands
+        found[identity] = Verdict(verdict, row["note"], row["suggestion"], given_on, is_of_earlier)
     return found
 
 
@@ -187,9 +219,23 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     columns = read_cells(path)
-    if lacking := [name for name in QUALITY_COLUMNS if name not in columns]:
+    needed = (name for name in QUALITY_COLUMNS if name != OF_RESULT)  # a person's own table has none
+    if lacking := [name for name in needed if name not in columns]:
         raise SettingError(f"{path}: there is no column '{lacking[0]}'; put it back.")
     return [dict(zip(columns, cells)) for cells in zip(*columns.values())]
+
+
+def _row_of(case: Case) -> dict[str, str]:
+    own = {"participant": case.participant, "visit": case.visit, "side": case.side}
+    return dict.fromkeys(QUALITY_COLUMNS, "") | own
+
+
+def _bring_up_to_date(row: dict[str, str], mark: str, suggested: str) -> None:
+    """Tie a row to the result that stands there, unless its verdict is tied; what is a person's stays."""
+    if not (row["verdict"] and row[OF_RESULT]):
+        row[OF_RESULT] = mark or row[OF_RESULT]
+    if not row["verdict"]:
+        row["suggestion"] = suggested or row["suggestion"]
 
 
 def _identity(row: dict[str, str]) -> Identity:

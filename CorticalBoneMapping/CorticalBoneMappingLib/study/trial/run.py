@@ -16,6 +16,7 @@ from .case import DONE, FAILED, UNWRITABLE, Outcome, is_up_to_date, run_case
 from .ledger import clear_workshop, read_record, remove_result, write_record
 from .lock import only_run
 from .overview import Overview
+from .quality import tie_verdicts
 from .scans import Case, ScanPlan, read_scans, sound_cases
 
 Work = Callable[[Case, Path], Outcome]
@@ -121,6 +122,7 @@ def run_study(
     begun = time.perf_counter()
     with only_run(results):
         clear_workshop(results)
+        tie_verdicts(results)
         overview = Overview(cases, results)
         waiting = []
         for number, case in enumerate(cases):
