@@ -6,10 +6,12 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import trial_work
@@ -18,6 +20,8 @@ from trial_work import Inline, cases_in, digest, run, study_of, table, work
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError, SettingError
 from CorticalBoneMappingLib.progress import CallbackProgress
+from CorticalBoneMappingLib.study import provenance
+from CorticalBoneMappingLib.study.provenance import source_hash
 from CorticalBoneMappingLib.study.trial import case as case_module
 from CorticalBoneMappingLib.study.trial import ledger
 from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses, open_executor, workers_that_fit
@@ -84,6 +88,60 @@ def test_a_changed_setting_maps_again_what_it_reaches_and_the_first_settings_giv
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     assert run(tmp_path).mapped == 2
     assert digest(tmp_path / "results") == before
+
+
+def test_another_source_of_the_same_version_maps_again(tmp_path, monkeypatch):
+    people(tmp_path, 2)
+    run(tmp_path)
+    assert run(tmp_path).kept == 2
+    monkeypatch.setattr(provenance, "mapping_source", lambda: "another")
+    assert run(tmp_path).mapped == 2
+
+
+@pytest.fixture
+def library(tmp_path):
+    """The library's own folder, copied."""
+    own = Path(provenance.__file__).parents[1]
+    return shutil.copytree(own, tmp_path / "elsewhere", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def test_the_source_is_the_same_elsewhere_with_other_line_ends_and_beside_byte_code(library):
+    before = source_hash(library)
+    assert before == source_hash(Path(provenance.__file__).parents[1])
+    for file in library.rglob("*.py"):
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    (library / "cortex" / "__pycache__").mkdir()
+    (library / "cortex" / "__pycache__" / "scan.cpython-311.pyc").write_bytes(b"x")
+    assert source_hash(library) == before
+
+
+def test_the_source_changes_with_what_maps_follow_from_and_with_nothing_else(library):
+    before = source_hash(library)
+    for name in ("report/page.py", "cli/map.py", "statistics/maps.py", "study/group/run.py"):
+        (library / name).write_bytes((library / name).read_bytes() + b"\n")
+    assert source_hash(library) == before
+    seen = {before}
+    for name in ("cortex/scan.py", "study/femur.py", "atlas/data/average_femur.vtp"):
+        (library / name).write_bytes((library / name).read_bytes() + b"\n")
+        seen.add(source_hash(library))
+    (library / "cortex" / "scan.py").rename(library / "cortex" / "scan2.py")
+    assert len(seen | {source_hash(library)}) == 5
+
+
+def test_without_source_the_version_alone_tells(library):
+    for file in library.rglob("*.py"):
+        file.rename(file.with_suffix(".pyc"))
+    assert source_hash(library) == ""
+    assert source_hash(library / "archive.zip" / "CorticalBoneMappingLib") == ""
+
+
+def test_no_map_follows_from_what_the_source_leaves_out():
+    code = "import sys, CorticalBoneMappingLib.study.trial.case; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = [name.partition("Lib.")[2].replace(".", "/") for name in told.split() if "MappingLib." in name]
+    left_out = {name for name in loaded if name.startswith(provenance._NO_MAP_FOLLOWS)}
+    assert "cortex/surface_map" in loaded
+    assert left_out == {"statistics", "statistics/table"}  # the reader of tables; their cells are in the key
 
 
 @pytest.mark.parametrize("harm", ["cut", "remove", "ledger"])

@@ -102,8 +102,9 @@ def stamp_of(path: Path) -> str:
 def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
     """Hash all that the bytes of a result follow from.
 
-    Names and contents of the inputs, participant, visit and side, the settings, the atlas, and the versions
-    of this program and of what it computes with. Python's own is left out: a new one computes the same.
+    Names and contents of the inputs, participant, visit and side, the settings, the atlas, version and source
+    of this program, and the versions of what it computes with. Python's own is left out: a new one computes
+    the same.
     """
     settings = asdict(case.settings) | {"atlas": _atlas_hash(case.settings.atlas)}
     if "rods" in inputs:
@@ -113,7 +114,7 @@ def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
         "inputs": {kind: [each.name, each.sha256] for kind, each in sorted(inputs.items())},
         "case": case.name,
         "settings": settings,
-        "program": [made_by["version"], {k: v for k, v in made_by["libraries"].items() if k != "python"}],
+        "program": made_by | {"libraries": {k: v for k, v in made_by["libraries"].items() if k != "python"}},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
