@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import SettingError
+from ..metal import METAL_HU
 
 # name -> (lowest, highest, unit); densities may be HU or mg/cm³, so their bounds are wide.
 _BOUNDS = {
@@ -50,7 +51,7 @@ class CortexSettings:
     inside_mm: float = 13.0
     step_mm: float | None = None
     highest_density: float = 3000.0
-    metal_hu: float = 2800.0
+    metal_hu: float = METAL_HU
 
     def __post_init__(self) -> None:
         for name, (lowest, highest, unit) in _BOUNDS.items():

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import SegmentationError
+from ..metal import without_metal
 from ..progress import Progress
 from ..shape_model import ShapeModel
 from ..surface import Surface
@@ -149,7 +150,7 @@ def fit_model(
     progress = progress or Progress()
     right = _right_sided(volume, side)
     centre = np.asarray(head_centre, dtype=np.float64) * _mirror(side)
-    box = right.crop(centre + _BOX_MM, 0.0)
+    box = without_metal(right.crop(centre + _BOX_MM, 0.0)).volume
     progress.report(0.0, "Searching how the femur lies")
     ball = find_ball(box, centre, head_radius_mm)
     shape = _started(box, shape_model, landmarks, ball)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from ..cortex import CortexSettings
+from ..metal import METAL_HU, metal_in
 from ..surface import Surface
 from ..volume import Volume
 
@@ -17,7 +16,6 @@ NEAR_MM = 10.0
 """So far from metal streaks and blooming move the edge of bone."""
 
 _IMPLANT_CM3 = 1.0
-_LEAST_CM3 = 0.03  # less is noise, or a speck of calcium
 
 
 def near_metal(surface: Surface, volume: Volume) -> tuple[np.ndarray, float]:
@@ -28,7 +26,7 @@ def near_metal(surface: Surface, volume: Volume) -> tuple[np.ndarray, float]:
     surface : Surface
         n points, RAS mm.
     volume : Volume
-        CT in HU. What is above `CortexSettings.metal_hu` in pieces of some size is metal.
+        CT in HU. For what is metal, see `metal.metal_in`.
 
     Returns
     -------
@@ -38,18 +36,11 @@ def near_metal(surface: Surface, volume: Volume) -> tuple[np.ndarray, float]:
         Volume of the metal in the box about the bone, `NEAR_MM` wider than it.
     """
     around = volume.crop(surface.points, NEAR_MM)
-    metal = around.array > CortexSettings().metal_hu
-    if not metal.any():
-        return np.zeros(len(surface.points), dtype=bool), 0.0
-    voxel_cm3 = float(np.prod(volume.spacing_mm)) / 1000.0
-    numbers, _ = ndimage.label(metal)
-    large = np.bincount(numbers.ravel()) * voxel_cm3 >= _LEAST_CM3
-    large[0] = False
-    places = around.points_of(np.argwhere(large[numbers])[:, ::-1])
+    places = around.points_of(np.argwhere(metal_in(around))[:, ::-1])
     if not len(places):
         return np.zeros(len(surface.points), dtype=bool), 0.0
     distance, _ = cKDTree(places).query(surface.points, distance_upper_bound=NEAR_MM)
-    return np.isfinite(distance), len(places) * voxel_cm3
+    return np.isfinite(distance), len(places) * float(np.prod(volume.spacing_mm)) / 1000.0
 
 
 class Implant(NamedTuple):
@@ -79,7 +70,7 @@ def implant_apart(volume: Volume, centres: Sequence[np.ndarray], apart_mm: float
     -------
     Implant or None
     """
-    index = np.argwhere(volume.array > CortexSettings().metal_hu)[:, ::-1]
+    index = np.argwhere(volume.array > METAL_HU)[:, ::-1]
     places = volume.points_of(index)
     for centre in centres:
         places = places[np.linalg.norm(places - centre, axis=1) > apart_mm]

@@ -7,12 +7,14 @@ import numpy as np
 from ..calibration import Calibration
 from ..cortex import measure_cortex
 from ..measures import Quality
+from ..metal import WithoutMetal, without_metal
 from ..surface import Surface
 from ..volume import Volume
 
 _SHARED = 2.5  # neighbours lie in one slice and err together, so their number does not help
 _MOST_HIDDEN_MM = 1.0  # beyond it, a fit says where the surface was or where the socket is
 _RINGS = 3  # of neighbours, the thinnest of which counts: with the socket in its slice, cortex looks thicker
+_NO_METAL_MM = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0])  # depths below an edge at which it would be metal's
 # Of the residual, in medians and as a share of cortical density: three layers are no model of another bone's
 # inside, but an uneven thick cortex, too, leaves more than noise.
 _WORST_MISFIT, _WORST_SHARE = 3.5, 0.05
@@ -50,10 +52,12 @@ def outer_edges(
     MeasurementError
         If the surface lies outside the scan, or every point is excluded.
     """
+    clean = without_metal(volume)
+    volume = clean.volume
     measured = measure_cortex(
         surface, volume, Calibration.none(), method="constant-density", excluded=excluded
     )
-    found = measured.quality == Quality.GOOD
+    found = (measured.quality == Quality.GOOD) & ~_at_metal(surface, clean, measured.periosteal_offset)
     if found.any():
         worst = _WORST_MISFIT * np.median(measured.residual[found])
         with np.errstate(invalid="ignore"):
@@ -67,6 +71,13 @@ def outer_edges(
         offset, sd = offset + doubt, np.hypot(sd, doubt)
     offset, sd = (np.where(found, values, np.nan) for values in (offset, sd))
     return offset, sd, found
+
+
+def _at_metal(surface: Surface, clean: WithoutMetal, offset: np.ndarray) -> np.ndarray:
+    """Whether metal was near the edges (n,) below the points of a surface; false where there is no edge."""
+    depth = np.nan_to_num(offset)[:, None] + _NO_METAL_MM
+    places = surface.points[:, None] - depth[..., None] * surface.normals[:, None]
+    return clean.at(places).any(axis=1)
 
 
 def _half_of_way_to_half_maximum(
