@@ -24,6 +24,7 @@ from CorticalBoneMappingLib.measures import MEASURES
 from CorticalBoneMappingLib.panel import desktop
 from CorticalBoneMappingLib.panel.answer_section import show_answer_in_panel
 from CorticalBoneMappingLib.panel.application import python_beside_slicer
+from CorticalBoneMappingLib.panel.cases_section import CasesSection
 from CorticalBoneMappingLib.panel.run_section import RunSection
 from CorticalBoneMappingLib.panel.study_choices import (
     Alternative,
@@ -39,6 +40,7 @@ from CorticalBoneMappingLib.panel.study_choices import (
 from CorticalBoneMappingLib.panel.study_overview import overview_of
 from CorticalBoneMappingLib.panel.study_run import StudyRun
 from CorticalBoneMappingLib.panel.table_widget import fill
+from CorticalBoneMappingLib.panel.trial_section import TrialSection
 from CorticalBoneMappingLib.scene.answers import (
     ANSWER_ROLE,
     AnswerNodes,
@@ -77,9 +79,10 @@ class CorticalBoneStatisticsParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `terms` are names of columns and interactions, separated by "; ". `smoothing` is in mm. `effect` is the
-    model of the answer on show, `point` the place whose values are plotted.
+    model of the answer on show, `point` the place whose values are plotted. `studyFile` names scans to map.
     """
 
+    studyFile: Path
     tableFile: Path
     resultsFolder: Path
     outputFolder: Path
@@ -98,7 +101,7 @@ class CorticalBoneStatisticsParameterNode:
 
 
 class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: the study, the question, Apply or Cancel, and what is shown of an answer."""
+    """The panel: scans and cases, the study, the question, Apply or Cancel, and the answer on show."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -106,7 +109,7 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
-        self._run = None
+        self._run = self._trial = self._cases = None
         self._seen = None  # table and folder whose rows the panel shows
         self._point = None
 
@@ -127,6 +130,8 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
             self._takeAnswer,
             _("Fit the model at every point of the average femur, and test the contrast."),
         )
+        self._cases = CasesSection(self.ui)
+        self._trial = TrialSection(self.ui, self._cases.refresh)
         self.ui.termsTable.connect("itemChanged(QTableWidgetItem*)", self.onTermTicked)
         self.ui.clustersTable.connect("cellClicked(int,int)", self.onCluster)
         self.ui.viewsButton.connect("clicked(bool)", self.onViews)
@@ -140,6 +145,7 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
     def cleanup(self):
         """Called when Slicer closes or the module is reloaded."""
         self._run.abandon()
+        self._trial.abandon()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -152,7 +158,7 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self.setParameterNode(None)
 
     def onSceneStartClose(self, _caller=None, _event=None):
-        """End a run: the scene it would add to goes away."""
+        """End a run that would add to the scene, which goes away; the mapping of a study goes on."""
         self._run.abandon()
         self.setParameterNode(None)
 
@@ -191,9 +197,15 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
     def onParameters(self, _caller=None, _event=None):
         """Bring the panel up to date with the parameters."""
         parameters = self._parameterNode
-        for edit in (self.ui.tableFileEdit, self.ui.resultsFolderEdit, self.ui.outputFolderEdit):
+        ui = self.ui
+        for edit in (ui.studyFileEdit, ui.tableFileEdit, ui.resultsFolderEdit, ui.outputFolderEdit):
             if not is_set(edit.currentPath):  # how Slicer keeps a path that is not set
                 edit.currentPath = ""
+        if self._trial.running:  # the scene was closed meanwhile
+            parameters.studyFile = self._trial.study
+        study = parameters.studyFile if is_set(parameters.studyFile) else None
+        self._trial.show(study)
+        self._cases.show(study)
         self._showStudy(parameters)
         self._run.show_apply()
         self._observePoint(parameters.point)

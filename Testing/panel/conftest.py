@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "scene")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "scene"), str(HERE.parent / "library")]
 try:
     import qt_doubles
     import slicer_doubles

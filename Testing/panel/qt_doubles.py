@@ -253,6 +253,7 @@ qt = types.SimpleNamespace(
     QTimer=QTimer,
     QTableWidget=QTableWidget,
     QTableWidgetItem=QtWidgets.QTableWidgetItem,
+    QPixmap=QtGui.QPixmap,
     Qt=QtCore.Qt,
 )
 

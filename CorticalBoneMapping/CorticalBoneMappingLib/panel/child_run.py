@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
+from pathlib import Path
+from typing import TypeVar
 
 from .child_process import ChildProcess
 from .commands import error_sentence
+
+Answer = TypeVar("Answer")
 
 
 class RunState(Enum):
@@ -20,17 +24,17 @@ class RunState(Enum):
 
 
 class ChildRun:
-    """A command in a child process, and the temporary folder that it reads from.
+    """A command in a child process, and the temporary folder that it reads from, if any.
 
     Parameters
     ----------
     command : sequence of str
         Program and arguments.
-    temporary : TemporaryDirectory
+    temporary : TemporaryDirectory, optional
         Is removed when the run has ended.
     """
 
-    def __init__(self, command: Sequence[str], temporary: tempfile.TemporaryDirectory) -> None:
+    def __init__(self, command: Sequence[str], temporary: tempfile.TemporaryDirectory | None = None) -> None:
         self._temporary = temporary
         self._child = ChildProcess(command)
 
@@ -59,8 +63,8 @@ class ChildRun:
         self._child.poll()
         if self._child.running:
             return RunState.RUNNING
-        self._temporary.cleanup()
-        if self._child.exit_code == 0:
+        self._tidy_up()
+        if self._ended_well():
             return RunState.DONE
         return RunState.CANCELLED if self._child.stopping else RunState.FAILED
 
@@ -71,8 +75,57 @@ class ChildRun:
     def close(self) -> None:
         """End it at once, whatever its state, and remove the temporary files."""
         self._child.close()
-        self._temporary.cleanup()
+        self._tidy_up()
 
     def error_sentence(self) -> str:
         """Give the one sentence that a failed run has for the user; faults of the program have no other."""
         return error_sentence(self._child.messages)
+
+    def _ended_well(self) -> bool:
+        return self._child.exit_code == 0
+
+    def _tidy_up(self) -> None:
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+
+class AnsweringRun(ChildRun):
+    """A run that writes its answer to a temporary folder, from where it is taken once.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    answer : TemporaryDirectory
+        Where the command writes to; stays only where the run is done, until `take`.
+    temporary : TemporaryDirectory, optional
+        Is removed when the run has ended.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        answer: tempfile.TemporaryDirectory,
+        temporary: tempfile.TemporaryDirectory | None = None,
+    ) -> None:
+        self._answer = answer
+        super().__init__(command, temporary)
+
+    def poll(self) -> RunState:
+        """Take up what the child told; remove what a run that is not done has left."""
+        state = super().poll()
+        if state in (RunState.CANCELLED, RunState.FAILED):
+            self._answer.cleanup()
+        return state
+
+    def close(self) -> None:
+        """End it at once, whatever its state, and remove the temporary files."""
+        super().close()
+        self._answer.cleanup()
+
+    def take(self, read: Callable[[Path], Answer]) -> Answer:
+        """Read what a run that is done has written, and remove it."""
+        try:
+            return read(Path(self._answer.name))
+        finally:
+            self._answer.cleanup()

@@ -45,6 +45,16 @@ def stats_command(python: str, study: Path, folder: Path) -> list[str]:
     return [python, *_PROGRAM, "stats", str(study), "--out", str(folder), "--progress", "json"]
 
 
+def study_check_command(python: str, study: Path, problems: Path) -> list[str]:
+    """Give the command line that checks a study's scans, as a user would type it; `problems` is a CSV."""
+    return [python, *_PROGRAM, "study", "check", str(study), "--out", str(problems), "--progress", "json"]
+
+
+def study_run_command(python: str, study: Path) -> list[str]:
+    """Give the command line that maps a study's scans, as a user would type it."""
+    return [python, *_PROGRAM, "study", "run", str(study), "--progress", "json"]
+
+
 def simulate_command(python: str, folder: Path, options: Sequence[str] = ()) -> list[str]:
     """Give the command line that simulates a hip.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+import slicer.util
 
 from ..scene.cameras import LAYOUT_NUMBER, layout_description, look_at_peak, look_from, view_tags
 
@@ -24,6 +25,22 @@ def show_anatomical_views(points: np.ndarray) -> None:
     for tag, view in view_tags().items():
         node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
         look_from(slicer.modules.cameras.logic().GetViewActiveCameraNode(node), view, points)
+
+
+def show_case(scan: slicer.vtkMRMLScalarVolumeNode | None, points: np.ndarray) -> None:
+    """Show a bone and, if it is there, the scan under it, cut through the bone's middle.
+
+    Parameters
+    ----------
+    scan : vtkMRMLScalarVolumeNode or None
+    points : ndarray of shape (n, 3)
+        Of the bone, RAS mm.
+    """
+    if scan is not None:
+        slicer.util.setSliceViewerLayers(background=scan, fit=True)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *middle)
+    slicer.util.resetThreeDViews()
 
 
 def turn_to(place: np.ndarray, normal: np.ndarray) -> None:

@@ -36,6 +36,10 @@ class RunSection:
         What Apply does, for its tooltip.
     changed : callable
         Called when a run has begun or ended, for whatever else in the panel must not run beside it.
+    looked : callable
+        Called at every look at a run, for what the panel shows of it besides its progress.
+    stop, stopped : str
+        What Cancel does, for its tooltip, and what is said when it was done.
     """
 
     def __init__(
@@ -47,9 +51,13 @@ class RunSection:
         finished: Callable[[ChildRun], None],
         purpose: str,
         changed: Callable[[], None] = lambda: None,
+        looked: Callable[[], None] = lambda: None,
+        stop: str = _("Stop; nothing is written."),
+        stopped: str = _("Cancelled: nothing was written."),
     ) -> None:
         self._ui, self._inputs, self._missing = ui, inputs, missing
         self._start, self._finished, self._purpose, self._changed = start, finished, purpose, changed
+        self._looked, self._stop, self._stopped = looked, stop, stopped
         self._words = ui.applyButton.text
         self.run: ChildRun | None = None
         self._timer = qt.QTimer()
@@ -62,7 +70,7 @@ class RunSection:
         """Enable Apply if everything is there, and say in its tooltip what is missing."""
         button = self._ui.applyButton
         if self.run is not None:
-            button.enabled, button.toolTip = True, _("Stop; nothing is written.")
+            button.enabled, button.toolTip = True, self._stop
             return
         missing = self._missing()
         if missing is not None:
@@ -91,6 +99,7 @@ class RunSection:
         self._ui.progressBar.value = round(100 * self.run.fraction)
         if not self.run.cancelling:
             self._ui.statusLabel.text = self.run.text
+        self._looked()
         if state == RunState.RUNNING:
             return
         run, self.run = self.run, None
@@ -98,7 +107,7 @@ class RunSection:
         self._show(running=False)
         self._ui.statusLabel.text = ""
         if state == RunState.CANCELLED:
-            self._ui.statusLabel.text = _("Cancelled: nothing was written.")
+            self._ui.statusLabel.text = self._stopped
         elif state == RunState.FAILED:
             logging.error(run.log)
             self._ui.statusLabel.text = run.error_sentence()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
 from ..files import write_text
@@ -36,8 +35,7 @@ class StudyRun(ChildRun):
         self.folder = plan_folder(folder, plan.analyses[0])
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / STUDY_FILE, plan_text(plan))
-        temporary = tempfile.TemporaryDirectory(prefix="cortical-bone-statistics-")
-        super().__init__(stats_command(python, folder / STUDY_FILE, folder), temporary)
+        super().__init__(stats_command(python, folder / STUDY_FILE, folder))
 
     def answer(self) -> AnswerFiles:
         """Read the answer of a run that is done."""

@@ -12,11 +12,13 @@ def put_in_folder(scene: slicer.vtkMRMLScene, nodes: Mapping[str, slicer.vtkMRML
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), name)
     for node in nodes.values():
-        item = hierarchy.GetItemByDataNode(node)
-        if item != hierarchy.GetInvalidItemID():  # Slicer makes items by itself, slicer-core does not
-            hierarchy.SetItemParent(item, folder)
-        else:
-            hierarchy.CreateItem(folder, node)
+        _put(hierarchy, node, folder)
+
+
+def put_beside(scene: slicer.vtkMRMLScene, node: slicer.vtkMRMLNode, other: slicer.vtkMRMLNode) -> None:
+    """Put a node into the folder of another."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    _put(hierarchy, node, hierarchy.GetItemParent(hierarchy.GetItemByDataNode(other)))
 
 
 def families_in(
@@ -39,3 +41,11 @@ def families_in(
         if node.GetAttribute(family) and node.GetAttribute(role) in roles:
             found.setdefault(node.GetAttribute(family), {})[node.GetAttribute(role)] = node
     return [members for members in found.values() if len(members) == len(roles)]
+
+
+def _put(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, node: slicer.vtkMRMLNode, folder: int) -> None:
+    item = hierarchy.GetItemByDataNode(node)
+    if item != hierarchy.GetInvalidItemID():  # Slicer makes items by itself, slicer-core does not
+        hierarchy.SetItemParent(item, folder)
+    else:
+        hierarchy.CreateItem(folder, node)

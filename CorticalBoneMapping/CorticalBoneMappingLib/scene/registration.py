@@ -12,6 +12,7 @@ import vtk
 from ..study.anatomy import BENDING
 from ..study.result import FemurResult
 from .colour_table import colour_table
+from .folders import put_beside
 from .models import add_map_model, hide_legend, label_legend
 from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, results_in
 
@@ -77,7 +78,7 @@ def add_registration(
         node = getattr(added, role)
         node.SetAttribute(RESULT_ATTRIBUTE, nodes.identifier)
         node.SetAttribute(ROLE_ATTRIBUTE, role)
-        _put_beside(scene, node, nodes.bone)
+        put_beside(scene, node, nodes.bone)
     hide_registration(nodes)
     return added
 
@@ -153,14 +154,3 @@ def _add_landmarks(
     display.SetOccludedVisibility(True)  # the centre of the head lies within the bone
     display.SetOccludedOpacity(0.8)
     return node
-
-
-def _put_beside(scene: slicer.vtkMRMLScene, node: slicer.vtkMRMLNode, other: slicer.vtkMRMLNode) -> None:
-    """Put a node into the folder of another."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(other))
-    item = hierarchy.GetItemByDataNode(node)
-    if item != hierarchy.GetInvalidItemID():
-        hierarchy.SetItemParent(item, folder)
-    else:
-        hierarchy.CreateItem(folder, node)

@@ -1,0 +1,134 @@
+"""A case of a study as nodes of a scene: its result, the picture on which it is judged, and its scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+import slicer.util
+
+from ..study.result import FemurResult
+from ..volume import Volume
+from .folders import put_beside
+from .models import hide_legend
+from .pictures import add_picture
+from .registration import add_registration, hide_registration
+from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, add_result, results_in, show_result
+from .volumes import add_volume
+
+CASE_ATTRIBUTE = "CorticalBoneMapping.Case"
+"""Attribute of a bone that tells the result of a case from all others, earlier ones of the case included."""
+
+SCAN_ATTRIBUTE = "CorticalBoneMapping.Scan"
+"""Attribute of a volume: the hash of its file. Both hips of one scan share a volume."""
+
+PICTURE_ROLE = "picture"
+
+
+def add_case(
+    scene: slicer.vtkMRMLScene, result: FemurResult, key: str, picture: Path | None, name: str
+) -> ResultNodes:
+    """Add the result of a case, with all that belongs to it, in a folder of its own.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the nodes are added.
+    result : FemurResult
+    key : str
+        What `find_case` finds it by.
+    picture : Path or None
+        JPEG file; None where there is none.
+    name : str
+        Name of the folder; the nodes' names begin with it.
+
+    Returns
+    -------
+    ResultNodes
+
+    Raises
+    ------
+    VolumeError
+        If the picture is none; the scene is as it was then.
+    """
+    node = None if picture is None else add_picture(scene, picture, f"{name} picture")
+    nodes = add_result(scene, result, name)
+    add_registration(scene, result, nodes, name)
+    nodes.bone.SetAttribute(CASE_ATTRIBUTE, key)
+    if node is not None:
+        node.SetAttribute(RESULT_ATTRIBUTE, nodes.identifier)
+        node.SetAttribute(ROLE_ATTRIBUTE, PICTURE_ROLE)
+        put_beside(scene, node, nodes.bone)
+    return nodes
+
+
+def find_case(scene: slicer.vtkMRMLScene, key: str) -> ResultNodes | None:
+    """Find a case that was added, also in a scene that was restored; None where it was not."""
+    return next(
+        (nodes for nodes in results_in(scene) if nodes.bone.GetAttribute(CASE_ATTRIBUTE) == key), None
+    )
+
+
+def show_case(nodes: ResultNodes) -> None:
+    """Show the thickness on the bone of a case, and hide the other cases: of one scan they would overlap."""
+    for other in results_in(nodes.bone.GetScene()):
+        if other.bone.GetAttribute(CASE_ATTRIBUTE):
+            hide_registration(other)
+            for model in other.models:
+                hide_legend(model)
+                model.GetDisplayNode().SetVisibility(False)
+    show_result(nodes, "cortical_thickness", on="bone")
+
+
+def picture_of(nodes: ResultNodes) -> slicer.vtkMRMLVectorVolumeNode | None:
+    """Find the picture of a case; None where there is none."""
+    for node in slicer.util.getNodesByClass("vtkMRMLVectorVolumeNode", nodes.bone.GetScene()):
+        if node.GetAttribute(RESULT_ATTRIBUTE) == nodes.identifier:
+            return node
+    return None
+
+
+def add_scan(
+    scene: slicer.vtkMRMLScene,
+    volume: Volume,
+    sha256: str,
+    window_hu: tuple[float, float],
+    name: str,
+    nodes: ResultNodes,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add the scan of a case to its folder.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the node is added.
+    volume : Volume
+        HU.
+    sha256 : str
+        What `find_scan` finds it by.
+    window_hu : tuple of float
+        HU shown black and white.
+    name : str
+        Name of the node.
+    nodes : ResultNodes
+        Of the case.
+
+    Returns
+    -------
+    vtkMRMLScalarVolumeNode
+    """
+    node = add_volume(scene, volume, name)
+    node.SetAttribute(SCAN_ATTRIBUTE, sha256)
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(*window_hu)
+    put_beside(scene, node, nodes.bone)
+    return node
+
+
+def find_scan(scene: slicer.vtkMRMLScene, sha256: str) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """Find a scan that was added; None where it was not."""
+    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene):
+        if node.GetAttribute(SCAN_ATTRIBUTE) == sha256:
+            return node
+    return None
