@@ -34,6 +34,7 @@ from CorticalBoneMappingLib.panel.study_choices import (
     Model,
     ShownView,
     is_set,
+    scans_behind,
     study_plan,
     terms_of,
 )
@@ -130,8 +131,8 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
             self._takeAnswer,
             _("Fit the model at every point of the average femur, and test the contrast."),
         )
-        self._cases = CasesSection(self.ui)
-        self._trial = TrialSection(self.ui, self._cases.refresh)
+        self._cases = CasesSection(self.ui, self.onCases)
+        self._trial = TrialSection(self.ui, self._cases.refresh, self.onCases)
         self.ui.termsTable.connect("itemChanged(QTableWidgetItem*)", self.onTermTicked)
         self.ui.clustersTable.connect("cellClicked(int,int)", self.onCluster)
         self.ui.viewsButton.connect("clicked(bool)", self.onViews)
@@ -204,12 +205,20 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         if self._trial.running:  # the scene was closed meanwhile
             parameters.studyFile = self._trial.study
         study = parameters.studyFile if is_set(parameters.studyFile) else None
+        if self._cases.show(study) and self._cases.plan and not is_set(parameters.tableFile):
+            parameters.resultsFolder = self._cases.plan.results
+            parameters.tableFile = self._cases.plan.table
         self._trial.show(study)
-        self._cases.show(study)
         self._showStudy(parameters)
         self._run.show_apply()
         self._observePoint(parameters.point)
         show_answer_in_panel(self.ui, answer_of(parameters.effect), parameters.shownView.value)
+
+    def onCases(self):
+        """Take up that cases were mapped or judged: the statistics leave out what was rejected."""
+        self._cases.refresh()
+        if self._parameterNode is not None:
+            self._showStudy(self._parameterNode)
 
     def onTermTicked(self, _item=None):
         """Keep the ticked terms, for which Slicer's parameter node has no connector."""
@@ -257,8 +266,8 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._point = point
 
     def _showStudy(self, parameters):
-        """Read the table anew when it, or the folder of its maps, is another."""
-        seen = (str(parameters.tableFile), str(parameters.resultsFolder))
+        """Read the table anew when it, the folder of its maps, or what was mapped is another."""
+        seen = (str(parameters.tableFile), str(parameters.resultsFolder), self._cases.seen)
         if seen == self._seen:
             return
         self._seen = seen
@@ -266,7 +275,9 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         rows, terms = [], []
         if is_set(parameters.tableFile):
             try:
-                overview = overview_of(parameters.tableFile, parameters.resultsFolder)
+                overview = overview_of(
+                    parameters.tableFile, parameters.resultsFolder, scans_behind(parameters)
+                )
             except (CorticalBoneMappingError, OSError) as error:
                 self.ui.overviewLabel.text = str(error)
             else:

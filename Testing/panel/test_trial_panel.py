@@ -25,6 +25,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from CorticalBoneMappingLib.panel import desktop, trial_run
 from CorticalBoneMappingLib.scene.cases import SCAN_ATTRIBUTE, picture_of
 from CorticalBoneMappingLib.scene.results import results_in
+from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.trial.case import run_case
 from CorticalBoneMappingLib.study.trial.run import run_study
 
@@ -112,7 +113,7 @@ def test_a_run_maps_the_cases_tells_failures_and_fills_the_table(panel, tmp_path
     assert any(text.startswith("Case 3 of 4 done, 1 failed, ") and text.endswith(" left") for text in told)
     assert panel.ui.mapButton.text == "Map all femurs"
     assert statuses(panel) == ["done", "failed", "done", "done"]
-    assert panel.ui.casesLabel.text == "4 cases: 3 done, 1 failed, 0 accepted, 0 rejected"
+    assert panel.ui.casesLabel.text == "4 cases: 3 done, 1 failed, 0 to look at, 0 accepted, 0 rejected"
     panel.ui.casesTable.setCurrentCell(1, 0)
     assert panel.ui.caseLabel.text == "wrong1 visit 0 right: failed; This bone cannot be measured."
     assert not panel.ui.openButton.enabled
@@ -178,6 +179,18 @@ def test_a_case_is_opened_with_its_scan_and_its_picture_once(panel, tmp_path, sc
     assert visible == [True, False]
 
 
+def test_an_opened_case_can_be_taken_out_of_the_scene_again(panel, tmp_path, scene, seen):
+    choose(panel, mapped(tmp_path, 1))
+    panel.ui.casesTable.setCurrentCell(0, 0)
+    assert not panel.ui.closeButton.enabled
+    panel.ui.openButton.click()
+    assert panel.ui.closeButton.enabled
+    panel.ui.closeButton.click()
+    assert not panel.ui.closeButton.enabled
+    assert slicer.util.getNodesByClass("vtkMRMLDisplayableNode", scene) == []
+    assert (tmp_path / "results" / cases_in(tmp_path)[0].folder / "case.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("harm", "told"),
     [("remove", "is not there."), ("replace", "is no longer the one that was mapped; run the study again.")],
@@ -231,7 +244,21 @@ def test_a_verdict_and_its_note_go_into_the_table_that_the_statistics_respect(pa
     assert panel.ui.noteEdit.text == "moved"
     panel.ui.undecidedButton.click()
     assert decided(tmp_path) == [("accept", ""), ("", "moved")]
-    assert panel.ui.casesLabel.text == "2 cases: 2 done, 1 accepted, 0 rejected"
+    assert panel.ui.casesLabel.text == "2 cases: 2 done, 0 to look at, 1 accepted, 0 rejected"
+
+
+def test_the_mapped_study_is_what_the_statistics_ask_and_a_rejected_case_is_left_out(panel, module, tmp_path):
+    study = mapped(tmp_path, 2)
+    choose(panel, study)
+    assert panel.ui.tableFileEdit.currentPath == str(tmp_path / "participants.csv")
+    assert panel.ui.resultsFolderEdit.currentPath == str(tmp_path / "results")
+    assert panel.ui.overviewLabel.text == "2 participants, 1 visits, 2 rows: 2 with a map"
+    panel.ui.casesTable.setCurrentCell(0, 0)
+    panel.ui.rejectButton.click()
+    assert panel.ui.overviewLabel.text.endswith("1 with a map, 1 visit missed")
+    panel._parameterNode.terms, panel._parameterNode.contrast = "visit", "visit 0"
+    written = module.study_plan(panel._parameterNode)
+    assert written.scans == read_plan(study, needs_analysis=False).scans
 
 
 def test_a_verdict_from_elsewhere_is_seen_when_the_panel_is_opened_again(panel, tmp_path):
@@ -260,10 +287,10 @@ def test_the_panel_with_a_study_looks_right_to_a_person(panel, tmp_path):
     choose(panel, mapped(tmp_path, 3))
     (tmp_path / "ct2.nrrd").unlink()
     check(panel)
+    panel.panel.resize(480, 2300)
+    panel.panel.show()
     panel.ui.casesTable.setCurrentCell(1, 0)
     panel.ui.noteEdit.text = "A note"
-    panel.panel.resize(480, 2000)
-    panel.panel.show()
     QCoreApplication.processEvents()
     PICTURES.mkdir(parents=True, exist_ok=True)
     assert panel.panel.grab().save(str(PICTURES / "statistics_panel_study.png"))

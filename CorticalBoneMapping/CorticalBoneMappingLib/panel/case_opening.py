@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ..errors import CorticalBoneMappingError
 from ..report.planes import BONE_WINDOW_HU
-from ..scene.cases import add_case, add_scan, find_case, find_scan, show_case
+from ..scene.cases import add_case, add_scan, find_case, find_scan, share_scan, show_case
 from ..scene.results import ResultNodes
 from ..study.group.plan import StudyPlan
 from ..study.provenance import input_record
@@ -38,6 +38,14 @@ def open_case(scene: slicer.vtkMRMLScene, case: TrialCase) -> ResultNodes:
     return nodes
 
 
+def opened_case(scene: slicer.vtkMRMLScene, case: TrialCase) -> ResultNodes | None:
+    """Find the nodes of a case that was opened; None where it was not, or its result is another now."""
+    try:
+        return find_case(scene, _ledger(case)["key"])
+    except CorticalBoneMappingError:
+        return None
+
+
 def open_scan(
     scene: slicer.vtkMRMLScene, case: TrialCase, plan: StudyPlan, nodes: ResultNodes
 ) -> slicer.vtkMRMLScalarVolumeNode:
@@ -61,6 +69,7 @@ def open_scan(
     """
     sha256 = _ledger(case)["inputs"]["ct"]["sha256"]
     if (found := find_scan(scene, sha256)) is not None:
+        share_scan(found, nodes)
         return found
     source = next((one for one in sound_cases_of(plan) if one.name == case.name), None)
     if source is None:

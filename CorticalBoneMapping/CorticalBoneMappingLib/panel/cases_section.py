@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +12,14 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from ..errors import CorticalBoneMappingError
+from ..scene.cases import remove_case
 from ..scene.models import surface_from_model
 from ..study.group.plan import StudyPlan
 from ..study.result_files import THUMBNAIL_FILE
 from ..study.trial.decisions import Decision, decide
 from ..study.trial.quality import ACCEPT, REJECT, UNSEEN
 from . import desktop
-from .case_opening import open_case, open_scan
+from .case_opening import open_case, open_scan, opened_case
 from .table_widget import fill
 from .trial_cases import TrialCase, counts, stamp_of_tables, trial_cases, trial_plan
 
@@ -29,40 +31,53 @@ class CasesSection:
     ----------
     ui : namespace of widgets
         With ``casesSection``, ``casesLabel``, ``casesTable``, ``caseLabel``, ``pictureLabel``,
-        ``openButton``, ``noteEdit``, ``acceptButton``, ``rejectButton`` and ``undecidedButton``.
+        ``openButton``, ``closeButton``, ``noteEdit``, ``acceptButton``, ``rejectButton`` and
+        ``undecidedButton``.
+    judged : callable
+        Called when a verdict was written.
+
+    Attributes
+    ----------
+    plan : StudyPlan or None
+        Of the study; None where there is none, or it cannot be read.
+    seen : tuple of int or None
+        When the tables of cases and verdicts that are shown were written.
     """
 
-    def __init__(self, ui: SimpleNamespace) -> None:
-        self._ui = ui
+    def __init__(self, ui: SimpleNamespace, judged: Callable[[], None]) -> None:
+        self._ui, self._judged = ui, judged
         self._study: Path | None = None
-        self._plan: StudyPlan | None = None
+        self.plan: StudyPlan | None = None
+        self.seen: tuple[int, ...] | None = None
         self._cases: list[TrialCase] = []
-        self._seen = None  # tables as they were when they were read
         self._chosen: TrialCase | None = None
         self._mark = ""  # of the result whose picture is shown: a verdict is on that one
         ui.casesTable.connect("currentCellChanged(int,int,int,int)", self.on_chosen)
         ui.openButton.connect("clicked(bool)", self.on_open)
+        ui.closeButton.connect("clicked(bool)", self.on_close)
         for button, verdict in self._verdicts():
             button.connect("clicked(bool)", lambda _clicked=False, verdict=verdict: self.on_verdict(verdict))
         self._show()
 
-    def show(self, study: Path | None) -> None:
-        """Show the cases of a study, or none."""
-        if study != self._study:
-            self._study, self._seen, self._chosen = study, None, None
+    def show(self, study: Path | None) -> bool:
+        """Show the cases of a study, or none; say whether it is another study than before."""
+        is_other = study != self._study
+        if is_other:
+            self._study, self.seen, self._chosen = study, None, None
         self.refresh()
+        return is_other
 
     def refresh(self) -> None:
         """Read the tables of cases and verdicts anew if they were written since."""
         try:
-            self._plan = trial_plan(self._study) if self._study is not None else None
-            seen = stamp_of_tables(self._plan) if self._plan is not None else None
-            if seen == self._seen and seen is not None:
+            self.plan = trial_plan(self._study) if self._study is not None else None
+            seen = stamp_of_tables(self.plan) if self.plan is not None else None
+            if seen == self.seen and seen is not None:
                 return
-            self._seen = seen
-            self._cases = trial_cases(self._plan.results) if self._plan is not None else []
+            self.seen = seen
+            self._cases = trial_cases(self.plan.results) if self.plan is not None else []
         except (CorticalBoneMappingError, OSError) as error:
-            self._cases, self._seen = [], None
+            self._cases, self.plan, self.seen = [], None, None
             self._ui.casesLabel.text = str(error)
             self._show_table()
         else:
@@ -81,20 +96,29 @@ class CasesSection:
             nodes = open_case(slicer.mrmlScene, case)
             scan = None
             try:
-                scan = open_scan(slicer.mrmlScene, case, self._plan, nodes)
+                scan = open_scan(slicer.mrmlScene, case, self.plan, nodes)
             except (CorticalBoneMappingError, OSError) as error:
                 self._ui.caseLabel.text = f"{case.in_words()}\n{error}"
+            self._show_close()
             desktop.show_case(scan, surface_from_model(nodes.bone).points)
+
+    def on_close(self, _clicked: bool = False) -> None:
+        """Take the chosen case out of the scene."""
+        nodes = opened_case(slicer.mrmlScene, self._chosen)
+        if nodes is not None:  # it may have been deleted by hand
+            remove_case(nodes)
+        self._show_close()
 
     def on_verdict(self, verdict: str) -> None:
         """Write a verdict on the chosen case, and the note, as ``cbm study qc`` does."""
         case, note = self._chosen, self._ui.noteEdit.text
         try:
-            decide(self._plan.results, {case.identity: Decision(verdict, note, self._mark)})
+            decide(self.plan.results, {case.identity: Decision(verdict, note, self._mark)})
         except (CorticalBoneMappingError, OSError) as error:
             self._ui.caseLabel.text = f"{case.in_words()}\n{error}"
             return
         self.refresh()
+        self._judged()
 
     def _verdicts(self):
         ui = self._ui
@@ -127,9 +151,17 @@ class CasesSection:
         picture = qt.QPixmap(str(case.folder / THUMBNAIL_FILE)) if is_mapped else qt.QPixmap()
         ui.pictureLabel.setVisible(not picture.isNull())
         if not picture.isNull():
-            ui.pictureLabel.setPixmap(picture.scaledToWidth(_width(ui), qt.Qt.SmoothTransformation))
+            scaled = picture.scaledToWidth(_width(ui), qt.Qt.SmoothTransformation)
+            ui.pictureLabel.setPixmap(scaled)
+            ui.pictureLabel.minimumHeight = scaled.height()  # the layout would cut it
         for button in (ui.openButton, *(button for button, _verdict in self._verdicts())):
             button.enabled = is_mapped
+        self._show_close()
+
+    def _show_close(self) -> None:
+        case = self._chosen
+        is_mapped = case is not None and case.is_mapped
+        self._ui.closeButton.enabled = is_mapped and opened_case(slicer.mrmlScene, case) is not None
 
 
 def _width(ui: SimpleNamespace) -> int:

@@ -8,7 +8,9 @@ from pathlib import Path
 from ..measures import MEASURES
 from ..study.group.plan import Analysis, StudyPlan
 from ..study.group.shown import VIEWS
+from ..study.trial.scans import ScanPlan
 from .choices import Labelled
+from .trial_cases import trial_plan
 
 ANALYSIS_NAME = "analysis"
 """The panel asks one question at a time; its answer stands in this folder of the output folder."""
@@ -86,8 +88,22 @@ def study_plan(parameters) -> StudyPlan:
         smoothing_fwhm_mm=parameters.smoothing,
         permutations=round(parameters.permutations),
     )
-    table = Path(parameters.tableFile)
-    return StudyPlan(table.stem, table, Path(parameters.resultsFolder), {}, (), (analysis,), "")
+    table, scans = Path(parameters.tableFile), scans_behind(parameters)
+    return StudyPlan(table.stem, table, Path(parameters.resultsFolder), {}, (), (analysis,), "", scans)
+
+
+def scans_behind(parameters) -> ScanPlan | None:
+    """Give how the scans of the chosen table are mapped; None where it names folders of maps.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the study file cannot be read.
+    """
+    if not is_set(parameters.studyFile):
+        return None
+    plan = trial_plan(parameters.studyFile)
+    return plan.scans if plan.table.resolve() == Path(parameters.tableFile).resolve() else None
 
 
 def terms_of(text: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ..statistics.table import ARM, PARTICIPANT, SIDE, VISIT, Table, is_numeric,
 from ..study.group.collect import PATH, read_study_table
 from ..study.group.plan import StudyPlan
 from ..study.result_files import AVERAGE_FILE
+from ..study.trial.scans import ScanPlan
 
 FOUND, MISSED, ABSENT = "map found", "visit missed", "no map in its folder"
 _IDENTITY = (PARTICIPANT, PATH)
@@ -47,7 +48,7 @@ class StudyOverview:
         return sum(row[-1] == ABSENT for row in self.rows)
 
 
-def overview_of(table_file: Path, results: Path) -> StudyOverview:
+def overview_of(table_file: Path, results: Path, scans: ScanPlan | None = None) -> StudyOverview:
     """Read a study's table and look for its maps.
 
     Parameters
@@ -56,6 +57,8 @@ def overview_of(table_file: Path, results: Path) -> StudyOverview:
         CSV or TSV with participant, visit, side, path.
     results : Path
         What its paths are relative to.
+    scans : ScanPlan, optional
+        Of a table that names scans; its maps are then those that `cbm study run` has left in `results`.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def overview_of(table_file: Path, results: Path) -> StudyOverview:
     StatisticsError
         If the table cannot be used; says why.
     """
-    table = read_study_table(StudyPlan(table_file.stem, table_file, results, {}, (), (), ""))
+    table = read_study_table(StudyPlan(table_file.stem, table_file, results, {}, (), (), "", scans))
     arms = table.labels(ARM) if ARM in table else np.full(len(table), "")
     identity = (table.labels(name) for name in (PARTICIPANT, VISIT, SIDE))
     status = [_status(results, path) for path in table.labels(PATH)]

@@ -6,10 +6,12 @@ import qt
 
 
 def fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...]]) -> None:
-    """Fill a table widget with rows of texts."""
+    """Fill a table widget with rows of texts; what a narrow column cuts off is in the tooltip."""
     table.setHorizontalHeaderLabels(headings)
     table.setRowCount(len(cells))
     for row, texts in enumerate(cells):
         for column, text in enumerate(texts):
-            table.setItem(row, column, qt.QTableWidgetItem(text))
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            table.setItem(row, column, item)
     table.resizeColumnsToContents()

@@ -25,6 +25,7 @@ from ..study.trial.run import scans_of
 from ..study.trial.scans import Case, cases_of, read_scans
 
 _WORDS = {"accept": "accepted", "reject": "rejected"}
+_LOOK = "look"  # how the program's suggestion to look at a case begins
 _NO_VERDICT = Verdict(UNSEEN, "", "")
 
 
@@ -73,6 +74,11 @@ class TrialCase:
     def is_mapped(self) -> bool:
         """Whether there is a result to be opened and judged."""
         return self.status == DONE
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the program suggests to look at it."""
+        return self.suggestion.startswith(_LOOK)
 
     @property
     def judged(self) -> str:
@@ -145,6 +151,7 @@ def counts(cases: list[TrialCase]) -> str:
     status = Counter(case.status for case in cases)
     judged = Counter(case.verdict.counted for case in cases if case.is_mapped)
     told = [f"{number} {name}" for name, number in status.items()]
+    told.append(f"{sum(case.is_doubtful for case in cases)} to look at")
     told += [f"{judged[verdict]} {word}" for verdict, word in _WORDS.items()]
     return f"{len(cases)} cases: {', '.join(told)}"
 

@@ -19,6 +19,7 @@ from .table_widget import fill
 from .trial_cases import sound_cases_of, stamp_of_study, trial_plan
 from .trial_run import CheckRun, TrialRun
 
+_MAY_BREAK = "\u200b"  # without width: a table wraps a path nowhere else
 _KINDS = {ERROR: ("error", "errors"), WARNING: ("warning", "warnings"), NOTE: ("note", "notes")}
 
 
@@ -31,7 +32,9 @@ class TrialSection:
         With ``studyFileEdit``, ``checkButton``, ``mapButton``, ``trialProgressBar``, ``trialStatusLabel`` and
         ``problemsTable``.
     mapped : callable
-        Called whenever there may be more cases than before.
+        Called at every look at a run: there may be more cases than before.
+    changed : callable
+        Called when a check or a run has begun or ended.
 
     Attributes
     ----------
@@ -39,8 +42,8 @@ class TrialSection:
         The study file; it stays while a check or a run is on.
     """
 
-    def __init__(self, ui: SimpleNamespace, mapped: Callable[[], None]) -> None:
-        self._ui, self._mapped = ui, mapped
+    def __init__(self, ui: SimpleNamespace, mapped: Callable[[], None], changed: Callable[[], None]) -> None:
+        self._ui, self._changed = ui, changed
         self.study: Path | None = None
         self._seen = None  # study file, and when it and its table were written
         self._is_checked = False
@@ -101,7 +104,7 @@ class TrialSection:
             self._show_problems([])
         for section in self._sections:
             section.show_apply()
-        self._mapped()
+        self._changed()
 
     def _missing(self, is_check: bool) -> list[str]:
         if self.running:  # the other one: this button is Cancel while its own run is on
@@ -133,9 +136,9 @@ class TrialSection:
 
     def _show_problems(self, problems: list[Problem]) -> None:
         table = self._ui.problemsTable
+        table.setVisible(bool(problems))
         fill(table, [_("Kind"), _("Row"), _("Cell"), _("What is wrong")], problem_cells(problems))
         table.resizeRowsToContents()  # sentences are wrapped
-        table.setVisible(bool(problems))
 
     def _stamp(self) -> tuple | None:
         """Tell the study as it is from another, and from itself before it was mended."""
@@ -166,7 +169,7 @@ def problem_cells(problems: list[Problem]) -> list[tuple[str, ...]]:
             problem.severity,
             str(problem.row) if problem.row else "",
             f"{problem.column} '{problem.value}'" if problem.value else problem.column,
-            problem.sentence,
+            problem.sentence.replace("/", f"/{_MAY_BREAK}"),
         )
         for problem in problems
     ]

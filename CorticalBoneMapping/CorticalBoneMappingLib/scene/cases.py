@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import slicer
-import slicer.util
 
 from ..study.result import FemurResult
 from ..volume import Volume
@@ -23,6 +22,7 @@ SCAN_ATTRIBUTE = "CorticalBoneMapping.Scan"
 """Attribute of a volume: the hash of its file. Both hips of one scan share a volume."""
 
 PICTURE_ROLE = "picture"
+_SCAN_REFERENCE = "CorticalBoneMapping.Scan"  # from a bone to the volume of its scan
 
 
 def add_case(
@@ -82,8 +82,9 @@ def show_case(nodes: ResultNodes) -> None:
 
 def picture_of(nodes: ResultNodes) -> slicer.vtkMRMLVectorVolumeNode | None:
     """Find the picture of a case; None where there is none."""
-    for node in slicer.util.getNodesByClass("vtkMRMLVectorVolumeNode", nodes.bone.GetScene()):
-        if node.GetAttribute(RESULT_ATTRIBUTE) == nodes.identifier:
+    wanted = nodes.identifier, PICTURE_ROLE
+    for node in _nodes_of(nodes.bone.GetScene()):
+        if (node.GetAttribute(RESULT_ATTRIBUTE), node.GetAttribute(ROLE_ATTRIBUTE)) == wanted:
             return node
     return None
 
@@ -96,7 +97,7 @@ def add_scan(
     name: str,
     nodes: ResultNodes,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Add the scan of a case to its folder.
+    """Add the scan of a case to its folder, and note that it belongs to the case.
 
     Parameters
     ----------
@@ -123,12 +124,54 @@ def add_scan(
     display.SetAutoWindowLevel(False)
     display.SetWindowLevelMinMax(*window_hu)
     put_beside(scene, node, nodes.bone)
+    share_scan(node, nodes)
     return node
+
+
+def share_scan(scan: slicer.vtkMRMLScalarVolumeNode, nodes: ResultNodes) -> None:
+    """Note that a scan which is there belongs to this case as well."""
+    nodes.bone.SetNodeReferenceID(_SCAN_REFERENCE, scan.GetID())
+
+
+def remove_case(nodes: ResultNodes) -> None:
+    """Take a case out of its scene, and its scan if no other case is from it."""
+    scene, scan = nodes.bone.GetScene(), nodes.bone.GetNodeReference(_SCAN_REFERENCE)
+    identifier = nodes.identifier
+    for node in _nodes_of(scene):
+        if node.GetAttribute(RESULT_ATTRIBUTE) == identifier:
+            _remove(scene, node)
+    if scan is not None and not any(
+        node.HasNodeReferenceID(_SCAN_REFERENCE, scan.GetID()) for node in _nodes_of(scene)
+    ):
+        _remove(scene, scan)
 
 
 def find_scan(scene: slicer.vtkMRMLScene, sha256: str) -> slicer.vtkMRMLScalarVolumeNode | None:
     """Find a scan that was added; None where it was not."""
-    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene):
-        if node.GetAttribute(SCAN_ATTRIBUTE) == sha256:
-            return node
-    return None
+    return next((node for node in _nodes_of(scene) if node.GetAttribute(SCAN_ATTRIBUTE) == sha256), None)
+
+
+def _nodes_of(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
+    return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+
+
+def _remove(scene: slicer.vtkMRMLScene, node: slicer.vtkMRMLNode) -> None:
+    """Remove a node, and its folder if nothing else is in it.
+
+    What shows and stores the node goes as well: MRML would leave it behind.
+    """
+    kept_by = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        kept_by += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLStorableNode"):
+        kept_by += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
+    for other in filter(None, kept_by):
+        scene.RemoveNode(other)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
+    scene.RemoveNode(node)
+    item = hierarchy.GetItemByDataNode(node)
+    if item != hierarchy.GetInvalidItemID():  # Slicer removes the item by itself, slicer-core does not
+        hierarchy.RemoveItem(item, False, False)
+    if folder != hierarchy.GetSceneItemID() and hierarchy.GetNumberOfItemChildren(folder) == 0:
+        hierarchy.RemoveItem(folder)
