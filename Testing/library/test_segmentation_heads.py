@@ -11,7 +11,7 @@ import pytest
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.errors import SegmentationError, VolumeError
 from CorticalBoneMappingLib.segmentation.ct_check import check_ct
-from CorticalBoneMappingLib.segmentation.heads import _asked_for, find_heads
+from CorticalBoneMappingLib.segmentation.heads import asked_for, find_heads
 from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
 from CorticalBoneMappingLib.volume import Volume
 from CorticalBoneMappingLib.volume_files import read_volume
@@ -90,13 +90,13 @@ def test_a_head_whose_top_is_outside_the_scan_is_found():
 def test_a_side_that_is_not_there_is_said_and_a_seed_chooses_the_hip():
     seen, centre = found("right"), hip("right")[1]
     with pytest.raises(SegmentationError, match="no left hip"):
-        _asked_for(seen, "left", None, "the scan")
+        asked_for(seen, "left", None, "the scan")
     with pytest.raises(SegmentationError, match="no hip at the point"):
-        _asked_for(seen, None, centre + np.array([0.0, 0.0, -120.0]), "the scan")
+        asked_for(seen, None, centre + np.array([0.0, 0.0, -120.0]), "the scan")
     both = [*seen, replace(seen[0], side="left", centre=centre - np.array([170.0, 0.0, 0.0]))]
-    assert [one.side for one in _asked_for(both[::-1], "both", None, "the scan")] == ["right", "left"]
+    assert [one.side for one in asked_for(both[::-1], "both", None, "the scan")] == ["right", "left"]
     near_left = centre - np.array([150.0, 0.0, 30.0])
-    assert [one.side for one in _asked_for(both, None, near_left, "the scan")] == ["left"]
+    assert [one.side for one in asked_for(both, None, near_left, "the scan")] == ["left"]
 
 
 def test_round_bones_that_are_no_femoral_heads_are_refused():

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trial_work
@@ -23,12 +24,13 @@ from CorticalBoneMappingLib.progress import CallbackProgress
 from CorticalBoneMappingLib.study import provenance
 from CorticalBoneMappingLib.study.provenance import source_hash
 from CorticalBoneMappingLib.study.trial import case as case_module
-from CorticalBoneMappingLib.study.trial import ledger
+from CorticalBoneMappingLib.study.trial import ledger, shared_scan
 from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses, open_executor, workers_that_fit
 from CorticalBoneMappingLib.study.trial.ledger import CASE_FILE, WORKSHOP, has_result
 from CorticalBoneMappingLib.study.trial.lock import only_run
 from CorticalBoneMappingLib.study.trial.memory import memory_of
 from CorticalBoneMappingLib.study.trial.run import run_study
+from CorticalBoneMappingLib.volume_files import read_volume
 
 
 def test_a_second_run_maps_nothing_and_changes_no_byte(tmp_path):
@@ -196,6 +198,64 @@ def test_both_sides_of_one_scan_are_two_cases(tmp_path):
     assert run(tmp_path).mapped == 2
     names = [row["case"] for row in table(tmp_path / "results" / "cases.csv")]
     assert names == ["sub-P00_ses-0_hemi-L_femur", "sub-P00_ses-0_hemi-R_femur"]
+
+
+def both_hips(folder, *names):
+    """A study of these people, both hips of each in one scan."""
+    study_of(folder, *names)
+    rows = [[name, "0", "both", f"ct{n}.nrrd", f"mask{n}.nrrd", "1", ""] for n, name in enumerate(names)]
+    write_study(folder, rows)
+
+
+def test_one_worker_does_both_hips_of_a_scan(tmp_path):
+    both_hips(tmp_path, "P00", "P01")
+    given = []
+
+    class Watched(Inline):
+        def submit(self, work, /, *args):
+            given.append([(case.participant, case.side) for case in args[1]])
+            return super().submit(work, *args)
+
+    assert run(tmp_path, Watched()).mapped == 4
+    assert given == [[(name, "left"), (name, "right")] for name in ("P00", "P01")]
+
+
+def test_a_worker_that_dies_at_one_hip_does_not_cost_the_other(tmp_path):
+    both_hips(tmp_path, "diesonce0", "dies1", "P02")
+    with SeparateProcesses(2) as executor:
+        done = run(tmp_path, executor)
+    rows = table(tmp_path / "results" / "cases.csv")
+    assert [row["status"] for row in rows] == ["done"] * 2 + ["failed"] * 2 + ["done"] * 2
+    assert done.failed == 2
+
+
+def test_a_scan_is_read_and_searched_once_for_both_hips_and_again_if_it_changed(tmp_path, monkeypatch):
+    both_hips(tmp_path, "P00", "P01")
+    left, right, other, _ = cases_in(tmp_path)
+    did = []
+
+    def read(path, progress):
+        did.append(f"read {path.name}")
+        return read_volume(path)
+
+    def search(volume, femur, progress):
+        did.append("search")
+        return [SimpleNamespace(side=side) for side in ("left", "right")]
+
+    monkeypatch.setattr(shared_scan, "read_volume", read)
+    monkeypatch.setattr(shared_scan, "find_heads", search)
+
+    def sides_in(case):
+        scan = shared_scan.scan_of(case)
+        return [head.side for head in scan.find_heads(scan.volume, None, case.side)]
+
+    assert [sides_in(left), sides_in(right)] == [["left"], ["right"]]
+    assert did == ["read ct0.nrrd", "search"]
+    write_scan(tmp_path / "ct0.nrrd", value=500.0)
+    assert shared_scan.scan_of(right).volume.array.max() == pytest.approx(1500.0)
+    assert did[2:] == ["read ct0.nrrd"]
+    shared_scan.scan_of(other)
+    assert len(shared_scan._last) == 1  # two scans would need twice the memory
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])

@@ -133,7 +133,7 @@ def find_heads(
     if len(found) == 1:
         found += _other_hip(volume, bone, template, found[0])
     progress.report(1.0, f"{len(found)} hips found")
-    return _asked_for(found, side, seed, volume.source)
+    return asked_for(found, side, seed, volume.source)
 
 
 def _climbed(
@@ -281,9 +281,16 @@ def _mirrored(first: HeadSighting, side: float) -> np.ndarray:
     return np.concatenate([first.pose[:3, 3] + away, np.tile(pose, (len(away), 1))], axis=1)
 
 
-def _asked_for(
+def asked_for(
     found: list[HeadSighting], side: str | None, seed: np.ndarray | None, source: str
 ) -> list[HeadSighting]:
+    """Choose from all hips of a CT those that are asked for, as `find_heads` does.
+
+    Raises
+    ------
+    SegmentationError
+        If there is none, or not the one that was asked for; names the scan, `source`.
+    """
     if not found:
         raise SegmentationError(
             f"{source}: no hip was found. A scan is needed that shows the head and neck of a femur; if it "

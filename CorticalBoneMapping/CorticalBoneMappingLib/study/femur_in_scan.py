@@ -9,7 +9,7 @@ from ..progress import Progress
 from ..segmentation import PeriostealSurface
 from ..volume import Volume
 from ..volume_files import read_labelmap
-from .find_femur import find_femurs
+from .find_femur import HeadSearch, find_femurs
 from .found_files import read_ready_surface, usable
 from .settings import MapSettings
 
@@ -17,7 +17,12 @@ SURFACE_SUFFIX = ".vtp"
 
 
 def femur_in(
-    volume: Volume, mask: Path | None, side: str, settings: MapSettings, progress: Progress | None = None
+    volume: Volume,
+    mask: Path | None,
+    side: str,
+    settings: MapSettings,
+    progress: Progress | None = None,
+    search: HeadSearch | None = None,
 ) -> tuple[Volume | PeriostealSurface, dict[str, Any]]:
     """Give where the femur is, as `map_femur` takes it, and how that is known.
 
@@ -32,6 +37,8 @@ def femur_in(
         Whose atlas and spacing the search takes.
     progress : Progress, optional
         Of the search.
+    search : callable, optional
+        See `find_femurs`.
 
     Returns
     -------
@@ -48,6 +55,6 @@ def femur_in(
         return read_ready_surface(mask), {"by": "surface"}
     if mask is not None:
         return read_labelmap(mask), {"by": "label map"}
-    found = find_femurs(volume, side, atlas=settings.atlas, spacing_mm=settings.spacing_mm, progress=progress)
+    found = find_femurs(volume, side, None, settings.atlas, settings.spacing_mm, progress, search)
     (femur,) = usable(found, volume.source)
     return femur.ready(), {"by": "found in the CT"} | femur.record()

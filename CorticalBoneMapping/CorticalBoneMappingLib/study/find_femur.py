@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ from .near_metal import implant_apart
 from .provenance import Stopwatch
 from .settings import check_side
 
+HeadSearch = Callable[..., list[HeadSighting]]
+"""As `find_heads`."""
+
 _HEAD, _NECK = "femoral head", "neck"
 _SOCKET, _WIDEST = 0.15, 1.6  # cosine of the angle to the neck's axis, and radii, within which the socket is
 _USUAL_RADIUS_MM = 24.0
@@ -35,6 +39,7 @@ def find_femurs(
     atlas: str | Path | None = None,
     spacing_mm: float = 1.2,
     progress: Progress | None = None,
+    search: HeadSearch | None = None,
 ) -> list[FoundFemur]:
     """Find the femurs of a CT and give their surfaces.
 
@@ -53,6 +58,8 @@ def find_femurs(
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
         Is told how far the work is, and may stop it.
+    search : callable, optional
+        Looks for the heads; by default `find_heads`. Who measures one CT twice looks for them once.
 
     Returns
     -------
@@ -76,7 +83,7 @@ def find_femurs(
     average = load_atlas(atlas)
     watch = Stopwatch()
     with watch.time("heads"):
-        sightings = _sighted(volume, average, side, seed, progress.part(0.0, 0.2))
+        sightings = _sighted(volume, average, side, seed, progress.part(0.0, 0.2), search or find_heads)
     found = []
     for number, sighting in enumerate(sightings):
         begin, end = (0.2 + 0.8 * (number + n) / len(sightings) for n in (0, 1))
@@ -159,10 +166,15 @@ def femur_at(
 
 
 def _sighted(
-    volume: Volume, average: AverageFemur, side: str | None, seed: np.ndarray | None, progress: Progress
+    volume: Volume,
+    average: AverageFemur,
+    side: str | None,
+    seed: np.ndarray | None,
+    progress: Progress,
+    search: HeadSearch,
 ) -> list[HeadSighting | _Told]:
     try:
-        return find_heads(volume, average.surface, side, seed, progress)
+        return search(volume, average.surface, side, seed, progress)
     except SegmentationError as error:
         if seed is not None and side in ("left", "right"):
             return [_Told(side, np.asarray(seed, dtype=np.float64))]

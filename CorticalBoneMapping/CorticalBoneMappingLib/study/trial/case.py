@@ -14,7 +14,6 @@ from typing import TextIO
 from ...errors import CorticalBoneMappingError
 from ...progress import Progress
 from ...volume import Volume
-from ...volume_files import read_volume
 from ..femur import map_femur
 from ..femur_in_scan import femur_in
 from ..result import FemurResult
@@ -33,6 +32,7 @@ from .ledger import (
     write_record,
 )
 from .scans import Case
+from .shared_scan import scan_of
 from .worker import one_thread, peak_memory_mb
 
 DONE, FAILED, UNWRITABLE = "done", "failed", "unwritable"
@@ -128,8 +128,10 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
 
 def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> FemurResult:
     """Read the scan of a case and map its femur; `draw` makes the thumbnail of the result."""
-    volume = read_volume(case.ct, progress=progress.part(0.0, 0.1))
-    femur, origin = femur_in(volume, case.mask, case.side, case.settings, progress.part(0.1, 0.35))
+    scan = scan_of(case, progress.part(0.0, 0.1))
+    volume = scan.volume
+    part = progress.part(0.1, 0.35)
+    femur, origin = femur_in(volume, case.mask, case.side, case.settings, part, scan.find_heads)
     searched = origin.pop("timings_s", {})  # a record that tells times would be another every time
     result = map_femur(volume, femur, case.side, case.settings, progress.part(0.35, 1.0))
     result.provenance["timings_s"] |= {f"search: {stage}": time for stage, time in searched.items()}

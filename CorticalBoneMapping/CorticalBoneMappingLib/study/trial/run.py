@@ -103,7 +103,7 @@ def run_study(
     results : Path
         Folder of results; is made if it is not there.
     executor : concurrent.futures.Executor
-        Does the work. A case whose worker dies is tried once more, alone, after all others.
+        Does the work. A case in whose scan a worker dies is tried once more, alone, after all others.
     progress : Progress, optional
         Told of every case, with the time left.
     work : callable
@@ -172,10 +172,21 @@ def _outcomes(
 def _attempts(
     cases: Sequence[Case], results: Path, executor: Executor, work: Work
 ) -> Iterator[tuple[Case, Outcome | BaseException]]:
-    """Give each case's outcome, or how its worker failed, since `work` itself raises nothing."""
-    doing = {executor.submit(work, case, results): case for case in cases}
+    """Give each case's outcome, or how its worker failed, since `work` itself raises nothing.
+
+    The hips of one scan are done by one worker, one after the other: it reads the scan once.
+    """
+    scans: dict[Path, list[Case]] = {}
+    for case in cases:
+        scans.setdefault(case.ct, []).append(case)
+    doing = {executor.submit(_one_after_the_other, work, each, results): each for each in scans.values()}
     for future in as_completed(doing):
-        yield doing.pop(future), future.exception() or future.result()
+        together, failed = doing.pop(future), future.exception()
+        yield from zip(together, [failed] * len(together) if failed else future.result())
+
+
+def _one_after_the_other(work: Work, cases: Sequence[Case], results: Path) -> list[Outcome]:
+    return [work(case, results) for case in cases]
 
 
 def _dead(case: Case, results: Path, error: BaseException) -> Outcome:
