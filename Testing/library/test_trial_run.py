@@ -411,7 +411,8 @@ def test_progress_tells_cases_failures_and_time_left(tmp_path):
     seen = []
     progress = CallbackProgress(lambda fraction, text: seen.append((round(fraction, 2), text)))
     run_study(cases_in(tmp_path), tmp_path / "results", Inline(), progress, work)
-    assert [fraction for fraction, _ in seen] == [0.0, 0.33, 0.67, 1.0]
+    assert [fraction for fraction, _ in seen] == [0.0, 0.0, 0.33, 0.67, 1.0]
+    assert seen[1][1] == "Mapping 3 of 3 cases"
     assert seen[-1][1] == "Case 3 of 3 done, 1 failed"
     assert "left" in seen[-2][1]
 

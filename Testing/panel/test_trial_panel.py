@@ -83,7 +83,7 @@ def test_what_is_wrong_is_listed_with_its_row_and_a_mended_study_is_checked_anew
     assert [row[:3] for row in rows] == [["error", "2", "path 'ct1.nrrd'"]]
     assert "ct1.nrrd" in rows[0][3]
     assert panel.ui.trialStatusLabel.text == (
-        "1 femurs can be mapped: 1 error, 0 warnings, 0 notes. Mend the errors, then check again."
+        "1 femur can be mapped: 1 error, 0 warnings, 0 notes. Mend the errors, then check again."
     )
     write_study(tmp_path, [["P00", "0", "right", "ct0.nrrd", "mask0.nrrd", "1", ""]])
     panel.ui.mapButton.click()

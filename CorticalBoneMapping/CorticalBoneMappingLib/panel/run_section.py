@@ -98,7 +98,7 @@ class RunSection:
         state = self.run.poll()
         self._ui.progressBar.value = round(100 * self.run.fraction)
         if not self.run.cancelling:
-            self._ui.statusLabel.text = self.run.text
+            self._ui.statusLabel.text = self.run.text or _("Starting …")
         self._looked()
         if state == RunState.RUNNING:
             return

@@ -159,7 +159,8 @@ def summary(cases: list[Case], problems: list[Problem]) -> str:
     advice = " " + _("Mend the errors, then check again.") if wrong else ""
     if not problems:
         told = [_("nothing is wrong")]
-    return _("{femurs} femurs can be mapped: {told}.").format(femurs=femurs, told=", ".join(told)) + advice
+    counted = _("1 femur") if femurs == 1 else _("{count} femurs").format(count=femurs)
+    return _("{femurs} can be mapped: {told}.").format(femurs=counted, told=", ".join(told)) + advice
 
 
 def problem_cells(problems: list[Problem]) -> list[tuple[str, ...]]:

@@ -135,6 +135,8 @@ def run_study(
         kept, mapped = len(cases) - len(waiting), 0
         try:
             clock = _Clock(len(cases), kept)
+            if waiting:  # the first outcome may take its time
+                progress.report(kept / len(cases), f"Mapping {len(waiting)} of {len(cases)} cases")
             for case, outcome in _outcomes(waiting, results, executor, work):
                 if outcome.status == UNWRITABLE:
                     raise CorticalBoneMappingError(outcome.reason)
