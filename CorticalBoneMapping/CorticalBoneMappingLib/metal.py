@@ -14,7 +14,8 @@ METAL_HU = 2800.0
 """No bone is as bright, not even behind an edge-enhancing kernel."""
 
 _LEAST_CM3 = 0.03  # less is noise, or a speck of calcium
-_BLOOMING_MM = 2.0  # about it, blur and blooming make tissue brighter than it is
+_BLOOMING_HU, _BLOOMING_MM = 1500.0, 6.0  # so near to metal, what is as bright is metal's blooming
+_BLUR_MM = 2.0  # about both, tissue is brighter than it is
 _FILL_MM = 1.5  # standard deviation by which what replaces metal is smoothed
 
 
@@ -48,7 +49,7 @@ class WithoutMetal(NamedTuple):
     volume : Volume
         Metal and what it outshines are replaced by what lies beside them. Without metal, the CT itself.
     metal : Volume or None
-        1 at what was replaced, 0 elsewhere, float32; None without metal.
+        1 at what was replaced, 0 elsewhere, float32, in the box that holds it; None without metal.
     """
 
     volume: Volume
@@ -62,10 +63,10 @@ class WithoutMetal(NamedTuple):
 
 
 def without_metal(volume: Volume) -> WithoutMetal:
-    """Replace metal, and 2 mm (one voxel at least) about it, by what lies beside it.
+    """Replace metal, its blooming, and 2 mm (one voxel at least) about them, by what lies beside.
 
-    The edge of bone is nowhere as steep as that of metal, which would draw every search for an edge to
-    itself. What replaces it is the nearest other voxel, smoothed, so that it has no edge of its own.
+    No edge of bone is as steep as that of metal, which would draw every search for an edge to itself. What
+    replaces it is the nearest other voxel, smoothed, so that it has no edge of its own.
 
     Parameters
     ----------
@@ -79,19 +80,28 @@ def without_metal(volume: Volume) -> WithoutMetal:
     metal = metal_in(volume)
     if not metal.any():
         return WithoutMetal(volume, None)
-    # A voxel that is longer than the reach must not keep metal from its neighbour.
-    steps_mm = np.minimum(volume.spacing_mm[::-1], _BLOOMING_MM)
-    box = _box_of(metal, np.ceil((_BLOOMING_MM + 3.0 * _FILL_MM) / steps_mm).astype(int))
-    replaced = ndimage.distance_transform_edt(~metal[box], sampling=steps_mm) <= _BLOOMING_MM
+    spacing = volume.spacing_mm[::-1]
+    box = _box_of(metal, np.ceil((_BLOOMING_MM + _BLUR_MM + 3.0 * _FILL_MM) / spacing).astype(int))
+    replaced = _outshone(volume.array[box], metal[box], spacing)
     nearest = ndimage.distance_transform_edt(
-        replaced, sampling=volume.spacing_mm[::-1], return_distances=False, return_indices=True
+        replaced, sampling=spacing, return_distances=False, return_indices=True
     )
-    array, grown = volume.array.copy(), np.zeros(metal.shape, dtype=np.float32)
-    filled = array[box][tuple(nearest)]
-    smooth = ndimage.gaussian_filter(filled, _FILL_MM / volume.spacing_mm[::-1])
-    array[box] = np.where(replaced, smooth, array[box])
-    grown[box] = replaced
-    return WithoutMetal(replace(volume, array=array), replace(volume, array=grown))
+    array = volume.array.copy()
+    filled = ndimage.gaussian_filter(array[box][tuple(nearest)], _FILL_MM / spacing)
+    array[box] = np.where(replaced, filled, array[box])
+    matrix = volume.ijk_to_ras.copy()
+    matrix[:3, 3] = volume.points_of([part.start for part in box[::-1]])
+    metal_there = replace(volume, array=replaced.astype(np.float32), ijk_to_ras=matrix)
+    return WithoutMetal(replace(volume, array=array), metal_there)
+
+
+def _outshone(hu: np.ndarray, metal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Mark metal and all whose HU it changes most, shape of `hu`; the spacing is along its axes."""
+    bright = hu > _BLOOMING_HU
+    bright &= ndimage.distance_transform_edt(~metal, sampling=spacing) <= _BLOOMING_MM
+    # A voxel that is longer than the blur must not keep metal from its neighbour.
+    steps = np.minimum(spacing, _BLUR_MM)
+    return ndimage.distance_transform_edt(~(metal | bright), sampling=steps) <= _BLUR_MM
 
 
 def _box_of(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:

@@ -14,7 +14,7 @@ from ..volume import Volume
 _SHARED = 2.5  # neighbours lie in one slice and err together, so their number does not help
 _MOST_HIDDEN_MM = 1.0  # beyond it, a fit says where the surface was or where the socket is
 _RINGS = 3  # of neighbours, the thinnest of which counts: with the socket in its slice, cortex looks thicker
-_NO_METAL_MM = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0])  # depths below an edge at which it would be metal's
+_NO_METAL_MM = np.arange(-3.0, 2.1, 1.0)  # with metal at such a depth below it, an edge is not the bone's
 # Of the residual, in medians and as a share of cortical density: three layers are no model of another bone's
 # inside, but an uneven thick cortex, too, leaves more than noise.
 _WORST_MISFIT, _WORST_SHARE = 3.5, 0.05
