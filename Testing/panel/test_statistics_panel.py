@@ -170,7 +170,7 @@ def test_the_panel_looks_right_to_a_person(filled, scene):
     """Writes the picture; a person looks at it. What is asserted is that nothing is cut off."""
     add_answer(scene, small_answer(), "Month 36")
     scene.InvokeEvent(scene.EndImportEvent)
-    filled.panel.resize(480, 1330)
+    filled.panel.resize(480, 1480)
     filled.panel.show()
     QCoreApplication.processEvents()
     PICTURES.mkdir(parents=True, exist_ok=True)

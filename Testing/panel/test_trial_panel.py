@@ -14,7 +14,6 @@ import slicer
 import slicer.util
 import trial_work
 import vtk
-from PySide6.QtCore import QCoreApplication
 from PySide6.QtTest import QTest
 from slicer_scene import two_balls
 from small_study import people, write_scan, write_study
@@ -27,9 +26,11 @@ from CorticalBoneMappingLib.scene.cases import SCAN_ATTRIBUTE, picture_of
 from CorticalBoneMappingLib.scene.results import results_in
 from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.trial.case import run_case
+from CorticalBoneMappingLib.study.trial.problems import PROBLEM_COLUMNS
 from CorticalBoneMappingLib.study.trial.run import run_study
 
 PICTURES = Path(__file__).parents[2] / "build" / "pictures"
+PICTURE_SIZE = 240, 96
 WORK = Path(__file__).parents[1] / "library" / "trial_work.py"
 
 
@@ -40,12 +41,17 @@ def module_name():
 
 @pytest.fixture
 def light(monkeypatch):
-    """Puts a real run, whose work on a case takes no time, in the place of `cbm study run`."""
+    """Puts a check that finds nothing, and a real run of work that takes no time, in the places of `cbm`'s."""
+    header = ",".join(PROBLEM_COLUMNS)
 
-    def command(python, study):
+    def check_command(python, _study, problems):
+        return [python, "-c", f"open({str(problems)!r}, 'w').write({header + chr(10)!r})"]
+
+    def run_command(python, study):
         return [python, str(WORK), str(study), str(study.parent / "results"), "1"]
 
-    monkeypatch.setattr(trial_run, "study_run_command", command)
+    monkeypatch.setattr(trial_run, "study_check_command", check_command)
+    monkeypatch.setattr(trial_run, "study_run_command", run_command)
 
 
 @pytest.fixture
@@ -168,7 +174,7 @@ def test_a_case_is_opened_with_its_scan_and_its_picture_once(panel, tmp_path, sc
     assert points.shape[1] == 3
     written = slicer.util.arrayFromVolume(scan)
     np.testing.assert_allclose(written, np.linspace(-1000, 1001, 216).reshape(6, 6, 6), atol=1e-3)
-    assert picture_of(nodes).GetImageData().GetDimensions() == (40, 30, 1)
+    assert picture_of(nodes).GetImageData().GetDimensions() == (*PICTURE_SIZE, 1)
     panel.ui.openButton.click()
     assert len(results_in(scene)) == 1
     assert seen[1][0] is scan
@@ -225,7 +231,7 @@ def test_the_picture_of_the_chosen_case_is_shown_in_the_panel(panel, tmp_path):
     assert panel.ui.pictureLabel.pixmap.isNull()
     panel.ui.casesTable.setCurrentCell(0, 0)
     shown = panel.ui.pictureLabel.pixmap
-    assert shown.width() / shown.height() == pytest.approx(40 / 30, rel=0.02)
+    assert shown.width() / shown.height() == pytest.approx(PICTURE_SIZE[0] / PICTURE_SIZE[1], rel=0.02)
 
 
 def test_a_verdict_and_its_note_go_into_the_table_that_the_statistics_respect(panel, tmp_path):
@@ -284,14 +290,15 @@ def test_a_damaged_table_of_cases_is_told_in_a_sentence(panel, tmp_path):
 
 def test_the_panel_with_a_study_looks_right_to_a_person(panel, tmp_path):
     """Writes the picture; a person looks at it. What is asserted is that nothing is cut off."""
+    panel.panel.resize(480, 2300)
+    panel.panel.show()
     choose(panel, mapped(tmp_path, 3))
     (tmp_path / "ct2.nrrd").unlink()
     check(panel)
-    panel.panel.resize(480, 2300)
-    panel.panel.show()
     panel.ui.casesTable.setCurrentCell(1, 0)
     panel.ui.noteEdit.text = "A note"
-    QCoreApplication.processEvents()
+    ui = panel.ui
+    until(lambda: ui.openButton.geometry.top() > ui.pictureLabel.geometry.bottom())  # there is room for it
     PICTURES.mkdir(parents=True, exist_ok=True)
     assert panel.panel.grab().save(str(PICTURES / "statistics_panel_study.png"))
     names = ("checkButton", "mapButton", "problemsTable", "casesTable", "openButton", "undecidedButton")
@@ -306,7 +313,7 @@ def choose(panel, study):
 
 
 def check(panel):
-    """Check with the real command."""
+    """Check, with the real command but for `light`."""
     panel.ui.checkButton.click()
     until(lambda: not panel._trial.running)
 
@@ -321,7 +328,7 @@ def decided(folder):
 
 
 def mapped(folder, count, rows=None):
-    """Map a study with a ball for every femur, and a picture of 40 × 30 pixels."""
+    """Map a study with a ball for every femur, and a picture."""
     study = people(folder, count)
     if rows is not None:
         write_study(folder, rows)
@@ -340,7 +347,7 @@ def ball(side):
         "periosteal": made.periosteal,
         "average": made.average,
         "side": side,
-        "thumbnail": picture(40, 30),
+        "thumbnail": picture(*PICTURE_SIZE),
     }
 
 
@@ -356,7 +363,7 @@ def picture(columns, rows):
     return bytes(memoryview(writer.GetResult()))
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=180.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the panel did not get there"

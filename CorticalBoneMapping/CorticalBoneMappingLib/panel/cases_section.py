@@ -132,6 +132,7 @@ class CasesSection:
     def _show_table(self) -> None:
         """Fill the table; the chosen case stays chosen."""
         ui = self._ui
+        ui.casesSection.setVisible(self._study is not None)  # who has maps already needs none of it
         ui.casesSection.enabled = bool(self._cases)
         name = self._chosen.name if self._chosen else None
         ui.casesTable.blockSignals(True)

@@ -14,4 +14,5 @@ def fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...
             item = qt.QTableWidgetItem(text)
             item.setToolTip(text)
             table.setItem(row, column, item)
-    table.resizeColumnsToContents()
+    for column in range(len(headings) - 1):  # the last has the room that is left
+        table.resizeColumnToContents(column)
