@@ -113,7 +113,9 @@ def attribution_table(answer: Answer) -> Html | None:
     ]
     caption = (
         "The effect on cortical mass surface density, split into thickness and density (on the logarithm, "
-        "so that the parts add up). No share is told where the bounds of mass hold 0."
+        "so that the parts add up). No share is told where the bounds of mass hold 0. Of thin cortex a scan "
+        "tells the mass and hardly the density: there a region's split leans towards that of the whole "
+        "femur, and its bounds, which come from the differences between people, do not know it."
     )
     return table(header, body, caption, class_="attribution")
 
