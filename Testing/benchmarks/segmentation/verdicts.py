@@ -68,14 +68,14 @@ def main() -> None:
 
 def _as_they_are(folder: Path) -> Iterator[tuple[str, Path, FoundFemur]]:
     for number in range(N_HIPS):
-        for found in find_femurs(read_volume(_scan(folder, number) / "ct.nrrd")):
-            yield "as they are", _scan(folder, number), found
+        for found in find_femurs(read_volume(scan_of(folder, number) / "ct.nrrd")):
+            yield "as they are", scan_of(folder, number), found
 
 
 def _misled(folder: Path) -> Iterator[tuple[str, Path, FoundFemur]]:
     average = load_average()
     for number, shift, wider, flipped in _MISLED:
-        made = _scan(folder, number)
+        made = scan_of(folder, number)
         known = json.loads((made / "info.json").read_text())
         sides = ("left", "right")
         head = SimpleNamespace(
@@ -96,13 +96,13 @@ def _mean_distance_mm(folder: Path, found: FoundFemur) -> float:
     return float(closest_points(truth, found.surface.points[seen]).distance.mean())
 
 
-def _scan(folder: Path, number: int) -> Path:
+def scan_of(folder: Path, number: int) -> Path:
     """Simulate a hip, unless that was done before."""
     place = folder / f"{number:02d}"
     if (place / "info.json").is_file():
         return place
     place.mkdir(parents=True, exist_ok=True)
-    side, gap_mm, settings = _plan(number)
+    side, gap_mm, settings = plan_of(number)
     made = scan(simulate_hip(FIRST_SEED + number, side, joint_space_mm=gap_mm), settings)
     volume, head = made.volume, made.hip.head_centre
     if number == 7:  # the top of its head is outside the scan
@@ -117,7 +117,7 @@ def _scan(folder: Path, number: int) -> Path:
     return place
 
 
-def _plan(number: int) -> tuple[str, float, ScannerSettings]:
+def plan_of(number: int) -> tuple[str, float, ScannerSettings]:
     """Side, joint space and scanner of a hip: three kinds of scans, a quarter turned, a quarter cropped."""
     random = np.random.default_rng([FIRST_SEED, number])
     scanner = dict(_SCANNERS[number % 3])
