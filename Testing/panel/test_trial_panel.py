@@ -41,7 +41,7 @@ def module_name():
 
 @pytest.fixture
 def light(monkeypatch):
-    """Puts a check that finds nothing, and a real run of work that takes no time, in the places of `cbm`'s."""
+    """Puts a check that finds nothing, and a real run of light work, in the places of `cbm`'s."""
     header = ",".join(PROBLEM_COLUMNS)
 
     def check_command(python, _study, problems):
