@@ -6,7 +6,6 @@ from scipy import ndimage
 
 from CorticalBoneMappingLib.cortex import CortexSettings
 from CorticalBoneMappingLib.metal import METAL_HU, metal_in, without_metal
-from CorticalBoneMappingLib.segmentation import heads
 from CorticalBoneMappingLib.segmentation.model_fit_edges import find_edges
 from CorticalBoneMappingLib.study.outer_edge import outer_edges
 from CorticalBoneMappingLib.surface import Surface
@@ -116,44 +115,3 @@ def test_no_exact_edge_is_told_where_metal_comes_through_the_bone():
     away = np.hypot(surface.points[:, 0] - RADIUS + 2.0, surface.points[:, 1])
     assert not found[away < NAIL + 1.5].any()
     assert found[away > NAIL + 6.0].all()
-
-
-def sighting(side, centre, ball):
-    """A femur of agreement 0.45; what else it is does not matter."""
-    return heads.HeadSighting(side, np.array(centre), 24.0, 0.5, 0.45, ball, 0.6, np.eye(4))
-
-
-@pytest.mark.parametrize(
-    ("ball", "beside_mm", "metal_mm", "taken"),
-    [
-        (0.17, 0.0, 30.0, True),
-        (0.17, 0.0, None, False),
-        (0.17, 0.0, 90.0, False),
-        (0.17, 14.0, 30.0, False),
-        (0.10, 0.0, 30.0, False),
-    ],
-)
-def test_less_is_asked_of_the_other_hip_where_an_implant_is_at_its_place(
-    monkeypatch, ball, beside_mm, metal_mm, taken
-):
-    ct = Volume(np.zeros((40, 60, 110), np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
-    other = np.array([80.0, 80.0 + beside_mm, 60.0])
-    if metal_mm is not None:
-        i, j, k = np.rint((other + np.array([metal_mm, 0.0, 0.0])) / 3.0).astype(int)
-        ct.array[k - 2 : k + 2, j, i] = STEEL
-    first = sighting("right", [250.0, 80.0, 60.0], 0.3)
-    monkeypatch.setattr(heads, "_sighting", lambda *_: sighting("left", other, ball))
-    monkeypatch.setattr(heads, "_near_lung", lambda *_: False)
-    monkeypatch.setattr(heads, "refine", lambda _, __, poses, *___, **____: poses)
-    monkeypatch.setattr(heads, "agreement", lambda _, __, poses, ___: (np.ones(len(poses)),) * 2)
-    bone = heads.bone_grid(ct)
-    monkeypatch.setattr(heads.BoneGrid, "edges", lambda *_: AllSeen())
-    assert bool(heads._other_hip(without_metal(ct), bone, None, first)) == taken
-
-
-class AllSeen:
-    """Edges of bone that are seen everywhere."""
-
-    def at(self, points):
-        """No direction, but seen."""
-        return np.zeros(points.shape), np.ones(points.shape[:-1], dtype=bool)

@@ -16,7 +16,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from ..errors import SegmentationError
-from ..metal import WithoutMetal, without_metal
+from ..metal import without_metal
 from ..progress import Progress
 from ..surface import Surface
 from ..volume import Volume
@@ -40,10 +40,7 @@ _LEAST_SEEN, _SMALLEST_MM = 0.48, 18.5
 _LEAST_HEAD_HU = 70.0
 _BETWEEN_HIPS_MM = 110.0  # adults' are at least 140 mm apart
 _LEAST_SHARE = 0.55  # of the evidence for the first hip
-# Of both together, and of the ball, where the first says where and how large. Metal hides edges, and is
-# itself a sign of a hip where the mirror image of the first one is.
-_LEAST_OTHER, _LEAST_WITH_IMPLANT = (0.65, 0.2), (0.6, 0.15)
-_IMPLANT_MM, _LEVEL_MM = 60.0, 10.0  # of the head's centre; ahead of the first hip, or above it
+_LEAST_OTHER, _LEAST_OTHER_BALL = 0.65, 0.2  # where the first says where and how large
 # Lung, not the air about the patient or in the bowel (-1000 HU) or the patient's skin.
 _LUNG_HU, _LUNG_SHARE, _LUNG_REACH_MM, _LUNG_STEP_MM = (-950.0, -500.0), 0.8, 150.0, 4.0
 _LEAST_LUNG_CM3 = 40.0
@@ -127,14 +124,14 @@ def find_heads(
     progress = progress or Progress()
     progress.report(0.0, "Looking for hips")
     check_ct(volume)
-    clean = without_metal(volume)
-    bone = bone_grid(clean.volume)
+    clean = without_metal(volume).volume
+    bone = bone_grid(clean)
     template = FemurTemplate.of(femur)
     poses, sides = likely_poses(bone, femur, _PLACES)
     progress.report(0.5, "Looking closer at each place")
     poses, sides = _climbed(bone, template, poses, sides)
     progress.report(0.7, "Fitting the femoral heads")
-    found = _sightings(clean.volume, bone, template, poses, sides)
+    found = _sightings(clean, bone, template, poses, sides)
     if len(found) == 1:
         found += _other_hip(clean, bone, template, found[0])
     progress.report(1.0, f"{len(found)} hips found")
@@ -252,7 +249,7 @@ def _sighting(
 
 
 def _other_hip(
-    clean: WithoutMetal, bone: BoneGrid, template: FemurTemplate, first: HeadSighting
+    volume: Volume, bone: BoneGrid, template: FemurTemplate, first: HeadSighting
 ) -> list[HeadSighting]:
     """Look for the mirror image of a hip where the person's other one has to be; metal may hide it."""
     side = 1.0 if first.side == "right" else -1.0
@@ -268,23 +265,12 @@ def _other_hip(
     poses = refine(template, fine, poses[best], sides, rounds=14, first_step=0.6)
     scores, seen = agreement(template, fine, poses, sides)
     index = int(scores.argmax())
-    volume = clean.volume
     other = _sighting(volume, template, poses[index], -side, scores[index], seen[index], 0.0, first.radius_mm)
-    implant = _has_implant(clean, other, first)
-    least, least_ball = _LEAST_WITH_IMPLANT if implant else _LEAST_OTHER
-    enough = max(least, _LEAST_SHARE * first.evidence)
-    sure = other.evidence >= enough and other.agreement >= _LEAST_AGREEMENT and other.ball >= least_ball
-    # Where it is level with the first, which is no shoulder, what looks like lung is foam of the couch.
-    return [other] if sure and (implant or not _near_lung(volume, other.centre)) else []
-
-
-def _has_implant(clean: WithoutMetal, other: HeadSighting, first: HeadSighting) -> bool:
-    """Whether metal is at a hip that lies where the person's other one does."""
-    level = np.abs(other.centre - first.centre)[1:].max() < _LEVEL_MM
-    if clean.metal is None or not level:
-        return False
-    voxels = clean.metal.points_of(np.argwhere(clean.metal.array)[:, ::-1])
-    return bool((np.linalg.norm(voxels - other.centre, axis=1) < _IMPLANT_MM).any())
+    enough = max(_LEAST_OTHER, _LEAST_SHARE * first.evidence)
+    sure = (
+        other.evidence >= enough and other.agreement >= _LEAST_AGREEMENT and other.ball >= _LEAST_OTHER_BALL
+    )
+    return [other] if sure and not _near_lung(volume, other.centre) else []
 
 
 def _mirrored(first: HeadSighting, side: float) -> np.ndarray:
