@@ -41,15 +41,16 @@ def main() -> None:
     effect = ["--effect", "0"] if chosen.null else []
     spacing = [] if chosen.spacing is None else ["--spacing", chosen.spacing]
     months = ["--months", *chosen.months]
-    plan = ["--people", chosen.people, *months, *effect, *spacing]
-    log.cbm("simulate", "trial", "--out", folder, *plan, *workers)
+    plan = ["--people", chosen.people, *months, *spacing]
+    log.cbm("simulate", "trial", "--out", folder, *plan, *effect, *workers)
     study = folder / "study.toml"
     log.cbm("study", "check", study)
     log.cbm("study", "run", study, *workers, may_fail=True)
     log.cbm("stats", study, "--out", folder / "answers")
     log.cbm("report", folder / "answers", "--out", folder / "report.html")
     opened = open_report(folder / "report.html")
-    write_report(compare(folder), opened, chosen.report, chosen.null, sys.argv[1:], log.text)
+    options = [*map(str, plan), *(["--null"] if chosen.null else [])]
+    write_report(compare(folder), opened, chosen.report, chosen.null, options, log.text)
 
 
 class Log:

@@ -44,6 +44,7 @@ def write_report(
         targets=_null_targets(trial) if null else _targets(trial, opened),
         regions=_regions(trial),
         costs=_costs(trial),
+        inside=_inside(trial),
     )
     write_text(report, text)
 
@@ -105,6 +106,19 @@ def _regions(trial: Trial) -> str:
             rows.append((str(month.month), region, *parts))
     header = ("month", "region", *(f"{part}, true (%) | found (95 % bounds)" for part in _PARTS))
     return _table(header, rows, columns=2 + 2 * len(_PARTS))
+
+
+def _inside(trial: Trial) -> str:
+    """How often the truth lies within the bounds of a region, by part of the effect."""
+    rows = [(month.true[name], month.found[name]) for month in trial.months for name in month.true]
+    counts = {
+        part: sum(
+            found[f"{part}_lower"] <= true[f"{part}_percent"] <= found[f"{part}_upper"]
+            for true, found in rows
+        )
+        for part in _PARTS
+    }
+    return ", ".join(f"{part} {count} of {len(rows)}" for part, count in counts.items())
 
 
 def _interval(row: dict, part: str) -> str:
