@@ -303,11 +303,11 @@ def test_the_methods_name_the_settings_that_were_used_and_only_their_references(
         "with the terms visit, arm, visit × arm and age",
         "The changes from each hip&#x27;s own visit 0, in percent of it, entered the model",
         "with the term arm.",
-        "Tests were two-sided; degrees of freedom: Satterthwaite",
+        "Tests were two-sided; degrees of freedom: participants; standard errors from leaving out each",
         "Tests were one-sided, for an effect above 0; degrees of freedom: residual.",
         "199 rearrangements asked for, seed 1",
         "199 random rearrangements",
-        "Kenward MG, Roger JH",
+        "Bell RM, McCaffrey DF",
         "Winkler AM",
     ):
         assert told in text

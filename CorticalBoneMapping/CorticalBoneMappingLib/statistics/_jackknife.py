@@ -45,7 +45,7 @@ def leave_one_out(
     row = row @ np.linalg.inv(triangle)
     belongs = np.eye(design.participants.max() + 1, dtype=bool)[:, design.participants]
     found = np.full((len(values), 1 + len(belongs), values.shape[2]), np.nan)
-    for vertices, present, ratios in _groups(values[0], mixed):
+    for vertices, present, ratios in groups_of_alike(values[0], mixed, _STEP):
         levels = [] if mixed is None else mixed.levels
         shown = present[:, None].astype(np.float64)
         x = whiten(shown * basis, shown, levels, ratios[:, None])
@@ -54,14 +54,32 @@ def leave_one_out(
     return found[:, 0], found[:, 1:]
 
 
-def _groups(
-    values: np.ndarray, mixed: MixedFit | None
+def groups_of_alike(
+    values: np.ndarray, mixed: MixedFit | None, step: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Vertices that share weights, with the rows they have and their ratios, shape (levels,)."""
+    """Group the vertices that have the same rows and, to a step of log(1 + λ), the same variance ratios.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, v)
+        Not-a-number where a row has no value.
+    mixed : MixedFit or None
+        Whose ratios; vertices where it could not be fitted are in no group.
+    step : float
+        Of log(1 + λ).
+
+    Yields
+    ------
+    vertices : ndarray of int
+    present : ndarray of bool, shape (n,)
+        Rows with a value.
+    ratios : ndarray of shape (levels,)
+        Their mean.
+    """
     patterns = np.packbits(np.isfinite(values), axis=0).T
     ratios = np.empty((len(patterns), 0)) if mixed is None else mixed.ratios
     fitted = np.isfinite(ratios).all(axis=1)
-    cells = np.round(np.log1p(np.where(fitted[:, None], ratios, 0.0)) / _STEP).astype(np.int64)
+    cells = np.round(np.log1p(np.where(fitted[:, None], ratios, 0.0)) / step).astype(np.int64)
     keys = np.concatenate(
         [patterns, np.ascontiguousarray(cells).view(np.uint8).reshape(len(cells), -1)], axis=1
     )

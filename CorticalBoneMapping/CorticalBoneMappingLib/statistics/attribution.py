@@ -15,6 +15,7 @@ from .design import Design
 from .least_squares import fit_least_squares
 from .maps import Maps
 from .mixed_model import fit_mixed_model
+from .participant_errors import participant_dof
 
 PARTS = ("mass", "thickness", "density")
 
@@ -185,7 +186,7 @@ def attribute(thickness: Maps, density: Maps, design: Design, contrast: Contrast
         100.0 * effect[0],
         100.0 * effect[1],
         100.0 * replicates,
-        _dof(design),
+        participant_dof(design),
         np.exp(reference) / 10.0,
         int(both.sum() - positive.sum()),
     )
@@ -194,16 +195,3 @@ def attribute(thickness: Maps, density: Maps, design: Design, contrast: Contrast
 def percent(hundred_logs: np.ndarray) -> np.ndarray:
     """Turn 100 Δ ln into percent."""
     return 100.0 * np.expm1(hundred_logs / 100.0)
-
-
-def _dof(design: Design) -> float:
-    """Participants minus the columns that their means tell apart."""
-    sums = np.stack([np.bincount(design.participants, weights=column) for column in design.matrix.T], axis=1)
-    means = sums / np.bincount(design.participants)[:, None]
-    dof = len(means) - int(np.linalg.matrix_rank(means))
-    if dof < 1:
-        raise StatisticsError(
-            f"{len(means)} participants are too few for this design: nothing is left to "
-            "tell their spread from."
-        )
-    return float(dof)

@@ -54,6 +54,9 @@ class MixedFit:
         participant's rows are all equal.
     small_sample : bool
         Whether `covariance` allows for the ratios' having been estimated.
+    participant_dof : float or None
+        Degrees of freedom of contrasts, where `covariance` is told from leaving out participants
+        (`participant_errors`); None where it is the model's own.
     """
 
     design: Design
@@ -69,6 +72,7 @@ class MixedFit:
     units: np.ndarray
     converged: np.ndarray
     small_sample: bool
+    participant_dof: float | None = None
 
     @property
     def fitted(self) -> np.ndarray:
@@ -84,7 +88,8 @@ class MixedFit:
         """Answer a contrast at every vertex.
 
         Degrees of freedom are Satterthwaite's (1946), as Giesbrecht and Burns 1985 use them for one row and
-        Fai and Cornelius 1996 for several. A random effect whose variance is 0 does not count in them.
+        Fai and Cornelius 1996 for several. A random effect whose variance is 0 does not count in them. With
+        `participant_dof`, they are those, and several rows are Hotelling's T².
 
         Parameters
         ----------
@@ -100,6 +105,14 @@ class MixedFit:
         contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
         covariance = self.covariance_of(contrast.matrix)
         dof = np.full(len(self.variance), np.nan)
+        if self.participant_dof is not None:
+            left = self.participant_dof - len(contrast.matrix) + 1.0
+            if left < 1.0:
+                raise StatisticsError(f"'{contrast.name}': there are too few participants for this question.")
+            dof[self.fitted] = left
+            covariance = covariance * (self.participant_dof / left)
+            answered = answer(contrast, alternative, self.coefficients, covariance, dof)
+            return replace(answered, dof_method="participants; standard errors from leaving out each in turn (Bell and McCaffrey 2002)")
         dof[self.fitted] = self._satterthwaite(contrast.matrix, self.fitted)
         answered = answer(contrast, alternative, self.coefficients, covariance, dof)
         widened = "; standard errors widened after Kenward and Roger 1997" if self.small_sample else ""

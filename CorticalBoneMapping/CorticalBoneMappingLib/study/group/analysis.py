@@ -18,6 +18,7 @@ from ...statistics.false_discovery import false_discovery_test
 from ...statistics.least_squares import fit_least_squares
 from ...statistics.maps import Maps
 from ...statistics.mixed_model import fit_mixed_model
+from ...statistics.participant_errors import with_participant_errors
 from ...statistics.permutation import PermutationSettings, permutation_tests
 from ...statistics.random_field import random_field_clusters, random_field_peaks
 from ...statistics.smoothness import Smoothness, estimate_smoothness
@@ -109,7 +110,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate
     design = build_design(rows.table, parse_terms(analysis.terms, rows.table, plan))
     if analysis.model == "mixed":
-        model: Model = fit_mixed_model(rows, design, progress=progress)
+        model: Model = with_participant_errors(fit_mixed_model(rows, design, progress=progress))
     else:
         weigh = analysis.weights == "measurement" and rows.surface is not None
         model = fit_least_squares(rows, design, measurement_weights(rows, design) if weigh else None)
