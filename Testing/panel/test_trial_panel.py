@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -116,7 +117,8 @@ def test_a_run_maps_the_cases_tells_failures_and_fills_the_table(panel, tmp_path
     assert panel.ui.checkButton.toolTip == "Wait until the run has ended."
     told = set()
     until(lambda: told.add(panel.ui.trialStatusLabel.text) or not panel._trial.running)
-    assert any(text.startswith("Case 3 of 4 done, 1 failed, ") and text.endswith(" left") for text in told)
+    # which of them is seen last before the end depends on how fast the machine is
+    assert any(re.fullmatch(r"Case [123] of 4 done, 1 failed, .* left", text) for text in told), told
     assert panel.ui.mapButton.text == "Map all femurs"
     assert statuses(panel) == ["done", "failed", "done", "done"]
     assert panel.ui.casesLabel.text == "4 cases: 3 done, 1 failed, 0 to look at, 0 accepted, 0 rejected"

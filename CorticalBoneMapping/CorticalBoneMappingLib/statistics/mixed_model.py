@@ -112,7 +112,8 @@ class MixedFit:
             dof[self.fitted] = left
             covariance = covariance * (self.participant_dof / left)
             answered = answer(contrast, alternative, self.coefficients, covariance, dof)
-            return replace(answered, dof_method="participants; standard errors from leaving out each in turn (Bell and McCaffrey 2002)")
+            how = "participants; standard errors from leaving out each in turn (Bell and McCaffrey 2002)"
+            return replace(answered, dof_method=how)
         dof[self.fitted] = self._satterthwaite(contrast.matrix, self.fitted)
         answered = answer(contrast, alternative, self.coefficients, covariance, dof)
         widened = "; standard errors widened after Kenward and Roger 1997" if self.small_sample else ""
