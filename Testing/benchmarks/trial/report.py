@@ -32,7 +32,8 @@ def write_report(
     last = trial.months[-1]
     for name, measure in _PERCENT.items():
         picture = report.with_name(f"{report.stem}_{name}.png")
-        render_views(last.effect, name, picture, measure=measure, side="right", is_difference=True)
+        look = {"measure": measure, "side": "right", "is_difference": True, "width_px": 1600}
+        render_views(last.effect, name, picture, **look)
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         people=trial.settings["people"],
         scans=len(trial.cases),

@@ -134,7 +134,7 @@ def groups_table(answer: Answer) -> Html:
 def overview_table(answers: list[Answer]) -> Html:
     """Give a row for every question: how many took part, and how much was found."""
     header = ["", "measure", "participants", "maps", "whole femur (95 % CI)", "share of thickness"]
-    header += ["surface significant", "clusters", "largest effect in a cluster"]
+    header += ["surface significant", "clusters", "effect at the peak of t"]
     body = [
         [
             element("a", answer.name, href=f"#{anchor(number_)}"),
