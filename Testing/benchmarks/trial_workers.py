@@ -1,6 +1,6 @@
 """One worker, two workers, and two workers of a Dask cluster: the same bytes, and how much sooner.
 
-``python Testing/benchmarks/trial_workers.py [STUDY] [--cases 6]``, on a machine that does nothing else, maps
+``python Testing/benchmarks/trial_workers.py [STUDY] [--cases 12]``, on a machine that does nothing else, maps
 the first cases of a study (study.toml; without, of a small simulated trial) three times with the command that
 people use, and writes ``Docs/validation/trial_workers.md``. Times are those of the whole command, from its
 start to its end; scheduler and workers of the cluster are there before.
@@ -26,7 +26,7 @@ def main() -> None:
     """Run three times, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path, nargs="?")
-    parser.add_argument("--cases", type=int, default=6)
+    parser.add_argument("--cases", type=int, default=12)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -44,7 +44,7 @@ def main() -> None:
 
 def simulated(folder: Path) -> Path:
     """Simulate a trial of sixteen scans."""
-    plan = ["--people", "4", "--months", "0", "36", "--workers", "2"]
+    plan = ["--people", "4", "--months", "0", "36", "--spacing", "2", "--workers", "2"]
     _cbm("simulate", "trial", "--out", str(folder), *plan)
     return folder / "study.toml"
 
@@ -113,7 +113,7 @@ def page(cases: int, seconds: dict[str, float], digests: dict[str, dict[str, str
     return f"""# Workers
 
 `python Testing/benchmarks/trial_workers.py --cases {cases}`, 2 cores: {cases} scans of
-0.7 × 0.7 × 1.5 mm, from CT to map, 1.2 mm between points. One thread a worker; with one worker
+0.7 × 0.7 × 1.5 mm, from CT to map, 2 mm between points. One thread a worker; with one worker
 {next(iter(seconds.values())) / cases:.1f} s a femur.
 
 | | time of the command | times as fast | files with the bytes of one worker |
