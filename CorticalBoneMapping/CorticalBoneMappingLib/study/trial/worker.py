@@ -23,6 +23,8 @@ _THREADS = (
     "VTK_SMP_MAX_THREADS",
 )
 _LOOK_S = 0.25
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # numbers of mallopt(3)
+_LARGEST_KEPT, _KEPT = 32 << 20, 256 << 20  # bytes: of one array (glibc's limit), of all together
 
 
 def begin_worker(memory_bytes: int | None, stop: Any) -> None:
@@ -53,9 +55,26 @@ def one_thread() -> None:
     import vtk
 
     os.environ.update(dict.fromkeys(_THREADS, "1"))
+    _keep_freed_memory()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     vtk.vtkMultiThreader.SetGlobalMaximumNumberOfThreads(1)
     vtk.vtkSMPTools.Initialize(1)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed for the next array instead of giving it back to the system each time.
+
+    Dask asks it to give back all above 64 kB, which makes work on many large arrays half as slow again: the
+    system has to hand out, and clear, the same pages over and over.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such setting
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
 def peak_memory_mb() -> int | None:
