@@ -1,7 +1,7 @@
-"""One worker, two workers, and two workers of a Dask cluster: the same bytes, and how much sooner.
+"""One worker and two, of this machine and of a Dask cluster: the same bytes, and how much sooner.
 
 ``python Testing/benchmarks/trial_workers.py [STUDY] [--cases 12]``, on a machine that does nothing else, maps
-the first cases of a study (study.toml; without, of a small simulated trial) three times with the command that
+the first cases of a study (study.toml; without, of a small simulated trial) four times with the command that
 people use, and writes ``Docs/validation/trial_workers.md``. Times are those of the whole command, from its
 start to its end; scheduler and workers of the cluster are there before.
 """
@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+
+from distributed import Client
+from trial_kills import digest
 
 REPORT = Path(__file__).parents[2] / "Docs" / "validation" / "trial_workers.md"
 
 
 def main() -> None:
-    """Run three times, compare, write."""
+    """Run four times, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path, nargs="?")
     parser.add_argument("--cases", type=int, default=12)
@@ -32,13 +34,13 @@ def main() -> None:
         folder = Path(name)
         study = smaller_study(chosen.study or simulated(folder / "trial"), folder, chosen.cases)
         seconds, digests = {}, {}
-        runs = {"1 worker": ["--workers", "1"], "2 workers": ["--workers", "2"]}
-        with cluster(folder) as scheduler:
-            runs["2 workers of Dask"] = ["--dask", str(scheduler)]
-            for kind, options in runs.items():
+        for dask, workers in ((False, 1), (False, 2), (True, 1), (True, 2)):
+            kind = f"{workers} worker{'s' * (workers > 1)}{' of Dask' * dask}"
+            with cluster(folder, workers) if dask else nullcontext() as scheduler:
+                options = ["--dask", str(scheduler)] if dask else ["--workers", str(workers)]
                 seconds[kind] = run(study, folder / kind, options)
-                digests[kind] = digest(folder / kind)
-                print(f"{kind}: {seconds[kind]:.1f} s, {len(digests[kind])} files", flush=True)
+            digests[kind] = digest(folder / kind)
+            print(f"{kind}: {seconds[kind]:.1f} s, {len(digests[kind])} files", flush=True)
     REPORT.write_text(page(chosen.cases, seconds, digests), encoding="utf-8")
 
 
@@ -71,20 +73,14 @@ def _cbm(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "CorticalBoneMappingLib.cli", *words], check=True)
 
 
-def digest(results: Path) -> dict[str, str]:
-    """Hashes of all files of results; logs and times are none."""
-    files = [file for file in results.glob("sub-*/**/*") if file.is_file()] + [results / "qc.csv"]
-    return {str(file.relative_to(results)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
 @contextmanager
-def cluster(folder: Path) -> Iterator[Path]:
-    """A scheduler and two workers of one thread; gives the scheduler's file."""
+def cluster(folder: Path, workers: int) -> Iterator[Path]:
+    """A scheduler and workers of one thread; gives the scheduler's file."""
     file = folder / "scheduler.json"
     common = ["--scheduler-file", str(file), "--no-dashboard"]
     programs = [
         ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common],
-        ["distributed.cli.dask_worker", "--nworkers", "2", "--nthreads", "1", *common],
+        ["distributed.cli.dask_worker", "--nworkers", str(workers), "--nthreads", "1", *common],
     ]
     started = []
     try:
@@ -93,30 +89,34 @@ def cluster(folder: Path) -> Iterator[Path]:
             started.append(subprocess.Popen([sys.executable, "-m", *program], cwd=folder, **quiet))
             while not file.exists():
                 time.sleep(0.1)
-        time.sleep(5.0)  # until the workers are there
+        with Client(scheduler_file=str(file), set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=60)
         yield file
     finally:
         for process in reversed(started):
             process.terminate()
             process.wait()
+        file.unlink(missing_ok=True)
 
 
 def page(cases: int, seconds: dict[str, float], digests: dict[str, dict[str, str]]) -> str:
     """The page as text."""
     first = next(iter(digests.values()))
-    rows = [
-        f"| {kind} | {time_s:.1f} s | {next(iter(seconds.values())) / time_s:.2f} | "
-        f"{sum(digests[kind].get(name) == value for name, value in first.items())} of "
-        f"{len(first)}, {len(set(digests[kind]) - set(first))} others |"
-        for kind, time_s in seconds.items()
-    ]
+    rows = []
+    for kind, time_s in seconds.items():
+        alone = seconds["1 worker" + " of Dask" * ("Dask" in kind)]
+        same = sum(digests[kind].get(name) == value for name, value in first.items())
+        others = len(set(digests[kind]) - set(first))
+        rows.append(
+            f"| {kind} | {time_s:.1f} s | {alone / time_s:.2f} | {same} of {len(first)}, {others} others |"
+        )
     return f"""# Workers
 
 `python Testing/benchmarks/trial_workers.py --cases {cases}`, 2 cores: {cases} scans of
 0.7 × 0.7 × 1.5 mm, from CT to map, 2 mm between points. One thread a worker; with one worker
 {next(iter(seconds.values())) / cases:.1f} s a femur.
 
-| | time of the command | times as fast | files with the bytes of one worker |
+| | time of the command | times as fast as one of its kind | files with the bytes of one worker |
 |---|---|---|---|
 {chr(10).join(rows)}
 """

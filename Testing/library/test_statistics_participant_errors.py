@@ -94,6 +94,46 @@ def test_a_person_whom_the_design_needs_leaves_the_models_own_errors():
     assert with_participant_errors(fit) is fit
 
 
+def test_people_without_a_value_do_not_count_and_where_too_few_are_left_there_is_no_fit():
+    table, design = study(14)  # an arm every other person, six rows each
+    values = values_of(table, 6, 5, 1.0)
+    people = np.arange(len(values)) // 6
+    arms = people % 2
+    values[people < 3, 1] = np.nan
+    values[(arms == 1) & (people > 1), 2] = np.nan  # only one is left of an arm
+    values[people > 3, 3] = np.nan  # two are left of each
+    values[people > 2, 4] = np.nan
+    fit = fit_mixed_model(values, design)
+    answered = with_participant_errors(fit).test(QUESTION)
+    no_fit = np.array([False, False, True, False, True, False])
+    np.testing.assert_array_equal(answered.dof, [12, 9, np.nan, 2, np.nan, 12])
+    np.testing.assert_array_equal(np.isnan(answered.statistic), no_fit)
+    np.testing.assert_array_equal(np.isnan(answered.p), no_fit)
+    alone = [0, 1, 3, 5]
+    without_them = with_participant_errors(fit_mixed_model(values[:, alone], design)).test(QUESTION)
+    np.testing.assert_allclose(answered.statistic[alone], without_them.statistic, rtol=1e-9)
+
+
+def test_of_several_rows_an_own_number_of_people_a_vertex_makes_an_own_f():
+    table, design = study(14)
+    values = values_of(table, 3, 6, 1.0)
+    values[:18, 1] = np.nan  # three people
+    values[24:, 2] = np.nan  # all but four
+    answered = with_participant_errors(fit_mixed_model(values, design)).test("interaction of visit and arm")
+    np.testing.assert_array_equal(answered.dof, [11, 8, 1])
+    changes = values.reshape(14, 3, 2, 3).mean(axis=2)
+    changes = changes[:, 1:] - changes[:, :1]
+    for vertex, first, last in ((0, 0, 14), (1, 3, 14), (2, 0, 4)):
+        own = changes[first:last, :, vertex]
+        arms = [own[np.arange(first, last) % 2 == arm] for arm in (0, 1)]
+        n = np.array([len(arm) for arm in arms])
+        difference = arms[1].mean(axis=0) - arms[0].mean(axis=0)
+        scatter = [np.cov(arm, rowvar=False) * (len(arm) - 1) for arm in arms]
+        jackknife = sum(each / (k - 1.0) ** 2 for each, k in zip(scatter, n)) * (n.sum() - 1) / n.sum()
+        t2 = difference @ np.linalg.solve(jackknife, difference)
+        assert answered.statistic[vertex] == pytest.approx(t2 * answered.dof[vertex] / (n.sum() - 2) / 2)
+
+
 def test_degrees_of_freedom_are_the_participants_less_what_differs_between_them():
     assert participant_dof(study(20)[1]) == 18
     with pytest.raises(StatisticsError, match="2 participants are too few"):

@@ -43,7 +43,7 @@ def leave_one_out(
     """
     basis, triangle = np.linalg.qr(design.matrix)
     row = row @ np.linalg.inv(triangle)
-    belongs = np.eye(design.participants.max() + 1, dtype=bool)[:, design.participants]
+    belongs = rows_of_each(design)
     found = np.full((len(values), 1 + len(belongs), values.shape[2]), np.nan)
     for vertices, present, ratios in groups_of_alike(values[0], mixed, _STEP):
         levels = [] if mixed is None else mixed.levels
@@ -52,6 +52,11 @@ def leave_one_out(
         y = np.where(present[:, None], values[:, :, vertices], 0.0)
         found[:, :, vertices] = _weights(x, belongs, row) @ whiten(y, shown, levels, ratios[:, None])
     return found[:, 0], found[:, 1:]
+
+
+def rows_of_each(design: Design) -> np.ndarray:
+    """Tell which rows are of which of the m participants, shape (m, n) of bool."""
+    return np.eye(design.participants.max() + 1, dtype=bool)[:, design.participants]
 
 
 def groups_of_alike(
@@ -93,13 +98,35 @@ def groups_of_alike(
         yield vertices, np.isfinite(values[:, vertices[0]]), mean
 
 
-def _weights(x: np.ndarray, belongs: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Weights of the rows in the effect, and in that without each participant, shape (1 + m, n)."""
-    kept = np.concatenate([np.ones((1, len(x)), dtype=bool), ~belongs])
+def grams_without_each(x: np.ndarray, belongs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Multiply xᵀx out of all rows, and out of those left without each participant.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, p)
+        Whitened columns.
+    belongs : ndarray of bool, shape (m, n)
+        Rows of each participant.
+
+    Returns
+    -------
+    grams : ndarray of shape (1 + m, p, p)
+        The identity where the columns cannot be told apart.
+    regular : ndarray of bool, shape (1 + m,)
+        Where they can.
+    """
+    kept = np.concatenate([np.ones((1, len(x))), ~belongs])
     products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
-    grams = (kept.astype(np.float64) @ products).reshape(len(kept), x.shape[1], x.shape[1])
+    grams = (kept @ products).reshape(len(kept), x.shape[1], x.shape[1])
     values = np.linalg.eigvalsh(grams)
     regular = values[:, 0] > _RANK_TOLERANCE * np.maximum(values[:, -1], np.finfo(float).tiny)
-    safe = np.where(regular[:, None, None], grams, np.eye(x.shape[1]))
-    solved = np.linalg.solve(safe, np.broadcast_to(row, (len(kept), len(row)))[..., None])[..., 0]
-    return np.where(regular[:, None], (solved @ x.T) * kept, np.nan)
+    return np.where(regular[:, None, None], grams, np.eye(x.shape[1])), regular
+
+
+def _weights(x: np.ndarray, belongs: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Weights of the rows in the effect, and in that without each participant, shape (1 + m, n)."""
+    grams, regular = grams_without_each(x, belongs)
+    solved = np.linalg.solve(grams, np.broadcast_to(row, (len(grams), len(row)))[..., None])[..., 0]
+    weights = solved @ x.T
+    weights[1:][belongs] = 0.0
+    return np.where(regular[:, None], weights, np.nan)

@@ -54,7 +54,7 @@ class MixedFit:
         participant's rows are all equal.
     small_sample : bool
         Whether `covariance` allows for the ratios' having been estimated.
-    participant_dof : float or None
+    participant_dof : ndarray of shape (v,), or None
         Degrees of freedom of contrasts, where `covariance` is told from leaving out participants
         (`participant_errors`); None where it is the model's own.
     """
@@ -72,7 +72,7 @@ class MixedFit:
     units: np.ndarray
     converged: np.ndarray
     small_sample: bool
-    participant_dof: float | None = None
+    participant_dof: np.ndarray | None = None
 
     @property
     def fitted(self) -> np.ndarray:
@@ -107,10 +107,11 @@ class MixedFit:
         dof = np.full(len(self.variance), np.nan)
         if self.participant_dof is not None:
             left = self.participant_dof - len(contrast.matrix) + 1.0
-            if left < 1.0:
+            enough = left >= 1.0  # false where there is no fit
+            if self.fitted.any() and not enough.any():
                 raise StatisticsError(f"'{contrast.name}': there are too few participants for this question.")
-            dof[self.fitted] = left
-            covariance = covariance * (self.participant_dof / left)
+            dof[enough] = left[enough]
+            covariance = covariance * (self.participant_dof / dof)[:, None, None]
             answered = answer(contrast, alternative, self.coefficients, covariance, dof)
             how = "participants; standard errors from leaving out each in turn (Bell and McCaffrey 2002)"
             return replace(answered, dof_method=how)

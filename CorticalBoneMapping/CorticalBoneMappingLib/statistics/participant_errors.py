@@ -14,13 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import StatisticsError
-from ._jackknife import groups_of_alike
+from ._jackknife import grams_without_each, groups_of_alike, rows_of_each
 from .design import Design
 from .mixed_model import MixedFit, whiten
 
 _STEP = 0.1  # of log(1 + λ) within which vertices share weights, for their errors only
 _AT_ONCE = 256  # vertices; bounds the memory
-_RANK_TOLERANCE = 1e-9
 
 
 def with_participant_errors(fit: MixedFit) -> MixedFit:
@@ -36,33 +35,48 @@ def with_participant_errors(fit: MixedFit) -> MixedFit:
     MixedFit
         The same estimates; `covariance` is (m − 1)/m Σ (β₍ᵢ₎ − β)(β₍ᵢ₎ − β)ᵀ, β₍ᵢ₎ without participant i at
         the same weights (CR3, Bell and McCaffrey 2002, Surv Methodol 28:169), and contrasts have
-        `participant_dof` degrees of freedom. The fit itself where the design cannot do without some
-        participant.
+        `participant_dof` degrees of freedom; m counts those with a value. Where too many values are missing
+        for that, a vertex has no fit. The fit itself where the design with all its rows cannot do without
+        some participant.
 
     Raises
     ------
     StatisticsError
         If there are too few participants.
     """
-    dof = participant_dof(fit.design)
+    participant_dof(fit.design)
     basis, triangle = np.linalg.qr(fit.design.matrix)
+    belongs = rows_of_each(fit.design)
+    if not grams_without_each(basis, belongs)[1].all():
+        return fit
     back = np.linalg.inv(triangle)
     covariance = np.full_like(fit.covariance, np.nan)
+    dof = np.full(len(fit.variance), np.nan)
     for group, present, ratios in groups_of_alike(fit.residuals, fit, _STEP):
         shown = present[:, None].astype(np.float64)
         levels, ratio = fit.levels, ratios[:, None]
         x = whiten(shown * basis, shown, levels, ratio)
-        without = _without_each(x, fit.design.participants)
-        if without is None:
-            return fit
+        grams, regular = grams_without_each(x, belongs)
+        left = _dof(fit.design, present)
+        if not regular.all() or left < 1.0:
+            continue
+        dof[group] = left
+        without = np.linalg.inv(grams[1:])
+        people = (belongs & present).any(axis=1).sum()
         for vertices in np.array_split(group, -(-len(group) // _AT_ONCE)):
             y = np.where(present[:, None], fit.residuals[:, vertices], 0.0)
             r = whiten(y, shown, levels, ratio)
             away = without @ _sums(x[:, :, None] * r[:, None], fit.design.participants)
-            people = len(np.unique(fit.design.participants[present]))
             spread = np.einsum("mpv,mqv->vpq", away, away, optimize=True) * (people - 1.0) / people
             covariance[vertices] = back @ spread @ back.T
-    return replace(fit, covariance=covariance, participant_dof=dof)
+    known = np.isfinite(dof)
+    return replace(
+        fit,
+        coefficients=np.where(known, fit.coefficients, np.nan),
+        variance=np.where(known, fit.variance, np.nan),
+        covariance=covariance,
+        participant_dof=dof,
+    )
 
 
 def participant_dof(design: Design) -> float:
@@ -73,29 +87,24 @@ def participant_dof(design: Design) -> float:
     StatisticsError
         If nothing is left to tell their spread from.
     """
-    rows = np.bincount(design.participants)
-    means = _sums(design.matrix, design.participants) / rows[:, None]
-    dof = len(means) - int(np.linalg.matrix_rank(means))
+    dof = _dof(design, np.ones(len(design.matrix), dtype=bool))
     if dof < 1:
         raise StatisticsError(
-            f"{len(means)} participants are too few for this design: nothing is left to "
+            f"{design.participants.max() + 1} participants are too few for this design: nothing is left to "
             "tell their spread from."
         )
-    return float(dof)
+    return dof
 
 
-def _without_each(x: np.ndarray, participants: np.ndarray) -> np.ndarray | None:
-    """Inverse of xᵀx without each participant, shape (m, p, p); None if one of them has none."""
-    own = _sums(x[:, :, None] * x[:, None], participants)
-    left = own.sum(axis=0) - own
-    values = np.linalg.eigvalsh(left)
-    if np.any(values[:, 0] <= _RANK_TOLERANCE * values[:, -1]):
-        return None
-    return np.linalg.inv(left)
+def _dof(design: Design, present: np.ndarray) -> float:
+    """The same for those with a row that is present, 0 or less if nothing is left."""
+    rows = np.bincount(design.participants[present])
+    means = _sums(design.matrix[present], design.participants[present]) / rows[rows > 0, None]
+    return float(len(means) - np.linalg.matrix_rank(means))
 
 
 def _sums(rows: np.ndarray, participants: np.ndarray) -> np.ndarray:
-    """Sum rows (n, ...) over participants: shape (m, ...)."""
+    """Sum rows (n, ...) over the participants that have any: shape (m, ...)."""
     order = np.argsort(participants, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(participants[order]) != 0))
     return np.add.reduceat(rows[order], starts, axis=0)

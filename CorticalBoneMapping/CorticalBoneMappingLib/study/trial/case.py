@@ -33,7 +33,7 @@ from .ledger import (
 )
 from .scans import Case
 from .shared_scan import scan_of
-from .worker import one_thread, peak_memory_mb
+from .worker import peak_memory_mb, prepare_process
 
 DONE, FAILED, UNWRITABLE = "done", "failed", "unwritable"
 
@@ -101,7 +101,7 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
     -------
     Outcome
     """
-    one_thread()
+    prepare_process()
     begun, cpu_begun = time.perf_counter(), time.process_time()
     inputs: dict[str, Fingerprint] = {}
     timings: dict[str, float] = {}

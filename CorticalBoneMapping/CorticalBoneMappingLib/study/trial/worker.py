@@ -49,8 +49,8 @@ def begin_worker(memory_bytes: int | None, stop: Any) -> None:
 
 
 @lru_cache(maxsize=1)
-def one_thread() -> None:
-    """Keep ITK and VTK to one thread in this process: as many cases as cores run beside it."""
+def prepare_process() -> None:
+    """Keep ITK and VTK to one thread, as many cases as cores run at once, and memory that is freed."""
     import SimpleITK as sitk
     import vtk
 
