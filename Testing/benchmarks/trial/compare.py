@@ -32,6 +32,7 @@ class Month:
     significant : float
         Share of the measured area.
     clusters : int
+        With a corrected p of at most 5 %.
     """
 
     month: int
@@ -82,7 +83,7 @@ def compare(folder: Path) -> Trial:
                 {row["region"]: row for row in true if row["month"] == month},
                 effect,
                 float(area[measured & (effect.arrays["significant"] > 0)].sum() / area[measured].sum()),
-                len(read_rows(answer / CLUSTERS_FILE, CLUSTER_COLUMNS)),
+                sum(row["p_corrected"] <= 0.05 for row in read_rows(answer / CLUSTERS_FILE, CLUSTER_COLUMNS)),
             )
         )
     return Trial(settings, months, read_rows(next(folder.glob(f"*/{CASES_FILE}")), CASE_COLUMNS))

@@ -23,7 +23,7 @@ from CorticalBoneMappingLib.study.group.collect import collect_maps, read_study_
 from CorticalBoneMappingLib.study.group.plan import Analysis, StudyPlan, read_plan
 from CorticalBoneMappingLib.study.group.rows import answer_rows
 
-REPORT = Path(__file__).parents[3] / "Docs" / "validation" / "trial_null.md"
+REPORT = Path(__file__).parents[3] / "Docs" / "validation" / "trial_null_splits.md"
 KINDS = ("a vertex (what the maps mark)", "a cluster", "a region (Holm)")
 
 

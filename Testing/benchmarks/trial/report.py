@@ -14,7 +14,7 @@ from CorticalBoneMappingLib.report.render import render_views
 from .compare import Trial
 from .open_report import Opened
 
-_TEMPLATE = Path(__file__).with_name("template.md")
+_TEMPLATE, _NULL_TEMPLATE = (Path(__file__).with_name(name) for name in ("template.md", "null_template.md"))
 _PERCENT = {
     "effect_percent": Measure("effect_percent", "Effect on cortical mass, found", "%", "%", (-15.0, 15.0)),
     "true_percent": Measure("true_percent", "Effect on cortical mass, true", "%", "%", (-15.0, 15.0)),
@@ -26,25 +26,31 @@ _PARTS = ("mass", "thickness", "density")
 def write_report(
     trial: Trial, opened: Opened, report: Path, null: bool, options: list[str], log: str
 ) -> None:
-    """Write the page and its pictures; a null trial's page is named so."""
+    """Write the page and its pictures; a null trial's page is named so and has none."""
+    shared = {
+        "people": trial.settings["people"],
+        "scans": len(trial.cases),
+        "months": ", ".join(str(month) for month in trial.settings["months"]),
+        "options": " ".join(options),
+        "log": "\n".join(f"    {line}" for line in log.splitlines()),
+        "costs": _costs(trial),
+    }
     if null:
-        report = report.with_name(f"{report.stem}_null.md")
+        page = Template(_NULL_TEMPLATE.read_text(encoding="utf-8"))
+        found = {"targets": _null_targets(trial), "regions": _found_in_regions(trial)}
+        write_text(report.with_name(f"{report.stem}_null.md"), page.substitute(shared | found))
+        return
     last = trial.months[-1]
     for name, measure in _PERCENT.items():
         picture = report.with_name(f"{report.stem}_{name}.png")
         look = {"measure": measure, "side": "right", "is_difference": True, "width_px": 1600}
         render_views(last.effect, name, picture, **look)
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        people=trial.settings["people"],
-        scans=len(trial.cases),
-        months=", ".join(str(month) for month in trial.settings["months"]),
-        options=" ".join(options),
-        log="\n".join(f"    {line}" for line in log.splitlines()),
+        shared,
         stem=report.stem,
         last=last.month,
-        targets=_null_targets(trial) if null else _targets(trial, opened),
+        targets=_targets(trial, opened),
         regions=_regions(trial),
-        costs=_costs(trial),
         inside=_inside(trial),
     )
     write_text(report, text)
@@ -87,11 +93,22 @@ def _targets(trial: Trial, opened: Opened) -> str:
 
 
 def _null_targets(trial: Trial) -> str:
-    rows = [
-        (f"nothing at month {one.month}", f"{one.significant:.1%} of the surface", _met(one.significant == 0))
-        for one in trial.months
-    ]
+    rows = []
+    for one in trial.months:
+        marked = f"{one.significant:.1%} of the surface marked, {one.clusters} clusters"
+        rows.append(
+            (f"nothing at month {one.month}", marked, _met(one.significant == 0 and one.clusters == 0))
+        )
     return _table(("asked", "found", "met"), rows)
+
+
+def _found_in_regions(trial: Trial) -> str:
+    rows = [
+        (str(month.month), region, _interval(month.found[region], "mass"))
+        for month in trial.months
+        for region in month.true
+    ]
+    return _table(("month", "region", "mass found, % (95 % bounds)"), rows)
 
 
 def _met(is_met: bool) -> str:
