@@ -156,7 +156,11 @@ def test_a_command_that_is_asked_to_stop_ends_with_130_and_leaves_nothing(how, l
     out = tmp_path / "out"
     command = [*PROGRAM, "register", str(path), "--side", "left", "--out", str(out), "--progress", "json"]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        preexec_fn=_as_a_terminal_does,
     ) as running:
         first = json.loads(running.stderr.readline())
         running.send_signal(how)
@@ -167,6 +171,11 @@ def test_a_command_that_is_asked_to_stop_ends_with_130_and_leaves_nothing(how, l
     assert "Traceback" not in errors
     assert said == ""
     assert not out.exists()
+
+
+def _as_a_terminal_does() -> None:
+    """Heed Ctrl-C, which a shell has its background jobs ignore, and with them all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_quiet_says_nothing_when_all_is_well(left_femur, tmp_path):
