@@ -6,13 +6,10 @@ import errno
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import trial_work
@@ -22,15 +19,13 @@ from trial_work import Inline, cases_in, digest, run, study_of, table, work
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError, SettingError
 from CorticalBoneMappingLib.progress import CallbackProgress
 from CorticalBoneMappingLib.study import provenance
-from CorticalBoneMappingLib.study.provenance import source_hash
 from CorticalBoneMappingLib.study.trial import case as case_module
-from CorticalBoneMappingLib.study.trial import ledger, shared_scan
+from CorticalBoneMappingLib.study.trial import ledger
 from CorticalBoneMappingLib.study.trial.executors import SeparateProcesses, open_executor, workers_that_fit
 from CorticalBoneMappingLib.study.trial.ledger import CASE_FILE, WORKSHOP, has_result
 from CorticalBoneMappingLib.study.trial.lock import only_run
 from CorticalBoneMappingLib.study.trial.memory import memory_of
 from CorticalBoneMappingLib.study.trial.run import run_study
-from CorticalBoneMappingLib.volume_files import read_volume
 
 
 def test_a_second_run_maps_nothing_and_changes_no_byte(tmp_path):
@@ -100,52 +95,6 @@ def test_another_source_of_the_same_version_maps_again(tmp_path, monkeypatch):
     assert run(tmp_path).mapped == 2
 
 
-@pytest.fixture
-def library(tmp_path):
-    """The library's own folder, copied."""
-    own = Path(provenance.__file__).parents[1]
-    return shutil.copytree(own, tmp_path / "elsewhere", ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def test_the_source_is_the_same_elsewhere_with_other_line_ends_and_beside_byte_code(library):
-    before = source_hash(library)
-    assert before == source_hash(Path(provenance.__file__).parents[1])
-    for file in library.rglob("*.py"):
-        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
-    (library / "cortex" / "__pycache__").mkdir()
-    (library / "cortex" / "__pycache__" / "scan.cpython-311.pyc").write_bytes(b"x")
-    assert source_hash(library) == before
-
-
-def test_the_source_changes_with_what_maps_follow_from_and_with_nothing_else(library):
-    before = source_hash(library)
-    for name in ("report/page.py", "cli/map.py", "statistics/maps.py", "study/group/run.py"):
-        (library / name).write_bytes((library / name).read_bytes() + b"\n")
-    assert source_hash(library) == before
-    seen = {before}
-    for name in ("cortex/scan.py", "study/femur.py", "atlas/data/average_femur.vtp"):
-        (library / name).write_bytes((library / name).read_bytes() + b"\n")
-        seen.add(source_hash(library))
-    (library / "cortex" / "scan.py").rename(library / "cortex" / "scan2.py")
-    assert len(seen | {source_hash(library)}) == 5
-
-
-def test_without_source_the_version_alone_tells(library):
-    for file in library.rglob("*.py"):
-        file.rename(file.with_suffix(".pyc"))
-    assert source_hash(library) == ""
-    assert source_hash(library / "archive.zip" / "CorticalBoneMappingLib") == ""
-
-
-def test_no_map_follows_from_what_the_source_leaves_out():
-    code = "import sys, CorticalBoneMappingLib.study.trial.case; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    loaded = [name.partition("Lib.")[2].replace(".", "/") for name in told.split() if "MappingLib." in name]
-    left_out = {name for name in loaded if name.startswith(provenance._NO_MAP_FOLLOWS)}
-    assert "cortex/surface_map" in loaded
-    assert left_out == {"statistics", "statistics/table"}  # the reader of tables; their cells are in the key
-
-
 @pytest.mark.parametrize("harm", ["cut", "remove", "ledger"])
 def test_a_damaged_result_is_no_result(tmp_path, harm):
     people(tmp_path, 2)
@@ -198,64 +147,6 @@ def test_both_sides_of_one_scan_are_two_cases(tmp_path):
     assert run(tmp_path).mapped == 2
     names = [row["case"] for row in table(tmp_path / "results" / "cases.csv")]
     assert names == ["sub-P00_ses-0_hemi-L_femur", "sub-P00_ses-0_hemi-R_femur"]
-
-
-def both_hips(folder, *names):
-    """A study of these people, both hips of each in one scan."""
-    study_of(folder, *names)
-    rows = [[name, "0", "both", f"ct{n}.nrrd", f"mask{n}.nrrd", "1", ""] for n, name in enumerate(names)]
-    write_study(folder, rows)
-
-
-def test_one_worker_does_both_hips_of_a_scan(tmp_path):
-    both_hips(tmp_path, "P00", "P01")
-    given = []
-
-    class Watched(Inline):
-        def submit(self, work, /, *args):
-            given.append([(case.participant, case.side) for case in args[1]])
-            return super().submit(work, *args)
-
-    assert run(tmp_path, Watched()).mapped == 4
-    assert given == [[(name, "left"), (name, "right")] for name in ("P00", "P01")]
-
-
-def test_a_worker_that_dies_at_one_hip_does_not_cost_the_other(tmp_path):
-    both_hips(tmp_path, "diesonce0", "dies1", "P02")
-    with SeparateProcesses(2) as executor:
-        done = run(tmp_path, executor)
-    rows = table(tmp_path / "results" / "cases.csv")
-    assert [row["status"] for row in rows] == ["done"] * 2 + ["failed"] * 2 + ["done"] * 2
-    assert done.failed == 2
-
-
-def test_a_scan_is_read_and_searched_once_for_both_hips_and_again_if_it_changed(tmp_path, monkeypatch):
-    both_hips(tmp_path, "P00", "P01")
-    left, right, other, _ = cases_in(tmp_path)
-    did = []
-
-    def read(path, progress):
-        did.append(f"read {path.name}")
-        return read_volume(path)
-
-    def search(volume, femur, progress):
-        did.append("search")
-        return [SimpleNamespace(side=side) for side in ("left", "right")]
-
-    monkeypatch.setattr(shared_scan, "read_volume", read)
-    monkeypatch.setattr(shared_scan, "find_heads", search)
-
-    def sides_in(case):
-        scan = shared_scan.scan_of(case)
-        return [head.side for head in scan.find_heads(scan.volume, None, case.side)]
-
-    assert [sides_in(left), sides_in(right)] == [["left"], ["right"]]
-    assert did == ["read ct0.nrrd", "search"]
-    write_scan(tmp_path / "ct0.nrrd", value=500.0)
-    assert shared_scan.scan_of(right).volume.array.max() == pytest.approx(1500.0)
-    assert did[2:] == ["read ct0.nrrd"]
-    shared_scan.scan_of(other)
-    assert len(shared_scan._last) == 1  # two scans would need twice the memory
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
