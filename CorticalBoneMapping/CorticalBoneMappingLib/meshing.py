@@ -172,6 +172,7 @@ def _dual_mesh(dense: Surface, n_points: int, lattice_edge: float) -> Surface | 
     ends = edges_of(dense.triangles)
     length = np.linalg.norm(dense.points[ends[:, 0]] - dense.points[ends[:, 1]], axis=1)
     n_dense = len(dense.points)
+    ends = ends.astype(np.int32)  # with 64-bit indices dijkstra fails before SciPy 1.15
     graph = coo_array(
         (np.tile(length, 2), (ends.ravel(order="F"), ends[:, ::-1].ravel(order="F"))), (n_dense, n_dense)
     ).tocsr()

@@ -55,7 +55,27 @@ def pieces(triangles: np.ndarray, n_points: int) -> np.ndarray:
         Piece of each vertex, from 0; a vertex without a triangle is a piece of its own.
     """
     ends = triangles[:, [0, 1, 1, 2]].reshape(-1, 2)
-    graph = coo_array((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), (n_points, n_points))
+    return connected(ends[:, 0], ends[:, 1], n_points)
+
+
+def connected(one: np.ndarray, other: np.ndarray, n: int) -> np.ndarray:
+    """Number the connected pieces of a graph.
+
+    Parameters
+    ----------
+    one, other : ndarray of int, shape (n_links,)
+        Ends of each link.
+    n : int
+        Number of nodes.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Piece of each node, from 0.
+    """
+    # Before SciPy 1.15 the graph routines fail with 64-bit indices, in some versions without an exception.
+    ends = np.asarray(one, dtype=np.int32), np.asarray(other, dtype=np.int32)
+    graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), (n, n)).tocsr()
     return connected_components(graph, directed=False)[1]
 
 
@@ -89,9 +109,7 @@ def defects(triangles: np.ndarray, n_points: int) -> np.ndarray:
     # h, and its partner's following corner is the same vertex.
     following = 3 * (partner // 3) + (partner + 1) % 3
     joined = np.flatnonzero(~bad_edge)
-    ones = np.ones(len(joined), dtype=np.int8)
-    graph = coo_array((ones, (joined, following[joined])), (len(start), len(start)))
-    _, fan = connected_components(graph, directed=False)
+    fan = connected(joined, following[joined], len(start))
     fan_vertex = start[np.unique(fan, return_index=True)[1]]
     fans = np.bincount(fan_vertex, minlength=n_points)
     at_bad_edge = np.concatenate([start[bad_edge], stop[bad_edge]])

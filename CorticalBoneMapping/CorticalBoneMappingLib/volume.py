@@ -31,6 +31,9 @@ class Volume:
         Width of the slice profile, if the file tells it; else take the slice spacing.
     kvp : float or None
         Peak voltage of the X-ray tube, if the file tells it.
+    warnings : tuple of str
+        What makes numbers from this volume less certain, a sentence each; every result made from it repeats
+        them.
     """
 
     array: np.ndarray
@@ -39,6 +42,7 @@ class Volume:
     modality: str | None = None
     slice_thickness_mm: float | None = None
     kvp: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def spacing_mm(self) -> np.ndarray:

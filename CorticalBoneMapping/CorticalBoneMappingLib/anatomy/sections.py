@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from ..surface import Surface
+from ..topology import connected
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,7 @@ def _pieces(corners: np.ndarray, n_points: int) -> list[np.ndarray]:
     one, other = np.tile(corners[:, 0], 2), np.concatenate([corners[:, 1], corners[:, 2]])
     edge = np.unique(np.minimum(one, other) * n_points + np.maximum(one, other), return_inverse=True)[1]
     owner = np.tile(np.arange(n), 2)
-    graph = sparse.coo_array((np.ones(len(edge)), (owner, n + edge)), shape=(n + int(edge.max()) + 1,) * 2)
-    label = connected_components(graph, directed=False)[1][:n]
+    label = connected(owner, n + edge, n + int(edge.max()) + 1)[:n]
     return [np.flatnonzero(label == one) for one in np.unique(label)]
 
 

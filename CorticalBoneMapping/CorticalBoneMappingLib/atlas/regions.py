@@ -9,12 +9,11 @@ region of its own. ``Docs/anatomy.md`` shows and defines them.
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from ..anatomy import Anatomy
 from ..anatomy.outline import NeckOutline
 from ..surface import Surface
+from ..topology import connected
 
 CUT_END = 0
 REGION_NAMES: dict[int, str] = {
@@ -135,8 +134,7 @@ def _islands(surface: Surface, region: np.ndarray) -> np.ndarray:
     """Points of every piece of a region but its largest, shape (n_points,)."""
     n = len(region)
     same = surface.edges[region[surface.edges[:, 0]] == region[surface.edges[:, 1]]]
-    graph = sparse.coo_array((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
-    piece = connected_components(graph, directed=False)[1]
+    piece = connected(same[:, 0], same[:, 1], n)
     area = np.bincount(piece, weights=surface.point_areas)
     island = np.zeros(n, dtype=bool)
     for number in np.unique(region):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from ..surface import Surface
+from ..topology import connected
 
 CUT_END = "cut_end"
 _N_SEEDS = 300
@@ -111,8 +110,7 @@ def cut_planes(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
     cut = cut_end_of(surface)
     inside = surface.edges[cut[surface.edges].all(axis=1)]
     n = len(surface.points)
-    links = sparse.coo_array((np.ones(len(inside)), (inside[:, 0], inside[:, 1])), shape=(n, n))
-    patch = connected_components(links, directed=False)[1]
+    patch = connected(inside[:, 0], inside[:, 1], n)
     points, normals = [], []
     for label in np.unique(patch[cut]):
         weights = surface.point_areas * (patch == label)

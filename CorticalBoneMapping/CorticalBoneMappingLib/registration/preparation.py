@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import RegistrationError
 from ..surface import Surface
-from ..topology import pieces
+from ..topology import connected, pieces
 from .cut_ends import CUT_END, cut_end_of
 
 _LEAST_POINTS = 500
@@ -158,7 +157,7 @@ def _consistent(triangles: np.ndarray, n_points: int) -> np.ndarray:
     one, other = one // 3, other // 3
     a = np.concatenate([one, one + m])
     b = np.concatenate([np.where(alike, other, other + m), np.where(alike, other + m, other)])
-    half = connected_components(sparse.coo_array((np.ones(len(a)), (a, b)), shape=(2 * m, 2 * m)), False)[1]
+    half = connected(a, b, 2 * m)
     if half[0] == half[m]:
         raise RegistrationError(
             "The triangles of the surface have no outside. Make the surface again from the segmentation and "
@@ -174,8 +173,7 @@ def _fillings(triangles: np.ndarray, n_points: int) -> tuple[np.ndarray, list[np
     free = np.stack([ways.col, ways.row], axis=1)[ways.data > 0]  # a filling goes along it the other way
     if not len(free):
         return np.empty((0, 3), dtype=np.int64), []
-    links = sparse.coo_array((np.ones(len(free)), (free[:, 0], free[:, 1])), shape=(n_points, n_points))
-    which = connected_components(links, directed=False)[1][free[:, 0]]
+    which = connected(free[:, 0], free[:, 1], n_points)[free[:, 0]]
     labels, which = np.unique(which, return_inverse=True)
     corner = np.concatenate([free, n_points + which[:, None]], axis=1).astype(np.int64)
     return corner, [free[which == label] for label in range(len(labels))]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import StatisticsError
 from ..surface import Surface
-from ..topology import edges_of
+from ..topology import connected, edges_of
 from .contrast_map import check_alternative
 
 
@@ -144,11 +142,10 @@ def connected_pieces(edges: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, i
     first, second = edges[:, 0], edges[:, 1]
     joined = side[first] * side[second] > 0
     ends = place[first[joined]], place[second[joined]]
-    graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(len(inside), len(inside)))
-    count, found = connected_components(graph.tocsr(), directed=False)
+    found = connected(*ends, len(inside))
     label = np.zeros(len(side), dtype=np.int64)
     label[inside] = found + 1
-    return label, int(count) if len(inside) else 0
+    return label, int(found.max()) + 1 if len(inside) else 0
 
 
 def _described(

@@ -114,6 +114,7 @@ def map_femur(
         "shape": shape_summary(registration, average.shape_model),
         "points": count_quality(quality),
         "notes": [
+            *volume.warnings,
             *calibration.remarks,
             hardening.statement,
             *notes,

@@ -158,7 +158,7 @@ def femur_at(
         labelmap=exact.labelmap,
         head_centre=head.centre,
         head_radius_mm=head.radius_mm,
-        notes=exact.notes,
+        notes=[*volume.warnings, *exact.notes],
         evidence=evidence,
         coordinates=fit.coordinates,
         seconds=watch.seconds,

@@ -74,7 +74,7 @@ def repaired_femur(
         reasons=reasons,
         surface=exact.surface,
         labelmap=exact.labelmap,
-        notes=[*notes, *done, *start.notes, *exact.notes],
+        notes=[*volume.warnings, *notes, *done, *start.notes, *exact.notes],
         evidence=evidence,
         seconds=watch.seconds,
     )
