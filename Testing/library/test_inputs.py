@@ -1,4 +1,4 @@
-"""What people hand in is answered rightly, refused with the reason, or warned of: the short form of the page."""
+"""What people hand in is answered rightly, refused with the reason, or warned of (the short form)."""
 
 from __future__ import annotations
 
