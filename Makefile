@@ -1,63 +1,90 @@
-# Each target sets up what it needs in .venv; Python 3.11 or newer with pip is all that has to be there.
-SYSTEM_PYTHON ?= python3
+# Each target sets up what it needs; Python 3.11 or newer with pip is all that has to be there. What is made for users
+# (`make demo`) is in .venv, what is made for tests in .environments, so that neither changes the other's versions.
+export SYSTEM_PYTHON ?= python3
 BIN := .venv/bin
+TESTED := .environments/newest/bin
 LIBRARY := CorticalBoneMapping/CorticalBoneMappingLib
 TRIAL ?= --people 80 --months 0 12 24 36 --spacing 2
+# Two workers; the tests of one file share what they make.
+PYTEST := -m pytest -n 2 --dist loadfile
+# The part of the tests that is run in the older versions too: the main job from CT to files, and what each room
+# asks of numpy, SciPy, VTK and SimpleITK. At most two minutes a set of versions.
+REPRESENTATIVE := $(addprefix Testing/library/test_,$(addsuffix .py,atlas cli cli_map closest cortex inputs \
+  meshing registration_parts segmentation segmentation_voxelised smoothing statistics_inference \
+  statistics_least_squares statistics_mixed_model study_statistics volume_dicom volume_files))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help test lint demo bench bench-measurement bench-registration bench-segmentation bench-statistics \
-	bench-trial atlas clean
+.PHONY: help test test-all test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
+	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas clean
+.SECONDARY:
 
 help:
 	@echo "make demo    simulate a small trial, map and test it, and write its report to demo/"
-	@echo "make test    lint, import contracts and tests"
+	@echo "make test    lint, import contracts, every test with the newest versions, and a part with older ones"
+	@echo "make test-all   every test with the newest versions, with those of 3D Slicer 5.10, and with the oldest"
 	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
+	@echo "make bench-inputs  what people hand in: every kind of input with its answer"
 	@echo "make bench-measurement  accuracy of every method on many simulated scans: hours; goes on where it was"
 	@echo "make bench-registration  registration against known truth and against published methods: an hour or more"
 	@echo "make bench-segmentation  the femur that is found against the true one, in two dozen simulated hips"
 	@echo "make bench-statistics    false alarms of every test in a thousand null studies"
 	@echo "make bench-trial         a whole simulated trial, from 640 scans to its effect: hours, 5 GB"
 	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
-	@echo "make clean   remove the environment and the demo"
+	@echo "make clean   remove the environments and the demo"
 
-test: lint
-	$(BIN)/python -m pytest
+test: lint test-newest test-slicer test-slicer-5.10 test-minimum
 
-lint: .venv/.tools
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+test-newest: .environments/newest/ready
+	@Testing/setup/chromium.sh
+	$(TESTED)/python $(PYTEST) Testing/library
+
+test-slicer: .environments/slicer/ready
+	.environments/slicer/bin/python $(PYTEST) Testing/scene Testing/panel
+
+test-slicer-5.10 test-minimum: test-%: .environments/%/ready
+	.environments/$*/bin/python $(PYTEST) $(REPRESENTATIVE)
+
+test-all: REPRESENTATIVE := Testing/library
+test-all: test
+
+lint: .environments/newest/ready
+	$(TESTED)/ruff check .
+	$(TESTED)/ruff format --check .
+	$(TESTED)/lint-imports
 
 demo: .venv/.report
 	$(BIN)/cbm demo --out demo
 
-bench: .venv/.tools
-	@set -e; for benchmark in Testing/benchmarks/*.py; do echo "$$benchmark"; $(BIN)/python $$benchmark; done
+bench: .environments/newest/ready
+	@set -e; for benchmark in Testing/benchmarks/*.py; do echo "$$benchmark"; $(TESTED)/python $$benchmark; done
 
-bench-measurement: .venv/.tools
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
-	nice $(BIN)/python -m Testing.benchmarks.measurement
+bench-measurement: .environments/newest/ready
+	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
+	nice $(TESTED)/python -m Testing.benchmarks.measurement
 
-bench-registration: .venv/.tools
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
-	nice $(BIN)/python -m Testing.benchmarks.registration
-	nice $(BIN)/python -m Testing.benchmarks.registration.shape_model
+bench-registration: .environments/newest/ready
+	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
+	nice $(TESTED)/python -m Testing.benchmarks.registration
+	nice $(TESTED)/python -m Testing.benchmarks.registration.shape_model
 
-bench-segmentation: .venv/.tools
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
-	nice $(BIN)/python -m Testing.benchmarks.segmentation
+bench-segmentation: .environments/newest/ready
+	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
+	nice $(TESTED)/python -m Testing.benchmarks.segmentation
 
-bench-statistics: .venv/.tools
-	nice $(BIN)/python -m Testing.benchmarks.statistics.null
+bench-statistics: .environments/newest/ready
+	nice $(TESTED)/python -m Testing.benchmarks.statistics.null
 
-bench-trial: .venv/.tools
-	nice $(BIN)/python -m Testing.benchmarks.trial $(TRIAL)
+bench-trial: .environments/newest/ready
+	nice $(TESTED)/python -m Testing.benchmarks.trial $(TRIAL)
+
+bench-inputs: .environments/newest/ready
+	nice $(TESTED)/python -m Testing.benchmarks.inputs
 
 atlas: .venv/.library
 	OMP_NUM_THREADS=1 $(BIN)/python -m CorticalBoneMappingLib.atlas.shipped
 
 clean:
-	rm -rf .venv demo build
+	rm -rf .venv .environments demo build
 
 # A stamp is older than pyproject.toml only when the dependencies may have changed.
 .venv/.library: pyproject.toml | .venv/bin/pip
@@ -69,10 +96,9 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[report]
 	@touch $@
 
-.venv/.tools: pyproject.toml .venv/.library
-	@Testing/setup/chromium.sh
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,slicer,panel,report]
-	@touch $@
+.environments/%/ready: pyproject.toml Testing/setup/environment.sh
+	@Testing/setup/graphics_libraries.sh
+	Testing/setup/environment.sh $* .environments/$*
 
 # Debian keeps ensurepip in a package of its own; where it is missing, the system's pip fills in.
 .venv/bin/pip:
