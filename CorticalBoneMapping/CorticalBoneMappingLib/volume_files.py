@@ -6,6 +6,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from .files import whole_file
 from .progress import Progress
 from .volume import Volume, without_voxels
 from .volume_checks import check_grid, check_image, check_modality, check_right_angles, not_right_angled
+from .volume_warnings import file_warnings
 
 _READABLE = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd")
 _WRITABLE = (".nrrd", ".nii.gz", ".nii", ".mha")
@@ -31,7 +33,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     path : str or Path
         A DICOM folder, one DICOM slice (its series is read), or an NRRD, NIfTI or MetaImage file.
     series : str, optional
-        UID or description of the DICOM series, where the folder holds several CT series.
+        UID, description or number in the list of the DICOM series, where the folder holds several CT series.
     progress : Progress, optional
         Told how far the reading is.
 
@@ -55,19 +57,22 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
             volume = read_series(path.parent, series or series_of(path), progress)
         else:
             progress.report(0.0, "Reading the CT")
-            volume = _read_file(path, sitk.sitkFloat32)
+            _check_has_no_series(path, series)
+            volume = _with_warnings(_read_file(path, sitk.sitkFloat32))
     check_image(volume)
     progress.report(1.0, "CT read")
     return volume
 
 
-def read_header(path: str | Path) -> Volume:
+def read_header(path: str | Path, series: str | None = None) -> Volume:
     """Read what the header of a CT or label map tells, and check it; voxels are not read.
 
     Parameters
     ----------
     path : str or Path
         As `read_volume` takes.
+    series : str, optional
+        Likewise.
 
     Returns
     -------
@@ -82,11 +87,12 @@ def read_header(path: str | Path) -> Volume:
     path = Path(path)
     with _quiet_itk():
         if path.is_dir():
-            volume = read_series_header(path)
+            volume = read_series_header(path, series)
         elif is_dicom(path):
-            volume = read_series_header(path.parent, series_of(path))
+            volume = read_series_header(path.parent, series or series_of(path))
         else:
-            volume = _read_file(path, sitk.sitkUnknown, with_voxels=False)
+            _check_has_no_series(path, series)
+            volume = _with_warnings(_read_file(path, sitk.sitkUnknown, with_voxels=False))
     check_grid(volume)
     check_modality(volume)
     return volume
@@ -178,6 +184,15 @@ def write_volume(path: str | Path, volume: Volume) -> None:
             sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
         except RuntimeError as error:
             raise VolumeError(f"{path}: the volume could not be written; is the disk full?") from error
+
+
+def _with_warnings(volume: Volume) -> Volume:
+    return replace(volume, warnings=(*volume.warnings, *file_warnings(volume)))
+
+
+def _check_has_no_series(path: Path, series: str | None) -> None:
+    if series is not None:
+        raise VolumeError(f"{path}: this is one volume, not a DICOM folder; leave the series '{series}' out.")
 
 
 @contextmanager

@@ -27,8 +27,8 @@ def direction_warnings(normal: np.ndarray, limit_deg: float = _AXIAL_DEG) -> lis
         return []
     name = ("sagittal", "coronal", "oblique")[int(np.argmax(share)) if share.max() > 0.94 else 2]
     return [
-        f"The slices are {name}, {angle:.0f}° from axial: a reformat of another series, whose slice thickness "
-        "and blur are not known. Use the original axial series."
+        f"The slices are {name}, {angle:.0f}° from axial: a reformat of another series, whose thickness and "
+        "blur are not known. Use the original axial series."
     ]
 
 

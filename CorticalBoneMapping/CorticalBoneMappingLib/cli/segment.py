@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_atlas_option, add_command, add_output_options, portable, progress_of
+from .common import (
+    add_atlas_option,
+    add_command,
+    add_output_options,
+    add_series_option,
+    input_of_ct,
+    portable,
+    progress_of,
+)
 from .common import say as say_
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "segment", "find the femurs of a CT, without drawing them", _EPILOG)
     parser.add_argument("ct", metavar="CT", type=Path, help="DICOM folder, NRRD, NIfTI or MetaImage file")
+    add_series_option(parser)
     parser.add_argument(
         "--side",
         choices=("left", "right", "both"),
@@ -84,17 +93,19 @@ def run(chosen: argparse.Namespace) -> None:
     from ..volume_files import read_volume
 
     progress = progress_of(chosen)
-    volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
+    volume = read_volume(chosen.ct, chosen.series, progress=progress.part(0.0, 0.1))
     found = _femurs(chosen, volume, progress.part(0.1, 0.9))
     usable(found, str(chosen.ct))
     progress.report(0.92, "Writing")
-    inputs = {"ct": chosen.ct} | ({"repair": chosen.repair} if chosen.repair else {})
+    inputs = {"ct": input_of_ct(chosen)}
+    if chosen.repair is not None:
+        inputs["repair"] = input_record(chosen.repair)
     settings = {"side": chosen.side, "seed_ras_mm": chosen.seed, "spacing_mm": chosen.spacing_mm}
     _write(
         found,
         volume,
         chosen.out,
-        inputs={name: input_record(path) for name, path in inputs.items()},
+        inputs=inputs,
         settings=settings | {"label": chosen.label, "atlas": chosen.atlas and chosen.atlas.name},
         command=portable(chosen.command_line),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import VolumeError
 from ..volume_warnings import direction_warnings
 from . import tags
-from .headers import Slice
+from .headers import Slice, some
 from .stack import normal_of
 
 _CT_IMAGE, _ENHANCED_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"
@@ -31,14 +31,12 @@ def check_header(slices: list[Slice], folder: Path) -> None:
     VolumeError
         If the series mixes people or frames of reference, or its voxels are those of a projection.
     """
-    for what, tag in (
-        ("people (PatientID)", tags.PATIENT_ID),
-        ("people (PatientName)", tags.PATIENT_NAME),
-        ("frames of reference (FrameOfReferenceUID)", tags.FRAME_OF_REFERENCE),
-    ):
-        if len(_different(slices, tag)) > 1:
+    one_for_all = {"PatientID": tags.PATIENT_ID, "FrameOfReferenceUID": tags.FRAME_OF_REFERENCE}
+    for name, tag in one_for_all.items():
+        if len(values := _different(slices, tag)) > 1:
             raise VolumeError(
-                f"{folder}: the series holds slices of several {what}. Copy the series again from the archive."
+                f"{folder}: {name} changes within the series ({some(values)}), so it is not one scan of one "
+                "person. Copy the series again from the archive."
             )
     kinds = _image_types(slices)
     if shown := [kind for kind in _PROJECTIONS if kind in kinds]:
@@ -72,8 +70,8 @@ def header_warnings(slices: list[Slice]) -> list[str]:
     tilt = max((abs(each.number(tags.TILT) or 0.0) for each in slices), default=0.0)
     if tilt > _TILT_DEG and not direction_warnings(normal_of(first), limit_deg=_TILT_DEG):
         said.append(
-            f"The gantry was tilted by {tilt:g}°, but the slices lie as without tilt: they were resampled, or "
-            "their positions are wrong."
+            f"The gantry was tilted by {tilt:g}°, but the slices lie as without tilt: they were resampled, "
+            "or their positions are wrong."
         )
     if any(each.text(tags.BURNED_IN).upper() == "YES" for each in slices):
         said.append("The header says that text is burned into the images (BurnedInAnnotation).")
@@ -109,9 +107,7 @@ def _compression(slices: list[Slice]) -> list[str]:
     if not is_lossy:
         return []
     how = f" ({', '.join(sorted(kinds))})" if kinds else ""
-    return [
-        f"The CT was compressed with loss{how}, which changes fine detail and HU. Use the original images."
-    ]
+    return [f"The CT was compressed with loss{how}, which changes fine detail and HU. Use the original."]
 
 
 def _changes(slices: list[Slice]) -> list[str]:
@@ -120,7 +116,7 @@ def _changes(slices: list[Slice]) -> list[str]:
         if len(values := _different(slices, tag)) > 1:
             shown = " and ".join(value + unit for value in values[:3])
             said.append(
-                f"The {what} changes within the series ({shown}), and with it blur or HU; densities of the two "
+                f"The {what} changes within the series ({shown}), and with it blur or HU; densities of its "
                 "parts are not comparable."
             )
     return said

@@ -6,6 +6,7 @@ in SimpleITK 2.3), and of a file that it cannot read it gives nothing, not even 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,10 +104,8 @@ def read_elements(path: Path) -> Elements | None:
             return None
         file.seek(start)
         found = Elements()
-        try:
+        with contextlib.suppress(EOFError, struct.error, ValueError):  # is_complete stays false
             _follow(file, size, found)
-        except (EOFError, struct.error, ValueError):
-            pass  # is_complete stays false
         return found
 
 
@@ -185,7 +184,8 @@ class _Stream:
 
 def _follow(file: BinaryIO, size: int, found: Elements) -> None:
     stream = _Stream(file, size, *_way_of(file))
-    in_meta = stream.order == "<" and _peek(file)[:2] == b"\x02\x00"
+    found._is_little = stream.order == "<"
+    in_meta = found._is_little and _peek(file)[:2] == b"\x02\x00"
     while file.tell() < size:
         if in_meta and _peek(file)[:2] != b"\x02\x00":  # the rest is stored as the file meta header says
             in_meta = False

@@ -236,9 +236,8 @@ def _kind_of_name(path: Path) -> tuple[str, str]:
 
 def _files(folder: Path) -> tuple[list[Path], list[str]]:
     errors: list[OSError] = []
-    found = [
-        Path(place) / name for place, _, names in os.walk(folder, onerror=errors.append) for name in names
-    ]
+    walk = os.walk(folder, onerror=errors.append)
+    found = [Path(place) / name for place, _, names in walk for name in names]
     # Links that lead nowhere stay: they stand for files that are lost. Pipes and devices are no files.
     files = sorted(
         path for path in found if path.name[0] != "." and (os.path.isfile(path) or not os.path.exists(path))

@@ -18,6 +18,7 @@ from ..segmentation import PeriostealSurface, periosteal_surface
 from ..surface import Surface
 from ..volume import Volume
 from ..volume_checks import check_overlap
+from ..volume_warnings import thickness_warnings
 from .anatomy import laid_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
 from .hardening import without_hardening
@@ -115,6 +116,7 @@ def map_femur(
         "points": count_quality(quality),
         "notes": [
             *volume.warnings,
+            *thickness_warnings(volume),
             *calibration.remarks,
             hardening.statement,
             *notes,
@@ -126,6 +128,8 @@ def map_femur(
         ],
         "timings_s": watch.seconds,
     }
+    # A femur that was found in this scan brings the scan's warnings with it.
+    provenance["notes"] = list(dict.fromkeys(provenance["notes"]))
     progress.report(1.0, "Femur mapped")
     return FemurResult(bone, on_average, rows, plain(provenance), side, laid_average(registration))
 

@@ -27,6 +27,7 @@ from .ledger import (
     known_fingerprints,
     new_result,
     read_record,
+    records_of,
     remove_result,
     stamp_of,
     write_record,
@@ -183,7 +184,7 @@ def _attempt(
 
 def _with_inputs(result: FemurResult, case: Case, inputs: dict[str, Fingerprint]) -> FemurResult:
     return result.with_provenance(
-        inputs={kind: {"name": each.name, "sha256": each.sha256} for kind, each in sorted(inputs.items())},
+        inputs=records_of(case, inputs),
         case={"participant": case.participant, "visit": case.visit, "side": case.side},
     )
 

@@ -14,6 +14,7 @@ from ...errors import CorticalBoneMappingError
 from ...progress import Progress
 from ...volume import Volume
 from ...volume_files import read_header
+from ...volume_warnings import thickness_warnings
 from ..femur_in_scan import SURFACE_SUFFIX
 from ..found_files import read_ready_surface
 from ..group.plan import StudyPlan
@@ -73,12 +74,12 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
     problems += problems_of_people(table)
     problems += _shared_scans(table, cases)
     problems += _calibrations(table, cases)
-    scans: dict[Path, list[Case]] = defaultdict(list)
+    scans: dict[tuple[Path, str | None], list[Case]] = defaultdict(list)
     for case in cases:
-        scans[case.ct].append(case)
-    for number, (path, shown) in enumerate(scans.items()):
+        scans[case.ct, case.series].append(case)
+    for number, shown in enumerate(scans.values()):
         progress.report(number / len(scans), f"Reading header {number + 1} of {len(scans)}")
-        problems += _scan(table, path, shown)
+        problems += _scan(table, shown)
     progress.report(1.0, "Checked")
     unique = dict.fromkeys(problems)  # both hips of a row would say the same twice
     return StudyCheck(len(cases), len(scans), tuple(sorted(unique, key=lambda p: (p.row, p.column))))
@@ -86,10 +87,10 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
 
 def _shared_scans(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     """Refuse one scan for two people or two visits."""
-    first: dict[Path, Case] = {}
+    first: dict[tuple[Path, str | None], Case] = {}
     found = []
     for case in cases:
-        other = first.setdefault(case.ct, case)
+        other = first.setdefault((case.ct, case.series), case)
         if (other.participant, other.visit) != (case.participant, case.visit):
             whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
             found.append(table.problem(case.row - 1, PATH, f"This scan is given for {whose} as well."))
@@ -114,10 +115,13 @@ def _calibrations(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     return found
 
 
-def _scan(table: ScanTable, path: Path, cases: Sequence[Case]) -> Iterator[Problem]:
+def _scan(table: ScanTable, cases: Sequence[Case]) -> Iterator[Problem]:
     """Read the header of a scan, and those of the masks drawn on it."""
+    path = cases[0].ct
     try:
-        ct = read_header(path)
+        ct = read_header(path, cases[0].series)
+        doubts = [*ct.warnings, *thickness_warnings(ct)]
+        yield from (table.problem(case.row - 1, PATH, said, WARNING) for case in cases for said in doubts)
     except CorticalBoneMappingError as error:
         yield from (table.problem(case.row - 1, PATH, str(error)) for case in cases)
         ct = None

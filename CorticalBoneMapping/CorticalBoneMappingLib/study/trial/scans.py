@@ -13,9 +13,10 @@ from ..settings import MapSettings
 from .names import case_folder, case_name
 from .problems import ERROR, NOTE, Problem
 
-PATH, MASK, LABEL, CALIBRATION, NOTES = "path", "mask", "label", "calibration", "notes"
+PATH, SERIES, MASK, LABEL, CALIBRATION = "path", "series", "mask", "label", "calibration"
+NOTES = "notes"
 NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
-OF_THE_SCAN = (MASK, LABEL, CALIBRATION, NOTES)
+OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, NOTES)
 """Columns that tell how a scan is mapped; no analysis needs them."""
 
 BOTH = "both"
@@ -53,6 +54,8 @@ class Case:
     settings : MapSettings
     row : int
         Of the table, from 1.
+    series : str or None
+        UID, description or number of the series, where a DICOM folder holds several.
     """
 
     participant: str
@@ -62,6 +65,7 @@ class Case:
     mask: Path | None
     settings: MapSettings
     row: int
+    series: str | None = None
 
     @property
     def name(self) -> str:
@@ -246,6 +250,7 @@ def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -
             mask=folder / mask if mask else None,
             settings=settings,
             row=row + 1,
+            series=table.cell(SERIES, row) or None,
         )
         for side in sides_of(table.cell(SIDE, row))
     ]
