@@ -50,6 +50,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     """
     path = Path(path)
     progress = progress or Progress()
+    _check_access(path)
     with _quiet_itk():
         if path.is_dir():
             volume = read_series(path, series, progress)
@@ -85,6 +86,7 @@ def read_header(path: str | Path, series: str | None = None) -> Volume:
         As `read_volume`, but for what only the voxels show.
     """
     path = Path(path)
+    _check_access(path)
     with _quiet_itk():
         if path.is_dir():
             volume = read_series_header(path, series)
@@ -118,6 +120,7 @@ def read_labelmap(path: str | Path) -> Volume:
         whole number of at least 0, or nothing is labelled.
     """
     path = Path(path)
+    _check_access(path)
     if path.is_dir() or is_dicom(path):
         raise VolumeError(
             f"{path}: a label map is read from an NRRD, NIfTI or MHA file, not from DICOM. "
@@ -184,6 +187,17 @@ def write_volume(path: str | Path, volume: Volume) -> None:
             sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
         except RuntimeError as error:
             raise VolumeError(f"{path}: the volume could not be written; is the disk full?") from error
+
+
+def _check_access(path: Path) -> None:
+    """Refuse what may not be read with that reason; ITK would call it damaged."""
+    try:
+        if not path.is_dir():
+            path.open("rb").close()
+    except PermissionError as error:
+        raise VolumeError(f"{path}: this file or folder may not be read (permission denied).") from error
+    except OSError:
+        pass  # what is not there is said by whoever reads it
 
 
 def _with_warnings(volume: Volume) -> Volume:

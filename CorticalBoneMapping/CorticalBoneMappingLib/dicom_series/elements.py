@@ -7,6 +7,7 @@ in SimpleITK 2.3), and of a file that it cannot read it gives nothing, not even 
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0
 _VOXELS = (0x7FE0, 0x0010)
 _TRANSFER_SYNTAX, _SOP_CLASS, _SERIES = (0x0002, 0x0010), (0x0008, 0x0016), (0x0020, 0x000E)
 _FRAMES, _ROWS, _COLUMNS, _BITS = (0x0028, 0x0008), (0x0028, 0x0010), (0x0028, 0x0011), (0x0028, 0x0100)
+# Images of CT, MR, X-ray, ultrasound, nuclear medicine, light and PET, and captured screens; reports, plans
+# and contours have classes of their own.
+_IMAGES = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(1|2|3|4|6|7|12|13|20|77|128|130)(\.|$)")
 _LAST_KEPT_GROUP, _LONGEST_KEPT, _DEEPEST = 0x0028, 256, 16
 
 
@@ -65,6 +69,11 @@ class Elements:
     def sop_class(self) -> str:
         """UID of the kind of object."""
         return self.text(_SOP_CLASS)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is, or may be, an image; a file that was cut may have lost even what it is."""
+        return not self.sop_class or _IMAGES.match(self.sop_class) is not None
 
     @property
     def transfer_syntax(self) -> str:

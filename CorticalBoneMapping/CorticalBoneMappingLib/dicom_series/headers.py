@@ -177,7 +177,7 @@ def read_header(path: Path, reader: sitk.ImageFileReader) -> Slice | Unreadable 
     try:
         reader.ReadImageInformation()
     except RuntimeError:
-        return None if elements.is_complete and not elements.has_voxels else damaged
+        return damaged if elements.is_image or not elements.is_complete else None
     return _slice(path, reader, elements)
 
 

@@ -102,7 +102,7 @@ def stamp_of(path: Path) -> str:
 def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
     """Hash all that the bytes of a result follow from.
 
-    Names and contents of the inputs, the series, participant, visit and side, the settings, the atlas, version
+    Names and contents of the inputs, series, participant, visit and side, the settings, the atlas, version
     and source of this program, and the versions of what it computes with. Python's own is left out: a new one
     computes the same.
     """
