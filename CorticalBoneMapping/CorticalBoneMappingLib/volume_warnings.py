@@ -47,7 +47,7 @@ def thickness_warnings(volume: Volume) -> list[str]:
     thickness = max(volume.slice_thickness_mm or 0.0, spacing)
     if thickness <= _THICK_MM:
         return []
-    how = f"{thickness:.3g} mm thick" if thickness > spacing else f"{spacing:.3g} mm apart"
+    how = f"{thickness:.3g} mm thick" if thickness > 1.01 * spacing else f"{spacing:.3g} mm apart"
     return [
         f"The slices are {how}; above {_THICK_MM:g} mm, thickness and density are less certain, most of all "
         "where the cortex is thin or oblique to the slices."
