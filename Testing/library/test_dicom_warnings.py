@@ -84,8 +84,16 @@ def test_slices_of_another_size_at_the_end_are_left_out_with_a_warning(tmp_path)
     assert "left out: IM0006" in volume.warnings[0]
 
 
-@pytest.mark.parametrize(("spacing", "thickness", "words"), [(2.0, None, ""), (3.0, 3.0, ""), (2.0, 2.0, ""),
-                         (5.0, None, "5 mm apart"), (2.0, 5.0, "5 mm thick"), (4.0, 1.0, "4 mm apart")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spacing", "thickness", "words"),
+    [
+        (2.0, None, ""),
+        (3.0, 3.0, ""),
+        (5.0, None, "5 mm apart"),
+        (2.0, 5.0, "5 mm thick"),
+        (4.0, 1.0, "4 mm apart"),
+    ],
+)
 def test_thick_slices_are_a_warning_whatever_the_format(spacing, thickness, words):
     matrix = np.diag([0.7, 0.7, spacing, 1.0])
     told = thickness_warnings(replace(ct(), ijk_to_ras=matrix, slice_thickness_mm=thickness))

@@ -21,7 +21,7 @@ from ..group.plan import StudyPlan
 from .people import problems_of_people
 from .problems import ERROR, NOTE, WARNING, Problem
 from .run import scans_of
-from .scans import CALIBRATION, MASK, PATH, Case, ScanTable, cases_of, read_scans
+from .scans import CALIBRATION, MASK, PATH, SERIES, Case, ScanTable, cases_of, read_scans
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,10 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
     scans: dict[tuple[Path, str | None], list[Case]] = defaultdict(list)
     for case in cases:
         scans[case.ct, case.series].append(case)
+    places: dict[tuple[Path, bytes], Case] = {}
     for number, shown in enumerate(scans.values()):
         progress.report(number / len(scans), f"Reading header {number + 1} of {len(scans)}")
-        problems += _scan(table, shown)
+        problems += _scan(table, shown, places)
     progress.report(1.0, "Checked")
     unique = dict.fromkeys(problems)  # both hips of a row would say the same twice
     return StudyCheck(len(cases), len(scans), tuple(sorted(unique, key=lambda p: (p.row, p.column))))
@@ -115,13 +116,16 @@ def _calibrations(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     return found
 
 
-def _scan(table: ScanTable, cases: Sequence[Case]) -> Iterator[Problem]:
+def _scan(
+    table: ScanTable, cases: Sequence[Case], places: dict[tuple[Path, bytes], Case]
+) -> Iterator[Problem]:
     """Read the header of a scan, and those of the masks drawn on it."""
     path = cases[0].ct
     try:
         ct = read_header(path, cases[0].series)
         doubts = [*ct.warnings, *thickness_warnings(ct)]
         yield from (table.problem(case.row - 1, PATH, said, WARNING) for case in cases for said in doubts)
+        yield from _same_place(table, ct, cases, places)
     except CorticalBoneMappingError as error:
         yield from (table.problem(case.row - 1, PATH, str(error)) for case in cases)
         ct = None
@@ -138,6 +142,19 @@ def _scan(table: ScanTable, cases: Sequence[Case]) -> Iterator[Problem]:
         if ct is not None and mask is not None and not _meet(ct, mask):
             sentence = f"The mask lies outside the scan {path.name}; was it drawn on another?"
             yield table.problem(case.row - 1, MASK, sentence)
+
+
+def _same_place(
+    table: ScanTable, ct: Volume, cases: Sequence[Case], places: dict[tuple[Path, bytes], Case]
+) -> Iterator[Problem]:
+    """Warn of two series of one folder that are one scan, reconstructed twice or named in two ways."""
+    place = ct.ijk_to_ras.round(3).tobytes() + repr(ct.array.shape).encode()
+    other = places.setdefault((cases[0].ct, place), cases[0])
+    for case in cases:
+        if other is not cases[0] and (other.participant, other.visit) != (case.participant, case.visit):
+            whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
+            sentence = f"The series covers exactly the same place as that of {whose}; is it the same scan?"
+            yield table.problem(case.row - 1, SERIES, sentence, WARNING)
 
 
 def _meet(one: Volume, other: Volume) -> bool:
