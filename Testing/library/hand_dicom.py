@@ -2,6 +2,7 @@
 
 import struct
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ SYNTAXES = {
     "JPEG lossless": "1.2.840.10008.1.2.4.70",
     "JPEG 2000": "1.2.840.10008.1.2.4.90",
     "RLE": "1.2.840.10008.1.2.5",
+    "deflated": "1.2.840.10008.1.2.1.99",
 }
 _NAMES = {
     "modality": (0x08, 0x60, "CS"),
@@ -118,6 +120,9 @@ def dicom(
     body[(0x7FE0, 0x10)] = _voxels(stored, syntax, way)
     data = b"".join(body[key] for key in sorted(body) if key[0] < 0x0029)
     data += b"".join(more) + body[(0x7FE0, 0x10)]
+    if syntax == "deflated":
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data = packer.compress(data) + packer.flush()
     path.parent.mkdir(parents=True, exist_ok=True)
     if not has_mark:
         path.write_bytes(data)
@@ -130,7 +135,7 @@ def dicom(
 
 
 def _voxels(stored, syntax, way):
-    if syntax in ("implicit", "explicit", "big-endian"):
+    if syntax in ("implicit", "explicit", "big-endian", "deflated"):
         values = stored.astype(stored.dtype.newbyteorder(way["order"])).tobytes()
         return element(0x7FE0, 0x10, "OW", values, **way)
     fragment = _rle(stored) if syntax == "RLE" else _by_itk(stored, syntax)

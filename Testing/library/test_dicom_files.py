@@ -12,11 +12,19 @@ from hand_dicom import SYNTAXES, dicom, series
 from known_volumes import assert_values_lie_where_they_belong, ct, refuses
 
 from CorticalBoneMappingLib.dicom_series import is_dicom
+from CorticalBoneMappingLib.errors import VolumeError
 from CorticalBoneMappingLib.volume_files import read_header, read_volume, write_volume
 
 
-@pytest.mark.parametrize("syntax", SYNTAXES)
-@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize(
+    ("syntax", "photometric"),
+    [
+        (syntax, photometric)
+        for syntax in SYNTAXES
+        for photometric in ("MONOCHROME2", "MONOCHROME1")
+        if (syntax, photometric) != ("deflated", "MONOCHROME1")
+    ],
+)
 def test_hu_are_right_however_voxels_are_stored_and_shown(tmp_path, syntax, photometric):
     for name, is_signed in (("unsigned", False), ("signed", True)):
         folder = tmp_path / name
@@ -24,6 +32,27 @@ def test_hu_are_right_however_voxels_are_stored_and_shown(tmp_path, syntax, phot
         volume = read_volume(folder)
         assert_values_lie_where_they_belong(volume)
         assert volume.warnings == ()
+
+
+def test_monochrome_1_is_refused_where_it_cannot_be_read_rightly(tmp_path):
+    refuses(
+        series(tmp_path / "ct", np.arange(4.0), syntax="deflated", photometric="MONOCHROME1") / "IM0001",
+        "MONOCHROME1 in a deflated file",
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_file_of_damaged_bytes_is_refused_or_read_and_never_a_fault(tmp_path, seed):
+    random = np.random.default_rng(seed)
+    folder = series(tmp_path / "ct", np.arange(4.0), syntax=("implicit", "explicit", "big-endian")[seed])
+    whole = np.frombuffer((folder / "IM0002").read_bytes(), np.uint8)
+    for _ in range(60):
+        damaged = whole.copy()
+        places = random.integers(128, len(whole), random.integers(1, 6))
+        damaged[places] = random.integers(0, 256, len(places))
+        (folder / "IM0002").write_bytes(damaged.tobytes())
+        with contextlib.suppress(VolumeError):
+            assert read_volume(folder).array.shape == (4, 6, 8)
 
 
 @pytest.mark.parametrize("syntax", ["implicit", "explicit", "big-endian"])
@@ -35,7 +64,7 @@ def test_dicom_is_recognised_by_content_without_preamble(tmp_path, syntax):
     assert not is_dicom(folder / "letter.txt")
 
 
-@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big-endian", "RLE", "JPEG 2000"])
+@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big-endian", "deflated", "RLE", "JPEG 2000"])
 @pytest.mark.parametrize("position", [0, 4])
 def test_a_slice_at_either_end_is_never_lost_in_silence_wherever_its_file_is_cut(tmp_path, syntax, position):
     folder = series(tmp_path / "ct", np.arange(5.0), syntax=syntax)

@@ -7,8 +7,10 @@ in SimpleITK 2.3), and of a file that it cannot read it gives nothing, not even 
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import struct
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -113,7 +115,7 @@ def read_elements(path: Path) -> Elements | None:
             return None
         file.seek(start)
         found = Elements()
-        with contextlib.suppress(EOFError, struct.error, ValueError):  # is_complete stays false
+        with contextlib.suppress(EOFError, struct.error, ValueError, zlib.error):  # is_complete stays false
             _follow(file, size, found)
         return found
 
@@ -200,7 +202,7 @@ def _follow(file: BinaryIO, size: int, found: Elements) -> None:
             in_meta = False
             syntax = found.transfer_syntax
             if syntax == _DEFLATED:
-                return
+                file, size = _inflated(file)
             order = ">" if syntax == _BIG_ENDIAN else "<"
             stream = _Stream(file, size, order, syntax != _IMPLICIT)
             found._is_little = order == "<"
@@ -216,6 +218,12 @@ def _follow(file: BinaryIO, size: int, found: Elements) -> None:
         else:
             stream.skip(head.length)
     found.is_complete = True
+
+
+def _inflated(file: BinaryIO) -> tuple[BinaryIO, int]:
+    """Unpack the rest of a file; what was cut ends early, which is seen as in any other."""
+    data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read())
+    return io.BytesIO(data), len(data)
 
 
 def _way_of(file: BinaryIO) -> tuple[str, bool]:

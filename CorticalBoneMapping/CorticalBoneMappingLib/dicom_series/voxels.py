@@ -41,9 +41,15 @@ def _image(each: Slice, reader: sitk.ImageFileReader) -> sitk.Image:
     # inverts their bits, so a copy that says otherwise is read.
     with tempfile.TemporaryDirectory(prefix="cbm-") as folder:
         copy = Path(folder) / "slice.dcm"
-        copy.write_bytes(each.path.read_bytes().replace(b"MONOCHROME1", b"MONOCHROME2", 1))
+        copy.write_bytes(each.path.read_bytes().replace(b"MONOCHROME1", b"MONOCHROME2"))
         reader.SetFileName(str(copy))
-        return reader.Execute()
+        image = reader.Execute()
+    if reader.GetMetaData(tags.PHOTOMETRIC).strip() != "MONOCHROME2":
+        raise VolumeError(
+            f"{each.path}: the image is MONOCHROME1 in a deflated file, whose values would be inverted. "
+            "Export it without deflation."
+        )
+    return image
 
 
 def check_rescale(each: Slice) -> None:

@@ -229,6 +229,8 @@ _HEADERS = [
     Input("A9", "a coronal reformat", _LESS, partial(_turned, row=_CORONAL), WARNED, ("coronal", "reformat")),
     Input("A9", "a coronal reformat as NRRD", _LESS, _coronal_nrrd, WARNED, ("coronal", "reformat")),
     _warned("A9", "compressed with loss", _LESS, "loss", lossy="01"),
+    _warned("A9", "JPEG 2000 that may have lost detail", _LESS, "loss (JPEG 2000)",
+            syntax="1.2.840.10008.1.2.4.91"),
     _warned("A9", "two tube voltages", _LESS, "tube voltage changes", "80",
             change=_slice(3, kvp="80"), kvp="120"),
     _warned("A9", "two kernels", _LESS, "kernel changes", "B70",
@@ -262,6 +264,9 @@ _HEADERS = [
     _correct("C2", "MONOCHROME1", photometric="MONOCHROME1"),
     _correct("C2", "MONOCHROME1, signed", photometric="MONOCHROME1", is_signed=True),
     _correct("C2", "MONOCHROME1, RLE", photometric="MONOCHROME1", syntax="RLE"),
+    _refused("C2", "MONOCHROME1, deflated", "HU that the reader would invert", "MONOCHROME1", "deflated",
+             photometric="MONOCHROME1", syntax="deflated"),
+    _refused("kept", "one multi-frame file", "places unknown", "multi-frame", frames="2", rows=3),
     _refused("kept", "scouts alone", "no slices", "scouts of CT", kind="ORIGINAL\\PRIMARY\\LOCALIZER"),
 ]  # fmt: skip
 _STORED = [
