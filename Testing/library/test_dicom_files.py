@@ -11,6 +11,7 @@ import pytest
 from hand_dicom import SYNTAXES, dicom, series
 from known_volumes import assert_values_lie_where_they_belong, ct, refuses
 
+from CorticalBoneMappingLib.cli import main
 from CorticalBoneMappingLib.dicom_series import is_dicom
 from CorticalBoneMappingLib.errors import VolumeError
 from CorticalBoneMappingLib.volume_files import read_header, read_volume, write_volume
@@ -178,3 +179,27 @@ def test_series_of_one_description_are_chosen_by_number_and_a_volume_has_none(tm
     refuses(tmp_path / "ct", "no CT series '3'", series="3")
     write_volume(tmp_path / "a.nrrd", ct())
     refuses(tmp_path / "a.nrrd", "leave the series '1' out", series="1")
+
+
+@pytest.mark.parametrize("command", [["map", "--side", "right"], ["segment"]])
+def test_commands_list_the_series_and_take_one(tmp_path, capsys, command):
+    folder = tmp_path / "ct"
+    for number in (1, 2):
+        kind = {"series": f"1.2.{number}", "kernel": f"B{number}0"}
+        series(folder, np.arange(4.0), prefix=f"S{number}", **kind)
+    words = [command[0], str(folder), *command[1:], "--out", str(tmp_path / "out"), "--quiet"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "Choose one with --series" in said
+    assert "B10" in said
+    assert main([*words, "--series", "3"]) == 1
+    assert "no CT series '3'" in capsys.readouterr().err
+    assert main([*words, "--series", "2"]) == 1
+    assert "no hip was found" in capsys.readouterr().err  # it was read
+
+
+def test_a_compression_that_cannot_be_read_is_named(tmp_path):
+    syntax = "1.2.840.10008.1.2.4.999"
+    folder = series(tmp_path / "ct", np.arange(4.0), syntax=syntax)
+    refuses(folder, f"transfer syntax {syntax}")
+    refuses(folder / "IM0001", f"transfer syntax {syntax}")

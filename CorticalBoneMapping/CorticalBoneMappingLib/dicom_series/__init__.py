@@ -11,7 +11,7 @@ from ..volume import Volume, without_voxels
 from .certainty import check_header, header_warnings, voltage
 from .choice import choose
 from .elements import is_dicom
-from .headers import Slice, Unreadable, belonging, image_reader, read_header, read_headers, some
+from .headers import Slice, Unreadable, belonging, described, image_reader, read_header, read_headers, some
 from .stack import MINIMUM_SLICES, grid_of, normal_of, one_stack, slice_thickness
 from .voxels import check_rescale, read_voxels
 
@@ -91,13 +91,15 @@ def _checked_slices(folder: Path, series: str | None, progress: Progress) -> tup
     normal = normal_of(chosen[0])
     chosen.sort(key=lambda each: float(each.position @ normal))
     certain, perhaps = belonging(chosen, unreadable)
-    hint = f" These could not be read: {some(certain + perhaps)}." if certain or perhaps else ""
+    hint = f" These could not be read: {described(certain + perhaps)}." if certain or perhaps else ""
     matrix, thickness = grid_of(chosen, folder, hint), slice_thickness(chosen, folder)
     _refuse_unreadable(certain, folder)
     check_header(chosen, folder)
     warnings += header_warnings(chosen)
     if perhaps:
-        warnings.append(f"Files beside the slices could not be read, and may be slices: {some(perhaps)}.")
+        warnings.append(
+            f"Files beside the slices could not be read, and may be slices: {described(perhaps)}."
+        )
     if locked:
         warnings.append(f"Subfolders may not be read, and may hold slices: {some(locked)}.")
     width, height = chosen[0].size[:2]
@@ -110,6 +112,6 @@ def _refuse_unreadable(files: list[Unreadable], folder: Path) -> None:
     """Refuse a series of which a file cannot be read: at its end no gap would show that it is missing."""
     if files:
         raise VolumeError(
-            f"{folder}: {len(files)} file(s) of the series could not be read: {some(files)}. Copy the series "
+            f"{folder}: {len(files)} file(s) of the series could not be read: {described(files)}. Copy the series "
             "again from the archive; move files elsewhere that are not of it."
         )

@@ -17,6 +17,9 @@ from typing import BinaryIO
 
 _MARK, _PREAMBLE = b"DICM", 128
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_READABLE = {_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED, "1.2.840.10008.1.2.5", ""}
+_READABLE |= {f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 57, 70, 80, 81, 90, 91)}
+"""Transfer syntaxes that every GDCM reads: uncompressed, deflated, RLE; JPEG, JPEG-LS and JPEG 2000."""
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH",
           b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}  # fmt: skip
@@ -93,6 +96,13 @@ def is_dicom(path: Path) -> bool:
             return _start(file.read(_PREAMBLE + len(_MARK))) is not None
     except OSError:
         return False
+
+
+def why_not_decoded(transfer_syntax: str) -> str:
+    """Say in a few words why the voxels of a file that is not cut short could not be read."""
+    if transfer_syntax in _READABLE:
+        return "damaged"
+    return f"stored in a way that cannot be read, transfer syntax {transfer_syntax}"
 
 
 def read_elements(path: Path) -> Elements | None:

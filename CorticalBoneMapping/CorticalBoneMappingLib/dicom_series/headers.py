@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from ..errors import VolumeError
 from ..progress import Progress
 from . import tags
-from .elements import Elements, read_elements
+from .elements import Elements, read_elements, why_not_decoded
 
 NOT_DICOM, EMPTY = "not DICOM", "empty"
 
@@ -122,9 +122,6 @@ class Unreadable:
     series: str = ""
     is_dicom: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.path.name} ({self.why})"
-
 
 def read_headers(folder: Path, progress: Progress) -> tuple[list[Slice], list[Unreadable], list[str]]:
     """Read the headers of all images in a folder and its subfolders.
@@ -157,7 +154,7 @@ def read_headers(folder: Path, progress: Progress) -> tuple[list[Slice], list[Un
             unreadable.append(header)
     if not slices:
         damaged = [each for each in unreadable if each.why != NOT_DICOM]
-        hint = f" These could not be read: {some(damaged)}." if damaged else ""
+        hint = f" These could not be read: {described(damaged)}." if damaged else ""
         raise VolumeError(f"{folder}: none of the {len(files)} files in this folder is a DICOM image.{hint}")
     return slices, unreadable, locked
 
@@ -177,6 +174,8 @@ def read_header(path: Path, reader: sitk.ImageFileReader) -> Slice | Unreadable 
     try:
         reader.ReadImageInformation()
     except RuntimeError:
+        if elements.has_voxels:
+            return replace(damaged, why=why_not_decoded(elements.transfer_syntax))
         return damaged if elements.is_image or not elements.is_complete else None
     return _slice(path, reader, elements)
 
@@ -253,8 +252,15 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     return [path for path in files if path.name.upper() != "DICOMDIR"], [path.name for path in locked]
 
 
-def some(names: list) -> str:
+def described(files: list[Unreadable]) -> str:
+    """Name the first few files, together where the reason is the same."""
+    reasons = dict.fromkeys(each.why for each in files)
+    return "; ".join(
+        f"{some([each.path.name for each in files if each.why == why])} ({why})" for why in reasons
+    )
+
+
+def some(names: list[str]) -> str:
     """Join the first few names."""
-    every = [str(name) for name in names]
-    shown = every if len(every) <= 4 else [*every[:3], f"{len(every) - 3} more"]
+    shown = names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"]
     return ", ".join(shown[:-1]) + " and " + shown[-1] if len(shown) > 1 else shown[0]

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from ..errors import VolumeError
 from ..progress import Progress
 from . import tags
+from .elements import why_not_decoded
 from .headers import Slice, image_reader
 
 
@@ -26,8 +27,9 @@ def read_voxels(slices: list[Slice], progress: Progress) -> np.ndarray:
         try:
             image = _image(each, reader)  # named, since the view below is only alive as long as the image is
         except RuntimeError as error:
+            why = why_not_decoded(each.text(tags.TRANSFER_SYNTAX))
             raise VolumeError(
-                f"{each.path}: this slice is damaged. Copy it again from the archive."
+                f"{each.path}: this slice is {why}. Copy it again from the archive, uncompressed if need be."
             ) from error
         array[number] = sitk.GetArrayViewFromImage(image)[0]
     return array

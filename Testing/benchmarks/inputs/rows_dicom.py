@@ -270,6 +270,8 @@ _HEADERS = [
     _refused("kept", "scouts alone", "no slices", "scouts of CT", kind="ORIGINAL\\PRIMARY\\LOCALIZER"),
 ]  # fmt: skip
 _STORED = [
+    _refused("kept", "a transfer syntax that is not known", "values unknown", "transfer syntax 1.2.840.99",
+             syntax="1.2.840.99"),
     *(_correct("kept", f"transfer syntax {name}", syntax=name) for name in SYNTAXES),
     _correct("kept", "signed, big-endian", syntax="big-endian", is_signed=True),
     _correct("kept", "12 bits with an overlay in the four above", slope=1.0,
