@@ -112,6 +112,6 @@ def _refuse_unreadable(files: list[Unreadable], folder: Path) -> None:
     """Refuse a series of which a file cannot be read: at its end no gap would show that it is missing."""
     if files:
         raise VolumeError(
-            f"{folder}: {len(files)} file(s) of the series could not be read: {described(files)}. Copy the series "
-            "again from the archive; move files elsewhere that are not of it."
+            f"{folder}: {len(files)} file(s) of the series could not be read: {described(files)}. Copy the "
+            "series again from the archive; move files elsewhere that are not of it."
         )
