@@ -29,15 +29,13 @@ def check_header(slices: list[Slice], folder: Path) -> None:
     Raises
     ------
     VolumeError
-        If the series mixes people or frames of reference, or its voxels are those of a projection.
+        If the series mixes people, or its voxels are those of a projection.
     """
-    one_for_all = {"PatientID": tags.PATIENT_ID, "FrameOfReferenceUID": tags.FRAME_OF_REFERENCE}
-    for name, tag in one_for_all.items():
-        if len(values := _different(slices, tag)) > 1:
-            raise VolumeError(
-                f"{folder}: {name} changes within the series ({some(values)}), so it is not one scan of one "
-                "person. Copy the series again from the archive."
-            )
+    if len(people := _different(slices, tags.PATIENT_ID)) > 1:
+        raise VolumeError(
+            f"{folder}: PatientID changes within the series ({some(people)}), so it is not one scan of one "
+            "person. Copy the series again from the archive."
+        )
     kinds = _image_types(slices)
     if shown := [kind for kind in _PROJECTIONS if kind in kinds]:
         raise VolumeError(
@@ -59,6 +57,11 @@ def header_warnings(slices: list[Slice]) -> list[str]:
             "and HU. Use the original series."
         )
     said += direction_warnings(normal_of(first))
+    if (frames := len(_different(slices, tags.FRAME_OF_REFERENCE))) > 1:
+        said.append(
+            f"The series has {frames} frames of reference (FrameOfReferenceUID), so the places of its slices "
+            "may not fit together; or a tool for anonymising gave each slice one of its own."
+        )
     said += _compression(slices)
     said += _changes(slices)
     agent = next((t for t in _different(slices, tags.CONTRAST) if t.upper() not in _NO_CONTRAST), "")
