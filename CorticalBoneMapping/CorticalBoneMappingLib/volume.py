@@ -20,7 +20,8 @@ class Volume:
     Attributes
     ----------
     array : ndarray of shape (n_k, n_j, n_i)
-        HU as float32 for a CT, integers for a label map; axis 0 is the slice axis.
+        HU as float32 for a CT, integers for a label map; axis 0 runs across the slices (files may store them
+        otherwise: see `slice_axis`).
     ijk_to_ras : ndarray of shape (4, 4)
         From voxel index (i, j, k) to RAS mm.
     source : str
@@ -34,6 +35,9 @@ class Volume:
     warnings : tuple of str
         What makes numbers from this volume less certain, a sentence each; every result made from it repeats
         them.
+    stored_axes : tuple of int or None
+        Which axis (0, 1, 2) of the file each of i, j, k is; None if nobody has asked which is across the
+        slices.
     """
 
     array: np.ndarray
@@ -43,6 +47,7 @@ class Volume:
     slice_thickness_mm: float | None = None
     kvp: float | None = None
     warnings: tuple[str, ...] = ()
+    stored_axes: tuple[int, int, int] | None = None
 
     @cached_property
     def spacing_mm(self) -> np.ndarray:

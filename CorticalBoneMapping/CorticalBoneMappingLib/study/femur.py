@@ -11,13 +11,15 @@ from ..atlas.average import load_atlas
 from ..atlas.regions import CUT_END
 from ..calibration import Calibration, parse_calibration
 from ..cortex import CortexSettings, CorticalMap, measure_cortex
+from ..hu_checks import check_around_bone
 from ..measures import MEASURES, Quality
 from ..progress import Progress
 from ..registration import register
 from ..segmentation import PeriostealSurface, periosteal_surface
+from ..slice_axis import slices_along_k
 from ..surface import Surface
 from ..volume import Volume
-from ..volume_checks import check_overlap
+from ..volume_checks import check_image, check_overlap
 from ..volume_warnings import thickness_warnings
 from .anatomy import laid_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
@@ -69,12 +71,14 @@ def map_femur(
     settings, progress = settings or MapSettings(), progress or Progress()
     check_side(side)
     watch = Stopwatch()
+    volume = check_image(slices_along_k(volume))
     average = load_atlas(settings.atlas)
     with watch.time("calibration"):
         label, notes = _label_in(femur, settings.label, side, volume)
         calibration = parse_calibration(settings.calibration, volume)
     with watch.time("periosteal surface"):
         found = _surface_of(femur, label, settings, progress.part(0.02, 0.25))
+        check_around_bone(volume, found.surface)
     with watch.time("beam hardening"):
         hardening, calibration = without_hardening(volume, found.surface.points, side, calibration, settings)
     with watch.time("cortex"):
@@ -142,7 +146,7 @@ def _label_in(
         return None, []
     label, notes = (label, []) if label is not None else label_of_femur(femur, side)
     check_overlap(volume, femur, label)
-    return label, notes
+    return label, [*femur.warnings, *notes]
 
 
 def _surface_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def write_found(found: Sequence[FoundFemur], folder: Path, **more: Any) -> None:
     """
     kept = [femur for femur in found if femur.is_usable]
     array = np.max([femur.labelmap.array for femur in kept], axis=0)
-    write_volume(folder / LABELS_FILE, Volume(array, kept[0].labelmap.ijk_to_ras))
+    write_volume(folder / LABELS_FILE, replace(kept[0].labelmap, array=array))
     for femur in kept:
         write_surface(folder / SURFACE_FILE.format(side=femur.side), femur.surface)
     record = {
