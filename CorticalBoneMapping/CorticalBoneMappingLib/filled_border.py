@@ -22,7 +22,7 @@ def without_filled_border(volume: Volume) -> tuple[Volume, list[str]]:
     """Mark as padding what holds one value of no air, over and over, from the border of the image inward.
 
     Tissue has noise. Where all soft tissue has one value, as in a phantom made without noise, nothing is
-    marked.
+    marked; nor where it is the lowest value, since then air was cut off.
 
     Parameters
     ----------
@@ -34,12 +34,17 @@ def without_filled_border(volume: Volume) -> tuple[Volume, list[str]]:
     volume : Volume
         With -2000 HU there; the same voxels if there is nothing of the kind.
     warnings : list of str
-        What was marked.
+        What was found.
     """
     value = _border_value(volume.array)
     if value is None:
         return volume, []
     equal = volume.array == value
+    if value == volume.array.min():
+        share = np.count_nonzero(equal) / equal.size
+        return volume, [
+            f"The values are cut off below {value:g} HU: {share:.1%} of the image hold exactly that."
+        ]
     filled = ndimage.binary_erosion(equal, border_value=1)
     filled = ndimage.binary_dilation(filled, mask=equal)
     soft = (volume.array > _SOFT_HU[0]) & (volume.array < _SOFT_HU[1]) & ~filled

@@ -19,7 +19,7 @@ NO_VALUE_HU = -1500.0
 # Fat is near -100 HU and in every hip; a CT cropped to the pelvis has it even where it has no air.
 _FAT_IS_BELOW_HU = -20.0
 _LEAST_RANGE_HU = 100.0
-_MOST_PROBED = 2_000_000
+_MOST_PROBED, _FEWEST = 2_000_000, 50
 
 # What is too bright for soft tissue. Of it, one range of 300 HU holds 0.24 to 0.30 in hips (simulated and two
 # real, in the body, in water and in air), 0.66 in a bare shaft, and 0.86 to 0.97 in their shifted or inverted
@@ -27,9 +27,11 @@ _MOST_PROBED = 2_000_000
 _BRIGHT_HU, _PEAK_FROM_HU, _PEAK_HU, _BIN_HU = 250.0, 450.0, 300.0, 25.0
 _PEAK_SHARE, _BRIGHT_SHARE = 0.7, 0.1
 _AIR_HU, _AIR_SHARE = (-1100.0, -850.0), 0.05
+# Between air and fat there is lung at most, 5 % of a whole body; with half the slope, air is there.
+_EMPTY_HU, _EMPTY_PEAK_HU, _EMPTY_SHARE = (-700.0, -250.0), 150.0, 0.1
 
 # The largest value occurs once or a few times. Cut off at 1000 HU, it was 27 to 67 % of what is above 700.
-_FEWEST_CUT, _CUT_FROM, _CUT_SHARE = 20, 0.7, 0.002
+_CUT_FROM, _CUT_SHARE = 0.7, 0.002
 _NO_BONE_ABOVE_HU = 1900.0
 
 # Depths below a bone's surface in mm: well outside it, and where its cortex is.
@@ -74,6 +76,7 @@ def check_hu(volume: Volume) -> list[str]:
             f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
             "air near -1000. Is it MR, or a CT without its rescale intercept?"
         )
+    _check_air(values, source)
     _check_soft_tissue(values, source)
     return _check_cut_off(volume.array, high, source)
 
@@ -144,28 +147,43 @@ def _below(
     return np.where(values > NO_VALUE_HU, values, np.nan)
 
 
+def _check_air(values: np.ndarray, source: str) -> None:
+    """Refuse values of which many are alike and lie where neither air nor tissue is."""
+    count, first = _crowded(values[values > values.min()], _EMPTY_HU, _EMPTY_PEAK_HU)
+    if count > _EMPTY_SHARE * len(values) and count >= _FEWEST:
+        raise VolumeError(
+            f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
+            f"between {first:.0f} and {first + _EMPTY_PEAK_HU:.0f}, where neither air (-1000) nor fat (-100) "
+            "is. Was the rescale slope or intercept lost?"
+        )
+
+
+def _crowded(values: np.ndarray, limits: tuple[float, float], width: float) -> tuple[int, float]:
+    """Give how many values the fullest range of a width within limits holds, and where it begins."""
+    counts, edges = np.histogram(values, np.arange(limits[0], limits[1] + 1.0, _BIN_HU))
+    within = np.convolve(counts, np.ones(round(width / _BIN_HU), dtype=int), "valid")
+    return int(within.max()), float(edges[within.argmax()])
+
+
 def _check_soft_tissue(values: np.ndarray, source: str) -> None:
     """Refuse values of which those of bone are crowded as only those of soft tissue or air are."""
     bright = values[(values > _BRIGHT_HU) & (values < METAL_HU)]
     air = np.count_nonzero((values > _AIR_HU[0]) & (values < _AIR_HU[1]))
     if len(bright) < _BRIGHT_SHARE * len(values) or air > _AIR_SHARE * len(values):
         return
-    counts, edges = np.histogram(bright, np.arange(_PEAK_FROM_HU, METAL_HU + 1.0, _BIN_HU))
-    within = np.convolve(counts, np.ones(round(_PEAK_HU / _BIN_HU)), "valid")
-    peak = int(within.argmax())
-    if within[peak] > _PEAK_SHARE * len(bright) and within[peak] >= _FEWEST_CUT:
+    count, first = _crowded(bright, (_PEAK_FROM_HU, METAL_HU), _PEAK_HU)
+    if count > _PEAK_SHARE * len(bright) and count >= _FEWEST:
         raise VolumeError(
-            f"{source}: the values cannot be the HU of a CT: {within[peak] / len(values):.0%} of the image "
-            f"lies between {edges[peak]:.0f} and {edges[peak] + _PEAK_HU:.0f}, as close together as only "
-            "soft tissue and air are, which have -150 to 150 and -1000 HU. Is the rescale intercept missing, "
-            "or the grey inverted?"
+            f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
+            f"between {first:.0f} and {first + _PEAK_HU:.0f}, as close together as only soft tissue and air "
+            "are (-150 to 150 and -1000 HU). Is the rescale intercept missing, or the grey inverted?"
         )
 
 
 def _check_cut_off(array: np.ndarray, high: float, source: str) -> list[str]:
     """Refuse values of bone that are cut off at the largest; warn where it is above those of bone."""
     count = int(np.count_nonzero(array == high))
-    if count < _FEWEST_CUT or high >= METAL_HU or high <= 0:
+    if count < _FEWEST or high >= METAL_HU or high <= 0:
         return []
     if count < _CUT_SHARE * np.count_nonzero(array > _CUT_FROM * high):
         return []
