@@ -19,7 +19,7 @@ NO_VALUE_HU = -1500.0
 # Fat is near -100 HU and in every hip; a CT cropped to the pelvis has it even where it has no air.
 _FAT_IS_BELOW_HU = -20.0
 _LEAST_RANGE_HU = 100.0
-_MOST_PROBED, _FEWEST = 2_000_000, 50
+_MOST_PROBED, _FEWEST_PROBED, _FEWEST_CUT = 2_000_000, 5000, 50
 
 # What is too bright for soft tissue. Of it, one range of 300 HU holds 0.24 to 0.30 in hips (simulated and two
 # real, in the body, in water and in air), 0.66 in a bare shaft, and 0.86 to 0.97 in their shifted or inverted
@@ -37,7 +37,7 @@ _NO_BONE_ABOVE_HU = 1900.0
 # Depths below a bone's surface in mm: well outside it, and where its cortex is.
 _OUTSIDE_MM, _CORTEX_MM = (-8.0, -3.0), (-1.5, 6.0)
 _STEP_MM, _MOST_POINTS = 0.5, 4000
-_SOFTEST_OUTSIDE_HU = 300.0
+_OUTSIDE_HU = (-250.0, 300.0)  # fat, muscle, water, another bone; or air
 _INSIDE_HU = (-200.0, 900.0)  # of the middle of bone: from fatty marrow to the densest young bone
 
 
@@ -71,13 +71,14 @@ def check_hu(volume: Volume) -> list[str]:
     values = volume.array[::every, ::every, ::every]
     values = values[values > NO_VALUE_HU]
     low = float(values.min(initial=high))
-    if low >= _FAT_IS_BELOW_HU or high - low < _LEAST_RANGE_HU:
+    if low >= _FAT_IS_BELOW_HU or (volume.modality is None and high - low < _LEAST_RANGE_HU):
         raise VolumeError(
             f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
             "air near -1000. Is it MR, or a CT without its rescale intercept?"
         )
-    _check_air(values, source)
-    _check_soft_tissue(values, source)
+    if len(values) >= _FEWEST_PROBED:
+        _check_air(values, source)
+        _check_soft_tissue(values, source)
     return _check_cut_off(volume.array, high, source)
 
 
@@ -108,8 +109,8 @@ def check_around_bone(volume: Volume, surface: Surface) -> None:
     Raises
     ------
     VolumeError
-        If around the bone it is brighter than soft tissue, if its inside is brighter than any bone or darker
-        than fat, or if it is darker than what is around it.
+        If around the bone there is neither soft tissue nor air, if its inside is brighter than any bone or
+        darker than fat, or if it is darker than what is around it.
     """
     some = slice(None, None, max(1, len(surface.points) // _MOST_POINTS))
     points, normals = surface.points[some], surface.normals[some]
@@ -124,8 +125,8 @@ def check_around_bone(volume: Volume, surface: Surface) -> None:
     beside = np.median(around, axis=1)
     brighter = float(np.median(inside.max(axis=1) - beside))
     darker = float(np.median(beside - inside.min(axis=1)))
-    if outside > _SOFTEST_OUTSIDE_HU:
-        what = f"around the bone the values are near {outside:.0f}, where soft tissue has -150 to 150 HU"
+    if not (_OUTSIDE_HU[0] < outside < _OUTSIDE_HU[1] or outside < _EMPTY_HU[0]):
+        what = f"around the bone the values are near {outside:.0f}; soft tissue has -150 to 150 HU, air -1000"
     elif not _INSIDE_HU[0] < middle < _INSIDE_HU[1]:
         what = f"inside the bone the values are near {middle:.0f}; bone and marrow have -100 to 800 HU"
     elif darker > brighter:
@@ -150,7 +151,7 @@ def _below(
 def _check_air(values: np.ndarray, source: str) -> None:
     """Refuse values of which many are alike and lie where neither air nor tissue is."""
     count, first = _crowded(values[values > values.min()], _EMPTY_HU, _EMPTY_PEAK_HU)
-    if count > _EMPTY_SHARE * len(values) and count >= _FEWEST:
+    if count > _EMPTY_SHARE * len(values):
         raise VolumeError(
             f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
             f"between {first:.0f} and {first + _EMPTY_PEAK_HU:.0f}, where neither air (-1000) nor fat (-100) "
@@ -172,7 +173,7 @@ def _check_soft_tissue(values: np.ndarray, source: str) -> None:
     if len(bright) < _BRIGHT_SHARE * len(values) or air > _AIR_SHARE * len(values):
         return
     count, first = _crowded(bright, (_PEAK_FROM_HU, METAL_HU), _PEAK_HU)
-    if count > _PEAK_SHARE * len(bright) and count >= _FEWEST:
+    if count > _PEAK_SHARE * len(bright):
         raise VolumeError(
             f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
             f"between {first:.0f} and {first + _PEAK_HU:.0f}, as close together as only soft tissue and air "
@@ -183,7 +184,7 @@ def _check_soft_tissue(values: np.ndarray, source: str) -> None:
 def _check_cut_off(array: np.ndarray, high: float, source: str) -> list[str]:
     """Refuse values of bone that are cut off at the largest; warn where it is above those of bone."""
     count = int(np.count_nonzero(array == high))
-    if count < _FEWEST or high >= METAL_HU or high <= 0:
+    if count < _FEWEST_CUT or high >= METAL_HU or high <= 0:
         return []
     if count < _CUT_SHARE * np.count_nonzero(array > _CUT_FROM * high):
         return []

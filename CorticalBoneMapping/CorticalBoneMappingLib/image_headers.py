@@ -35,11 +35,13 @@ def check_text_header(path: Path) -> list[str]:
     """
     with path.open("rb") as file:
         raw = file.read(_LONGEST)
-    if raw.startswith(b"NRRD"):
-        return _check_nrrd(path, re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0].decode("utf-8", "replace"))
-    if path.suffix.lower() in (".mha", ".mhd"):
-        return _check_metaimage(path, re.split(rb"ElementDataFile", raw, maxsplit=1)[0].decode("latin-1"))
-    return []
+    is_nrrd = raw.startswith(b"NRRD")
+    if not is_nrrd and path.suffix.lower() not in (".mha", ".mhd"):
+        return []
+    head, *rest = re.split(rb"\r?\n\r?\n|$" if is_nrrd else rb"ElementDataFile", raw, maxsplit=1)
+    if not rest:
+        return []  # cut short: its reader will say so
+    return (_check_nrrd if is_nrrd else _check_metaimage)(path, head.decode("utf-8", "replace"))
 
 
 def _check_nrrd(path: Path, text: str) -> list[str]:

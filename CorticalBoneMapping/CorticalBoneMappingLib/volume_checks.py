@@ -41,9 +41,9 @@ def check_image(volume: Volume) -> Volume:
         If the voxels are not a regular three-dimensional grid, or the values cannot be the HU of a CT.
     """
     check_grid(volume)
-    warnings = check_hu(volume)
-    volume, more = without_filled_border(volume)
-    return replace(volume, warnings=tuple(dict.fromkeys([*volume.warnings, *warnings, *more])))
+    volume, warnings = without_filled_border(volume)
+    warnings += check_hu(volume)
+    return replace(volume, warnings=tuple(dict.fromkeys([*volume.warnings, *warnings])))
 
 
 def check_overlap(volume: Volume, labelmap: Volume, label: int | None = None) -> float:

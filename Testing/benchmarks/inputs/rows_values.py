@@ -65,6 +65,11 @@ def _corners() -> np.ndarray:
     return np.broadcast_to(outside, plain_ct().array.shape)
 
 
+def _as_in_mr(hu: np.ndarray) -> np.ndarray:
+    """Grey as in MR, from -1024 on: fat and marrow bright, muscle grey, cortex and air dark."""
+    return np.interp(hu, [-500.0, -200.0, -100.0, 50.0, 700.0], [-1024.0, -24.0, -24.0, -700.0, -1000.0])
+
+
 def _border(hu: np.ndarray, value: float) -> np.ndarray:
     """Corners and the first 15 columns filled with a value."""
     filled = _corners().copy()
@@ -136,6 +141,7 @@ _WRONG: dict[tuple[str, ...], Change] = {
     ("values - 1024 (intercept twice)", "inside the bone"): lambda hu: hu - 1024.0,
     ("inverted grey: values negated", "inverted"): np.negative,
     ("inverted grey: largest value less each", "cannot be the HU"): lambda hu: hu.max() - hu,
+    ("MR with values from -1024 on", "cannot be the HU"): _as_in_mr,
     ("half of each value (slope lost)", "slope"): lambda hu: 0.5 * hu,
     ("values cut off at 1000 HU", "cut off at 1000 HU"): lambda hu: np.minimum(hu, 1000.0),
     ("values cut off at 600 HU", "cut off at 600 HU"): lambda hu: np.minimum(hu, 600.0),
