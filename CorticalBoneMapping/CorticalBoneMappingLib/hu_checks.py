@@ -32,6 +32,7 @@ _EMPTY_HU, _EMPTY_PEAK_HU, _EMPTY_SHARE = (-700.0, -250.0), 150.0, 0.1
 
 # The largest value occurs once or a few times. Cut off at 1000 HU, it was 27 to 67 % of what is above 700.
 _CUT_FROM, _CUT_SHARE = 0.7, 0.002
+_SOFT_HU, _ONE_VALUE = (-200.0, 200.0), 0.5
 _NO_BONE_ABOVE_HU = 1900.0
 
 # Depths below a bone's surface in mm: well outside it, and where its cortex is.
@@ -79,7 +80,7 @@ def check_hu(volume: Volume) -> list[str]:
     if len(values) >= _FEWEST_PROBED:
         _check_air(values, source)
         _check_soft_tissue(values, source)
-    return _check_cut_off(volume.array, high, source)
+    return [] if _is_drawn(values) else _check_cut_off(volume.array, high, source)
 
 
 def check_modality(volume: Volume) -> None:
@@ -176,9 +177,15 @@ def _check_soft_tissue(values: np.ndarray, source: str) -> None:
     if count > _PEAK_SHARE * len(bright):
         raise VolumeError(
             f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
-            f"between {first:.0f} and {first + _PEAK_HU:.0f}, as close together as only soft tissue and air "
-            "are (-150 to 150 and -1000 HU). Is the rescale intercept missing, or the grey inverted?"
+            f"between {first:.0f} and {first + _PEAK_HU:.0f}, as close together as only air, fat or muscle are "
+            "(-1000, -100 and 50 HU). Is the rescale intercept missing, or the grey inverted?"
         )
+
+
+def _is_drawn(values: np.ndarray) -> bool:
+    """Whether soft tissue has one value: an image without noise was not measured, and may end anywhere."""
+    soft = values[(values > _SOFT_HU[0]) & (values < _SOFT_HU[1])]
+    return len(soft) > 0 and np.unique(soft, return_counts=True)[1].max() > _ONE_VALUE * len(soft)
 
 
 def _check_cut_off(array: np.ndarray, high: float, source: str) -> list[str]:
