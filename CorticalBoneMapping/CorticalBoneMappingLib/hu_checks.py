@@ -39,6 +39,7 @@ _NO_BONE_ABOVE_HU = 1900.0
 _OUTSIDE_MM, _CORTEX_MM = (-8.0, -3.0), (-1.5, 6.0)
 _STEP_MM, _MOST_POINTS = 0.5, 4000
 _OUTSIDE_HU = (-250.0, 300.0)  # fat, muscle, water, another bone; or air
+_LEAST_BONE_HU = 150.0
 _INSIDE_HU = (-200.0, 900.0)  # of the middle of bone: from fatty marrow to the densest young bone
 
 
@@ -111,7 +112,7 @@ def check_around_bone(volume: Volume, surface: Surface) -> None:
     ------
     VolumeError
         If around the bone there is neither soft tissue nor air, if its inside is brighter than any bone or
-        darker than fat, or if it is darker than what is around it.
+        darker than fat, if its surface is no brighter than muscle, or it is darker than what is around it.
     """
     some = slice(None, None, max(1, len(surface.points) // _MOST_POINTS))
     points, normals = surface.points[some], surface.normals[some]
@@ -130,6 +131,8 @@ def check_around_bone(volume: Volume, surface: Surface) -> None:
         what = f"around the bone the values are near {outside:.0f}; soft tissue has -150 to 150 HU, air -1000"
     elif not _INSIDE_HU[0] < middle < _INSIDE_HU[1]:
         what = f"inside the bone the values are near {middle:.0f}; bone and marrow have -100 to 800 HU"
+    elif float(np.median(inside.max(axis=1))) < _LEAST_BONE_HU:
+        what = f"at the bone's surface there is nothing above {inside.max():.0f}; cortex has 300 to 2000 HU"
     elif darker > brighter:
         what = f"the bone is darker than what is around it (by {darker:.0f}), as in inverted grey"
     else:
@@ -177,8 +180,8 @@ def _check_soft_tissue(values: np.ndarray, source: str) -> None:
     if count > _PEAK_SHARE * len(bright):
         raise VolumeError(
             f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
-            f"between {first:.0f} and {first + _PEAK_HU:.0f}, as close together as only air, fat or muscle are "
-            "(-1000, -100 and 50 HU). Is the rescale intercept missing, or the grey inverted?"
+            f"between {first:.0f} and {first + _PEAK_HU:.0f}, as close together as only air, fat or muscle "
+            "are (-1000, -100 and 50 HU). Is the rescale intercept missing, or the grey inverted?"
         )
 
 
@@ -191,7 +194,7 @@ def _is_drawn(values: np.ndarray) -> bool:
 def _check_cut_off(array: np.ndarray, high: float, source: str) -> list[str]:
     """Refuse values of bone that are cut off at the largest; warn where it is above those of bone."""
     count = int(np.count_nonzero(array == high))
-    if count < _FEWEST_CUT or high >= METAL_HU or high <= 0:
+    if count < _FEWEST_CUT or high >= METAL_HU or high < _LEAST_BONE_HU:
         return []
     if count < _CUT_SHARE * np.count_nonzero(array > _CUT_FROM * high):
         return []

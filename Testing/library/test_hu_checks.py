@@ -55,6 +55,7 @@ WRONG = {
     "negated": (lambda hu: -hu, "HU"),
     "turned about the largest": (lambda hu: hu.max() - hu, "HU"),
     "cut off at 1000": (lambda hu: np.minimum(hu, 1000), "cut off at 1000 HU"),
+    "cut off at 120": (lambda hu: np.minimum(hu, 120), "nothing above 120"),
     "cut off at 600": (lambda hu: np.minimum(hu, 600), "cut off at 600 HU"),
 }
 
