@@ -149,8 +149,8 @@ def test_padding_is_not_measured_and_does_not_ring(surface):
 @needs_data
 def test_real_scans_pass_and_their_changed_forms_do_not():
     volume = read_volume(DATA / "hips_ct_3mm" / "ct.nrrd")
-    assert volume.warnings == ()
-    assert read_volume(DATA / "hip_ct_crop" / "ct.nrrd").warnings == ()
+    for real in (volume, read_volume(DATA / "hip_ct_crop" / "ct.nrrd")):
+        assert check_hu(real) == []
     labels = read_labelmap(DATA / "hips_ct_3mm" / "labels.nrrd")
     for label in (1, 2):  # the left one holds a nail
         femur = periosteal_surface(labels, label, 3.0).surface
