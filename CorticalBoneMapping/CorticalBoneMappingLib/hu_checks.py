@@ -21,13 +21,14 @@ _FAT_IS_BELOW_HU = -20.0
 _LEAST_RANGE_HU = 100.0
 _MOST_PROBED, _FEWEST_PROBED, _FEWEST_CUT = 2_000_000, 5000, 50
 
-# What is too bright for soft tissue. Of it, one range of 300 HU holds 0.24 to 0.30 in hips (simulated and two
-# real, in the body, in water and in air), 0.66 in a bare shaft, and 0.86 to 0.97 in their shifted or inverted
-# forms, which have no air and in which more than a tenth of the image is so bright.
+# What is too bright for soft tissue. Of it, one range of 300 HU holds 0.24 to 0.30 in hips (the simulated one
+# of seed 5, in the body, in water and in air, and two real scans), 0.66 in a bare shaft, and 0.73 to 1.00 in
+# their shifted or inverted forms, which have no air at its HU, and a tenth of the image or more so bright. A
+# form that has neither (the femur in air, + 1024) is known by what is in and around the bone.
 _BRIGHT_HU, _PEAK_FROM_HU, _PEAK_HU, _BIN_HU = 250.0, 450.0, 300.0, 25.0
 _PEAK_SHARE, _BRIGHT_SHARE = 0.7, 0.1
 _AIR_HU, _AIR_SHARE = (-1100.0, -850.0), 0.05
-# Between air and fat there is lung at most, 5 % of a whole body; with half the slope, air is there.
+# Between air and fat there is lung at most, whose darkest half is left out; with half the slope, air is there.
 _EMPTY_HU, _EMPTY_PEAK_HU, _EMPTY_SHARE = (-700.0, -250.0), 150.0, 0.1
 
 # The largest value occurs once or a few times. Cut off at 1000 HU, it was 27 to 67 % of what is above 700.
