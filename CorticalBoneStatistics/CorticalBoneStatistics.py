@@ -25,6 +25,7 @@ from CorticalBoneMappingLib.panel import desktop
 from CorticalBoneMappingLib.panel.answer_section import show_answer_in_panel
 from CorticalBoneMappingLib.panel.application import python_beside_slicer
 from CorticalBoneMappingLib.panel.cases_section import CasesSection
+from CorticalBoneMappingLib.panel.question_section import QuestionSection
 from CorticalBoneMappingLib.panel.run_section import RunSection
 from CorticalBoneMappingLib.panel.study_choices import (
     Alternative,
@@ -34,8 +35,10 @@ from CorticalBoneMappingLib.panel.study_choices import (
     Model,
     ShownView,
     is_set,
-    scans_behind,
+    plan_of_table,
     study_plan,
+    take_analysis,
+    take_study,
     terms_of,
 )
 from CorticalBoneMappingLib.panel.study_overview import overview_of
@@ -52,6 +55,7 @@ from CorticalBoneMappingLib.scene.answers import (
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.tables import table_rows
 from CorticalBoneMappingLib.scene.vertex_plot import nearest_vertex, plot_vertex
+from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.group.rows import CLUSTER_COLUMNS
 
 
@@ -80,10 +84,14 @@ class CorticalBoneStatisticsParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `terms` are names of columns and interactions, separated by "; ". `smoothing` is in mm. `effect` is the
-    model of the answer on show, `point` the place whose values are plotted. `studyFile` names scans to map.
+    model of the answer on show, `point` the place whose values are plotted. `studyFile` names table, scans
+    or maps, and analyses; `takenStudy` is the one whose table and analysis were taken up, `question` the
+    analysis that the question began with, empty for one of the user's own.
     """
 
     studyFile: Path
+    takenStudy: str
+    question: str
     tableFile: Path
     resultsFolder: Path
     outputFolder: Path
@@ -95,7 +103,7 @@ class CorticalBoneStatisticsParameterNode:
     alternative: Alternative = Alternative.TWO_SIDED
     correction: Correction = Correction.RANDOM_FIELD
     smoothing: Annotated[float, WithinRange(0.0, 40.0)] = 10.0
-    permutations: Annotated[float, WithinRange(100.0, 100000.0)] = 1000.0
+    permutations: Annotated[float, WithinRange(100.0, 1000000.0)] = 1000.0
     effect: slicer.vtkMRMLModelNode
     shownView: ShownView = ShownView.SIGNIFICANT
     point: slicer.vtkMRMLMarkupsFiducialNode
@@ -110,8 +118,9 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
-        self._run = self._trial = self._cases = None
+        self._run = self._trial = self._cases = self._question = None
         self._seen = None  # table and folder whose rows the panel shows
+        self._terms = []  # what a model of this table may be made of
         self._point = None
 
     def setup(self):
@@ -133,6 +142,7 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         )
         self._cases = CasesSection(self.ui, self.onCases)
         self._trial = TrialSection(self.ui, self._cases.refresh, self.onCases)
+        self._question = QuestionSection(self.ui, self.onQuestion)
         self.ui.termsTable.connect("itemChanged(QTableWidgetItem*)", self.onTermTicked)
         self.ui.clustersTable.connect("cellClicked(int,int)", self.onCluster)
         self.ui.viewsButton.connect("clicked(bool)", self.onViews)
@@ -205,11 +215,12 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         if self._trial.running:  # the scene was closed meanwhile
             parameters.studyFile = self._trial.study
         study = parameters.studyFile if is_set(parameters.studyFile) else None
-        if self._cases.show(study) and self._cases.plan and not is_set(parameters.tableFile):
-            parameters.resultsFolder = self._cases.plan.results
-            parameters.tableFile = self._cases.plan.table
+        self._cases.show(study)
         self._trial.show(study)
+        self._takeStudy(parameters, study)
         self._showStudy(parameters)
+        self._showTerms(parameters)
+        self._question.show(parameters)
         self._run.show_apply()
         self._observePoint(parameters.point)
         show_answer_in_panel(self.ui, answer_of(parameters.effect), parameters.shownView.value)
@@ -219,12 +230,19 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._cases.refresh()
         if self._parameterNode is not None:
             self._showStudy(self._parameterNode)
+            self._showTerms(self._parameterNode)
+
+    def onQuestion(self, analysis):
+        """Take up an analysis of the study file; None begins a question of the user's own."""
+        if analysis is None:
+            self._parameterNode.question = ""
+        else:
+            take_analysis(self._parameterNode, analysis)
 
     def onTermTicked(self, _item=None):
         """Keep the ticked terms, for which Slicer's parameter node has no connector."""
         table = self.ui.termsTable
-        items = [table.item(row, 0) for row in range(table.rowCount)]
-        ticked = [item.text() for item in items if item.checkState() == qt.Qt.Checked]
+        ticked = _ticked(table.item(row, 0) for row in range(table.rowCount))
         self._parameterNode.terms = "; ".join(ticked)
 
     def onCluster(self, row, _column=0):
@@ -265,32 +283,45 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
                 self.addObserver(point, event, self.onPointMoved)
         self._point = point
 
+    def _takeStudy(self, parameters, study):
+        """Take up what a study file says when another one is chosen; a restored scene keeps its choices."""
+        if study is None or str(study) == parameters.takenStudy:
+            return
+        try:
+            take_study(parameters, read_plan(study, needs_analysis=False))
+        except CorticalBoneMappingError:
+            return  # the sections that show the study say what is wrong with it
+
     def _showStudy(self, parameters):
         """Read the table anew when it, the folder of its maps, or what was mapped is another."""
-        seen = (str(parameters.tableFile), str(parameters.resultsFolder), self._cases.seen)
+        chosen = (parameters.studyFile, parameters.tableFile, parameters.resultsFolder)
+        seen = (*map(str, chosen), self._cases.seen)
         if seen == self._seen:
             return
         self._seen = seen
         self.ui.overviewLabel.text = ""
-        rows, terms = [], []
+        rows, self._terms = [], []
         if is_set(parameters.tableFile):
             try:
-                overview = overview_of(
-                    parameters.tableFile, parameters.resultsFolder, scans_behind(parameters)
-                )
+                overview = overview_of(plan_of_table(parameters))
             except (CorticalBoneMappingError, OSError) as error:
                 self.ui.overviewLabel.text = str(error)
             else:
-                self.ui.overviewLabel.text, rows, terms = overview.summary, overview.rows, overview.terms
+                self.ui.overviewLabel.text, rows = overview.summary, overview.rows
+                self._terms = overview.terms
                 if not parameters.contrast:
                     parameters.contrast = overview.suggested_contrast
                     parameters.terms = "; ".join(overview.suggested_terms)
         headings = [_("Participant"), _("Visit"), _("Side"), _("Arm"), _("Map")]
         fill(self.ui.rowsTable, headings, rows)
-        self._showTerms(terms, terms_of(parameters.terms))
 
-    def _showTerms(self, terms, ticked):
-        table = self.ui.termsTable
+    def _showTerms(self, parameters):
+        """Offer the terms that the table allows, and those of the study file that it does not list."""
+        table, ticked = self.ui.termsTable, terms_of(parameters.terms)
+        terms = [*self._terms, *(term for term in ticked if term not in self._terms)]
+        shown = [table.item(row, 0) for row in range(table.rowCount)]
+        if terms == [item.text() for item in shown] and set(ticked) == set(_ticked(shown)):
+            return
         table.blockSignals(True)
         fill(table, [_("Columns of the table")], [(term,) for term in terms])
         for row, term in enumerate(terms):
@@ -309,6 +340,10 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
             return
         self._parameterNode.effect = nodes.effect
         slicer.util.resetThreeDViews()
+
+
+def _ticked(items):
+    return [item.text() for item in items if item.checkState() == qt.Qt.Checked]
 
 
 class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):

@@ -115,7 +115,7 @@ def test_ticks_are_kept_in_the_parameter_node_and_come_back(filled, module):
 def test_apply_writes_the_study_file_runs_it_and_shows_the_answer(filled, scene, study, monkeypatch):
     commands = []
 
-    def command(python, file, folder):
+    def command(python, file, folder, _only):
         commands.append((file, folder))
         return [python, "-c", CHILD]
 

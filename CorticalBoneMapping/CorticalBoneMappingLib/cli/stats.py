@@ -65,8 +65,8 @@ def run(chosen: argparse.Namespace) -> None:
     """Answer every analysis of the study, write, and say what was found."""
     from ..errors import SettingError
     from ..study.group.files import write_answer
-    from ..study.group.plan import read_plan
-    from ..study.group.run import answer_study, plan_folder
+    from ..study.group.plan import plan_folder, read_plan
+    from ..study.group.run import answer_study
 
     plan = read_plan(chosen.study)
     names = [analysis.name for analysis in plan.analyses]

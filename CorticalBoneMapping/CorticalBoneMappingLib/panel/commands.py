@@ -40,9 +40,10 @@ def segment_command(python: str, ct: Path, folder: Path) -> list[str]:
     return [python, *_PROGRAM, "segment", str(ct), "--out", str(folder), "--progress", "json"]
 
 
-def stats_command(python: str, study: Path, folder: Path) -> list[str]:
-    """Give the command line that answers a study, as a user would type it."""
-    return [python, *_PROGRAM, "stats", str(study), "--out", str(folder), "--progress", "json"]
+def stats_command(python: str, study: Path, folder: Path, only: str | None = None) -> list[str]:
+    """Give the command line that answers a study, or one analysis of it, as a user would type it."""
+    chosen = [] if only is None else ["--only", only]
+    return [python, *_PROGRAM, "stats", str(study), "--out", str(folder), *chosen, "--progress", "json"]
 
 
 def study_check_command(python: str, study: Path, problems: Path) -> list[str]:

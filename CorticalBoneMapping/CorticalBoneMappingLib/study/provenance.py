@@ -18,6 +18,7 @@ import vtk
 
 from .. import __version__
 from ..measures import QUALITY_LABELS, Quality
+from ..own_files import PROGRAM
 
 _BLOCK = 1 << 20
 _LIBRARY = Path(__file__).parents[1]
@@ -50,7 +51,7 @@ def program() -> dict[str, Any]:
         "SimpleITK": sitk.Version.VersionString(),
     }
     return {
-        "name": "cortical-bone-mapping",
+        "name": PROGRAM,
         "version": __version__,
         "mapping_source": mapping_source(),
         "libraries": libraries,

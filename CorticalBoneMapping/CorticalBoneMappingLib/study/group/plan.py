@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import SettingError
 from ...measures import MEASURES
+from ...own_files import write_signed
 from ...statistics.contrast_map import ALTERNATIVES
 from ..trial.scans import ScanPlan, scan_lines, scan_plan
 
@@ -196,10 +197,7 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
     if not isinstance(analyses, list) or (needs_analysis and not analyses):
         raise SettingError("write each analysis under [[analysis]], with double brackets.")
     plans = tuple(_analysis(entry) for entry in analyses)
-    names = [plan.name for plan in plans]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise SettingError(f"two analyses are called '{twice[0]}'; rename one.")
+    _check_names(plans)
     return StudyPlan(
         name=str(study["name"]),
         table=path.parent / study["table"],
@@ -212,6 +210,19 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
     )
 
 
+def _check_names(analyses: tuple[Analysis, ...]) -> None:
+    """Refuse names that are one folder: some file systems know no capitals, and blanks are written as _."""
+    first: dict[str, str] = {}
+    for analysis in analyses:
+        folder = plan_folder(Path(), analysis).name.lower()
+        if folder in first:
+            raise SettingError(
+                f"the analyses '{first[folder]}' and '{analysis.name}' would be written to one folder; "
+                "rename one."
+            )
+        first[folder] = analysis.name
+
+
 def _analysis(entry: dict[str, Any]) -> Analysis:
     name = entry.get("name", "?")
     known = {field.name: field.type for field in fields(Analysis)}
@@ -221,6 +232,11 @@ def _analysis(entry: dict[str, Any]) -> Analysis:
         return Analysis(**values)
     except SettingError as error:
         raise SettingError(f"analysis '{name}': {error}") from error
+
+
+def plan_folder(out: Path, analysis: Analysis) -> Path:
+    """Give the folder of an analysis' results."""
+    return out / analysis.name.replace(" ", "_")
 
 
 def _typed(what: str, kind: str, value: Any) -> Any:
@@ -247,6 +263,17 @@ def _check_keys(where: str, found: dict[str, Any], known: set[str], needed: set[
         )
     if lacking := sorted(needed - set(found)):
         raise SettingError(f"{where} lacks the key '{lacking[0]}'.")
+
+
+def write_plan(path: Path, plan: StudyPlan) -> None:
+    """Write a plan as a file that `read_plan` reads, signed as a file of this program.
+
+    Raises
+    ------
+    SettingError
+        If there is another file, or one that was changed by hand since it was written.
+    """
+    write_signed(path, plan_text(plan))
 
 
 def plan_text(plan: StudyPlan) -> str:

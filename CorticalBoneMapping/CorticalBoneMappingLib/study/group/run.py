@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -249,8 +248,3 @@ def _significant_share(fitted: Fitted, tests: CorrectedTests) -> dict[str, float
 def _range(values: np.ndarray) -> list[float]:
     known = values[np.isfinite(values)]
     return [float(known.min()), float(known.max())] if len(known) else []
-
-
-def plan_folder(out: Path, analysis: Analysis) -> Path:
-    """Give the folder of an analysis' results."""
-    return out / analysis.name.replace(" ", "_")
