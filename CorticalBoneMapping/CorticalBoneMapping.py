@@ -27,7 +27,6 @@ from CorticalBoneMappingLib.panel.choices import (
     CalibrationKind,
     Hardening,
     Method,
-    ShownMeasure,
     ShownOn,
     Side,
     Substance,
@@ -37,6 +36,7 @@ from CorticalBoneMappingLib.panel.find_section import FindSection, add_found, st
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
 from CorticalBoneMappingLib.panel.run_section import POLL_MILLISECONDS, RunSection
+from CorticalBoneMappingLib.panel.stored_choices import parameters_of
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.registration import add_registration
 from CorticalBoneMappingLib.scene.results import (
@@ -92,7 +92,8 @@ class CorticalBoneMappingParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
-    calibration), `kvp` in kV (0: what the CT tells), `spacing` in mm. `result` is the bone on show.
+    calibration), `kvp` in kV (0: what the CT tells), `spacing` in mm. `result` is the bone on show,
+    `shownMeasure` the name of an array of it.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -112,7 +113,7 @@ class CorticalBoneMappingParameterNode:
     corticalDensity: Annotated[float, WithinRange(100.0, 5000.0)] = 1000.0
     spacing: Annotated[float, WithinRange(0.4, 5.0)] = MapSettings().spacing_mm
     result: slicer.vtkMRMLModelNode
-    shownMeasure: ShownMeasure = ShownMeasure.CORTICAL_THICKNESS
+    shownMeasure: str = "cortical_thickness"
     shownOn: ShownOn = ShownOn.BONE
 
 
@@ -152,6 +153,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._takeFemurs,
             self._showButtons,
         )
+        self.ui.shownMeasureCombo.connect("currentIndexChanged(int)", self.onMeasureChosen)
         self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
         self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentSelected)
         scene = slicer.mrmlScene
@@ -188,6 +190,8 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def initializeParameterNode(self):
         """Connect the panel to the scene's parameters, and show a result that the scene brought."""
         self.setParameterNode(self.logic.getParameterNode())
+        if self.logic.warnings:
+            self.ui.statusLabel.text = "\n".join(self.logic.warnings)
         if self._parameterNode.result is None and (found := results_in(slicer.mrmlScene)):
             self._parameterNode.result = found[-1].bone
 
@@ -231,8 +235,13 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
         self._showButtons()
         self._find.show(parameters.segmentation)
-        measure, on = parameters.shownMeasure.value, parameters.shownOn.value
+        measure, on = parameters.shownMeasure, parameters.shownOn.value
         show_in_panel(self.ui, result_of(parameters.result), measure, on)
+
+    def onMeasureChosen(self, index):
+        """Keep the measure on show, which is named as the result names it."""
+        if self._parameterNode is not None and index >= 0:
+            self._parameterNode.shownMeasure = self.ui.shownMeasureCombo.itemData(index)
 
     def onSegmentSelected(self, _selected=None):
         """Keep segmentation and segment, for which Slicer's parameter node has no connector."""
@@ -289,8 +298,10 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
     """What the panel does, for scripts and tests as well."""
 
     def getParameterNode(self):
-        """Give the module's inputs in the scene."""
-        return CorticalBoneMappingParameterNode(super().getParameterNode())
+        """Give the module's inputs in the scene; `warnings` says which of them it does not know."""
+        node = super().getParameterNode()
+        parameters, self.warnings = parameters_of(node, CorticalBoneMappingParameterNode)
+        return parameters
 
     def missingInputs(self, parameters) -> list[str]:
         """Say what has to be set before the run can begin, one sentence each."""

@@ -20,13 +20,14 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.measures import MEASURES
+from CorticalBoneMappingLib.measures import measure_named
 from CorticalBoneMappingLib.panel import desktop
 from CorticalBoneMappingLib.panel.answer_section import show_answer_in_panel
 from CorticalBoneMappingLib.panel.application import python_beside_slicer
 from CorticalBoneMappingLib.panel.cases_section import CasesSection
 from CorticalBoneMappingLib.panel.question_section import QuestionSection
 from CorticalBoneMappingLib.panel.run_section import RunSection
+from CorticalBoneMappingLib.panel.stored_choices import parameters_of
 from CorticalBoneMappingLib.panel.study_choices import (
     Alternative,
     AskedMeasure,
@@ -182,6 +183,8 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
     def initializeParameterNode(self):
         """Connect the panel to the scene's parameters, and show an answer that the scene brought."""
         self.setParameterNode(self.logic.getParameterNode())
+        if self.logic.warnings:
+            self.ui.statusLabel.text = "\n".join(self.logic.warnings)
         if self._parameterNode.effect is None and (found := answers_in(slicer.mrmlScene)):
             self._parameterNode.effect = found[-1].effect
 
@@ -350,8 +353,10 @@ class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):
     """What the panel does, for scripts and tests as well."""
 
     def getParameterNode(self):
-        """Give the module's inputs in the scene."""
-        return CorticalBoneStatisticsParameterNode(super().getParameterNode())
+        """Give the module's inputs in the scene; `warnings` says which of them it does not know."""
+        node = super().getParameterNode()
+        parameters, self.warnings = parameters_of(node, CorticalBoneStatisticsParameterNode)
+        return parameters
 
     def missingInputs(self, parameters) -> list[str]:
         """Say what has to be set before the run can begin, one sentence each."""
@@ -384,9 +389,9 @@ class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):
 
     def plot(self, nodes: AnswerNodes, vertex: int) -> slicer.vtkMRMLPlotChartNode:
         """Plot the arms over the visits at a vertex."""
-        measure = MEASURES[json.loads(nodes.provenance.GetText())["analysis"]["measure"]]
+        measure = measure_named(json.loads(nodes.provenance.GetText())["analysis"]["measure"])
         unit = surface_from_model(nodes.effect).units.get("group_1_mean", measure.unit)
-        return plot_vertex(nodes, vertex, f"{measure.label} ({unit})")
+        return plot_vertex(nodes, vertex, f"{measure.label} ({unit})" if unit else measure.label)
 
 
 class CorticalBoneStatisticsTest(ScriptedLoadableModuleTest):

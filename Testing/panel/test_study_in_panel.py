@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from CorticalBoneMappingLib.measures import MEASURES
 from CorticalBoneMappingLib.panel import study_run
 from CorticalBoneMappingLib.statistics.contrast_map import ALTERNATIVES
 from CorticalBoneMappingLib.statistics.design import build_design
@@ -234,14 +235,15 @@ def test_a_restored_scene_keeps_what_was_chosen(opened):
 
 
 def test_every_value_that_a_file_may_have_can_be_chosen(module):
-    kinds = {"model": module.Model, "hips": module.Hips, "correction": module.Correction}
-    for name, kind in kinds.items():
-        assert {one.value for one in kind} == set(
-            getattr(plans, f"{name.upper()}S" if name != "hips" else "HIPS")
-        )
-    assert {one.value for one in module.Alternative} == set(ALTERNATIVES)
-    known = {name for name, measure in module.MEASURES.items() if not measure.is_uncertainty}
-    assert {one.value for one in module.AskedMeasure} == known
+    known = {
+        module.Model: plans.MODELS,
+        module.Hips: plans.HIPS,
+        module.Correction: plans.CORRECTIONS,
+        module.Alternative: ALTERNATIVES,
+        module.AskedMeasure: [name for name, measure in MEASURES.items() if not measure.is_uncertainty],
+    }
+    for kind, values in known.items():
+        assert {choice.value for choice in kind} == set(values)
 
 
 def test_what_is_written_is_read_again_field_by_field(tmp_path):

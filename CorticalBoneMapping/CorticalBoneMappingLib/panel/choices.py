@@ -7,8 +7,6 @@ from enum import Enum
 from slicer.i18n import tr as _
 
 from ..cortex import METHODS
-from ..measures import MEASURES
-from ..scene.models import QUALITY
 from ..study.settings import MapSettings
 
 
@@ -76,13 +74,6 @@ class ShownOn(Labelled):
 
 Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
 """Methods of `cortex`, by their names."""
-
-ShownMeasure = Labelled(
-    "ShownMeasure",
-    {name.upper(): (name, measure.label) for name, measure in MEASURES.items() if not measure.is_uncertainty}
-    | {"QUALITY": (QUALITY, "Why not measured")},
-)
-"""Measures of a map, by their labels, and the reasons where there is no value."""
 
 
 def map_settings(parameters) -> MapSettings:
