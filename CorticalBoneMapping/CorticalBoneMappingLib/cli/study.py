@@ -76,7 +76,7 @@ def run(chosen: argparse.Namespace) -> None:
 def _check(chosen: argparse.Namespace) -> None:
     from ..errors import SettingError
     from ..files import write_text
-    from ..own_files import refuse_another_table
+    from ..foreign_files import refuse_another_table
     from ..study.group.plan import read_plan
     from ..study.trial.check import check_study
     from ..study.trial.problems import PROBLEM_COLUMNS, has_errors, problems_csv

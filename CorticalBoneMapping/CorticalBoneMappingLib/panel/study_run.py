@@ -6,12 +6,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from ..study.group.answered import ASKED_FILE
 from ..study.group.files import AnswerFiles, read_answer
 from ..study.group.plan import StudyPlan, plan_folder, read_plan, write_plan
 from .child_run import ChildRun
 from .commands import stats_command
-
-ASKED_FILE = "asked.toml"
 
 
 class StudyRun(ChildRun):

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from ..files import write_text
-from ..own_files import generator_tag, refuse_another_page
+from ..foreign_files import generator_tag, refuse_another_page
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #212124; max-width: 1100px; margin: 2rem auto;

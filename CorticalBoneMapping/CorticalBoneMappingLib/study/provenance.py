@@ -17,8 +17,8 @@ import SimpleITK as sitk
 import vtk
 
 from .. import __version__
+from ..foreign_files import PROGRAM
 from ..measures import QUALITY_LABELS, Quality
-from ..own_files import PROGRAM
 
 _BLOCK = 1 << 20
 _LIBRARY = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_text
-from ...own_files import generator_tag, refuse_another_page
+from ...foreign_files import generator_tag, refuse_another_page
 
 _EMPTY = frozenset({"img", "br", "meta", "input", "hr"})
 # Characters that could end a script, and the line ends that JSON allows and JavaScript once did not.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_text
-from ...own_files import refuse_another_table
+from ...foreign_files import refuse_another_table
 from ..csv_rows import Columns, csv_of_rows
 from .case import DONE, FAILED, Outcome
 from .ledger import has_result, read_record

@@ -1,4 +1,7 @@
-"""Files that this program wrote, recognised by a mark in them: no other file is written over."""
+"""Single files that are not this program's: it recognises its own by a mark, and writes over no other.
+
+Folders of results have a record that lists their files; pages, tables and study files stand alone.
+"""
 
 from __future__ import annotations
 
