@@ -44,6 +44,17 @@ def write_signed(path: Path, text: str) -> None:
     write_text(path, f"{_signature(text)}\n{text}")
 
 
+def refuse_another_text(path: Path, text: str) -> None:
+    """Refuse to write a text over a file that says something else.
+
+    Raises
+    ------
+    SettingError
+        If there is such a file.
+    """
+    _refuse_unless(path, lambda path: path.read_bytes() == text.encode("utf-8"))
+
+
 def refuse_another_page(path: Path) -> None:
     """Refuse to write a page over a file that is none of this program's pages.
 
@@ -94,8 +105,8 @@ def generator_tag() -> str:
 def _refuse_unless(path: Path, is_own: Callable[[Path], bool]) -> None:
     if path.exists() and not (path.is_file() and is_own(path)):
         raise SettingError(
-            f"{path}: there is a file or folder that this program did not write, and it would be lost. Move "
-            "it, or give another name."
+            f"{path}: there is a file or folder that this program did not write, or that was changed since; "
+            "it would be lost. Move it, or give another name."
         )
 
 

@@ -82,9 +82,10 @@ def _check(chosen: argparse.Namespace) -> None:
     from ..study.trial.problems import PROBLEM_COLUMNS, has_errors, problems_csv
 
     plan = read_plan(chosen.study, needs_analysis=False)
+    if chosen.out is not None:
+        refuse_another_table(chosen.out, tuple(PROBLEM_COLUMNS))  # before any work is done
     found = check_study(plan, progress_of(chosen))
     if chosen.out is not None:
-        refuse_another_table(chosen.out, tuple(PROBLEM_COLUMNS))
         write_text(chosen.out, problems_csv(found.problems))
     say(chosen, found.summary())
     if has_errors(found.problems):
