@@ -1,6 +1,5 @@
 """Slicer module: one hip, from a CT and a segment to a cortical map on the average femur."""
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,9 @@ from CorticalBoneMappingLib.panel.choices import (
     ShownOn,
     Side,
     Substance,
+    is_set,
     map_settings,
+    show_calibration_fields,
 )
 from CorticalBoneMappingLib.panel.find_section import FindSection, add_found, start_finding
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun
@@ -219,20 +220,9 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         parameters = self._parameterNode
         self._showSegment(parameters)
         for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
-            if edit.currentPath == os.curdir:  # how Slicer keeps a path that is not set
+            if not is_set(edit.currentPath):  # how Slicer keeps a path that is not set
                 edit.currentPath = ""
-        linear, rods = CalibrationKind.LINEAR, CalibrationKind.RODS
-        for names, kinds in (
-            (("slope", "intercept", "substance"), (linear,)),
-            (("rodsFile",), (rods,)),
-            (("hardening", "kvp"), (linear, rods)),
-        ):
-            for name in names:
-                for widget in (getattr(self.ui, f"{name}Edit"), getattr(self.ui, f"{name}Label")):
-                    widget.setVisible(parameters.calibration in kinds)
-        calibrated = parameters.calibration != CalibrationKind.NONE
-        self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
-        self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
+        show_calibration_fields(self.ui, parameters)
         self._showButtons()
         self._find.show(parameters.segmentation)
         measure, on = parameters.shownMeasure, parameters.shownOn.value
@@ -315,7 +305,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
                 _("Choose the segment of the femur."),
             ),
             (parameters.side != Side.UNSET, _("Choose the side of the body.")),
-            (_isSet(parameters.outputFolder), _("Choose the folder for the result.")),
+            (is_set(parameters.outputFolder), _("Choose the folder for the result.")),
             (
                 parameters.calibration != CalibrationKind.RODS or parameters.rodsFile.is_file(),
                 _("Choose the file with the rods of the phantom."),
@@ -345,10 +335,6 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         nodes = add_result(slicer.mrmlScene, result, name)
         add_registration(slicer.mrmlScene, result, nodes, name)
         return nodes
-
-
-def _isSet(path) -> bool:
-    return str(path) not in ("", os.curdir)
 
 
 class CorticalBoneMappingTest(ScriptedLoadableModuleTest):

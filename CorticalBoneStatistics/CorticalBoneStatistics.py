@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import qt
 import slicer
 import slicer.util
 import vtk
@@ -25,6 +24,7 @@ from CorticalBoneMappingLib.panel import desktop
 from CorticalBoneMappingLib.panel.answer_section import show_answer_in_panel
 from CorticalBoneMappingLib.panel.application import python_beside_slicer
 from CorticalBoneMappingLib.panel.cases_section import CasesSection
+from CorticalBoneMappingLib.panel.choices import is_set
 from CorticalBoneMappingLib.panel.question_section import QuestionSection
 from CorticalBoneMappingLib.panel.run_section import RunSection
 from CorticalBoneMappingLib.panel.stored_choices import parameters_of
@@ -35,7 +35,6 @@ from CorticalBoneMappingLib.panel.study_choices import (
     Hips,
     Model,
     ShownView,
-    is_set,
     plan_of_table,
     study_plan,
     take_analysis,
@@ -45,6 +44,7 @@ from CorticalBoneMappingLib.panel.study_choices import (
 from CorticalBoneMappingLib.panel.study_overview import overview_of
 from CorticalBoneMappingLib.panel.study_run import StudyRun
 from CorticalBoneMappingLib.panel.table_widget import fill
+from CorticalBoneMappingLib.panel.terms_table import TermsTable
 from CorticalBoneMappingLib.panel.trial_section import TrialSection
 from CorticalBoneMappingLib.scene.answers import (
     ANSWER_ROLE,
@@ -144,7 +144,7 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._cases = CasesSection(self.ui, self.onCases)
         self._trial = TrialSection(self.ui, self._cases.refresh, self.onCases)
         self._question = QuestionSection(self.ui, self.onQuestion)
-        self.ui.termsTable.connect("itemChanged(QTableWidgetItem*)", self.onTermTicked)
+        self._termsTable = TermsTable(self.ui.termsTable, self.onTerms)
         self.ui.clustersTable.connect("cellClicked(int,int)", self.onCluster)
         self.ui.viewsButton.connect("clicked(bool)", self.onViews)
         self.ui.pointButton.connect("clicked(bool)", self.onPlacePoint)
@@ -222,7 +222,6 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._trial.show(study)
         self._takeStudy(parameters, study)
         self._showStudy(parameters)
-        self._showTerms(parameters)
         self._question.show(parameters)
         self._run.show_apply()
         self._observePoint(parameters.point)
@@ -233,7 +232,6 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._cases.refresh()
         if self._parameterNode is not None:
             self._showStudy(self._parameterNode)
-            self._showTerms(self._parameterNode)
 
     def onQuestion(self, analysis):
         """Take up an analysis of the study file; None begins a question of the user's own."""
@@ -242,10 +240,8 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         else:
             take_analysis(self._parameterNode, analysis)
 
-    def onTermTicked(self, _item=None):
-        """Keep the ticked terms, for which Slicer's parameter node has no connector."""
-        table = self.ui.termsTable
-        ticked = _ticked(table.item(row, 0) for row in range(table.rowCount))
+    def onTerms(self, ticked):
+        """Keep the ticked terms."""
         self._parameterNode.terms = "; ".join(ticked)
 
     def onCluster(self, row, _column=0):
@@ -296,12 +292,15 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
             return  # the sections that show the study say what is wrong with it
 
     def _showStudy(self, parameters):
-        """Read the table anew when it, the folder of its maps, or what was mapped is another."""
+        """Show study and terms; read the table anew when it, its maps, or what was mapped is another."""
         chosen = (parameters.studyFile, parameters.tableFile, parameters.resultsFolder)
         seen = (*map(str, chosen), self._cases.seen)
-        if seen == self._seen:
-            return
-        self._seen = seen
+        if seen != self._seen:
+            self._seen = seen
+            self._readStudy(parameters)
+        self._termsTable.show(self._terms, terms_of(parameters.terms))
+
+    def _readStudy(self, parameters):
         self.ui.overviewLabel.text = ""
         rows, self._terms = [], []
         if is_set(parameters.tableFile):
@@ -318,19 +317,6 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         headings = [_("Participant"), _("Visit"), _("Side"), _("Arm"), _("Map")]
         fill(self.ui.rowsTable, headings, rows)
 
-    def _showTerms(self, parameters):
-        """Offer the terms that the table allows, and those of the study file that it does not list."""
-        table, ticked = self.ui.termsTable, terms_of(parameters.terms)
-        terms = [*self._terms, *(term for term in ticked if term not in self._terms)]
-        shown = [table.item(row, 0) for row in range(table.rowCount)]
-        if terms == [item.text() for item in shown] and set(ticked) == set(_ticked(shown)):
-            return
-        table.blockSignals(True)
-        fill(table, [_("Columns of the table")], [(term,) for term in terms])
-        for row, term in enumerate(terms):
-            table.item(row, 0).setCheckState(qt.Qt.Checked if term in ticked else qt.Qt.Unchecked)
-        table.blockSignals(False)
-
     def _missing(self):
         return None if self._parameterNode is None else self.logic.missingInputs(self._parameterNode)
 
@@ -343,10 +329,6 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
             return
         self._parameterNode.effect = nodes.effect
         slicer.util.resetThreeDViews()
-
-
-def _ticked(items):
-    return [item.text() for item in items if item.checkState() == qt.Qt.Checked]
 
 
 class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):

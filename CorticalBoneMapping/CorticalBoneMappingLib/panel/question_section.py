@@ -11,7 +11,8 @@ from slicer.i18n import tr as _
 
 from ..errors import CorticalBoneMappingError
 from ..study.group.plan import Analysis, StudyPlan
-from .study_choices import ANALYSIS_NAME, SHOWN, asked_analysis, is_set, plan_of_table, study_plan
+from .choices import is_set
+from .study_choices import ANALYSIS_NAME, SHOWN, asked_analysis, plan_of_table, study_plan
 
 
 class QuestionSection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import slicer.util
 from ..measures import MEASURES
 from ..study.group.plan import Analysis, StudyPlan, read_plan
 from ..study.group.shown import VIEWS
-from .choices import Labelled
+from .choices import Labelled, is_set
 
 ANALYSIS_NAME = "analysis"
 """Name of a question that is no analysis of a study file; its answer goes to a folder of this name."""
@@ -71,11 +70,6 @@ SHOWN = ("name", "contrast", "terms", "smoothing_fwhm_mm", "permutations", *_CHO
 
 ShownView = Labelled("ShownView", {view.upper(): (view, label) for view, label in VIEWS.items()})
 """Views of an answer."""
-
-
-def is_set(path: Path) -> bool:
-    """Whether a path was chosen; Slicer keeps one that was not as the current folder."""
-    return str(path) not in ("", os.curdir)
 
 
 def study_plan(parameters) -> StudyPlan:

@@ -3,8 +3,8 @@
     python -m Testing.benchmarks.inputs.panel_child study STUDY.toml ANALYSIS OUT
     python -m Testing.benchmarks.inputs.panel_child scene MODULE PARAMETER VALUE
 
-The first chooses a study file and one of its analyses and clicks Apply; it prints which file and analysis `cbm
-stats` is then given. The second opens the panel on a scene saved with a value; it prints what is said.
+The first chooses a study file and one of its analyses and clicks Apply; it prints which file and analysis
+`cbm stats` is then given. The second opens the panel on a scene saved with a value; it prints what is said.
 """
 
 from __future__ import annotations
