@@ -40,6 +40,34 @@ def test_every_choice_is_looked_at(module, module_name):
     assert tuple(choices) == CHOICES[module_name]
 
 
+STORED = {
+    "CorticalBoneMapping": {
+        "side": "UNSET LEFT RIGHT",
+        "calibration": "NONE LINEAR RODS INTERNAL",
+        "substance": "K2HPO4 HA",
+        "hardening": "AUTO ON OFF",
+        "method": "SURFACE_MAP CONSTANT_DENSITY HALF_MAXIMUM MASS_CONSERVING INDEPENDENT ENDOCORTICAL_RAMP",
+        "shownOn": "BONE AVERAGE REGISTRATION",
+    },
+    "CorticalBoneStatistics": {
+        "measure": "CORTICAL_THICKNESS CORTICAL_DENSITY CORTICAL_MASS_SURFACE_DENSITY TRABECULAR_DENSITY "
+        "FIT_RESIDUAL",
+        "hips": "BOTH MEAN LEFT RIGHT",
+        "model": "MIXED LEAST_SQUARES",
+        "alternative": "TWO_SIDED GREATER LESS",
+        "correction": "RANDOM_FIELD PERMUTATION TFCE FALSE_DISCOVERY_RATE",
+        "shownView": "SIGNIFICANT EFFECT THICKNESS DENSITY STATISTIC P",
+    },
+}
+"""Names under which choices are in the scenes of users: words may change, and names may be added."""
+
+
+def test_the_names_in_saved_scenes_stay_whatever_words_are_shown(module, module_name):
+    kinds = getattr(module, f"{module_name}ParameterNode").__annotations__
+    for name, stored in STORED[module_name].items():
+        assert set(stored.split()) <= set(kinds[name].__members__), name
+
+
 def test_a_choice_that_is_not_known_becomes_the_default_and_is_said(request, module, module_name, scene):
     saved(scene, module_name, **dict.fromkeys(CHOICES[module_name], "RENAMED_SINCE"))
     panel = request.getfixturevalue("panel")  # opened only now; it looks for tracebacks at its end
