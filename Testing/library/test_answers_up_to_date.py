@@ -7,8 +7,10 @@ import pytest
 
 from CorticalBoneMappingLib.cli import main
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
+from CorticalBoneMappingLib.report.html import study as study_page
 from CorticalBoneMappingLib.report.html.answers import read_answers
 from CorticalBoneMappingLib.report.html.current import current_answers
+from CorticalBoneMappingLib.report.html.markup import Html
 from CorticalBoneMappingLib.study.group.plan import read_plan
 
 from .tiny_maps import STUDY, write_map, write_questions, write_tiny_study
@@ -55,7 +57,10 @@ def test_answers_of_the_study_are_shown_and_nothing_is_said(study):
     assert shown(study, "study.toml") == (["month 12", "month 36"], [])
 
 
-def test_a_renamed_analysis_is_not_shown_beside_the_new_one_and_nothing_is_removed(study, ask, capsys):
+def test_a_renamed_analysis_is_not_shown_beside_the_new_one_and_nothing_is_removed(
+    study, ask, capsys, monkeypatch
+):
+    monkeypatch.setattr(study_page, "effect_figures", lambda *_: Html(""))  # drawing takes its time
     write_questions(study, "month 12", "three years")
     said = ask()
     assert "Warning: month_36: study.toml no longer has the analysis 'month 36'." in said

@@ -17,21 +17,22 @@ table = "participants.csv"
 results = "maps"
 [columns]
 reference = { arm = "placebo" }
+categorical = ["centre"]
 """
 QUESTION = """
 [[analysis]]
 name = "{name}"
-terms = ["visit", "arm", "visit × arm"]
+terms = ["visit", "arm", "centre"]
 contrast = "{contrast}"
 model = "least-squares"
 smoothing_fwhm_mm = 0
 """
 
 
-def write_tiny_study(folder: Path, *names: str, contrast: str = "any difference in arm") -> Path:
+def write_tiny_study(folder: Path, *names: str, contrast: str = "any difference in centre") -> Path:
     """Write maps, table and a study file that asks one question under each name; give the file.
 
-    An F as of any difference is not drawn, which saves the time.
+    An F as of any difference of three is not drawn, which saves the time.
     """
     random = np.random.default_rng(7)
     ball = _ball()
@@ -46,7 +47,7 @@ def write_tiny_study(folder: Path, *names: str, contrast: str = "any difference 
 
 
 def write_questions(
-    folder: Path, *names: str, contrast: str = "any difference in arm", start: str = STUDY
+    folder: Path, *names: str, contrast: str = "any difference in centre", start: str = STUDY
 ) -> Path:
     """Write the study file anew; give it."""
     asked = "".join(QUESTION.format(name=name, contrast=contrast) for name in names)
