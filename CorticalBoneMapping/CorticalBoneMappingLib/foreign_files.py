@@ -44,17 +44,6 @@ def write_signed(path: Path, text: str) -> None:
     write_text(path, f"{_signature(text)}\n{text}")
 
 
-def refuse_another_text(path: Path, text: str) -> None:
-    """Refuse to write a text over a file that says something else.
-
-    Raises
-    ------
-    SettingError
-        If there is such a file.
-    """
-    _refuse_unless(path, lambda path: path.read_bytes() == text.encode("utf-8"))
-
-
 def refuse_another_page(path: Path) -> None:
     """Refuse to write a page over a file that is none of this program's pages.
 

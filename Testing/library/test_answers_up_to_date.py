@@ -184,4 +184,4 @@ def test_a_file_of_the_users_own_is_not_taken_for_the_note(study, capsys):
 def test_two_names_that_are_one_folder_are_refused(study, capsys):
     write_questions(study, "month 12", "Month_12")
     assert main(["stats", str(study / "study.toml"), "--out", str(study / "answers"), "--quiet"]) == 1
-    assert "'month 12' and 'Month_12' would be written to one folder" in capsys.readouterr().err
+    assert "'month 12' and 'Month_12', which is one folder of answers" in capsys.readouterr().err

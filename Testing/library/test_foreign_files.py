@@ -7,11 +7,9 @@ from CorticalBoneMappingLib.errors import SettingError
 from CorticalBoneMappingLib.foreign_files import write_signed
 from CorticalBoneMappingLib.report.html.markup import Html, write_document
 from CorticalBoneMappingLib.report.page import Paragraph, write_page
-from CorticalBoneMappingLib.simulation.trial import TrialSettings
-from CorticalBoneMappingLib.study.simulated_trial import write_trial
 from CorticalBoneMappingLib.study.trial.overview import CASES_FILE, Overview
 
-from .small_study import people, write_study
+from .small_study import people
 from .trial_work import cases_in
 
 TOLD = "did not write"
@@ -98,12 +96,3 @@ def test_the_table_of_cases_is_written_anew(tmp_path):
     (tmp_path / "results").mkdir()
     for _ in range(2):
         Overview(cases_in(tmp_path), tmp_path / "results").write()
-
-
-def test_a_simulated_trial_keeps_a_study_file_that_is_there(tmp_path):
-    write_study(tmp_path, [])
-    before = (tmp_path / "study.toml").read_bytes()
-    with pytest.raises(SettingError, match=TOLD):
-        write_trial(tmp_path, TrialSettings(people=4))
-    assert (tmp_path / "study.toml").read_bytes() == before
-    assert not (tmp_path / "trial.json").exists()

@@ -68,8 +68,8 @@ def run(chosen: argparse.Namespace) -> None:
     from ..foreign_files import refuse_another_record
     from ..study.group.answered import ANSWERED_FILE, note_answered, outdated_answers
     from ..study.group.files import write_answer
-    from ..study.group.plan import plan_folder, read_plan
-    from ..study.group.run import answer_study
+    from ..study.group.plan import read_plan
+    from ..study.group.run import answer_study, plan_folder
 
     plan = read_plan(chosen.study)
     names = [analysis.name for analysis in plan.analyses]

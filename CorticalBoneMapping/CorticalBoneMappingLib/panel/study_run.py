@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..study.group.answered import ASKED_FILE
 from ..study.group.files import AnswerFiles, read_answer
-from ..study.group.plan import StudyPlan, plan_folder, read_plan, write_plan
+from ..study.group.plan import StudyPlan, read_plan, write_plan
+from ..study.group.run import plan_folder
 from .child_run import ChildRun
 from .commands import stats_command
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, as_completed
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from ..atlas.average import AverageFemur, load_average
 from ..atlas.regions import CUT_END
 from ..errors import SettingError
 from ..files import write_json, write_text
-from ..foreign_files import refuse_another_text
 from ..progress import Progress
 from ..registration import register
 from ..simulation.femur_shape import mean_shape
@@ -90,20 +88,13 @@ def write_trial(
     Raises
     ------
     SettingError
-        If the folder holds a trial of other settings, or a table or study file that is another.
+        If the folder holds a trial of other settings.
     """
     folder, settings, progress = Path(folder), settings or TrialSettings(), progress or Progress()
-    people, record = recruit(settings), plain(asdict(settings))
-    _refuse_other_settings(folder / RECORD_FILE, record)
-    texts = {
-        folder / TABLE_FILE: csv_text(list(_HEADER), _table(settings, people)),
-        folder / PLAN_FILE: _plan(settings, spacing_mm),
-    }
-    for path, text in texts.items():
-        refuse_another_text(path, text)
-    write_json(folder / RECORD_FILE, record)
-    for path, text in texts.items():
-        write_text(path, text)
+    _write_record(folder, settings)
+    people = recruit(settings)
+    write_text(folder / TABLE_FILE, csv_text(list(_HEADER), _table(settings, people)))
+    write_text(folder / PLAN_FILE, _plan(settings, spacing_mm))
     progress.report(0.0, "Laying the truth on the average femur")
     _write_truth(folder / TRUTH, settings)
     hips = [(person, side) for person in people for side in settings.sides]
@@ -145,13 +136,15 @@ def _scan_hip(folder: Path, settings: TrialSettings, person: Participant, side: 
     return len(wanted)
 
 
-def _refuse_other_settings(path: Path, record: dict[str, Any]) -> None:
+def _write_record(folder: Path, settings: TrialSettings) -> None:
+    record, path = plain(asdict(settings)), folder / RECORD_FILE
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         if before != json.loads(json.dumps(record)):
             raise SettingError(
                 f"{path}: the folder holds a simulated trial of other settings; choose another folder."
             )
+    write_json(path, record)
 
 
 def _table(settings: TrialSettings, people: list[Participant]) -> list[tuple]:

@@ -197,7 +197,12 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
     if not isinstance(analyses, list) or (needs_analysis and not analyses):
         raise SettingError("write each analysis under [[analysis]], with double brackets.")
     plans = tuple(_analysis(entry) for entry in analyses)
-    _check_names(plans)
+    names = [plan.name for plan in plans]
+    folders = [folder_name(name).casefold() for name in names]  # to some file systems capitals are equal
+    twice = [name for name, folder in zip(names, folders) if folders.count(folder) > 1]
+    if twice:
+        called = " and ".join(f"'{name}'" for name in dict.fromkeys(twice))
+        raise SettingError(f"two analyses are called {called}, which is one folder of answers; rename one.")
     return StudyPlan(
         name=str(study["name"]),
         table=path.parent / study["table"],
@@ -210,17 +215,9 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
     )
 
 
-def _check_names(analyses: tuple[Analysis, ...]) -> None:
-    """Refuse names that are one folder: some file systems know no capitals, and blanks are written as _."""
-    first: dict[str, str] = {}
-    for analysis in analyses:
-        folder = plan_folder(Path(), analysis).name.lower()
-        if folder in first:
-            raise SettingError(
-                f"the analyses '{first[folder]}' and '{analysis.name}' would be written to one folder; "
-                "rename one."
-            )
-        first[folder] = analysis.name
+def folder_name(analysis: str) -> str:
+    """Give the name of the folder of an analysis' answers."""
+    return analysis.replace(" ", "_")
 
 
 def _analysis(entry: dict[str, Any]) -> Analysis:
@@ -232,11 +229,6 @@ def _analysis(entry: dict[str, Any]) -> Analysis:
         return Analysis(**values)
     except SettingError as error:
         raise SettingError(f"analysis '{name}': {error}") from error
-
-
-def plan_folder(out: Path, analysis: Analysis) -> Path:
-    """Give the folder of an analysis' results."""
-    return out / analysis.name.replace(" ", "_")
 
 
 def _typed(what: str, kind: str, value: Any) -> Any:

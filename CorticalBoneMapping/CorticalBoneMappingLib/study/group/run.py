@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, reg
 from .collect import collect_maps, maps_record, read_study_table, smoothed
 from .groups import Groups, group_means
 from .outcome import rows_of_hips
-from .plan import Analysis, StudyPlan, columns_record
+from .plan import Analysis, StudyPlan, columns_record, folder_name
 from .rows import answer_rows, cluster_rows
 from .shape_terms import with_shape
 
@@ -253,3 +254,8 @@ def _significant_share(fitted: Fitted, tests: CorrectedTests) -> dict[str, float
 def _range(values: np.ndarray) -> list[float]:
     known = values[np.isfinite(values)]
     return [float(known.min()), float(known.max())] if len(known) else []
+
+
+def plan_folder(out: Path, analysis: Analysis) -> Path:
+    """Give the folder of an analysis' results."""
+    return out / folder_name(analysis.name)
