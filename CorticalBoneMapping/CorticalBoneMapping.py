@@ -92,7 +92,8 @@ class CorticalBoneMappingParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
-    calibration), `kvp` in kV (0: what the CT tells), `spacing` in mm. `result` is the bone on show.
+    calibration), `kvp` in kV and `sliceThickness` in mm (0: what the CT tells), `spacing` in mm. `result` is
+    the bone on show.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -107,6 +108,7 @@ class CorticalBoneMappingParameterNode:
     rodsFile: Path
     hardening: Hardening = Hardening.AUTO
     kvp: Annotated[float, WithinRange(0.0, 150.0)] = 0.0
+    sliceThickness: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
     method: Method = Method(MapSettings().method)
     useCorticalDensity: bool = False
     corticalDensity: Annotated[float, WithinRange(100.0, 5000.0)] = 1000.0

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from .dicom_series import is_dicom, read_series, read_series_header, series_of
 from .errors import VolumeError
 from .files import whole_file
+from .image_sidecar import with_sidecar
 from .progress import Progress
 from .volume import Volume, without_voxels
 from .volume_checks import check_grid, check_image, check_modality, check_right_angles, not_right_angled
@@ -40,7 +41,8 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     Returns
     -------
     Volume
-        HU as float32. The slice thickness is DICOM's, or the one that `write_volume` kept.
+        HU as float32. The slice thickness is DICOM's, the one that `write_volume` kept, or that of
+        the JSON file beside an image (see `with_sidecar`).
 
     Raises
     ------
@@ -59,7 +61,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
         else:
             progress.report(0.0, "Reading the CT")
             _check_has_no_series(path, series)
-            volume = _with_warnings(_read_file(path, sitk.sitkFloat32))
+            volume = _with_warnings(with_sidecar(_read_file(path, sitk.sitkFloat32), path))
     check_image(volume)
     progress.report(1.0, "CT read")
     return volume
@@ -94,7 +96,8 @@ def read_header(path: str | Path, series: str | None = None) -> Volume:
             volume = read_series_header(path.parent, series or series_of(path))
         else:
             _check_has_no_series(path, series)
-            volume = _with_warnings(_read_file(path, sitk.sitkUnknown, with_voxels=False))
+            header = _read_file(path, sitk.sitkUnknown, with_voxels=False)
+            volume = _with_warnings(with_sidecar(header, path))
     check_grid(volume)
     check_modality(volume)
     return volume

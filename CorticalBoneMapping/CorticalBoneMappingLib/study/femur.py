@@ -26,7 +26,7 @@ from .known_labels import label_of_femur
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
 from .regions import region_rows
 from .result import FemurResult
-from .settings import MapSettings, check_side
+from .settings import MapSettings, check_side, with_slice_thickness
 
 # Bone that a line from the surface may need around it: the longest line and a voxel to interpolate.
 _MARGIN_MM = 25.0
@@ -68,6 +68,7 @@ def map_femur(
     """
     settings, progress = settings or MapSettings(), progress or Progress()
     check_side(side)
+    volume = with_slice_thickness(volume, settings)
     watch = Stopwatch()
     average = load_atlas(settings.atlas)
     with watch.time("calibration"):
@@ -123,6 +124,7 @@ def map_femur(
             *found.notes,
             *registration.remarks,
             *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
+            *cortical.warnings,
             *_assumptions(cortical.used),
             *_notes(quality),
         ],
@@ -163,6 +165,7 @@ def _measure(
         method=settings.method,
         settings=CortexSettings(cortical_density=settings.cortical_density),
         excluded=_not_seen(surface),
+        compare_slices=True,
         progress=progress,
     )
 

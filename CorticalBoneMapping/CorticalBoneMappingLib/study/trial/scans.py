@@ -14,9 +14,9 @@ from .names import case_folder, case_name
 from .problems import ERROR, NOTE, Problem
 
 PATH, SERIES, MASK, LABEL, CALIBRATION = "path", "series", "mask", "label", "calibration"
-NOTES = "notes"
+SLICE_THICKNESS, NOTES = "slice_thickness", "notes"
 NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
-OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, NOTES)
+OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, SLICE_THICKNESS, NOTES)
 """Columns that tell how a scan is mapped; no analysis needs them."""
 
 BOTH = "both"
@@ -33,7 +33,7 @@ class ScanPlan:
     folder : Path
         What path, mask and calibration in the table are relative to.
     settings : MapSettings
-        Of every case; a row's own label and calibration go before.
+        Of every case; a row's own label, calibration and slice thickness go before.
     """
 
     folder: Path
@@ -257,7 +257,7 @@ def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -
 
 
 def _settings_of(table: ScanTable, row: int, plan: ScanPlan) -> MapSettings:
-    """Settings of a row: its own label and calibration before those of the study."""
+    """Settings of a row: its own label, calibration and slice thickness before those of the study."""
     changed: dict[str, Any] = {}
     if label := table.cell(LABEL, row):
         try:
@@ -266,6 +266,11 @@ def _settings_of(table: ScanTable, row: int, plan: ScanPlan) -> MapSettings:
             raise SettingError(f"The label is a whole number, not '{label}'.") from None
     if calibration := table.cell(CALIBRATION, row):
         changed["calibration"] = _rods_from(calibration, plan.folder)
+    if thickness := table.cell(SLICE_THICKNESS, row):
+        try:
+            changed["slice_thickness_mm"] = float(thickness)
+        except ValueError:
+            raise SettingError(f"The slice thickness is a number of mm, not '{thickness}'.") from None
     return replace(plan.settings, **changed)
 
 
