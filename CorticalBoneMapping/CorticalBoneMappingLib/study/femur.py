@@ -11,6 +11,7 @@ from ..atlas.average import load_atlas
 from ..atlas.regions import CUT_END
 from ..calibration import Calibration, parse_calibration
 from ..cortex import CortexSettings, CorticalMap, measure_cortex
+from ..interpolated_slices import without_interpolated_slices
 from ..measures import MEASURES, Quality
 from ..progress import Progress
 from ..registration import register
@@ -68,7 +69,7 @@ def map_femur(
     """
     settings, progress = settings or MapSettings(), progress or Progress()
     check_side(side)
-    volume = with_slice_thickness(volume, settings)
+    volume = without_interpolated_slices(with_slice_thickness(volume, settings))
     watch = Stopwatch()
     average = load_atlas(settings.atlas)
     with watch.time("calibration"):
