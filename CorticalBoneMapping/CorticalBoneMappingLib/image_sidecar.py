@@ -1,4 +1,4 @@
-"""The JSON file that a converter from DICOM writes beside an image, as dcm2niix does: what it tells of a CT."""
+"""The JSON file that a converter from DICOM, such as dcm2niix, writes beside an image: what it says of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sidecar_of(path: str | Path) -> Path | None:
 def with_sidecar(volume: Volume, path: str | Path) -> Volume:
     """Add what the JSON file beside an image states: modality, slice thickness, tube voltage.
 
-    What the image's own header states goes before. What cannot be read, or contradicts the image, is a warning.
+    What the image's own header states goes before. What cannot be read, or contradicts it, is a warning.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ def with_sidecar(volume: Volume, path: str | Path) -> Volume:
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):  # ValueError: JSON and encoding
-        sentence = f"{sidecar.name}: this file could not be read as JSON; what it says of the scan is not used."
+        sentence = (
+            f"{sidecar.name}: this file could not be read as JSON; what it says of the scan is not used."
+        )
         return replace(volume, warnings=(*volume.warnings, sentence))
     if not isinstance(content, dict):
         return volume
@@ -68,13 +70,14 @@ def _with_content(volume: Volume, content: dict[str, Any], name: str) -> Volume:
     spacing = float(volume.spacing_mm[2])
     if (distance := numbers[_DISTANCE]) and abs(distance - spacing) > _SAME * spacing:
         warnings.append(
-            f"{name}: the slices were {distance:g} mm apart, those of the image are {spacing:.3g} mm apart. Was it "
-            "resampled? Measure the original."
+            f"{name}: the slices were {distance:g} mm apart, those of the image are {spacing:.3g} mm apart. "
+            "Was it resampled? Measure the original."
         )
     own, stated = volume.slice_thickness_mm, numbers[_THICKNESS]
     if own and stated and abs(own - stated) > _SAME * own:
         warnings.append(
-            f"{name}: the slice thickness is {stated:g} mm; the image's own header says {own:g} mm, which was used."
+            f"{name}: the slice thickness is {stated:g} mm; the image's own header says {own:g} mm, "
+            "which was used."
         )
     modality = content.get(_MODALITY)
     return replace(

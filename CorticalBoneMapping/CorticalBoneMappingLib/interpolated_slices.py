@@ -1,7 +1,7 @@
 """Slices that hold nothing of their own: a scan that was resampled to thinner slices.
 
-Between the slices of the scanner, a resampled image holds weighted means of them, which are blurred more than the
-others. Such a slice follows from its neighbours without an error; a slice of the scanner has noise of its own.
+Between the slices of the scanner, a resampled image holds weighted means of them, which are blurred more than
+the others. Such a slice follows from its neighbours without an error; the scanner's have noise of their own.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def without_interpolated_slices(volume: Volume) -> Volume:
     matrix[:3, 2] *= step
     spacing = float(volume.spacing_mm[2])
     warning = (
-        f"The slices were resampled from {spacing * step:.3g} mm to {spacing:.3g} mm: those between hold nothing of "
-        "their own and were left out. Measure the original scan if you have it."
+        f"The slices were resampled from {spacing * step:.3g} mm to {spacing:.3g} mm: those between "
+        "hold nothing of their own and were left out. Measure the original scan if you have it."
     )
     return replace(
         volume,
@@ -63,7 +63,9 @@ def without_interpolated_slices(volume: Volume) -> Volume:
 def _columns(array: np.ndarray) -> np.ndarray:
     """Some columns of voxels across the slices, shape (n_slices, n_columns), none of them constant."""
     stride = max(1, int(np.sqrt(array[0].size / _COLUMNS)))
-    columns = array[:, stride // 2 :: stride, stride // 2 :: stride].reshape(len(array), -1).astype(np.float64)
+    columns = (
+        array[:, stride // 2 :: stride, stride // 2 :: stride].reshape(len(array), -1).astype(np.float64)
+    )
     return columns[:, np.ptp(columns, axis=0) > 0]
 
 

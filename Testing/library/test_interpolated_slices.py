@@ -1,4 +1,4 @@
-"""Slices that were interpolated between those of the scanner are found and left out; none of the scanner's are."""
+"""Slices interpolated between those of the scanner are found and left out; none of the scanner's are."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,9 @@ def resampled(volume, factor, order, first=0):
     n = len(volume.array)
     at = np.arange(first, (n - 1) * factor + 1) / factor
     array = ndimage.map_coordinates(
-        volume.array, np.meshgrid(at, *(np.arange(size) for size in volume.array.shape[1:]), indexing="ij"), order=order
+        volume.array,
+        np.meshgrid(at, *(np.arange(size) for size in volume.array.shape[1:]), indexing="ij"),
+        order=order,
     )
     matrix = volume.ijk_to_ras.copy()
     matrix[:3, 3] = volume.points_of(np.array([0, 0, first / factor]))
@@ -54,5 +56,9 @@ def test_slices_of_the_scanner_stay_also_where_they_overlap(overlap, noise):
 
 
 def test_a_scan_without_noise_or_with_few_slices_stays():
-    for volume in (scanned(noise=0.0), scanned(slices=8), Volume(np.zeros((60, 5, 5), np.float32), np.eye(4))):
+    for volume in (
+        scanned(noise=0.0),
+        scanned(slices=8),
+        Volume(np.zeros((60, 5, 5), np.float32), np.eye(4)),
+    ):
         assert without_interpolated_slices(volume) is volume

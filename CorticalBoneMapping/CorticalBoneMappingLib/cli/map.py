@@ -118,8 +118,8 @@ def add_to(commands: Any) -> None:
         type=float,
         metavar="MM",
         dest="slice_thickness_mm",
-        help="thickness of the slices, which overlap where it is more than their spacing (default: what DICOM or "
-        "the JSON file beside a NIfTI states, compared with what the image shows)",
+        help="thickness of the slices, which overlap if it is more than their spacing (default: what DICOM "
+        "or the JSON file beside a NIfTI states, compared with what the image shows)",
         **given,
     )
     parser.add_argument(

@@ -146,9 +146,11 @@ class SomeLines(NamedTuple):
     noise: float
 
     def take(self, which: np.ndarray) -> SomeLines:
+        """Give some of them only."""
         return self._replace(profiles=self.profiles.take(which), landmarks=self.landmarks.take(which))
 
     def fit(self, blur: Blur, density: float | None = None, near: LayerFit | None = None) -> LayerFit:
+        """Fit three layers, as `fit_three_layers` does."""
         return fit_three_layers(
             self.profiles, self.landmarks, blur, density, self.highest_density, self.noise, near
         )

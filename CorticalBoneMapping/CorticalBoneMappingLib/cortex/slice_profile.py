@@ -1,9 +1,10 @@
 """How thick the slices of a scan are, as the image shows it.
 
-A cortex that lies oblique to the slices is blurred by the slice profile. Blur in the plane and cortical density
-are known from thick cortex within the plane, so the width of the profile is what all oblique lines share: the
-width whose fits leave the least residual. The distance between slices says nothing of it: slices overlap, or
-were resampled.
+Cortex oblique to the slices is blurred by the slice profile. Blur in the plane, and the density of
+thick cortex, are known from lines within the plane. What all oblique lines then share is the width of the
+profile, and how much less dense their thinner cortex is: both are those whose fits leave the least residual
+(Gauss–Newton steps, the edges of each line eliminated, lines that fit badly weighing less). The distance
+between slices says nothing of the width: slices overlap, or were resampled.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ _LONGEST_STEP = np.array([0.4, 0.06])  # of the logarithms of width and density
 _DIFFERENCE = 0.01  # relative, of the difference quotient by the width
 _SHARED = 2.0  # neighbouring lines see the same bone: so many count as one
 _PASSES, _AGREES = 3, 0.2  # of the blur in the plane, and the relative difference of two of them
-# Normals that are askew, curved bone and uneven density blur, too. Tuned on simulated hips of seeds 5 to 7 with
-# slices of 0.6 to 5 mm: what they add to the square of the width (mm²), and how far that is uncertain.
-_OTHER_BLUR_MM2, _UNCERTAIN_MM2 = 0.3, 0.4
+# Normals that are askew, curved bone and uneven density blur, too. Tuned on simulated hips of seeds 5 to 7
+# with slices of 0.6 to 5 mm: what they add to the square of the width (mm²), and how far that is uncertain.
+_OTHER_BLUR_MM2, _UNCERTAIN_MM2 = 0.3, 0.3
 _LEAST_LEFT = 0.5  # of the squared width, when other blur is taken off
 _DIFFERENT = 3.0  # standard deviations
 _WORSE = 1.2  # ratio of squared residuals by which a stated thickness contradicts the image
@@ -110,9 +111,7 @@ def _of_the_slices(found: _Found) -> tuple[float, float]:
 
 
 def _is_contradicted(lines: _Oblique, found: _Found, stated_mm: float) -> bool:
-    softness = np.sqrt(
-        np.clip((found.width_mm**2 - stated_mm**2) / 12.0, 0.0, (_SOFTEST * stated_mm) ** 2)
-    )
+    softness = np.sqrt(np.clip((found.width_mm**2 - stated_mm**2) / 12.0, 0.0, (_SOFTEST * stated_mm) ** 2))
     other = lines.solve(stated_mm, float(softness), is_known=True)
     worse = np.median(other.squares) > _WORSE * np.median(found.squares)
     return bool(worse) and clearly_less(found.squares, other.squares)

@@ -8,7 +8,7 @@ from ..volume import GIVEN, Volume
 from .scan import Scan
 from .slice_profile import SliceWidth, measure_slice_width
 
-ASSUMED, HEADER, MEASURED = "assumed: the slice spacing", "the scan's header", "measured in the image"
+ASSUMED, HEADER, MEASURED = "assumed: the spacing", "the scan's header", "measured in the image"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SliceThickness:
         """Say where the image shows another thickness than is stated; None where it does not."""
         if self.used_from == MEASURED and self.stated_from == ASSUMED:
             return (
-                f"The slice thickness is not known and the slices are {self.spacing_mm:.3g} mm apart, but the "
+                f"The slice thickness is not known. The slices are {self.spacing_mm:.3g} mm apart, but the "
                 f"image shows a thickness of {self._seen}, which was used. If you know it, give it."
             )
         if self.used_from == MEASURED:
@@ -63,8 +63,8 @@ class SliceThickness:
             )
         if self.seen is not None and self.seen.contradicts:
             return (
-                f"The slice thickness was given as {self.stated_mm:.3g} mm, but the image shows {self._seen}. "
-                "Thickness and density depend on it; check it."
+                f"The slice thickness was given as {self.stated_mm:.3g} mm, but the image shows "
+                f"{self._seen}. Thickness and density depend on it; check it."
             )
         return None
 
