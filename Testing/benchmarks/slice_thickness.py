@@ -82,7 +82,7 @@ def main() -> None:
         "",
         "    python -m Testing.benchmarks.slice_thickness",
         "",
-        "| slices | seen | mean error | greatest error | its own standard deviation | false warnings | missed |",
+        "| slices | seen | mean error | greatest | standard deviation it gives | false warnings | missed |",
         "|---|---|---|---|---|---|---|",
         *rows,
     ]
