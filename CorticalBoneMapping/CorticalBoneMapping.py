@@ -93,8 +93,8 @@ class CorticalBoneMappingParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
-    calibration), `kvp` in kV (0: what the CT tells), `spacing` in mm. `result` is the bone on show,
-    `shownMeasure` the name of an array of it.
+    calibration), `kvp` in kV and `sliceThickness` in mm (0: what the CT tells), `spacing` in mm. `result` is
+    the bone on show, `shownMeasure` the name of an array of it.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -109,6 +109,7 @@ class CorticalBoneMappingParameterNode:
     rodsFile: Path
     hardening: Hardening = Hardening.AUTO
     kvp: Annotated[float, WithinRange(0.0, 150.0)] = 0.0
+    sliceThickness: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
     method: Method = Method(MapSettings().method)
     useCorticalDensity: bool = False
     corticalDensity: Annotated[float, WithinRange(100.0, 5000.0)] = 1000.0

@@ -117,13 +117,14 @@ def test_the_panel_is_kept_in_the_parameter_node(filled, module, tmp_path):
     ui.spacingEdit.setValue(0.9)
     ui.hardeningEdit.setCurrentIndex(2)
     ui.kvpEdit.setValue(100)
+    ui.sliceThicknessEdit.setValue(2.5)
     filled.exit()  # the panel lets go; only the node remembers
     logic = module.CorticalBoneMappingLogic()
     settings = module.map_settings(logic.getParameterNode())
     assert settings.calibration == "linear:0.81,-2.5,K2HPO4"
     assert settings.cortical_density == 1150
     assert settings.spacing_mm == 0.9
-    assert (settings.hardening, settings.kvp) == ("off", 100.0)
+    assert (settings.hardening, settings.kvp, settings.slice_thickness_mm) == ("off", 100.0, 2.5)
     filled.enter()
     assert ui.segmentSelector.currentSegmentID() == "femur"
     assert ui.slopeEdit.value == 0.81

@@ -114,5 +114,6 @@ def map_settings(parameters) -> MapSettings:
         calibration=calibration,
         hardening=parameters.hardening.value,
         kvp=parameters.kvp or None,
+        slice_thickness_mm=parameters.sliceThickness or None,
         spacing_mm=parameters.spacing,
     )

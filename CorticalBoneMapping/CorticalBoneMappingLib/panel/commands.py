@@ -32,6 +32,8 @@ def map_command(
     command += ["--hardening", settings.hardening]
     if settings.kvp is not None:
         command += ["--kvp", f"{settings.kvp:g}"]
+    if settings.slice_thickness_mm is not None:
+        command += ["--slice-thickness", f"{settings.slice_thickness_mm:g}"]
     if settings.cortical_density is not None:
         command += ["--cortical-density", str(settings.cortical_density)]
     return [*command, "--progress", "json"]
