@@ -28,7 +28,7 @@ _MOST_PROBED, _FEWEST_PROBED, _FEWEST_CUT = 2_000_000, 5000, 50
 _BRIGHT_HU, _PEAK_FROM_HU, _PEAK_HU, _BIN_HU = 250.0, 450.0, 300.0, 25.0
 _PEAK_SHARE, _BRIGHT_SHARE = 0.7, 0.1
 _AIR_HU, _AIR_SHARE = (-1100.0, -850.0), 0.05
-# Between air and fat there is lung at most, whose darkest half is left out; half the slope puts air there.
+# Between air and fat there is lung at most, its darkest part left out; with half the slope, air is there.
 _EMPTY_HU, _EMPTY_PEAK_HU, _EMPTY_SHARE = (-700.0, -250.0), 150.0, 0.1
 
 # The largest value occurs once or a few times. Cut off at 1000 HU, it was 27 to 67 % of what is above 700.
