@@ -74,12 +74,14 @@ def check_hu(volume: Volume) -> list[str]:
     values = volume.array[::every, ::every, ::every]
     values = values[values > NO_VALUE_HU]
     low = float(values.min(initial=high))
-    if low >= _FAT_IS_BELOW_HU or (volume.modality is None and high - low < _LEAST_RANGE_HU):
+    unknown, enough = volume.modality is None, len(values) >= _FEWEST_PROBED
+    without_fat = low >= _FAT_IS_BELOW_HU and (unknown or enough)
+    if without_fat or (unknown and high - low < _LEAST_RANGE_HU):
         raise VolumeError(
             f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
             "air near -1000. Is it MR, or a CT without its rescale intercept?"
         )
-    if len(values) >= _FEWEST_PROBED:
+    if enough:
         _check_air(values, source)
         _check_soft_tissue(values, source)
     return [] if _is_drawn(values) else _check_cut_off(volume.array, high, source)

@@ -259,7 +259,7 @@ _REFUSED = {
     ("kept", "a time series", "4 dimensions"): _4d,
     ("kept", "colours", "3 values"): _rgb,
     ("kept", "sheared axes", "not at right angles"): _sheared,
-    ("kept", "MR", "MR, not CT"): _mr,
+    ("kept", "MR in a file, by its tag", "MR, not CT"): _mr,
 }
 
 _WARNED = {
