@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import SettingError, SurfaceError
 from ..surface import Surface
+from ..surface_repair import repaired
 from .frame import Axis, Frame
 from .head import Head, find_head, fit_head
 from .neck import Neck, fit_neck
@@ -101,8 +102,7 @@ def anatomy_from_landmarks(
 def _as_right(surface: Surface, side: str) -> Surface:
     if side not in ("left", "right"):
         raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
-    if not surface.is_closed():
-        raise SurfaceError("The surface of the femur is not closed, so its sections have no inside.")
+    surface = repaired(surface).closed
     return surface.mirrored() if side == "left" else surface
 
 
