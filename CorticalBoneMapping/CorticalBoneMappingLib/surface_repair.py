@@ -53,6 +53,17 @@ class Repaired:
         return Surface(self.filled.points[used], triangles.reshape(-1, 3))
 
     @property
+    def piece(self) -> Surface:
+        """The given surface with its arrays, without vertices that have no triangle."""
+        used, triangles = np.unique(self.given.triangles, return_inverse=True)
+        if len(used) == len(self.given.points):
+            return self.given
+        arrays = {name: values[used] for name, values in self.given.arrays.items()}
+        return replace(
+            self.given, points=self.given.points[used], triangles=triangles.reshape(-1, 3), arrays=arrays
+        )
+
+    @property
     def is_as_given(self) -> bool:
         """Whether there was nothing to repair."""
         return not self.remarks and not self.borders

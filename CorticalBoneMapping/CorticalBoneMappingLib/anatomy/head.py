@@ -22,7 +22,7 @@ _FACING = 0.9  # cosine between the normal and the direction from the centre
 # femur_surfaces and femur_surfaces_mpl, vhf, and 10 that are for measuring only) the head has at least 1.5
 # times what any other place has; with the first power 1.5, with the second 1.5, without 0.9.
 _OF_SIZE = 1.5
-_LEAST_AREA = 2.2  # of the sphere's surface over the square of its radius; a hemisphere has 2 pi
+_LEAST_SCORE = 30.0  # mm^0.5; half a head has 31 to 39 on the same femurs, what is left without it at most 28
 _MOST_ROUNDS, _AT_REST_MM = 60, 1e-10
 _FIT_SPAN = 0.05  # of the radius: beyond this distance a point has no say in the fit
 
@@ -86,14 +86,15 @@ def find_head(surface: Surface) -> Head:
     parts = range(0, len(centres), 500)  # bounds the memory
     counts = [_support(points, normals, centres[i : i + 500], radii[i : i + 500]) for i in parts]
     area = np.concatenate([np.empty(0), *counts]) * surface.point_areas.sum() / _SAMPLES
-    best = int((area / radii**_OF_SIZE).argmax()) if len(radii) else None
-    if best is None or area[best] < _LEAST_AREA * radii[best] ** 2:
+    score = area / radii**_OF_SIZE
+    if score.max(initial=0.0) < _LEAST_SCORE:
         raise SurfaceError(
             "No femoral head was found: no part of the bone is a sphere of "
             f"{2 * SMALLEST_MM:.0f} to {2 * LARGEST_MM:.0f} mm, and the whole measures "
-            f"{np.linalg.norm(np.ptp(surface.points, axis=0)):.3g} mm from corner to corner. Is the head in the "
-            "segmentation, and is the unit mm?"
+            f"{np.linalg.norm(np.ptp(surface.points, axis=0)):.3g} mm from corner to corner. Is the head in "
+            "the segmentation, and is the unit mm?"
         )
+    best = int(score.argmax())
     return fit_head(surface, centres[best], float(radii[best]))
 
 
