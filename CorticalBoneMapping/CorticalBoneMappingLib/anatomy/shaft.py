@@ -19,7 +19,7 @@ _TYPICAL_RADIUS = 0.65  # of a shaft over that of the head
 _FROM, _TO, _NEAREST = 0.85, 3.45, 0.2  # below the tip of the lesser trochanter, radii of the head
 _LONG_ENOUGH_MM = 30.0  # of shaft; where less is there, it counts from nearer to the trochanter
 _LEAST_LENGTH_MM = 4.0
-_SAMPLES, _N_DIRECTIONS, _ROUNDS = 4000, 200, 16
+_SAMPLES, _N_DIRECTIONS, _ROUNDS = 3000, 120, 16
 _FARTHEST = 6.0  # radii of the head: beyond, a whole femur bows and widens to its condyles
 _LEAST_END = 2.0  # radii of the head; above lies nothing but trochanters
 # Share of the walls' normals along the axis. On 25 femurs, 10 of which are for measuring only, the shaft has

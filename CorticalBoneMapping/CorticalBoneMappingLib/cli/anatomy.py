@@ -48,7 +48,7 @@ def add_to(commands: Any) -> None:
             f"--{which}-condyle",
             type=_point,
             metavar="X,Y,Z",
-            help=f"the most posterior point of the {which} condyle, RAS mm, if SURFACE ends above it; both give "
+            help=f"the most posterior point of the {which} condyle, RAS mm, if SURFACE ends above; both give "
             "the anteversion",
         )
     parser.add_argument("--picture", type=Path, metavar="PICTURE.png", help="draw regions and landmarks")
