@@ -32,11 +32,11 @@ from CorticalBoneMappingLib.simulation.individual import individual_map
 from CorticalBoneMappingLib.simulation.population import FemurDimensions, dimensions_of_mean_shape
 from CorticalBoneMappingLib.surface import Surface, from_polydata, read_surface, to_polydata
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from Testing.benchmarks.whole_femur import whole_femur
 
+ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("CBM_TEST_DATA", ROOT.parent / "shared" / "data"))
 REAL = Path(os.environ.get("CBM_TEST_DATA", ROOT.parent / "shared" / "data")) / "femur_surfaces"
 
@@ -369,7 +369,7 @@ def test_whole_femurs_of_real_people_are_measured_with_their_anteversion(folder,
     assert found.remarks == ()
 
 
-@pytest.mark.parametrize("number", (1, 2, 3, 5, 7, 9, 11, 13, 15, 17))
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 7, 9, 11, 13, 15, 17])
 def test_short_shafts_and_open_edges_of_real_people_are_read_and_never_as_the_other_side(number):
     surface = _real("femur_surfaces_measuring_only", f"narra_{number:02d}.ply")
     side, other = ("left", "right") if number in (11, 15) else ("right", "left")

@@ -9,13 +9,13 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+from Testing.benchmarks.whole_femur import whole_femur
 
 from CorticalBoneMappingLib.anatomy import measure_anatomy
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.meshing import isosurface
 from CorticalBoneMappingLib.study.found_files import read_ready_surface
-from CorticalBoneMappingLib.surface import Surface, read_surface, write_surface
-from Testing.benchmarks.whole_femur import whole_femur
+from CorticalBoneMappingLib.surface import Surface, write_surface
 
 from .hip import cbm
 from .judged import REFUSED, WARNED, Answer, Input
@@ -248,9 +248,9 @@ INPUTS = [
     ),
     Input(
         "C8",
-        "a shaft that ends 14 mm below the lesser trochanter",
+        "a shaft that ends 18 mm below the lesser trochanter",
         "the trochanter's place",
-        partial(_shortened, 14.0),
+        partial(_shortened, 18.0),
         WARNED,
         ("of shaft",),
     ),
