@@ -6,7 +6,7 @@ at the edge, once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,7 @@ class Volume:
     modality: str | None = None
     slice_thickness_mm: float | None = None
     kvp: float | None = None
+    _: KW_ONLY
     slice_thickness_from: str | None = None
     warnings: tuple[str, ...] = ()
     stored_axes: tuple[int, int, int] | None = None
