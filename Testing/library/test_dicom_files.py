@@ -85,9 +85,18 @@ def test_a_compressed_slice_whose_data_end_early_in_a_whole_file_is_refused(tmp_
         folder = series(tmp_path / syntax, np.arange(4.0), syntax=syntax, shape=(30, 40))
         full = getattr(hand_dicom, maker)
         with monkeypatch.context() as patch:
-            patch.setattr(hand_dicom, maker, lambda *given, full=full: full(*given)[:-300])
+            patch.setattr(hand_dicom, maker, lambda *given, full=full: full(*given)[:-100])
             dicom(folder / "IM0004", (-20, -10, 3.0), number=4, syntax=syntax, shape=(30, 40))
         refuses(folder / "IM0004", "damaged")
+
+
+@pytest.mark.parametrize("syntax", ["RLE", "JPEG 2000", "JPEG lossless"])
+@pytest.mark.parametrize("size", [0, 8, 30])
+def test_a_compressed_slice_with_next_to_no_data_is_refused(tmp_path, monkeypatch, syntax, size):
+    for maker in ("_rle", "_by_itk"):
+        full = getattr(hand_dicom, maker)
+        monkeypatch.setattr(hand_dicom, maker, lambda *given, full=full: full(*given)[:size])
+    refuses(series(tmp_path / "ct", np.arange(4.0), syntax=syntax) / "IM0001", "cut short")
 
 
 def test_a_damaged_file_counts_where_it_belongs(tmp_path):

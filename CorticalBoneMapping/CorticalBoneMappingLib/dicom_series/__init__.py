@@ -104,8 +104,7 @@ def _checked_slices(folder: Path, series: str | None, progress: Progress) -> tup
         warnings.append(f"Subfolders may not be read, and may hold slices: {some(locked)}.")
     width, height = chosen[0].size[:2]
     unread = without_voxels((len(chosen), height, width))
-    kvp, said = voltage(chosen), tuple(warnings)
-    volume = Volume(unread, matrix, str(folder), "CT", thickness, kvp, warnings=said)
+    volume = Volume(unread, matrix, str(folder), "CT", thickness, voltage(chosen), warnings=tuple(warnings))
     return chosen, volume
 
 

@@ -31,6 +31,9 @@ _FRAMES, _ROWS, _COLUMNS, _BITS = (0x0028, 0x0008), (0x0028, 0x0010), (0x0028, 0
 # Images of CT, MR, X-ray, ultrasound, nuclear medicine, light and PET, and captured screens; reports, plans
 # and contours have classes of their own.
 _IMAGES = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(1|2|3|4|6|7|12|13|20|77|128|130)(\.|$)")
+# The header of any compressed image is longer. GDCM 3.0 makes voxels of 8 bytes of JPEG, and dies of an empty
+# JPEG 2000.
+_LEAST_COMPRESSED = 32
 _LAST_KEPT_GROUP, _LONGEST_KEPT, _DEEPEST = 0x0028, 256, 16
 
 
@@ -257,12 +260,14 @@ def _is_cut(stream: _Stream, head: _Head, found: Elements) -> bool:
         pixels = frames * found.number(_ROWS, 0) * found.number(_COLUMNS, 0)
         needed = pixels * (found.number(_BITS, 0) // 8)
         return stream.file.tell() + max(head.length, needed) > stream.size or head.length < needed
+    fragments: list[int] = []
     try:
         while stream.file.tell() < stream.size:
             item = stream.head()
             if item.tag == _SEQUENCE_END:
                 break
             stream.skip(item.length)
+            fragments.append(item.length)
     except EOFError:
         return True
-    return False
+    return sum(fragments[1:]) < _LEAST_COMPRESSED  # the first item is a table of offsets
