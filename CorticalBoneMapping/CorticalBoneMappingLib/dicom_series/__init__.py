@@ -104,7 +104,7 @@ def _checked_slices(folder: Path, series: str | None, progress: Progress) -> tup
         warnings.append(f"Subfolders may not be read, and may hold slices: {some(locked)}.")
     width, height = chosen[0].size[:2]
     unread = without_voxels((len(chosen), height, width))
-    volume = Volume(unread, matrix, str(folder), "CT", thickness, voltage(chosen), tuple(warnings))
+    volume = Volume(unread, matrix, str(folder), "CT", thickness, voltage(chosen), warnings=tuple(warnings))
     return chosen, volume
 
 
