@@ -77,10 +77,10 @@ def main() -> None:
     lines = [
         "# Slice thickness, as the image shows it",
         "",
-        f"Simulated hips of seeds {seeds} (the constants were tuned on seeds 5 to 7), mm. The thickness was "
+        f"Simulated hips, seeds {seeds} (the constants were tuned on seeds 5 to 7), mm. The thickness was "
         "stated rightly, and twice wrongly; *missed* are wrong ones without a warning.",
         "",
-        "    python -m Testing.benchmarks.slice_thickness",
+        f"    python -m Testing.benchmarks.slice_thickness --seeds {' '.join(map(str, chosen.seeds))}",
         "",
         "| slices | seen | mean error | greatest | standard deviation it gives | false warnings | missed |",
         "|---|---|---|---|---|---|---|",
