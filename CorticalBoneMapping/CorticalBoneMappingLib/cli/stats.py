@@ -64,8 +64,10 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Answer every analysis of the study, write, and say what was found."""
     from ..errors import SettingError
+    from ..study.group.collect import read_study_table
     from ..study.group.files import write_answer
     from ..study.group.plan import read_plan
+    from ..study.group.questions import refuse_wrong_questions
     from ..study.group.run import answer_study, plan_folder
 
     plan = read_plan(chosen.study)
@@ -77,6 +79,7 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.workers < 1:
         raise SettingError(f"{chosen.workers} workers cannot work; ask for 1 or more.")
     asked = [analysis for analysis in plan.analyses if chosen.only in (None, analysis.name)]
+    refuse_wrong_questions(plan, read_study_table(plan), asked)
     progress = progress_of(chosen)
     with _executor(chosen) as executor:
         for done, analysis in enumerate(asked):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..statistics.table import ARM, PARTICIPANT, SIDE, VISIT, Table, is_numeric, sorted_levels
-from ..study.group.collect import PATH, read_study_table
+from ..statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, sorted_levels
+from ..study.group.collect import read_study_table
 from ..study.group.plan import StudyPlan
 from ..study.result_files import AVERAGE_FILE
 from ..study.trial.scans import ScanPlan
@@ -93,7 +93,7 @@ def _terms(table: Table) -> list[str]:
     varied = [
         name
         for name, values in table.columns.items()
-        if name not in _IDENTITY and len(sorted_levels(table.labels(name))) > 1
+        if name not in _IDENTITY and name not in table.unclear and len(sorted_levels(table.labels(name))) > 1
     ]
     first = [name for name in (VISIT, ARM, SIDE) if name in varied]
     levels = [name for name in varied if name in (VISIT, SIDE) or not is_numeric(table.column(name))]

@@ -18,7 +18,6 @@ from ..study.trial.quality import (
     UNSEEN,
     Identity,
     Verdict,
-    identity_of,
     read_quality,
 )
 from ..study.trial.run import scans_of
@@ -136,11 +135,11 @@ def trial_cases(results: Path) -> list[TrialCase]:
         raise CorticalBoneMappingError(
             f"{path}: this is not the table that a run has written ({error}). Run the study again."
         ) from error
-    verdicts = read_quality(results)
+    verdicts = read_quality(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
     cases = []
     for row in rows:
         identity = row["participant"], row["visit"], row["side"]
-        verdict = verdicts.get(identity_of(*identity), _NO_VERDICT)
+        verdict = verdicts.get(identity, _NO_VERDICT)
         told = (row[name] for name in ("case", "status", "reason", "suggestion"))
         cases.append(TrialCase(*identity, *told, verdict, results / case_folder(*identity)))
     return cases

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ...errors import SettingError
 from ...measures import MEASURES
 from ...statistics.contrast_map import ALTERNATIVES
 from ..trial.scans import ScanPlan, scan_lines, scan_plan
+from .toml_file import read_toml
 
 MODELS = ("mixed", "least-squares")
 OUTCOMES = ("value", "change", "percent-change")
@@ -151,6 +151,11 @@ class StudyPlan:
     source: str
     scans: ScanPlan | None = None
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Columns that hold levels, whatever they look like: categorical ones, and those of a reference."""
+        return tuple(dict.fromkeys((*self.categorical, *self.reference)))
+
 
 def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
     """Read ``study.toml``.
@@ -175,12 +180,7 @@ def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
         file and the key.
     """
     path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"{path}: there is no such study file ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: this is no TOML file: {error}.") from error
+    content = read_toml(path)
     try:
         return _plan(path, content, needs_analysis)
     except SettingError as error:
@@ -197,9 +197,11 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
         raise SettingError("write each analysis under [[analysis]], with double brackets.")
     plans = tuple(_analysis(entry) for entry in analyses)
     names = [plan.name for plan in plans]
-    twice = [name for name in names if names.count(name) > 1]
+    folders = [folder_name(name).casefold() for name in names]  # to some file systems capitals are equal
+    twice = [name for name, folder in zip(names, folders) if folders.count(folder) > 1]
     if twice:
-        raise SettingError(f"two analyses are called '{twice[0]}'; rename one.")
+        called = " and ".join(f"'{name}'" for name in dict.fromkeys(twice))
+        raise SettingError(f"two analyses are called {called}, which is one folder of answers; rename one.")
     return StudyPlan(
         name=str(study["name"]),
         table=path.parent / study["table"],
@@ -210,6 +212,11 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
         source=str(path),
         scans=scan_plan(content, path.parent),
     )
+
+
+def folder_name(analysis: str) -> str:
+    """Give the name of the folder of an analysis' answers."""
+    return analysis.replace(" ", "_")
 
 
 def _analysis(entry: dict[str, Any]) -> Analysis:

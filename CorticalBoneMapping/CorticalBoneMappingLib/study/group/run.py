@@ -11,16 +11,16 @@ import numpy as np
 
 from ...progress import Progress
 from ...statistics.attribution import Attribution, attribute
-from ...statistics.maps import Maps, scalars
-from ...statistics.table import SIDE, Table
+from ...statistics.maps import Maps
 from ..provenance import Stopwatch, input_record, plain, program
 from ..regions import WHOLE_FEMUR
 from ..trial.mapped import left_out
-from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, region_names
+from .analysis import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
 from .collect import collect_maps, read_study_table, smoothed
 from .groups import Groups, group_means
 from .outcome import rows_of_hips
-from .plan import Analysis, StudyPlan
+from .plan import Analysis, StudyPlan, folder_name
+from .questions import check_question
 from .rows import answer_rows, cluster_rows
 from .shape_terms import with_shape
 
@@ -92,7 +92,9 @@ def answer_study(
     progress = progress or Progress()
     watch = Stopwatch()
     with watch.time("reading"):
-        table = with_shape(read_study_table(plan), plan.results, analysis.terms)
+        table = read_study_table(plan)
+        check_question(plan, table, analysis)
+        table = with_shape(table, plan.results, analysis.terms)
         weigh = (f"{analysis.measure}_sd",) if analysis.weights == "measurement" else ()
         measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY, *weigh)))
         unsmoothed = collect_maps(table, plan.results, measures, progress=progress.part(0.0, 0.2))
@@ -127,7 +129,7 @@ def _regions_and_endpoints(
     regions = maps.region_means(maps.surface.arrays["region"], names)
     answers = [("region", fit_analysis(regions, analysis, plan))]
     if analysis.endpoints:
-        answers.append(("endpoint", fit_analysis(*_endpoints(maps.table, analysis), plan)))
+        answers.append(("endpoint", fit_analysis(*endpoints_of(maps.table, analysis), plan)))
     return answers
 
 
@@ -149,12 +151,6 @@ def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, st
     region, area = maps.surface.arrays["region"], maps.surface.point_areas
     inside = np.stack([np.isin(region, list(names)), *(region == number for number in names)], axis=1)
     return attribution.over(inside * area[:, None]).rows([WHOLE_FEMUR, *names.values()])
-
-
-def _endpoints(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
-    """One row a participant and visit: a blood test is not measured once a hip."""
-    terms = tuple(term for term in analysis.terms if SIDE not in term)
-    return scalars(table, list(analysis.endpoints)), replace(analysis, hips="mean", terms=terms)
 
 
 def _provenance(
@@ -253,4 +249,4 @@ def _range(values: np.ndarray) -> list[float]:
 
 def plan_folder(out: Path, analysis: Analysis) -> Path:
     """Give the folder of an analysis' results."""
-    return out / analysis.name.replace(" ", "_")
+    return out / folder_name(analysis.name)

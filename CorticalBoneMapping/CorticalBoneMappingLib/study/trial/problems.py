@@ -28,7 +28,7 @@ class Problem:
     file : str
         Table or scan in which it is.
     row : int
-        Of the table, from 1 (the header is not counted); 0 for the table as a whole.
+        Of the table as a spreadsheet shows it, where the header is row 1; 0 for the study as a whole.
     column, value : str
         Of the table.
     severity : str

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SettingError
-from ...statistics.table import PARTICIPANT, SIDE, VISIT, is_missing, read_cells
+from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT
+from ...written_numbers import number_of
+from ...written_table import is_missing, is_spreadsheet_error, read_written_table
 from ..settings import MapSettings
 from .names import case_folder, case_name
 from .problems import ERROR, NOTE, Problem
 
-PATH, SERIES, MASK, LABEL, CALIBRATION = "path", "series", "mask", "label", "calibration"
-NOTES = "notes"
+SERIES, MASK, LABEL, CALIBRATION, NOTES = "series", "mask", "label", "calibration", "notes"
 NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
 OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, NOTES)
 """Columns that tell how a scan is mapped; no analysis needs them."""
@@ -53,7 +54,7 @@ class Case:
         Label map; None where the femur has to be found.
     settings : MapSettings
     row : int
-        Of the table, from 1.
+        Of the table as a spreadsheet shows it; the header is row 1.
     series : str or None
         UID, description or number of the series, where a DICOM folder holds several.
     """
@@ -97,10 +98,19 @@ class ScanTable:
     path : Path
     columns : dict of str to list of str
         Cells; empty where they say that there is no value.
+    rows : tuple of int
+        Number of each row as a spreadsheet shows it; the header is row 1.
+    separator : str
+        Between the cells.
+    warnings : tuple of str
+        What is uncertain in how it was read.
     """
 
     path: Path
     columns: dict[str, list[str]]
+    rows: tuple[int, ...]
+    separator: str
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -110,8 +120,12 @@ class ScanTable:
         return self.columns[column][row] if column in self.columns else ""
 
     def problem(self, row: int, column: str, sentence: str, severity: str = ERROR) -> Problem:
-        """Say what is wrong in a cell."""
-        return Problem(str(self.path), row + 1, column, self.cell(column, row), severity, sentence)
+        """Say what is wrong in a cell; the first row is 0."""
+        return Problem(str(self.path), self.rows[row], column, self.cell(column, row), severity, sentence)
+
+    def problem_of(self, case: Case, column: str, sentence: str, severity: str = ERROR) -> Problem:
+        """Say what is wrong in a cell of the row that a case is from."""
+        return self.problem(self.rows.index(case.row), column, sentence, severity)
 
 
 def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
@@ -160,14 +174,18 @@ def read_scans(table: Path) -> ScanTable:
 
     Raises
     ------
-    StatisticsError, SettingError
-        If the file is no table, or lacks a column that is needed.
+    TableError, SettingError
+        If the file cannot be read as a table, or lacks a column that is needed.
     """
-    columns = read_cells(table)
+    written = read_written_table(table)
+    columns = written.columns
     if lacking := [name for name in NEEDED if name not in columns]:
-        raise SettingError(f"{table}: there is no column '{lacking[0]}'; a study needs {', '.join(NEEDED)}.")
+        raise SettingError(
+            f"{table}: there is no column '{lacking[0]}'; a study needs {', '.join(NEEDED)}, and this table "
+            f"has {', '.join(columns)}."
+        )
     cells = {name: ["" if is_missing(cell) else cell for cell in column] for name, column in columns.items()}
-    return ScanTable(table, cells)
+    return ScanTable(table, cells, written.rows, written.separator, written.warnings)
 
 
 def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem]]:
@@ -230,6 +248,11 @@ def _problems_of(table: ScanTable, row: int) -> list[Problem]:
         for name in (PARTICIPANT, VISIT)
         if not table.cell(name, row)
     ]
+    found += [
+        table.problem(row, name, "This is an error of a spreadsheet; correct the cell, or leave it empty.")
+        for name in (*NEEDED, ARM, *OF_THE_SCAN)
+        if is_spreadsheet_error(table.cell(name, row))
+    ]
     side = table.cell(SIDE, row)
     if not sides_of(side):
         found.append(table.problem(row, SIDE, f"'{side}' is no side; write left, right or both."))
@@ -249,7 +272,7 @@ def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -
             ct=folder / table.cell(PATH, row),
             mask=folder / mask if mask else None,
             settings=settings,
-            row=row + 1,
+            row=table.rows[row],
             series=table.cell(SERIES, row) or None,
         )
         for side in sides_of(table.cell(SIDE, row))
@@ -260,10 +283,10 @@ def _settings_of(table: ScanTable, row: int, plan: ScanPlan) -> MapSettings:
     """Settings of a row: its own label and calibration before those of the study."""
     changed: dict[str, Any] = {}
     if label := table.cell(LABEL, row):
-        try:
-            changed["label"] = int(float(label))
-        except ValueError:
-            raise SettingError(f"The label is a whole number, not '{label}'.") from None
+        number = number_of(label)
+        if number is None or number != int(number):
+            raise SettingError(f"The label is a whole number, not '{label}'.")
+        changed["label"] = int(number)
     if calibration := table.cell(CALIBRATION, row):
         changed["calibration"] = _rods_from(calibration, plan.folder)
     return replace(plan.settings, **changed)
@@ -279,7 +302,7 @@ def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], l
             whose = f"participant {case.participant}, visit {case.visit}, {case.side}"
             told = "stands" if same.name == case.name else "but for capitals stands"
             sentence = f"{whose} {told} in row {same.row} already; remove one, or tell them apart."
-            problems.append(table.problem(case.row - 1, PARTICIPANT, sentence))
+            problems.append(table.problem_of(case, PARTICIPANT, sentence))
     return list(first.values()), problems
 
 

@@ -1,0 +1,97 @@
+"""Who a row of a table is, letter by letter, and how a spreadsheet may have rewritten it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from ...errors import SettingError
+from ...written_numbers import number_of
+
+Identity = tuple[str, str, str]
+"""Participant, visit, side, as the study's table writes them."""
+
+# 2-Jan and Jan-02 are what a spreadsheet makes of 1-2 and 2/1, 1.00E+05 of 1E5 or of many digits.
+_DATE = re.compile(r"\d{1,2}[-. ]+[^\W\d_]{3,4}\.?|[^\W\d_]{3,4}\.?[- ]\d{1,2}")
+_EXPONENT = re.compile(r"\d[.,]\d+E\+\d+")
+
+
+def in_words(identity: Identity) -> str:
+    """Name a case for a person."""
+    participant, visit, side = identity
+    return f"participant {participant}, visit {visit}, {side}"
+
+
+def known_identity(written: Identity, *known: Collection[Identity]) -> Identity:
+    """Find a case by what a table that was saved by a spreadsheet says of it: 001 may have become 1.
+
+    Parameters
+    ----------
+    written : (participant, visit, side)
+        As that table writes it.
+    *known : collection of (participant, visit, side)
+        Cases as the study writes them; the first collection that has it counts.
+
+    Returns
+    -------
+    Identity
+        The case that is written so letter by letter; else the only one whose numbers are the same; else, as
+        no case is known, what is written.
+
+    Raises
+    ------
+    SettingError
+        If it may be more than one.
+    """
+    for cases in known:
+        if written in cases:
+            return written
+        alike = [case for case in cases if _as_numbers(case) == _as_numbers(written)]
+        if len(alike) > 1:
+            may = " or ".join(in_words(case) for case in alike)
+            raise SettingError(f"{in_words(written)} may be {may}; write it as the study's table does.")
+        if alike:
+            return alike[0]
+    return written
+
+
+def alike(texts: Sequence[str]) -> dict[int, str]:
+    """Find ids that differ from an earlier one only by capitals, zeros in front, spaces or signs.
+
+    Returns
+    -------
+    dict of int to str
+        Index of a text, and the earlier text that it looks like; the first of each spelling only.
+    """
+    first: dict[str, str] = {}
+    spelled: dict[str, set[str]] = defaultdict(set)
+    found = {}
+    for place, text in enumerate(texts):
+        if not text:
+            continue
+        key = _plain(text)
+        earlier = first.setdefault(key, text)
+        if earlier != text and text not in spelled[key]:
+            found[place] = earlier
+        spelled[key].add(text)
+    return found
+
+
+def looks_rewritten(text: str) -> bool:
+    """Whether an id looks as if a spreadsheet had made a date or a number with an exponent of it."""
+    return _DATE.fullmatch(text) is not None or _EXPONENT.fullmatch(text) is not None
+
+
+def _as_numbers(identity: Identity) -> tuple[float | str, ...]:
+    numbers = [(number_of(text), text) for text in identity]
+    return tuple(text if number is None else number for number, text in numbers)
+
+
+def _plain(text: str) -> str:
+    number = number_of(text)
+    if number is not None:
+        return repr(number)
+    folded = unicodedata.normalize("NFKC", text).casefold().lstrip("'")
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\s_.-]+", "", folded))
