@@ -117,7 +117,9 @@ def _numeric(cells: Sequence[str], decimal: set[str]) -> ReadColumn:
 def _text(cells: Sequence[str]) -> ReadColumn:
     present = {row: cell for row, cell in enumerate(cells) if not is_missing(cell)}
     if broken := [row for row, cell in present.items() if is_spreadsheet_error(cell)]:
-        return _unclear(cells, broken, "'{}' is an error of a spreadsheet; correct the cell, or leave it empty")
+        return _unclear(
+            cells, broken, "'{}' is an error of a spreadsheet; correct the cell, or leave it empty"
+        )
     strange = [row for row, cell in present.items() if number_of(cell) is None]
     numbers = len(present) - len(strange)
     meant = numbers + sum(_OTHER_NUMBER.fullmatch(cells[row]) is not None for row in strange)

@@ -149,20 +149,21 @@ def _text_of(path: Path) -> tuple[str, tuple[str, ...]]:
 def _records(path: Path, text: str, separator: str) -> tuple[list[tuple[int, list[str]]], str]:
     """Give the rows that are not empty, with their numbers, and the separator that fits them."""
     tried = {one: _parsed(text, one) for one in ([separator] if separator else _SEPARATORS)}
-    whole = {one: found for one, found in tried.items() if isinstance(found, list)}
-    if not whole:
-        raise TableError(f"{path}: {next(iter(tried.values()))}")
-    if not next(iter(whole.values())):
-        raise TableError(f"{path}: the table is empty.")
+    whole = {one: rows for one, rows in tried.items() if isinstance(rows, list) and rows}
     widths = {one: len(rows[0][1]) for one, rows in whole.items()}
     fits = [one for one in whole if widths[one] > 1 and all(len(r) == widths[one] for _, r in whole[one])]
-    most = max(widths[one] for one in fits or whole)
-    best = [one for one in fits or whole if widths[one] == most]
-    if len(best) > 1 and most > 1:
+    best = [one for one in fits if widths[one] == max(map(widths.get, fits))]
+    if len(best) > 1:
         raise TableError(
             f"{path}: the cells may be separated by '{best[0]}' or by '{best[1]}'; use one of them only."
         )
-    return whole[best[0]], best[0]
+    header = next((line for line in text.splitlines() if line.strip(_UNSEEN)), "")
+    likely = best[0] if best else max(tried, key=header.count)  # its fault is the one to be told
+    if not (records := tried[likely]):
+        raise TableError(f"{path}: the table is empty.")
+    if isinstance(records, str):
+        raise TableError(f"{path}: {records}")
+    return records, likely
 
 
 def _parsed(text: str, separator: str) -> list[tuple[int, list[str]]] | str:

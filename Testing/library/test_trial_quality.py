@@ -154,7 +154,9 @@ def test_verdicts_are_found_after_a_spreadsheet_has_changed_numbers_and_separato
     assert list(read_quality(tmp_path, [case, ("011", "0", "right")])) == [case]
     assert list(read_quality(tmp_path)) == [("1", "0", "right")]
     assert list(read_quality(tmp_path, [case, ("1", "0", "right")])) == [("1", "0", "right")]
-    with pytest.raises(SettingError, match=r"row 2: participant 1, visit 0, right may be participant 01, .* 001"):
+    with pytest.raises(
+        SettingError, match=r"row 2: participant 1, visit 0, right may be participant 01, .* 001"
+    ):
         read_quality(tmp_path, [("01", "0", "right"), case])
 
 
