@@ -15,6 +15,7 @@ from CorticalBoneMappingLib.simulation.dicom_writer import write_dicom_series
 from CorticalBoneMappingLib.study.group.plan import plan_text, read_plan
 from CorticalBoneMappingLib.study.trial.check import check_study
 from CorticalBoneMappingLib.study.trial.names import case_folder, case_name, case_of, label_of, text_of
+from CorticalBoneMappingLib.study.trial.run import cases_to_run
 from CorticalBoneMappingLib.study.trial.scans import cases_of, read_scans
 from CorticalBoneMappingLib.volume import Volume
 
@@ -227,3 +228,103 @@ def test_names_hold_letters_and_digits_alone_and_can_be_read_back(text):
 
 def test_a_case_is_named_as_bids_names_a_hemisphere():
     assert case_folder("P01", "12", "right").as_posix() == "sub-P01/ses-12/sub-P01_ses-12_hemi-R_femur"
+
+
+@pytest.mark.parametrize(("one", "other"), [("1_12", "11_2"), ("1001.001", "1001.002"), ("A1", "A10")])
+def test_participants_that_a_number_would_make_one_are_two_without_a_word(folder, one, other):
+    write_scan(folder / "ct2.nrrd")
+    found = check(folder, [row(person=one), row(person=other, path="ct2.nrrd")])
+    assert told(found) + told(found, "warning") == []
+    assert case_folder(one, "0", "right") != case_folder(other, "0", "right")
+
+
+@pytest.mark.parametrize("visit", ["02-Jan", "2. Jan", "Jan-12", "1.00E+05", "1,2E+11"])
+def test_an_id_that_a_spreadsheet_may_have_rewritten_is_warned_of(folder, visit):
+    write_scan(folder / "ct2.nrrd")
+    header = ";".join(HEADER)
+    lines = [header, ";".join(row()), ";".join(row(visit=visit, path="ct2.nrrd"))]
+    study = write_study(folder, [])
+    (folder / "participants.csv").write_text("\n".join(lines), encoding="utf-8")
+    found = check_study(read_plan(study, needs_analysis=False)).problems
+    assert told(found, "warning") == [(3, "visit", visit)]
+
+
+def test_an_error_of_a_spreadsheet_and_an_assumed_encoding_are_told(folder):
+    rows = [row(), row(person="#N/A", path=""), row(person="Müller", visit="12", path="")]
+    study = write_study(folder, rows)
+    table = folder / "participants.csv"
+    table.write_bytes(table.read_text(encoding="utf-8").encode("cp1252"))
+    found = check_study(read_plan(study, needs_analysis=False)).problems
+    assert (3, "participant", "#N/A") in told(found)
+    assert any("Windows-1252, such as 'Müller'" in p.sentence for p in found if p.severity == "warning")
+
+
+def test_a_label_is_a_whole_number(folder):
+    rows = [
+        row(label="2.5"),
+        row(person="P02", label="1_2", path=""),
+        row(person="P03", label="3.0", path=""),
+    ]
+    assert told(check(folder, rows)) == [(2, "label", "2.5"), (3, "label", "1_2")]
+
+
+TRIAL = (*HEADER, "arm", "age", "areal_bmd")
+ANALYSIS = {
+    "name": '"gain"',
+    "terms": '["visit", "arm", "visit × arm", "age"]',
+    "contrast": '"denosumab − placebo in the change from visit 0 to visit 12"',
+    "endpoints": '["areal_bmd"]',
+    "hips": '"both"',
+}
+
+
+def write_trial(folder, analysis=(), columns='reference = { arm = "placebo" }'):
+    """Write a trial of four people at two visits; `analysis` replaces keys of its question."""
+    rows = []
+    for person in range(4):
+        for visit in ("0", "12"):
+            name = f"ct{person}_{visit}.nrrd"
+            write_scan(folder / name)
+            arm = "denosumab" if person % 2 else "placebo"
+            age = ("61.5", "70", "68.2", "66")[person]
+            cells = row(person=f"P{person}", visit=visit, path=name)
+            rows.append([*cells, arm, age, f"0.7{person}{visit[-1]}"])
+    study = write_study(folder, rows, TRIAL)
+    lines = [f"{key} = {value}" for key, value in (ANALYSIS | dict(analysis)).items()]
+    text = study.read_text(encoding="utf-8") + f"[columns]\n{columns}\n[[analysis]]\n" + "\n".join(lines)
+    study.write_text(text + "\n", encoding="utf-8")
+    return study
+
+
+def test_questions_that_can_be_asked_are_no_problem(folder):
+    plan = read_plan(write_trial(folder))
+    assert told(check_study(plan).problems) == []
+    assert len(cases_to_run(plan)) == 8
+
+
+@pytest.mark.parametrize(
+    ("analysis", "columns", "words"),
+    [
+        ({"terms": '["visit", "arm", "agee"]'}, "", ("no column 'agee'", "it has", "age")),
+        ({"contrast": '"denosumb − placebo"'}, "", ("'denosumb'", "arm: denosumab, placebo")),
+        ({"contrast": '"denosumab − placebo at visit 36"'}, "", ("'visit 36'", "visit: 0, 12")),
+        ({"contrast": '"slope of weight"'}, "", ("'weight'", "it has age")),
+        ({"endpoints": '["areal_bdm"]'}, "", ("no column 'areal_bdm'",)),
+        ({"endpoints": '["arm"]'}, "", ("'arm' does not hold numbers",)),
+        ({"outcome": '"change"', "baseline": '"1"'}, "", ("visit '1'", "0, 12")),
+        ({"hips": '"left"'}, "", ("No row of the table is of the left hip",)),
+        ({}, 'reference = { arm = "Placebo" }', ("'Placebo' does not occur in", "denosumab, placebo")),
+        ({}, 'reference = { amr = "placebo" }', ("no column 'amr'",)),
+        ({}, 'categorical = ["centre"]', ("no column 'centre'",)),
+    ],
+)
+def test_a_misspelt_question_is_found_before_anything_is_mapped(folder, capsys, analysis, columns, words):
+    study = write_trial(folder, analysis, columns)
+    problems = [p for p in check_study(read_plan(study)).problems if p.severity == "error"]
+    assert {(p.row, p.file) for p in problems} == {(0, str(study))}
+    assert problems[0].value == "gain" or problems[0].column == "[columns]"
+    assert all(word in problems[0].sentence for word in words), problems[0]
+    for command in (["check"], ["run", "--workers", "1"]):
+        assert main(["study", command[0], str(study), *command[1:], "--quiet"]) == 1
+    assert "correct the questions first" in capsys.readouterr().err
+    assert not (folder / "results").exists()

@@ -88,7 +88,7 @@ def test_what_is_wrong_is_listed_with_its_row_and_a_mended_study_is_checked_anew
     check(panel)
     table = panel.ui.problemsTable
     rows = [[table.item(row, column).text() for column in range(4)] for row in range(table.rowCount)]
-    assert [row[:3] for row in rows] == [["error", "2", "path 'ct1.nrrd'"]]
+    assert [row[:3] for row in rows] == [["error", "3", "path 'ct1.nrrd'"]]
     assert "ct1.nrrd" in rows[0][3]
     assert panel.ui.trialStatusLabel.text == (
         "1 femur can be mapped: 1 error, 0 warnings, 0 notes. Mend the errors, then check again."

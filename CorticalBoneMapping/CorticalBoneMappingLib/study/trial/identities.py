@@ -58,7 +58,7 @@ def known_identity(written: Identity, *known: Collection[Identity]) -> Identity:
 
 
 def alike(texts: Sequence[str]) -> dict[int, str]:
-    """Find ids that differ from an earlier one only by capitals, zeros in front, spaces or signs.
+    """Find ids that differ from an earlier one by capitals, zeros, spaces or the form of a number only.
 
     Returns
     -------
@@ -94,4 +94,4 @@ def _plain(text: str) -> str:
     if number is not None:
         return repr(number)
     folded = unicodedata.normalize("NFKC", text).casefold().lstrip("'")
-    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\s_.-]+", "", folded))
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"\s+", "", folded))
