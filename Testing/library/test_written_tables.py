@@ -120,7 +120,7 @@ def test_what_is_not_a_number_by_the_rule(text):
 )
 def test_a_column_that_is_nearly_numeric_is_a_question_and_not_a_factor(cells, separator, question):
     table = Table.of({"participant": list("abc")[: len(cells)], "x": cells}, separator=separator)
-    with pytest.raises(StatisticsError, match=r"Column 'x', row \d") as refused:
+    with pytest.raises(StatisticsError, match=r"column 'x', row \d") as refused:
         table.column("x")
     assert question in str(refused.value)
     declared = Table.of({"x": cells}, ["x"], separator=separator)

@@ -48,6 +48,7 @@ class Table:
         levels: Collection[str] = (),
         rows: Sequence[int] = (),
         separator: str = ",",
+        source: str = "",
     ) -> Table:
         """Make a table of any lists; a column whose present values are all numbers becomes numeric.
 
@@ -61,6 +62,8 @@ class Table:
             See `Table`.
         separator : str
             Between the cells of the file that the texts are from.
+        source : str
+            That file, for messages.
 
         Raises
         ------
@@ -82,7 +85,7 @@ class Table:
         }
         table = cls(typed, tuple(rows))
         unclear = {
-            name: f"Column '{name}', {table.describe(row)}: {question}."
+            name: f"{source}{': ' if source else ''}column '{name}', {table.describe(row)}: {question}."
             for name, column in found.items()
             for row, question in list(column.questions.items())[:1]
         }
@@ -212,7 +215,7 @@ def read_table(path: str | Path, levels: Collection[str] = ()) -> Table:
         If a cell that says who, when or where is an error of a spreadsheet.
     """
     written = read_written_table(path)
-    table = Table.of(written.columns, levels, written.rows, written.separator)
+    table = Table.of(written.columns, levels, written.rows, written.separator, str(path))
     for name in TEXT_COLUMNS:
         broken = [row for row, cell in enumerate(written.columns.get(name, ())) if is_spreadsheet_error(cell)]
         if broken:

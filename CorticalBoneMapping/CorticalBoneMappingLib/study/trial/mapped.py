@@ -130,7 +130,8 @@ def table_of_femurs(scans: ScanTable, cases: Collection[Case], levels: Collectio
     columns = {name: [scans.cell(name, row) for row, _ in femurs] for name in names}
     columns[SIDE] = [side for _, side in femurs]
     columns[PATH] = [known.get((scans.rows[row], side), "") for row, side in femurs]
-    return Table.of(columns, levels, [scans.rows[row] for row, _ in femurs], scans.separator)
+    rows = [scans.rows[row] for row, _ in femurs]
+    return Table.of(columns, levels, rows, scans.separator, str(scans.path))
 
 
 def without_rejected(table: Table, results: Path) -> Table:

@@ -47,7 +47,8 @@ class Problem:
     def __str__(self) -> str:
         row = f" row {self.row}" if self.row else ""
         value = f" {self.column} '{self.value}'" if self.value else f" {self.column}" if self.column else ""
-        return f"{self.severity}:{row}{value}: {self.sentence}"
+        place = f"{row}{value}:" if row or value else ""
+        return f"{self.severity}:{place} {self.sentence}"
 
 
 def problems_csv(problems: Sequence[Problem]) -> str:
