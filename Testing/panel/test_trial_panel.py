@@ -273,7 +273,7 @@ def test_the_mapped_study_is_what_the_statistics_ask_and_a_rejected_case_is_left
     choose(panel, study)
     assert panel.ui.tableFileEdit.currentPath == str(tmp_path / "participants.csv")
     assert panel.ui.resultsFolderEdit.currentPath == str(tmp_path / "results")
-    assert panel.ui.overviewLabel.text == "2 participants, 1 visits, 2 rows: 2 with a map"
+    assert panel.ui.overviewLabel.text == "2 participants, 1 visit, 2 rows: 2 with a map"
     panel.ui.casesTable.setCurrentCell(0, 0)
     panel.ui.rejectButton.click()
     assert panel.ui.overviewLabel.text.endswith("1 with a map, 1 visit missed")

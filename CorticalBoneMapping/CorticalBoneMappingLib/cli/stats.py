@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..wording import counted
 from .common import add_command, add_output_options, number, progress_of, say, table
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ def summary(answer: StudyAnswer) -> str:
     significant = [row for row in answer.clusters if row["p_corrected"] <= answer.analysis.alpha]
     lines = [
         f"{answer.analysis.name}: {record['question']['contrast']}",
-        f"  {design['rows']} maps of {design['participants']} participants; "
-        f"{100 * area['share_of_tested']:.0f} % of the surface significant, {len(significant)} clusters",
+        f"  {counted(design['rows'], 'map')} of {counted(design['participants'], 'participant')}; "
+        f"{100 * area['share_of_tested']:.0f} % of the surface significant, "
+        f"{counted(len(significant), 'cluster')}",
         *(f"  Note: {note}" for note in record["notes"]),
         "",
     ]

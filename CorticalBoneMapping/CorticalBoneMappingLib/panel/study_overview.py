@@ -13,6 +13,7 @@ from ..study.group.collect import read_study_table
 from ..study.group.plan import StudyPlan
 from ..study.result_files import AVERAGE_FILE
 from ..study.trial.scans import ScanPlan
+from ..wording import counted
 
 FOUND, MISSED, ABSENT = "map found", "visit missed", "no map in its folder"
 _IDENTITY = (PARTICIPANT, PATH)
@@ -75,7 +76,8 @@ def overview_of(table_file: Path, results: Path, scans: ScanPlan | None = None) 
     status = [_status(results, path) for path in table.labels(PATH)]
     rows = [tuple(map(str, row)) for row in zip(*identity, arms, status)]
     people, visits = (len(set(table.labels(name))) for name in (PARTICIPANT, VISIT))
-    counts = f"{people} participants, {visits} visits, {len(rows)} rows: {status.count(FOUND)} with a map"
+    sizes = ((people, "participant"), (visits, "visit"), (len(rows), "row"))
+    counts = ", ".join(counted(*size) for size in sizes) + f": {status.count(FOUND)} with a map"
     others = [f"{status.count(kind)} {kind}" for kind in (MISSED, ABSENT) if kind in status]
     terms = _terms(table)
     return StudyOverview(

@@ -22,6 +22,7 @@ from ..study.trial.quality import (
 )
 from ..study.trial.run import scans_of
 from ..study.trial.scans import Case, cases_of, read_scans
+from ..wording import counted
 
 _WORDS = {"accept": "accepted", "reject": "rejected"}
 _LOOK = "look"  # how the program's suggestion to look at a case begins
@@ -152,7 +153,7 @@ def counts(cases: list[TrialCase]) -> str:
     told = [f"{number} {name}" for name, number in status.items()]
     told.append(f"{sum(case.is_doubtful for case in cases)} to look at")
     told += [f"{judged[verdict]} {word}" for verdict, word in _WORDS.items()]
-    return f"{len(cases)} cases: {', '.join(told)}"
+    return f"{counted(len(cases), 'case')}: {', '.join(told)}"
 
 
 def sound_cases_of(plan: StudyPlan) -> list[Case]:

@@ -12,8 +12,10 @@ import numpy as np
 from ...progress import Progress
 from ...statistics.attribution import Attribution, attribute
 from ...statistics.maps import Maps
+from ...statistics.table import ARM, PARTICIPANT, VISIT, Table
 from ..provenance import Stopwatch, input_record, plain, program
 from ..regions import WHOLE_FEMUR
+from ..trial.identities import alike
 from ..trial.mapped import left_out
 from .analysis import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
 from .collect import collect_maps, read_study_table, smoothed
@@ -24,6 +26,7 @@ from .questions import check_question
 from .rows import answer_rows, cluster_rows
 from .shape_terms import with_shape
 
+_NAMES = (PARTICIPANT, VISIT, ARM)
 THICKNESS, DENSITY = "cortical_thickness", "cortical_density"
 
 
@@ -162,6 +165,7 @@ def _provenance(
     lost = left_out(maps.table, plan.results, (plan.table, plan.scans) if plan.scans else None)
     notes = [
         *lost.notes(),
+        *_alike(maps.table),
         *fitted.design.remarks,
         *_clustered(analysis, fitted),
         *_gaps(maps, rows, tested),
@@ -205,6 +209,16 @@ def _provenance(
         "significant_area": _significant_share(fitted, tests),
         "notes": list(dict.fromkeys(notes)),
     }
+
+
+def _alike(table: Table) -> list[str]:
+    """Point to participants, visits and arms that are different letter by letter, but may be meant as one."""
+    found = [(name, table.labels(name), alike(table.labels(name))) for name in _NAMES if name in table]
+    return [
+        f"The {name} '{labels[row]}' of {table.describe(row)} counts as another than '{earlier}'."
+        for name, labels, others in found
+        for row, earlier in others.items()
+    ]
 
 
 def _clustered(analysis: Analysis, fitted: Fitted) -> list[str]:

@@ -9,10 +9,11 @@ from typing import Any
 
 from ...errors import SettingError
 from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT
+from ...wording import counted
 from ...written_numbers import number_of
 from ...written_table import is_missing, is_spreadsheet_error, read_written_table
 from ..settings import MapSettings
-from .names import case_folder, case_name
+from .names import case_folder, case_name, label_of
 from .problems import ERROR, NOTE, Problem
 
 SERIES, MASK, LABEL, CALIBRATION, NOTES = "series", "mask", "label", "calibration", "notes"
@@ -22,6 +23,7 @@ OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, NOTES)
 
 BOTH = "both"
 _SHOWN = 5  # faults told in one message
+_LONGEST_NAME = 200  # of 255 bytes that file systems allow, with what a case adds
 _SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
 
 
@@ -233,8 +235,8 @@ def sound_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
         return cases
     first = "\n".join(f"  {problem}" for problem in errors[:_SHOWN])
     more = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-    told = f"{len(errors)} things have to be mended first ('cbm study check' tells all)"
-    raise SettingError(f"{table.path}: {told}:\n{first}{more}")
+    told = f"{counted(len(errors), 'cell has', 'cells have')} to be corrected first"
+    raise SettingError(f"{table.path}: {told} ('cbm study check' tells all):\n{first}{more}")
 
 
 def sides_of(text: str) -> tuple[str, ...]:
@@ -244,10 +246,13 @@ def sides_of(text: str) -> tuple[str, ...]:
 
 def _problems_of(table: ScanTable, row: int) -> list[Problem]:
     found = [
-        table.problem(row, name, f"The {name} is empty; fill it in.")
+        table.problem(row, name, f"The {name} is empty (or NA, n/a, nan, a dot); fill it in.")
         for name in (PARTICIPANT, VISIT)
         if not table.cell(name, row)
     ]
+    if len(label_of(table.cell(PARTICIPANT, row) + table.cell(VISIT, row))) > _LONGEST_NAME:
+        sentence = "Participant and visit are too long for the name of a file; shorten them."
+        found.append(table.problem(row, PARTICIPANT, sentence))
     found += [
         table.problem(row, name, "This is an error of a spreadsheet; correct the cell, or leave it empty.")
         for name in (*NEEDED, ARM, *OF_THE_SCAN)
