@@ -176,7 +176,7 @@ def test_a_check_that_finds_errors_ends_with_1_and_keeps_all_in_a_csv(folder, ca
         ("error", "2", "side"),
         ("error", "3", "path"),
     ]
-    assert "mend the rows" in capsys.readouterr().err
+    assert "correct what is named" in capsys.readouterr().err
 
 
 def test_settings_of_the_study_reach_the_cases_and_a_row_goes_before_them(folder):

@@ -160,6 +160,12 @@ def test_verdicts_are_found_after_a_spreadsheet_has_changed_numbers_and_separato
         read_quality(tmp_path, [("01", "0", "right"), case])
 
 
+def test_verdicts_are_found_after_a_spreadsheet_has_taken_their_letters_for_others(tmp_path):
+    (tmp_path / "qc.csv").write_text(QC + "MÃ¼ller,0,right,reject,,\n", encoding="utf-8")
+    case = ("Müller", "0", "right")
+    assert list(read_quality(tmp_path, [case, ("Möller", "0", "right")])) == [case]
+
+
 def test_one_file_serves_mapping_and_statistics(maps, scanned):
     plan, other = read_plan(scanned / "study.toml"), read_plan(maps / "study.toml")
     values = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS].values

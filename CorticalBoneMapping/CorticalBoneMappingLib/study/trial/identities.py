@@ -37,8 +37,8 @@ def known_identity(written: Identity, *known: Collection[Identity]) -> Identity:
     Returns
     -------
     Identity
-        The case that is written so letter by letter; else the only one whose numbers are the same; else, as
-        no case is known, what is written.
+        The case that is written so letter by letter; else the only one whose numbers are the same, and whose
+        letters are if UTF-8 was taken for Windows-1252; else, as no case is known, what is written.
 
     Raises
     ------
@@ -48,12 +48,13 @@ def known_identity(written: Identity, *known: Collection[Identity]) -> Identity:
     for cases in known:
         if written in cases:
             return written
-        alike = [case for case in cases if _as_numbers(case) == _as_numbers(written)]
-        if len(alike) > 1:
-            may = " or ".join(in_words(case) for case in alike)
-            raise SettingError(f"{in_words(written)} may be {may}; write it as the study's table does.")
-        if alike:
-            return alike[0]
+        rewritten = _as_numbers(written)
+        may_be = [case for case in cases if _as_numbers(case) == rewritten]
+        if len(may_be) > 1:
+            told = " or ".join(in_words(case) for case in may_be)
+            raise SettingError(f"{in_words(written)} may be {told}; write it as the study's table does.")
+        if may_be:
+            return may_be[0]
     return written
 
 
@@ -86,7 +87,15 @@ def looks_rewritten(text: str) -> bool:
 
 def _as_numbers(identity: Identity) -> tuple[float | str, ...]:
     numbers = [(number_of(text), text) for text in identity]
-    return tuple(text if number is None else number for number, text in numbers)
+    return tuple(_as_utf8(text) if number is None else number for number, text in numbers)
+
+
+def _as_utf8(text: str) -> str:
+    """Undo what a spreadsheet does that takes UTF-8 for Windows-1252: Müller for the letters of its bytes."""
+    try:
+        return text.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _plain(text: str) -> str:
