@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import TableError
+from .wording import counted
 
 _SEPARATORS = (",", ";", "\t")
 _MISSING = {"", "na", "n/a", "nan", "."}  # not "none": that may be an arm
@@ -193,10 +194,9 @@ def _columns(path: Path, records: list[tuple[int, list[str]]]) -> dict[str, list
         raise TableError(f"{path}: the table has no rows below its header.")
     for number, cells in records[1:]:
         if len(cells) != len(header):
-            told = f"{len(cells)} cell{'s' if len(cells) != 1 else ''}"
             raise TableError(
-                f"{path}: row {number} has {told}, the header has {len(header)}; fix that row; a cell "
-                "that holds the separator has to be in quotation marks."
+                f"{path}: row {number} has {counted(len(cells), 'cell')}, the header has {len(header)}; fix "
+                "that row. A cell that holds the separator has to be in quotation marks."
             )
     columns: dict[str, list[str]] = {}
     for place, name in enumerate(header):
