@@ -102,7 +102,7 @@ def _numeric(cells: Sequence[str], decimal: set[str]) -> ReadColumn:
     signs = [_sign(cell) for cell in cells]
     used = set(signs) - {""}
     if len(used) == 2:
-        rare = min(used, key=signs.count)
+        rare = min(sorted(used), key=signs.count)
         sentence = "'{}' is written with another decimal sign than other cells; use one"
         return _unclear(cells, [row for row, sign in enumerate(signs) if sign == rare], sentence)
     if used and used != decimal:
