@@ -12,6 +12,9 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
+GIVEN = "given"
+"""Where a slice thickness comes from that the user gave."""
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -32,6 +35,9 @@ class Volume:
         Width of the slice profile, if the file tells it; else take the slice spacing.
     kvp : float or None
         Peak voltage of the X-ray tube, if the file tells it.
+    slice_thickness_from : str or None
+        Where the slice thickness comes from: `GIVEN` by the user, or the name of a file beside the scan; None
+        for the scan's own header.
     warnings : tuple of str
         What makes numbers from this volume less certain, a sentence each; every result made from it repeats
         them.
@@ -46,6 +52,7 @@ class Volume:
     modality: str | None = None
     slice_thickness_mm: float | None = None
     kvp: float | None = None
+    slice_thickness_from: str | None = None
     warnings: tuple[str, ...] = ()
     stored_axes: tuple[int, int, int] | None = None
 

@@ -16,6 +16,7 @@ from .errors import VolumeError
 from .files import whole_file
 from .hu_checks import check_modality, refuse_missing
 from .image_headers import check_text_header
+from .image_sidecar import with_sidecar
 from .nifti_header import NiftiHeader, check_nifti, missing_values, read_nifti_header, unpacked
 from .progress import Progress
 from .slice_axis import as_stored, slices_along_k
@@ -44,7 +45,8 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     -------
     Volume
         HU as float32; k runs across the slices, in whichever order a file stores the axes. The slice
-        thickness is DICOM's, or the one that `write_volume` kept.
+        thickness is DICOM's, the one that `write_volume` kept, or that of the JSON file beside an image (see
+        `with_sidecar`).
 
     Raises
     ------
@@ -63,7 +65,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
         else:
             progress.report(0.0, "Reading the CT")
             _check_has_no_series(path, series)
-            volume = _with_warnings(_read_file(path, sitk.sitkFloat32))
+            volume = _with_warnings(with_sidecar(_read_file(path, sitk.sitkFloat32), path))
     volume = check_image(volume)
     progress.report(1.0, "CT read")
     return volume
@@ -98,7 +100,8 @@ def read_header(path: str | Path, series: str | None = None) -> Volume:
             volume = read_series_header(path.parent, series or series_of(path))
         else:
             _check_has_no_series(path, series)
-            volume = _with_warnings(_read_file(path, sitk.sitkUnknown, with_voxels=False))
+            header = _read_file(path, sitk.sitkUnknown, with_voxels=False)
+            volume = _with_warnings(with_sidecar(header, path))
     check_grid(volume)
     check_modality(volume)
     return volume

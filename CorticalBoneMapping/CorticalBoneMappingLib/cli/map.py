@@ -114,6 +114,15 @@ def add_to(commands: Any) -> None:
         **given,
     )
     parser.add_argument(
+        "--slice-thickness",
+        type=float,
+        metavar="MM",
+        dest="slice_thickness_mm",
+        help="thickness of the slices, which overlap if it is more than their spacing (default: what DICOM "
+        "or the JSON file beside a NIfTI states, compared with what the image shows)",
+        **given,
+    )
+    parser.add_argument(
         "--spacing",
         type=float,
         metavar="MM",

@@ -44,11 +44,13 @@ def results_of(study: Path) -> Path:
 
 def _page(chosen: argparse.Namespace, results: Path) -> None:
     from ..errors import SettingError
+    from ..foreign_files import refuse_another_page
     from ..report.html import write_quality_page
 
     out = chosen.out or results / _PAGE
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: this is a page; let the name end in .html.")
+    refuse_another_page(out)  # before any work is done
     shown = write_quality_page(results, out)
     say(chosen, f"{out} written ({counted(shown, 'case')}, {out.stat().st_size / 1e6:.1f} MB).")
 

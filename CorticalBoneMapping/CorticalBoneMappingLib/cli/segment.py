@@ -81,6 +81,14 @@ def add_to(commands: Any) -> None:
         default=1.2,
         help="distance between points of the surface (default: 1.2)",
     )
+    parser.add_argument(
+        "--slice-thickness",
+        type=float,
+        metavar="MM",
+        dest="slice_thickness_mm",
+        help="thickness of the slices (default: what DICOM or the JSON file beside a NIfTI states, else the "
+        "spacing)",
+    )
     add_atlas_option(parser)
     add_output_options(parser)
     parser.set_defaults(run=run)
@@ -90,10 +98,12 @@ def run(chosen: argparse.Namespace) -> None:
     """Read, find, write, and say what was found."""
     from ..study.found_files import say, usable
     from ..study.provenance import input_record
+    from ..study.settings import MapSettings, with_slice_thickness
     from ..volume_files import read_volume
 
-    progress = progress_of(chosen)
+    progress, given = progress_of(chosen), MapSettings(slice_thickness_mm=chosen.slice_thickness_mm)
     volume = read_volume(chosen.ct, chosen.series, progress=progress.part(0.0, 0.1))
+    volume = with_slice_thickness(volume, given)
     found = _femurs(chosen, volume, progress.part(0.1, 0.9))
     usable(found, str(chosen.ct))
     progress.report(0.92, "Writing")
@@ -101,6 +111,7 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.repair is not None:
         inputs["repair"] = input_record(chosen.repair)
     settings = {"side": chosen.side, "seed_ras_mm": chosen.seed, "spacing_mm": chosen.spacing_mm}
+    settings["slice_thickness_mm"] = chosen.slice_thickness_mm
     _write(
         found,
         volume,

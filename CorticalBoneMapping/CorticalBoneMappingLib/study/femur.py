@@ -12,6 +12,7 @@ from ..atlas.regions import CUT_END
 from ..calibration import Calibration, parse_calibration
 from ..cortex import CortexSettings, CorticalMap, measure_cortex
 from ..hu_checks import check_around_bone
+from ..interpolated_slices import without_interpolated_slices
 from ..measures import MEASURES, Quality
 from ..progress import Progress
 from ..registration import register
@@ -28,7 +29,7 @@ from .known_labels import label_of_femur
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
 from .regions import region_rows
 from .result import FemurResult
-from .settings import MapSettings, check_side
+from .settings import MapSettings, check_side, with_slice_thickness
 
 # Bone that a line from the surface may need around it: the longest line and a voxel to interpolate.
 _MARGIN_MM = 25.0
@@ -72,6 +73,7 @@ def map_femur(
     check_side(side)
     watch = Stopwatch()
     volume = check_image(slices_along_k(volume))
+    volume = without_interpolated_slices(with_slice_thickness(volume, settings))
     average = load_atlas(settings.atlas)
     with watch.time("calibration"):
         label, notes = _label_in(femur, settings.label, side, volume)
@@ -127,6 +129,7 @@ def map_femur(
             *found.notes,
             *registration.remarks,
             *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
+            *cortical.warnings,
             *_assumptions(cortical.used),
             *_notes(quality),
         ],
@@ -167,6 +170,7 @@ def _measure(
         method=settings.method,
         settings=CortexSettings(cortical_density=settings.cortical_density),
         excluded=_not_seen(surface),
+        compare_slices=True,
         progress=progress,
     )
 

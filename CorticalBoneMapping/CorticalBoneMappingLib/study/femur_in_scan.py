@@ -11,7 +11,7 @@ from ..volume import Volume
 from ..volume_files import read_labelmap
 from .find_femur import HeadSearch, find_femurs
 from .found_files import read_ready_surface, usable
-from .settings import MapSettings
+from .settings import MapSettings, with_slice_thickness
 
 SURFACE_SUFFIX = ".vtp"
 
@@ -34,7 +34,7 @@ def femur_in(
         A label map, or a surface of ``cbm segment``; None where the femur has to be found.
     side : {"left", "right"}
     settings : MapSettings
-        Whose atlas and spacing the search takes.
+        Whose atlas, spacing and slice thickness the search takes.
     progress : Progress, optional
         Of the search.
     search : callable, optional
@@ -55,6 +55,7 @@ def femur_in(
         return read_ready_surface(mask), {"by": "surface"}
     if mask is not None:
         return read_labelmap(mask), {"by": "label map"}
+    volume = with_slice_thickness(volume, settings)
     found = find_femurs(volume, side, None, settings.atlas, settings.spacing_mm, progress, search)
     (femur,) = usable(found, volume.source)
     return femur.ready(), {"by": "found in the CT"} | femur.record()

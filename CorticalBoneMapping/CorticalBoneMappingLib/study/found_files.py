@@ -14,6 +14,7 @@ from ..errors import CorticalBoneMappingError, SurfaceError
 from ..files import write_json
 from ..segmentation import PeriostealSurface
 from ..surface import Surface, read_surface, write_surface
+from ..surface_repair import repaired
 from ..volume import Volume
 from ..volume_files import read_labelmap, write_volume
 from .found_femur import FoundFemur
@@ -140,9 +141,10 @@ def read_ready_surface(path: str | Path) -> PeriostealSurface:
             f"{path}: the surface does not say where the bone is cut off (array cut_end), as those of "
             "'cbm segment' do. Give a label map instead."
         )
-    if not surface.is_closed():
+    found = repaired(surface)
+    if found.borders:
         raise SurfaceError(f"{path}: the surface is not closed. Give a label map instead.")
-    return PeriostealSurface(surface, ["The surface was given, and measured as it is."])
+    return PeriostealSurface(found.piece, ["The surface was given, and measured as it is.", *found.remarks])
 
 
 def say(found: Sequence[FoundFemur]) -> str:

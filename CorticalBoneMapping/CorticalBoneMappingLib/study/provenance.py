@@ -17,6 +17,7 @@ import SimpleITK as sitk
 import vtk
 
 from .. import __version__
+from ..foreign_files import PROGRAM
 from ..measures import QUALITY_LABELS, Quality
 
 _BLOCK = 1 << 20
@@ -50,7 +51,7 @@ def program() -> dict[str, Any]:
         "SimpleITK": sitk.Version.VersionString(),
     }
     return {
-        "name": "cortical-bone-mapping",
+        "name": PROGRAM,
         "version": __version__,
         "mapping_source": mapping_source(),
         "libraries": libraries,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SettingError
+from ...foreign_files import write_signed
 from ...measures import MEASURES
 from ...statistics.contrast_map import ALTERNATIVES
 from ..trial.scans import ScanPlan, scan_lines, scan_plan
@@ -254,6 +255,22 @@ def _check_keys(where: str, found: dict[str, Any], known: set[str], needed: set[
         )
     if lacking := sorted(needed - set(found)):
         raise SettingError(f"{where} lacks the key '{lacking[0]}'.")
+
+
+def columns_record(plan: StudyPlan) -> dict[str, Any]:
+    """Give what a study says of its columns, as records hold it."""
+    return {"reference": plan.reference, "categorical": list(plan.categorical)}
+
+
+def write_plan(path: Path, plan: StudyPlan) -> None:
+    """Write a plan as a file that `read_plan` reads, signed as a file of this program.
+
+    Raises
+    ------
+    SettingError
+        If there is another file, or one that was changed by hand since it was written.
+    """
+    write_signed(path, plan_text(plan))
 
 
 def plan_text(plan: StudyPlan) -> str:

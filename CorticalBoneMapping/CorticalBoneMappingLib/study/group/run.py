@@ -18,10 +18,10 @@ from ..regions import WHOLE_FEMUR
 from ..trial.identities import alike
 from ..trial.mapped import left_out
 from .analysis import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
-from .collect import collect_maps, read_study_table, smoothed
+from .collect import collect_maps, maps_record, read_study_table, smoothed
 from .groups import Groups, group_means
 from .outcome import rows_of_hips
-from .plan import Analysis, StudyPlan, folder_name
+from .plan import Analysis, StudyPlan, columns_record, folder_name
 from .questions import check_question
 from .rows import answer_rows, cluster_rows
 from .shape_terms import with_shape
@@ -175,7 +175,12 @@ def _provenance(
         "program": program(),
         "study": plan.name,
         "analysis": asdict(analysis),
-        "inputs": {"study": input_record(plan.source), "table": input_record(plan.table)},
+        "columns": columns_record(plan),
+        "inputs": {
+            "study": input_record(plan.source),
+            "table": input_record(plan.table),
+            "maps": maps_record(maps.table, plan.results),
+        },
         "design": {
             "columns": list(fitted.design.columns),
             "rows": len(rows.table),

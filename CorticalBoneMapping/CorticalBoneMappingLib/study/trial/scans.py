@@ -16,9 +16,10 @@ from ..settings import MapSettings
 from .names import case_folder, case_name, label_of
 from .problems import ERROR, NOTE, Problem
 
-SERIES, MASK, LABEL, CALIBRATION, NOTES = "series", "mask", "label", "calibration", "notes"
+SERIES, MASK, LABEL, CALIBRATION = "series", "mask", "label", "calibration"
+SLICE_THICKNESS, NOTES = "slice_thickness", "notes"
 NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
-OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, NOTES)
+OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, SLICE_THICKNESS, NOTES)
 """Columns that tell how a scan is mapped; no analysis needs them."""
 
 BOTH = "both"
@@ -36,7 +37,7 @@ class ScanPlan:
     folder : Path
         What path, mask and calibration in the table are relative to.
     settings : MapSettings
-        Of every case; a row's own label and calibration go before.
+        Of every case; a row's own label, calibration and slice thickness go before.
     """
 
     folder: Path
@@ -210,10 +211,11 @@ def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem
     for row in range(len(table)):
         found = _problems_of(table, row)
         settings = plan.settings
-        try:
-            settings = _settings_of(table, row, plan)
-        except SettingError as error:
-            found.append(table.problem(row, LABEL, str(error)))
+        for column in (LABEL, CALIBRATION, SLICE_THICKNESS):
+            try:
+                settings = replace(settings, **_setting_of(column, table.cell(column, row), plan.folder))
+            except SettingError as error:
+                found.append(table.problem(row, column, str(error)))
         problems += found
         if not any(problem.severity == ERROR for problem in found) and table.cell(PATH, row):
             cases += _cases_of(table, row, plan.folder, settings)
@@ -284,17 +286,19 @@ def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -
     ]
 
 
-def _settings_of(table: ScanTable, row: int, plan: ScanPlan) -> MapSettings:
-    """Settings of a row: its own label and calibration before those of the study."""
-    changed: dict[str, Any] = {}
-    if label := table.cell(LABEL, row):
-        number = number_of(label)
-        if number is None or number != int(number):
-            raise SettingError(f"The label is a whole number, not '{label}'.")
-        changed["label"] = int(number)
-    if calibration := table.cell(CALIBRATION, row):
-        changed["calibration"] = _rods_from(calibration, plan.folder)
-    return replace(plan.settings, **changed)
+def _setting_of(column: str, cell: str, folder: Path) -> dict[str, Any]:
+    """Give what a cell of a row sets, which goes before the study's; nothing if it is empty."""
+    if not cell:
+        return {}
+    if column == CALIBRATION:
+        return {"calibration": _rods_from(cell, folder)}
+    number = number_of(cell)
+    if column == SLICE_THICKNESS and number is not None:
+        return {"slice_thickness_mm": number}
+    if column == LABEL and number is not None and number == int(number):
+        return {"label": int(number)}
+    what = "label is a whole number" if column == LABEL else "slice thickness is a number of mm"
+    raise SettingError(f"The {what}, not '{cell}'.")
 
 
 def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], list[Problem]]:
