@@ -33,6 +33,10 @@ class RegistrationError(CorticalBoneMappingError):
     """A femur cannot be brought onto the average femur."""
 
 
+class TableError(CorticalBoneMappingError):
+    """A table that a person wrote cannot be read, or not for certain."""
+
+
 class StatisticsError(CorticalBoneMappingError):
     """A study's table, design or maps do not allow the analysis that was asked for."""
 

@@ -222,7 +222,7 @@ def test_a_cohort_is_read_by_side_from_files_and_tables(subjects, tmp_path):
     with pytest.raises(SettingError, match="listed twice"):
         read_cohort([tmp_path / "b.vtp", tmp_path / "rest.csv"])
     (tmp_path / "rest.csv").write_text("surface,side\nb.vtp,links\n", encoding="utf-8")
-    with pytest.raises(SettingError, match="line 2: the side is 'links'"):
+    with pytest.raises(SettingError, match="row 2: the side is 'links'"):
         read_cohort([tmp_path / "rest.csv"])
     with pytest.raises(SettingError, match="no femurs"):
         read_cohort([])

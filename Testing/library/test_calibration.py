@@ -184,15 +184,16 @@ def test_places_without_a_ct_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("density,hu\n0,1\nhundred,150\n", "line 3: 'hundred' in column 'density' is not a number"),
-        ("# a\ndensity,hu\n0,1\n100,\n", "line 4: '' in column 'hu' is not a number"),
-        ("density,hu\n0,1\n100,nan\n", "line 3: 'nan' in column 'hu' is not a number"),
-        ("density,hu\n0,1\n100\n", "line 3: 1 cells, but 2 columns"),
-        ("density;hu\n0;1\n", "unknown column 'density;hu'. Columns are separated by commas"),
+        ("density,hu\n0,1\nhundred,150\n", "row 3: 'hundred' in column 'density' is not a number"),
+        ("# a\ndensity,hu\n0,1\n100,\n", "row 4: '' in column 'hu' is not a number"),
+        ("density,hu\n0,1\n100,nan\n", "row 3: 'nan' in column 'hu' is not a number"),
+        ("density,hu\n0,1\n100\n", "row 3 has 1 cell, the header has 2"),
+        ("density;hu\n1.200;1\n1.500;2\n", "row 2, column 'density': '1.200' may be 1.200 or 1200"),
+        ("density;hu\n1.2;1\n100,5;2\n", "'100,5' is written with another decimal sign"),
         ("density,watr,hu\n0,1,2\n", "unknown column 'watr'"),
         ("density,x_ras,y_ras\n0,1,2\n", "either 'hu' or all of x_ras, y_ras, z_ras"),
         ("density,hu,x_ras,y_ras,z_ras\n0,1,2,3,4\n", "either 'hu' or all of"),
-        ("density,hu\n", "the table of rods is empty"),
+        ("density,hu\n", "the table has no rows below its header"),
         ("# equivalent: chalk\ndensity,hu\n0,1\n100,150\n", "'chalk' is no known substance"),
     ],
 )
@@ -203,8 +204,16 @@ def test_a_faulty_table_is_refused_with_its_place(tmp_path, text, sentence):
     assert "rods.csv" in str(caught.value) or "chalk" in sentence
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_rods_are_read_as_a_spreadsheet_saves_them(tmp_path, encoding):
+    text = "sep=;\r\n# equivalent: HA; ±2\r\nDensity;HU;\r\n0;1,5;\r\n;;\r\n100,25;150;\r\n"
+    (tmp_path / "rods.csv").write_bytes(text.encode(encoding))
+    rods = read_rods(tmp_path / "rods.csv")
+    assert (rods.density, rods.hu, rods.equivalent) == ((0.0, 100.25), (1.5, 150.0), "HA")
+
+
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(CalibrationError, match=r"nowhere\.csv: there is no such file"):
+    with pytest.raises(CalibrationError, match=r"nowhere\.csv: there is no such table"):
         parse_calibration(f"rods:{tmp_path / 'nowhere.csv'}")
 
 

@@ -258,7 +258,7 @@ def test_a_verdict_on_an_earlier_result_waits_on_the_page_to_be_given_again(resu
 
 def test_a_decision_is_written_by_a_command_and_a_wrong_one_leaves_the_table_as_it_was(results, capsys):
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "reject", "metal", "clip"]) == 0
-    assert read_quality(results)["P1", "12.0", "left"].note == "metal clip"
+    assert read_quality(results)["P1", "12", "left"].note == "metal clip"
     before = (results / "qc.csv").read_bytes()
     assert main(["study", "qc", str(results), "--decide", "P9", "12", "left", "reject"]) == 1
     assert "there is no mapped case participant P9, visit 12, left" in capsys.readouterr().err
@@ -266,7 +266,7 @@ def test_a_decision_is_written_by_a_command_and_a_wrong_one_leaves_the_table_as_
     assert "'maybe' is no verdict" in capsys.readouterr().err
     assert (results / "qc.csv").read_bytes() == before
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "none", "--quiet"]) == 0
-    assert read_quality(results)["P1", "12.0", "left"].verdict == ""
+    assert read_quality(results)["P1", "12", "left"].verdict == ""
 
 
 def test_a_folder_without_cases_is_named(tmp_path, capsys):

@@ -29,7 +29,7 @@ def _study(people: int, vertices: int, seed: int, effect: float = 0.054) -> tupl
     table = trial(people, (0, 12, 36))
     built = build_design(table, [VISIT, Interaction((VISIT, ARM)), Continuous("age")])
     rng = np.random.default_rng(seed)
-    treated = ((table.labels("arm") == "denosumab") * table.column("visit") / 36.0)[:, None]
+    treated = ((table.labels("arm") == "denosumab") * table.numbers("visit") / 36.0)[:, None]
 
     def noise(wide, narrow):
         person = rng.normal(0.0, wide, (people, vertices))[built.participants]

@@ -131,7 +131,7 @@ def test_maps_without_standard_deviations_cannot_weigh():
         measurement_weights(Maps(VALUES, TABLE), design())
     sd = np.ones(VALUES.shape)
     sd[4, 2] = 0.0
-    with pytest.raises(StatisticsError, match="row 5"):
+    with pytest.raises(StatisticsError, match="row 6"):
         measurement_weights(Maps(VALUES, TABLE, sd=sd), design())
 
 

@@ -26,7 +26,7 @@ def values_of(table: Table, vertices: int, seed: int, growing: float) -> np.ndar
     """Nothing but levels of people, what grows with time and both hips of a visit share, and noise."""
     random = np.random.default_rng(seed)
     who = np.unique(table.labels("participant"), return_inverse=True)[1]
-    visit = table.column("visit")
+    visit = table.numbers("visit")
     visits = np.unique(100 * who + visit, return_inverse=True)[1]
     level, slope = random.standard_normal((2, who.max() + 1, vertices))
     shared, noise = (

@@ -173,7 +173,7 @@ def test_a_missed_visit_counts_for_nothing_and_an_absent_result_is_named(trial, 
     assert np.isfinite(maps.values[4]).all()
     paths = paths.copy()
     paths[5] = "elsewhere"
-    with pytest.raises(StatisticsError, match=r"row 6 \(participant P02, visit 36, side right\)"):
+    with pytest.raises(StatisticsError, match=r"row 7 \(participant P02, visit 36, side right\)"):
         collect_maps(Table(table.columns | {"path": paths}), trial / "maps", (MASS,))
 
 
@@ -185,7 +185,7 @@ def test_size_and_shape_of_each_femur_may_be_covariates(trial):
     maps = collect_maps(table, plan.results, (THICKNESS,))[THICKNESS]
     np.testing.assert_allclose(more.column("femur size"), maps.values.mean(axis=1) / 2.0, rtol=1e-5)
     np.testing.assert_array_equal(more.column("femur shape 2"), -1.0)
-    with pytest.raises(StatisticsError, match=r"row 1 .* holds no 'femur shape 3'"):
+    with pytest.raises(StatisticsError, match=r"row 2 .* holds no 'femur shape 3'"):
         with_shape(table, plan.results, ("femur shape 3",))
 
 
@@ -301,9 +301,9 @@ def test_a_wrong_study_file_is_refused_naming_file_and_key(tmp_path, change, sen
     ("table", "sentence"),
     [
         ("participant,visit,side\nA,0,left\n", "no column 'path'"),
-        ("participant,visit,side,path\nA,0,top,x\n", "neither 'left' nor 'right' in row 1"),
-        ("participant,visit,side,path\nA,0,left,x\nA,0,left,y\n", "Row 1 and row 2"),
-        ("participant,visit,side,path\n,0,left,x\nB,0,left,y\n", "'participant' is empty in row 1"),
+        ("participant,visit,side,path\nA,0,top,x\n", "neither 'left' nor 'right' in row 2"),
+        ("participant,visit,side,path\nA,0,left,x\nA,0,left,y\n", "Row 2 and row 3"),
+        ("participant,visit,side,path\n,0,left,x\nB,0,left,y\n", "'participant' is empty in row 2"),
     ],
 )
 def test_a_wrong_table_is_refused_naming_file_and_row(tmp_path, table, sentence):
@@ -311,3 +311,40 @@ def test_a_wrong_table_is_refused_naming_file_and_row(tmp_path, table, sentence)
     with pytest.raises(StatisticsError, match=sentence) as refused:
         read_study_table(plan)
     assert "participants.csv" in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_study_file_is_read_with_a_byte_order_mark(tmp_path, encoding, end):
+    path = tmp_path / "study.toml"
+    path.write_bytes(STUDY.replace("\n", end).encode(encoding))
+    assert read_plan(path).analyses[0].contrast.startswith("denosumab − placebo")
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        (r'table = "C:\Users\me\participants.csv"', 3),
+        (r'table = "data\table.csv"', 3),
+        (r'results = "D:\bones\new"', 4),
+    ],
+)
+def test_backslashes_in_a_path_are_explained(tmp_path, line, number):
+    lines = ["[study]", 'name = "Trial"', 'table = "participants.csv"', 'results = "maps"']
+    lines[number - 1] = line
+    path = tmp_path / "study.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(SettingError, match=rf"study.toml, line {number}: .*write / for .*single quotes"):
+        read_plan(path, needs_analysis=False)
+    path.write_text("\n".join(lines).replace(line, line.replace('"', "'")), encoding="utf-8")
+    assert "\\" in str(read_plan(path, needs_analysis=False))
+
+
+def test_a_study_file_in_another_encoding_and_two_analyses_of_one_folder_are_refused(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_bytes(STUDY.replace("Trial", "Prüfung").encode("cp1252", errors="replace"))
+    with pytest.raises(SettingError, match=r"study\.toml: .* save it as UTF-8"):
+        read_plan(path)
+    analysis = STUDY[STUDY.index("[[analysis]]") :].replace("month 36", "Month_36")
+    with pytest.raises(SettingError, match="'month 36' and 'Month_36', which is one folder"):
+        study(tmp_path, STUDY + analysis)

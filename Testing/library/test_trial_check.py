@@ -10,11 +10,12 @@ import SimpleITK as sitk
 from small_study import HEADER, write_mask, write_scan, write_study
 
 from CorticalBoneMappingLib.cli import main
-from CorticalBoneMappingLib.errors import SettingError, StatisticsError
+from CorticalBoneMappingLib.errors import SettingError, TableError
 from CorticalBoneMappingLib.simulation.dicom_writer import write_dicom_series
 from CorticalBoneMappingLib.study.group.plan import plan_text, read_plan
 from CorticalBoneMappingLib.study.trial.check import check_study
 from CorticalBoneMappingLib.study.trial.names import case_folder, case_name, case_of, label_of, text_of
+from CorticalBoneMappingLib.study.trial.run import cases_to_run
 from CorticalBoneMappingLib.study.trial.scans import cases_of, read_scans
 from CorticalBoneMappingLib.volume import Volume
 
@@ -42,7 +43,7 @@ def test_a_sound_study_has_no_problems_and_says_how_many_femurs_it_has(folder, c
     rows = [row(side="both"), row(visit="12", path="")]
     assert told(check(folder, rows)) == []
     assert main(["study", "check", str(folder / "study.toml"), "--progress", "none"]) == 0
-    assert "2 femurs in 1 scans: 0 errors, 0 warnings, 1 note" in capsys.readouterr().out
+    assert "2 femurs in 1 scan: 0 errors, 0 warnings, 1 note" in capsys.readouterr().out
 
 
 def test_every_fault_is_told_at_once_with_its_row_and_value(folder):
@@ -65,26 +66,26 @@ def test_every_fault_is_told_at_once_with_its_row_and_value(folder):
     found = check(folder, rows)
     errors = set(told(found))
     assert errors >= {
-        (1, "participant", ""),
-        (2, "visit", ""),
-        (3, "side", "rigth"),
-        (4, "path", "absent.nrrd"),
-        (5, "path", "mr.nrrd"),
-        (6, "path", "broken.nrrd"),
-        (7, "mask", "absent_mask.nrrd"),
-        (8, "mask", "far.nrrd"),
-        (9, "label", "femur"),
+        (2, "participant", ""),
+        (3, "visit", ""),
+        (4, "side", "rigth"),
+        (5, "path", "absent.nrrd"),
+        (6, "path", "mr.nrrd"),
+        (7, "path", "broken.nrrd"),
+        (8, "mask", "absent_mask.nrrd"),
+        (9, "mask", "far.nrrd"),
+        (10, "label", "femur"),
     }
-    assert (11, "mask", "") not in errors  # the femur will be found
+    assert (12, "mask", "") not in errors  # the femur will be found
     sentences = {(p.row, p.column): p.sentence for p in found}
-    assert "MR, not CT" in sentences[5, "path"]
-    assert "write left, right or both" in sentences[3, "side"]
+    assert "MR, not CT" in sentences[6, "path"]
+    assert "write left, right or both" in sentences[4, "side"]
 
 
 def test_a_wrong_calibration_is_told_in_its_row_and_one_of_the_study_once(folder):
     rows = [row(), row(person="P02", visit="0", calibration="linear:0.8", path="ct2.nrrd")]
     write_scan(folder / "ct2.nrrd")
-    assert told(check(folder, rows)) == [(2, "calibration", "linear:0.8")]
+    assert told(check(folder, rows)) == [(3, "calibration", "linear:0.8")]
     of_study = check(folder, [row(side="both")], settings='calibration = "rods:absent.csv"')
     assert [(p.row, p.column) for p in of_study if p.severity == "error"] == [(0, "calibration")]
     (folder / "rods.csv").write_text("density\n0\n200\n", encoding="utf-8")
@@ -93,30 +94,34 @@ def test_a_wrong_calibration_is_told_in_its_row_and_one_of_the_study_once(folder
 
 def test_the_same_femur_twice_is_an_error_even_if_only_capitals_differ(folder):
     rows = [row(side="both"), row(side="left"), row(person="p01")]
-    assert told(check(folder, rows)) == [(2, "participant", "P01"), (3, "participant", "p01")]
+    assert told(check(folder, rows)) == [(3, "participant", "P01"), (4, "participant", "p01")]
 
 
 def test_one_scan_for_two_people_is_an_error(folder):
-    assert told(check(folder, [row(), row(person="P02")])) == [(2, "path", "ct.nrrd")]
+    assert told(check(folder, [row(), row(person="P02")])) == [(3, "path", "ct.nrrd")]
 
 
-def test_participants_that_are_one_number_to_the_statistics_are_refused(folder):
+@pytest.mark.parametrize(
+    ("one", "other"), [("01", "1"), ("P1", "p1"), ("12", "12.0"), ("P 1", "P  1"), ("Zo\u00eb", "Zoe\u0308")]
+)
+def test_participants_that_look_alike_are_two_and_are_warned_of(folder, one, other):
     write_scan(folder / "ct2.nrrd")
-    rows = [row(person="01"), row(person="1", path="ct2.nrrd")]
-    assert told(check(folder, rows)) == [(2, "participant", "1")]
+    found = check(folder, [row(person=one), row(person=other, visit="12", path="ct2.nrrd")])
+    assert told(found) == []
+    assert told(found, "warning") == [(3, "participant", other)]
 
 
 @pytest.mark.parametrize(
     ("name", "values", "wrong", "hint"),
     [
-        ("age", ["70", "7000", "65"], [2], "18 to 115"),
-        ("age", ["70", "1951", "65"], [2], "year of birth"),
-        ("height", ["162", "1.71", "158"], [2], "write it in cm"),
-        ("height", ["1.62", "1.71", "158"], [3], "write it in m"),
-        ("height_m", ["162", "171", "1.58"], [1, 2], "write it in m"),
-        ("weight (kg)", ["61", "61000", "1"], [2, 3], "kg"),
-        ("age", ["70", "seventy", "65", "61", "64", "66"], [2], "no number"),
-        ("areal_bmd", ["0.7", "0.8", "0.8", "0.7", "0.9", "?"], [6], "no number"),
+        ("age", ["70", "7000", "65"], [3], "18 to 115"),
+        ("age", ["70", "1951", "65"], [3], "year of birth"),
+        ("height", ["162", "1.71", "158"], [3], "write it in cm"),
+        ("height", ["1.62", "1.71", "158"], [4], "write it in m"),
+        ("height_m", ["162", "171", "1.58"], [2, 3], "write it in m"),
+        ("weight (kg)", ["61", "61000", "1"], [3, 4], "kg"),
+        ("age", ["70", "seventy", "65", "61", "64", "66"], [3], "not a number"),
+        ("areal_bmd", ["0.7", "0.8", "0.8", "0.7", "0.9", "?"], [7], "not a number"),
     ],
 )
 def test_a_number_that_no_adult_has_is_told_with_the_unit_it_looks_like(folder, name, values, wrong, hint):
@@ -139,7 +144,7 @@ def test_an_arm_that_changes_is_a_warning_and_a_visit_without_a_row_a_note(folde
         [*row(person="P02", path=""), "placebo"],
     ]
     found = check(folder, rows, (*HEADER, "arm"))
-    assert told(found, "warning") == [(2, "arm", "denosumab")]
+    assert told(found, "warning") == [(3, "arm", "denosumab")]
     assert any(p.severity == "note" and "P02 has no row for visit 12" in p.sentence for p in found)
 
 
@@ -168,10 +173,10 @@ def test_a_check_that_finds_errors_ends_with_1_and_keeps_all_in_a_csv(folder, ca
     with out.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(r["severity"], r["row"], r["column"]) for r in rows if r["severity"] == "error"] == [
-        ("error", "1", "side"),
-        ("error", "2", "path"),
+        ("error", "2", "side"),
+        ("error", "3", "path"),
     ]
-    assert "mend the rows" in capsys.readouterr().err
+    assert "correct what is named" in capsys.readouterr().err
 
 
 def test_settings_of_the_study_reach_the_cases_and_a_row_goes_before_them(folder):
@@ -209,7 +214,7 @@ def test_a_table_without_a_column_that_is_needed_is_refused(folder):
     with pytest.raises(SettingError, match="no column 'path'"):
         check_study(read_plan(study, needs_analysis=False))
     (folder / "participants.csv").unlink()
-    with pytest.raises(StatisticsError, match="no such table"):
+    with pytest.raises(TableError, match="no such table"):
         check_study(read_plan(study, needs_analysis=False))
 
 
@@ -223,3 +228,103 @@ def test_names_hold_letters_and_digits_alone_and_can_be_read_back(text):
 
 def test_a_case_is_named_as_bids_names_a_hemisphere():
     assert case_folder("P01", "12", "right").as_posix() == "sub-P01/ses-12/sub-P01_ses-12_hemi-R_femur"
+
+
+@pytest.mark.parametrize(("one", "other"), [("1_12", "11_2"), ("1001.001", "1001.002"), ("A1", "A10")])
+def test_participants_that_a_number_would_make_one_are_two_without_a_word(folder, one, other):
+    write_scan(folder / "ct2.nrrd")
+    found = check(folder, [row(person=one), row(person=other, path="ct2.nrrd")])
+    assert told(found) + told(found, "warning") == []
+    assert case_folder(one, "0", "right") != case_folder(other, "0", "right")
+
+
+@pytest.mark.parametrize("visit", ["02-Jan", "2. Jan", "Jan-12", "1.00E+05", "1,2E+11"])
+def test_an_id_that_a_spreadsheet_may_have_rewritten_is_warned_of(folder, visit):
+    write_scan(folder / "ct2.nrrd")
+    header = ";".join(HEADER)
+    lines = [header, ";".join(row()), ";".join(row(visit=visit, path="ct2.nrrd"))]
+    study = write_study(folder, [])
+    (folder / "participants.csv").write_text("\n".join(lines), encoding="utf-8")
+    found = check_study(read_plan(study, needs_analysis=False)).problems
+    assert told(found, "warning") == [(3, "visit", visit)]
+
+
+def test_an_error_of_a_spreadsheet_and_an_assumed_encoding_are_told(folder):
+    rows = [row(), row(person="#N/A", path=""), row(person="Müller", visit="12", path="")]
+    study = write_study(folder, rows)
+    table = folder / "participants.csv"
+    table.write_bytes(table.read_text(encoding="utf-8").encode("cp1252"))
+    found = check_study(read_plan(study, needs_analysis=False)).problems
+    assert (3, "participant", "#N/A") in told(found)
+    assert any("Windows-1252, such as 'Müller'" in p.sentence for p in found if p.severity == "warning")
+
+
+def test_a_label_is_a_whole_number(folder):
+    rows = [
+        row(label="2.5"),
+        row(person="P02", label="1_2", path=""),
+        row(person="P03", label="3.0", path=""),
+    ]
+    assert told(check(folder, rows)) == [(2, "label", "2.5"), (3, "label", "1_2")]
+
+
+TRIAL = (*HEADER, "arm", "age", "areal_bmd")
+ANALYSIS = {
+    "name": '"gain"',
+    "terms": '["visit", "arm", "visit × arm", "age"]',
+    "contrast": '"denosumab − placebo in the change from visit 0 to visit 12"',
+    "endpoints": '["areal_bmd"]',
+    "hips": '"both"',
+}
+
+
+def write_trial(folder, analysis=(), columns='reference = { arm = "placebo" }'):
+    """Write a trial of four people at two visits; `analysis` replaces keys of its question."""
+    rows = []
+    for person in range(4):
+        for visit in ("0", "12"):
+            name = f"ct{person}_{visit}.nrrd"
+            write_scan(folder / name)
+            arm = "denosumab" if person % 2 else "placebo"
+            age = ("61.5", "70", "68.2", "66")[person]
+            cells = row(person=f"P{person}", visit=visit, path=name)
+            rows.append([*cells, arm, age, f"0.7{person}{visit[-1]}"])
+    study = write_study(folder, rows, TRIAL)
+    lines = [f"{key} = {value}" for key, value in (ANALYSIS | dict(analysis)).items()]
+    text = study.read_text(encoding="utf-8") + f"[columns]\n{columns}\n[[analysis]]\n" + "\n".join(lines)
+    study.write_text(text + "\n", encoding="utf-8")
+    return study
+
+
+def test_questions_that_can_be_asked_are_no_problem(folder):
+    plan = read_plan(write_trial(folder))
+    assert told(check_study(plan).problems) == []
+    assert len(cases_to_run(plan)) == 8
+
+
+@pytest.mark.parametrize(
+    ("analysis", "columns", "words"),
+    [
+        ({"terms": '["visit", "arm", "agee"]'}, "", ("no column 'agee'", "it has", "age")),
+        ({"contrast": '"denosumb − placebo"'}, "", ("'denosumb'", "arm: denosumab, placebo")),
+        ({"contrast": '"denosumab − placebo at visit 36"'}, "", ("'visit 36'", "visit: 0, 12")),
+        ({"contrast": '"slope of weight"'}, "", ("'weight'", "it has age")),
+        ({"endpoints": '["areal_bdm"]'}, "", ("no column 'areal_bdm'",)),
+        ({"endpoints": '["arm"]'}, "", ("'arm' does not hold numbers",)),
+        ({"outcome": '"change"', "baseline": '"1"'}, "", ("visit '1'", "0, 12")),
+        ({"hips": '"left"'}, "", ("No row of the table is of the left hip",)),
+        ({}, 'reference = { arm = "Placebo" }', ("'Placebo' does not occur in", "denosumab, placebo")),
+        ({}, 'reference = { amr = "placebo" }', ("no column 'amr'",)),
+        ({}, 'categorical = ["centre"]', ("no column 'centre'",)),
+    ],
+)
+def test_a_misspelt_question_is_found_before_anything_is_mapped(folder, capsys, analysis, columns, words):
+    study = write_trial(folder, analysis, columns)
+    problems = [p for p in check_study(read_plan(study)).problems if p.severity == "error"]
+    assert {(p.row, p.file) for p in problems} == {(0, str(study))}
+    assert problems[0].value == "gain" or problems[0].column == "[columns]"
+    assert all(word in problems[0].sentence for word in words), problems[0]
+    for command in (["check"], ["run", "--workers", "1"]):
+        assert main(["study", command[0], str(study), *command[1:], "--quiet"]) == 1
+    assert "correct the questions first" in capsys.readouterr().err
+    assert not (folder / "results").exists()

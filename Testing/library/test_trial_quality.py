@@ -136,8 +136,8 @@ def test_a_rejected_row_is_left_out_counted_and_said(maps):
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (QC + "P01,0,right,maybe,,\n", "row 1: the verdict is"),
-        (QC + "P01,0,right,,,\nP01,0,right,reject,,\n", "row 2.*twice"),
+        (QC + "P01,0,right,maybe,,\n", "row 2: the verdict is"),
+        (QC + "P01,0,right,,,\nP01,0,right,reject,,\n", "row 3.*twice"),
         ("participant,visit,side\nP01,0,right\n", "no column 'verdict'"),
     ],
 )
@@ -150,7 +150,20 @@ def test_a_quality_table_that_cannot_be_read_is_refused_by_its_name_and_row(tmp_
 def test_verdicts_are_found_after_a_spreadsheet_has_changed_numbers_and_separators(tmp_path):
     text = QC.replace(",", ";") + "1;0;right;reject;;\n"
     (tmp_path / "qc.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert list(read_quality(tmp_path)) == [("1.0", "0.0", "right")]
+    case = ("001", "0", "right")
+    assert list(read_quality(tmp_path, [case, ("011", "0", "right")])) == [case]
+    assert list(read_quality(tmp_path)) == [("1", "0", "right")]
+    assert list(read_quality(tmp_path, [case, ("1", "0", "right")])) == [("1", "0", "right")]
+    with pytest.raises(
+        SettingError, match=r"row 2: participant 1, visit 0, right may be participant 01, .* 001"
+    ):
+        read_quality(tmp_path, [("01", "0", "right"), case])
+
+
+def test_verdicts_are_found_after_a_spreadsheet_has_taken_their_letters_for_others(tmp_path):
+    (tmp_path / "qc.csv").write_text(QC + "MÃ¼ller,0,right,reject,,\n", encoding="utf-8")
+    case = ("Müller", "0", "right")
+    assert list(read_quality(tmp_path, [case, ("Möller", "0", "right")])) == [case]
 
 
 def test_one_file_serves_mapping_and_statistics(maps, scanned):
@@ -165,7 +178,7 @@ def test_a_failed_case_counts_for_nothing_and_is_said_and_one_that_waits_is_refu
     plan = read_plan(scanned / "study.toml")
     case = cases_to_run(plan)[4]
     shutil.rmtree(scanned / "results" / case.folder)
-    with pytest.raises(StatisticsError, match=f"1 cases are not mapped yet, such as {case.name}"):
+    with pytest.raises(StatisticsError, match=f"1 case is not mapped yet, such as {case.name}"):
         read_study_table(plan)
     write_record(scanned / "results", case, {"status": "failed", "reason": "The slices are not equal."})
     record = answer_study(plan, plan.analyses[0]).provenance
@@ -284,10 +297,10 @@ def test_a_verdict_is_tied_after_a_spreadsheet_has_written_001_as_1(tmp_path):
     run(tmp_path)
     qc = tmp_path / "results" / "qc.csv"
     qc.write_text(QC + "1,0.0,right,accept,,\n", encoding="utf-8")
-    assert read_quality(tmp_path / "results")["1.0", "0.0", "right"].counted == "accept"
+    assert read_quality(tmp_path / "results")["001", "0", "right"].counted == "accept"
     write_scan(tmp_path / "ct0.nrrd", value=500.0)
     run(tmp_path)
-    assert read_quality(tmp_path / "results")["1.0", "0.0", "right"].is_of_earlier
+    assert read_quality(tmp_path / "results")["001", "0", "right"].is_of_earlier
 
 
 def test_rows_that_a_person_sorted_or_doubled_are_kept(judged):

@@ -311,7 +311,7 @@ def test_progress_tells_cases_failures_and_time_left(tmp_path):
 def test_a_study_whose_table_is_wrong_is_refused_before_anything_runs(tmp_path):
     people(tmp_path, 1)
     write_study(tmp_path, [["P00", "0", "neither", "ct0.nrrd", "mask0.nrrd", "1", ""]])
-    with pytest.raises(SettingError, match=r"row 1 side 'neither'"):
+    with pytest.raises(SettingError, match=r"row 2 side 'neither'"):
         cases_in(tmp_path)
     text = (tmp_path / "study.toml").read_text(encoding="utf-8")
     (tmp_path / "study.toml").write_text(text.partition("[scans]")[0], encoding="utf-8")

@@ -44,9 +44,9 @@ def test_two_visits_may_share_a_folder_but_not_a_series(tmp_path):
     said = problems_of(study_with(tmp_path, row("0", "1"), row("1", "2")))
     assert not any("same place" in s or "given for" in s for s in said)
     said = problems_of(study_with(tmp_path, row("0", "1.2.1"), row("1", "1.2.1")))
-    assert any("This scan is given for participant P01 at visit 0 (row 1) as well" in s for s in said)
+    assert any("This scan is given for participant P01 at visit 0 (row 2) as well" in s for s in said)
     said = problems_of(study_with(tmp_path, row("0", "1.2.1"), row("1", "hip 1")))
-    assert any("the same place as that of participant P01 at visit 0 (row 1)" in s for s in said)
+    assert any("the same place as that of participant P01 at visit 0 (row 2)" in s for s in said)
 
 
 def test_a_result_follows_from_the_series_that_is_named(tmp_path):

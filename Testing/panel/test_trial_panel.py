@@ -88,7 +88,7 @@ def test_what_is_wrong_is_listed_with_its_row_and_a_mended_study_is_checked_anew
     check(panel)
     table = panel.ui.problemsTable
     rows = [[table.item(row, column).text() for column in range(4)] for row in range(table.rowCount)]
-    assert [row[:3] for row in rows] == [["error", "2", "path 'ct1.nrrd'"]]
+    assert [row[:3] for row in rows] == [["error", "3", "path 'ct1.nrrd'"]]
     assert "ct1.nrrd" in rows[0][3]
     assert panel.ui.trialStatusLabel.text == (
         "1 femur can be mapped: 1 error, 0 warnings, 0 notes. Mend the errors, then check again."
@@ -273,7 +273,7 @@ def test_the_mapped_study_is_what_the_statistics_ask_and_a_rejected_case_is_left
     choose(panel, study)
     assert panel.ui.tableFileEdit.currentPath == str(tmp_path / "participants.csv")
     assert panel.ui.resultsFolderEdit.currentPath == str(tmp_path / "results")
-    assert panel.ui.overviewLabel.text == "2 participants, 1 visits, 2 rows: 2 with a map"
+    assert panel.ui.overviewLabel.text == "2 participants, 1 visit, 2 rows: 2 with a map"
     panel.ui.casesTable.setCurrentCell(0, 0)
     panel.ui.rejectButton.click()
     assert panel.ui.overviewLabel.text.endswith("1 with a map, 1 visit missed")

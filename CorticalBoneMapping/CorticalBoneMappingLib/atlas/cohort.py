@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import SettingError
 from ..progress import Progress
 from ..surface import Surface, read_surface
+from ..written_table import read_written_table
 from .average import AverageFemur
 from .build import Average, BuildSettings, Subject, build_average
 from .folder import write_atlas
@@ -31,8 +31,8 @@ def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subjec
 
     Raises
     ------
-    SettingError
-        If no file is given, a table lacks a column or a side, or a file is listed twice.
+    SettingError, TableError
+        If no file is given, a table cannot be read, lacks a column or a side, or a file is listed twice.
     SurfaceError
         If a surface cannot be read.
     """
@@ -96,19 +96,18 @@ def build_atlas(
 
 
 def _rows(table: Path) -> list[tuple[Path, str]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{table}: the table cannot be read.") from error
-    if not rows or not {"surface", "side"} <= rows[0].keys():
+    written = read_written_table(table)
+    if not {"surface", "side"} <= written.columns.keys():
         raise SettingError(
             f"{table}: the table needs the columns surface and side, and a row for each femur."
         )
-    for line, row in enumerate(rows, start=2):
-        if row["side"] not in ("left", "right"):
-            raise SettingError(f"{table}, line {line}: the side is '{row['side']}'; it is left or right.")
-    return [(table.parent / row["surface"], row["side"]) for row in rows]
+    surfaces, sides = written.columns["surface"], written.columns["side"]
+    for row, surface, side in zip(written.rows, surfaces, sides):
+        if side not in ("left", "right"):
+            raise SettingError(f"{table}, row {row}: the side is '{side}'; it is left or right.")
+        if not surface:
+            raise SettingError(f"{table}, row {row}: the surface is empty; name a file.")
+    return [(table.parent / surface, side) for surface, side in zip(surfaces, sides)]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from ..errors import CalibrationError
+from ..errors import CalibrationError, TableError
 from ..volume import Volume
+from ..written_numbers import ReadColumn, number_of, read_columns
+from ..written_table import read_written_table
 from .rod_search import RodRow, find_row
 
 EQUIVALENTS = ("K2HPO4", "HA")
@@ -71,7 +72,7 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     Parameters
     ----------
     path : str or Path
-        The table, UTF-8, with commas.
+        The table, as `written_table` and `written_numbers` read it.
     volume : Volume, optional
         The CT, needed where HU are not given.
 
@@ -174,20 +175,22 @@ def known_equivalent(name: str | None) -> str | None:
 def _read_table(path: Path) -> tuple[str | None, list[dict[str, float]]]:
     """Read the substance and the rows, every cell a finite number."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise CalibrationError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError):
-        raise CalibrationError(f"{path}: the file cannot be read as a CSV table (UTF-8 text).") from None
-    notes = "\n".join(line.strip() for line in lines if line.strip().startswith("#"))
-    stated = re.search(r"^#\s*equivalent\s*:\s*(\S+)", notes, flags=re.MULTILINE | re.IGNORECASE)
-    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip(" ,\t") and line.strip()[0] != "#"]
-    if len(numbered) < 2:
-        raise CalibrationError(f"{path}: the table of rods is empty.")
-    cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in numbered)]
-    header = [name.lower() for name in cells[0]]
-    _check_columns(path, header)
-    table = [_numeric_row(path, number, header, row) for (number, _), row in zip(numbered[1:], cells[1:])]
+        written = read_written_table(path, comment="#")
+    except TableError as error:
+        raise CalibrationError(str(error)) from None
+    notes = "\n".join(written.comments)
+    stated = re.search(r"^#\s*equivalent\s*:\s*([^\s;,]+)", notes, flags=re.MULTILINE | re.IGNORECASE)
+    cells = {name.lower(): column for name, column in written.columns.items()}
+    if len(cells) < len(written.columns):
+        raise CalibrationError(f"{path}: two columns have the same name; rename one.")
+    _check_columns(path, list(cells))
+    found = read_columns(cells, written.separator)
+    for name, column in found.items():
+        _check_numbers(path, name, cells[name], column, written.rows)
+    table = [
+        {name: float(column.numbers[row]) for name, column in found.items()}
+        for row in range(len(written.rows))
+    ]
     return known_equivalent(stated.group(1) if stated else None), table
 
 
@@ -195,8 +198,7 @@ def _check_columns(path: Path, header: list[str]) -> None:
     unknown = [name for name in header if name not in _COLUMNS]
     if unknown:
         raise CalibrationError(
-            f"{path}: unknown column '{unknown[0]}'. Columns are separated by commas and named "
-            f"{', '.join(sorted(_COLUMNS))}."
+            f"{path}: unknown column '{unknown[0]}'. Columns are named {', '.join(sorted(_COLUMNS))}."
         )
     places = len(set(_PLACE) & set(header))
     sized = bool(set(_CYLINDER_MM) & set(header))
@@ -208,20 +210,17 @@ def _check_columns(path: Path, header: list[str]) -> None:
         )
 
 
-def _numeric_row(path: Path, number: int, header: list[str], row: list[str]) -> dict[str, float]:
-    if len(row) != len(header):
-        raise CalibrationError(f"{path}, line {number}: {len(row)} cells, but {len(header)} columns.")
-    values = {}
-    for name, cell in zip(header, row):
-        try:
-            values[name] = float(cell)
-        except ValueError:
-            values[name] = np.nan
-        if not np.isfinite(values[name]):
-            raise CalibrationError(f"{path}, line {number}: '{cell}' in column '{name}' is not a number.")
-        if name in _CYLINDER_MM and values[name] <= 0:
-            raise CalibrationError(f"{path}, line {number}: '{name}' must be above 0.")
-    return values
+def _check_numbers(
+    path: Path, name: str, cells: list[str], column: ReadColumn, rows: tuple[int, ...]
+) -> None:
+    """Refuse a column of rods that holds anything but numbers."""
+    for row, cell in zip(rows, cells):
+        if number_of(cell) is None:
+            raise CalibrationError(f"{path}, row {row}: '{cell}' in column '{name}' is not a number.")
+        if name in _CYLINDER_MM and number_of(cell) <= 0:
+            raise CalibrationError(f"{path}, row {row}: '{name}' must be above 0.")
+    for row, question in column.questions.items():
+        raise CalibrationError(f"{path}, row {rows[row]}, column '{name}': {question}.")
 
 
 def _measure(volume: Volume, row: dict[str, float], number: int) -> tuple[float, float, int, float]:

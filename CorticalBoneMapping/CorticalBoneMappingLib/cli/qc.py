@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..wording import counted
 from .common import say
 
 _PAGE = "qc.html"
@@ -51,7 +52,7 @@ def _page(chosen: argparse.Namespace, results: Path) -> None:
         raise SettingError(f"{out}: this is a page; let the name end in .html.")
     refuse_another_page(out)  # before any work is done
     shown = write_quality_page(results, out)
-    say(chosen, f"{out} written ({shown} cases, {out.stat().st_size / 1e6:.1f} MB).")
+    say(chosen, f"{out} written ({counted(shown, 'case')}, {out.stat().st_size / 1e6:.1f} MB).")
 
 
 def _decide(chosen: argparse.Namespace, results: Path) -> None:
@@ -71,4 +72,4 @@ def _take(chosen: argparse.Namespace, results: Path) -> None:
     from ..study.trial.decisions import decide, decisions_of
 
     changed = decide(results, decisions_of(chosen.take))
-    say(chosen, f"{changed} decisions taken from {chosen.take}.")
+    say(chosen, f"{counted(changed, 'decision')} taken from {chosen.take}.")

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..wording import counted
 from .common import add_command, add_output_options, number, progress_of, say, table
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ def run(chosen: argparse.Namespace) -> None:
     from ..errors import SettingError
     from ..foreign_files import refuse_another_record
     from ..study.group.answered import ANSWERED_FILE, note_answered, outdated_answers
+    from ..study.group.collect import read_study_table
     from ..study.group.files import write_answer
     from ..study.group.plan import read_plan
+    from ..study.group.questions import refuse_wrong_questions
     from ..study.group.run import answer_study, plan_folder
 
     plan = read_plan(chosen.study)
@@ -81,6 +84,7 @@ def run(chosen: argparse.Namespace) -> None:
         raise SettingError(f"{chosen.workers} workers cannot work; ask for 1 or more.")
     refuse_another_record(chosen.out / ANSWERED_FILE)  # before any work is done
     asked = [analysis for analysis in plan.analyses if chosen.only in (None, analysis.name)]
+    refuse_wrong_questions(plan, read_study_table(plan), asked)
     progress = progress_of(chosen)
     with _executor(chosen) as executor:
         for done, analysis in enumerate(asked):
@@ -116,8 +120,9 @@ def summary(answer: StudyAnswer) -> str:
     significant = [row for row in answer.clusters if row["p_corrected"] <= answer.analysis.alpha]
     lines = [
         f"{answer.analysis.name}: {record['question']['contrast']}",
-        f"  {design['rows']} maps of {design['participants']} participants; "
-        f"{100 * area['share_of_tested']:.0f} % of the surface significant, {len(significant)} clusters",
+        f"  {counted(design['rows'], 'map')} of {counted(design['participants'], 'participant')}; "
+        f"{100 * area['share_of_tested']:.0f} % of the surface significant, "
+        f"{counted(len(significant), 'cluster')}",
         *(f"  Note: {note}" for note in record["notes"]),
         "",
     ]

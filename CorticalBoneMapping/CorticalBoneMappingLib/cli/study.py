@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..wording import counted
 from . import qc
 from .common import add_command, add_output_options, progress_of, say
 
@@ -89,7 +90,9 @@ def _check(chosen: argparse.Namespace) -> None:
         write_text(chosen.out, problems_csv(found.problems))
     say(chosen, found.summary())
     if has_errors(found.problems):
-        raise SettingError(f"{plan.table}: not every case can be mapped; mend the rows that are named.")
+        raise SettingError(
+            f"{plan.table}: not every case can be mapped, or not every question asked; correct what is named."
+        )
 
 
 def _run(chosen: argparse.Namespace) -> None:
@@ -112,7 +115,7 @@ def _run(chosen: argparse.Namespace) -> None:
     say(chosen, summary(done))
     if done.failed:
         raise CorticalBoneMappingError(
-            f"{done.failed} of {done.cases} cases failed; {results / 'cases.csv'} says why."
+            f"{done.failed} of {counted(done.cases, 'case')} failed; {results / 'cases.csv'} says why."
         )
 
 
@@ -121,8 +124,8 @@ def summary(done: StudyRun) -> str:
     from ..study.trial.run import duration
 
     lines = [
-        f"{done.cases} cases: {done.mapped} mapped in {duration(done.seconds)}, {done.kept} were up to date, "
-        f"{done.failed} failed",
+        f"{counted(done.cases, 'case')}: {done.mapped} mapped in {duration(done.seconds)}, {done.kept} were "
+        f"up to date, {done.failed} failed",
         *(f"  {name}: {reason}" for name, reason in done.failures),
     ]
     return "\n".join(lines)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..statistics.table import ARM, PARTICIPANT, SIDE, VISIT, Table, is_numeric, sorted_levels
-from ..study.group.collect import PATH, read_study_table
+from ..statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, sorted_levels
+from ..study.group.collect import read_study_table
 from ..study.group.plan import StudyPlan
 from ..study.result_files import AVERAGE_FILE
+from ..wording import counted
 
 FOUND, MISSED, ABSENT = "map found", "visit missed", "no map in its folder"
 _IDENTITY = (PARTICIPANT, PATH)
@@ -70,7 +71,8 @@ def overview_of(plan: StudyPlan) -> StudyOverview:
     status = [_status(plan.results, path) for path in table.labels(PATH)]
     rows = [tuple(map(str, row)) for row in zip(*identity, arms, status)]
     people, visits = (len(set(table.labels(name))) for name in (PARTICIPANT, VISIT))
-    counts = f"{people} participants, {visits} visits, {len(rows)} rows: {status.count(FOUND)} with a map"
+    sizes = ((people, "participant"), (visits, "visit"), (len(rows), "row"))
+    counts = ", ".join(counted(*size) for size in sizes) + f": {status.count(FOUND)} with a map"
     others = [f"{status.count(kind)} {kind}" for kind in (MISSED, ABSENT) if kind in status]
     terms = _terms(table, plan)
     question = _suggested_contrast(table, plan.reference.get(ARM))
@@ -87,7 +89,7 @@ def _terms(table: Table, plan: StudyPlan) -> list[str]:
     varied = [
         name
         for name, values in table.columns.items()
-        if name not in _IDENTITY and len(sorted_levels(table.labels(name))) > 1
+        if name not in _IDENTITY and name not in table.unclear and len(sorted_levels(table.labels(name))) > 1
     ]
     first = [name for name in (VISIT, ARM, SIDE) if name in varied]
     known = (VISIT, SIDE, *plan.categorical)

@@ -18,11 +18,11 @@ from ..study.trial.quality import (
     UNSEEN,
     Identity,
     Verdict,
-    identity_of,
     read_quality,
 )
 from ..study.trial.run import scans_of
 from ..study.trial.scans import Case, cases_of, read_scans
+from ..wording import counted
 
 _WORDS = {"accept": "accepted", "reject": "rejected"}
 _LOOK = "look"  # how the program's suggestion to look at a case begins
@@ -145,11 +145,11 @@ def trial_cases(results: Path) -> list[TrialCase]:
             f"{path}: this is not the table that a run has written ({error}). Move it, and run the study "
             "again."
         ) from error
-    verdicts = read_quality(results)
+    verdicts = read_quality(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
     cases = []
     for row in rows:
         identity = row["participant"], row["visit"], row["side"]
-        verdict = verdicts.get(identity_of(*identity), _NO_VERDICT)
+        verdict = verdicts.get(identity, _NO_VERDICT)
         told = (row[name] for name in ("case", "status", "reason", "suggestion"))
         cases.append(TrialCase(*identity, *told, verdict, results / case_folder(*identity)))
     return cases
@@ -162,7 +162,7 @@ def counts(cases: list[TrialCase]) -> str:
     told = [f"{number} {name}" for name, number in status.items()]
     told.append(f"{sum(case.is_doubtful for case in cases)} to look at")
     told += [f"{judged[verdict]} {word}" for verdict, word in _WORDS.items()]
-    return f"{len(cases)} cases: {', '.join(told)}"
+    return f"{counted(len(cases), 'case')}: {', '.join(told)}"
 
 
 def sound_cases_of(plan: StudyPlan) -> list[Case]:

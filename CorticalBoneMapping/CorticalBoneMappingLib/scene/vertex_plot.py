@@ -8,6 +8,7 @@ import vtk
 
 from ..study.group.groups import GROUP_COLUMNS
 from ..surface import Surface
+from ..written_numbers import number_of
 from .answers import AnswerNodes
 from .models import surface_from_model
 from .tables import table_rows
@@ -86,10 +87,8 @@ def _table(
 
 def _places(visits: list[str]) -> np.ndarray:
     """Visits by their number (months), or one after the other where they have names."""
-    try:
-        return np.array([float(visit) for visit in visits])
-    except ValueError:
-        return np.arange(1.0, len(visits) + 1.0)
+    numbers = [number_of(visit) for visit in visits]
+    return np.arange(1.0, len(visits) + 1.0) if None in numbers else np.array(numbers)
 
 
 def _add_column(table: vtk.vtkTable, name: str, values: np.ndarray) -> None:

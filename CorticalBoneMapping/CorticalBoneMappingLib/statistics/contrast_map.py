@@ -13,6 +13,13 @@ from .contrasts import Contrast
 ALTERNATIVES = ("two-sided", "greater", "less")
 
 
+def check_direction(contrast: Contrast, alternative: str) -> None:
+    """Refuse an alternative that is none, or one-sided for several effects at once."""
+    check_alternative(alternative)
+    if not contrast.is_single and alternative != "two-sided":
+        raise SettingError("An F asks for differences in any direction; it has no one-sided test.")
+
+
 @dataclass(frozen=True)
 class ContrastMap:
     """What a model answers to a contrast, at every vertex.
@@ -44,9 +51,7 @@ class ContrastMap:
     dof_method: str = "residual"
 
     def __post_init__(self) -> None:
-        check_alternative(self.alternative)
-        if not self.is_t and self.alternative != "two-sided":
-            raise SettingError("An F asks for differences in any direction; it has no one-sided test.")
+        check_direction(self.contrast, self.alternative)
 
     @property
     def is_t(self) -> bool:

@@ -9,9 +9,10 @@ from functools import reduce
 import numpy as np
 
 from ..errors import StatisticsError
+from ..written_numbers import number_of
 from .collinearity import explain_dependence, near_collinearity
 from .contrasts import Contrast, read_contrast
-from .table import PARTICIPANT, Table, is_numeric, sorted_levels
+from .table import PARTICIPANT, Table, sorted_levels
 
 INTERCEPT = "intercept"
 
@@ -68,7 +69,7 @@ class Factor:
     def code(self, table: Table) -> np.ndarray:
         """Give its columns of the matrix, shape (n, number of names)."""
         if not self.levels:
-            return table.column(self.column)[:, None] - self.centre
+            return table.numbers(self.column)[:, None] - self.centre
         return (table.labels(self.column)[:, None] == np.array(self.levels[1:])).astype(np.float64)
 
     def at(self, setting: Mapping[str, str | float]) -> np.ndarray:
@@ -84,10 +85,10 @@ class Factor:
         return np.array([float(level == str(setting[self.column])) for level in self.levels[1:]])
 
     def _number(self, value: str | float) -> float:
-        try:
-            return float(value)
-        except ValueError:
-            raise StatisticsError(f"'{value}' is no number, which '{self.column}' needs.") from None
+        number = number_of(value) if isinstance(value, str) else float(value)
+        if number is None:
+            raise StatisticsError(f"'{value}' is not a number, which '{self.column}' needs.")
+        return number
 
 
 @dataclass(frozen=True)
@@ -230,12 +231,7 @@ def _factor(term: Categorical | Continuous, table: Table) -> Factor:
             "or leave the term out."
         )
     if isinstance(term, Continuous):
-        values = table.column(term.column)
-        if not is_numeric(values):
-            raise StatisticsError(
-                f"'{term.column}' holds text (such as '{values[0]}'); use it as categorical, or mend "
-                "the column."
-            )
+        values = table.numbers(term.column)
         return Factor(term.column, centre=float(values.mean()) if term.centred else 0.0)
     levels = sorted_levels(table.labels(term.column))
     reference = levels[0] if term.reference is None else str(term.reference)

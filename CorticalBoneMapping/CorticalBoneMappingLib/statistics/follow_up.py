@@ -200,7 +200,7 @@ def compare_with_controls(patient: np.ndarray, row: Table, controls: Fit) -> Com
         if factor.levels and row.labels(name)[0] not in factor.levels:
             raise StatisticsError(f"No control has {name} '{row.labels(name)[0]}', as the patient has.")
     setting = {
-        name: row.labels(name)[0] if factor.levels else float(row.column(name)[0])
+        name: row.labels(name)[0] if factor.levels else float(row.numbers(name)[0])
         for name, factor in design.factors.items()
     }
     weights = design.at(setting)[None]

@@ -285,12 +285,17 @@ def _store(fit: MixedFit, vertices: np.ndarray, state: State, added: np.ndarray,
     fit.information[vertices] = state.information
 
 
-def _units(design: Design, sides: bool | None) -> tuple[np.ndarray, bool]:
-    participants, table = design.participants, design.table
-    if np.bincount(participants).max() < 2:
+def check_repeats(design: Design) -> None:
+    """Refuse a design in which no participant has more than one row."""
+    if np.bincount(design.participants).max() < 2:
         raise StatisticsError(
             "No participant has more than one row, so there is no random effect; use least squares."
         )
+
+
+def _units(design: Design, sides: bool | None) -> tuple[np.ndarray, bool]:
+    check_repeats(design)
+    participants, table = design.participants, design.table
     if sides is False or (SIDE not in table and sides is None):
         return participants, False
     labels = np.unique(table.labels(SIDE) if SIDE in table else table.column(SIDE), return_inverse=True)[1]

@@ -26,10 +26,10 @@ from ..statistics.follow_up import (
 )
 from ..statistics.least_squares import fit_least_squares
 from ..statistics.maps import Maps
-from ..statistics.table import PARTICIPANT, Table, read_table
+from ..statistics.table import PARTICIPANT, PATH, Table, is_numeric, read_table
 from ..surface import Surface, write_surface
 from .csv_rows import Columns, csv_of_rows
-from .group.collect import PATH, collect_maps, parse_terms, smoothed
+from .group.collect import collect_maps, parse_terms, smoothed
 from .group.plan import StudyPlan
 from .provenance import input_record, plain, program
 from .regions import WHOLE_FEMUR
@@ -216,11 +216,13 @@ def _collect(own: list[Path], others: Path, measure: str, fwhm_mm: float, progre
     table = read_table(others)
     paths = [str(path.absolute()) for path in own]
     paths += [str(others.parent.absolute() / path) for path in table.labels(PATH)]
-    columns = {name: [""] * len(own) + list(table.labels(name)) for name in table.columns if name != PATH}
+    nothing = {name: np.nan if is_numeric(values) else "" for name, values in table.columns.items()}
+    columns = {name: np.array([nothing[name]] * len(own) + list(v)) for name, v in table.columns.items()}
     # Names of their own, so that the patient's scans never count as repeats.
     names = [f"this patient, scan {number}" for number in range(1, len(own) + 1)]
-    columns[PARTICIPANT] = names + list(table.labels(PARTICIPANT))
-    whole = Table.of(columns | {PATH: paths})
+    columns[PARTICIPANT] = np.array(names + list(table.labels(PARTICIPANT)))
+    columns[PATH] = np.array(paths)
+    whole = Table(columns, (0,) * len(own) + table.rows, table.unclear)
     maps = collect_maps(whole, Path(), (measure,), progress.part(0.0, 0.7))[measure]
     return smoothed(maps, fwhm_mm, progress.part(0.7, 1.0))
 
@@ -232,9 +234,8 @@ def _change(maps: Maps, level: float) -> Change:
 
 def _against(maps: Maps, row: Table, terms: tuple[str, ...], source: Path) -> Comparison:
     controls = maps.take(np.arange(1, len(maps.table)))
-    table = Table.of({name: controls.table.labels(name) for name in controls.table.columns})
     plan = StudyPlan("", source, source.parent, {}, (), (), str(source))
-    design = build_design(table, parse_terms(terms, table, plan))
+    design = build_design(controls.table, parse_terms(terms, controls.table, plan))
     return compare_with_controls(maps.values[0], row, fit_least_squares(controls.values, design))
 
 

@@ -265,7 +265,7 @@ def attribution_rows(vertices: int) -> list[str]:
         study = make_study(people, (0, 12, 24, 36), ("left",), 1, seed=5)
         design = build_design(study.table, [VISIT, Interaction((VISIT, ARM)), Continuous("age")])
         rng = np.random.default_rng(6)
-        late = (study.table.labels("arm") == "denosumab") * study.table.column("visit") / 36.0
+        late = (study.table.labels("arm") == "denosumab") * study.table.numbers("visit") / 36.0
         whole = 100.0 * np.log(1.054)
         truth = {"mass": whole, "thickness": whole * 2.0 / 3.0, "density": whole / 3.0}
         maps = [

@@ -10,9 +10,10 @@ from typing import Any
 from ...errors import CorticalBoneMappingError
 from ...study.csv_rows import read_rows
 from ...study.trial.case import DONE
+from ...study.trial.identities import Identity
 from ...study.trial.names import case_folder
 from ...study.trial.overview import CASE_COLUMNS, CASES_FILE
-from ...study.trial.quality import Identity, Verdict, identity_of, read_quality
+from ...study.trial.quality import Verdict, read_quality
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class CaseRow:
     @property
     def identity(self) -> Identity:
         """By which it is found in other tables."""
-        return identity_of(self.row["participant"], self.row["visit"], self.row["side"])
+        return self.row["participant"], self.row["visit"], self.row["side"]
 
     @property
     def name(self) -> str:
@@ -61,7 +62,7 @@ def read_cases(results: str | Path) -> list[CaseRow]:
     path = results / CASES_FILE
     try:
         rows = read_rows(path, CASE_COLUMNS)
-        verdicts = read_quality(results)
+        verdicts = read_quality(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
         return [_case(row, verdicts, results) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorticalBoneMappingError(
@@ -76,5 +77,5 @@ def without_folders(reason: str) -> str:
 
 def _case(row: dict[str, Any], verdicts: dict[Identity, Verdict], results: Path) -> CaseRow:
     identity = row["participant"], row["visit"], row["side"]
-    verdict = verdicts.get(identity_of(*identity), Verdict("", "", ""))
+    verdict = verdicts.get(identity, Verdict("", "", ""))
     return CaseRow(row, verdict, results / case_folder(*identity))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...statistics.table import ARM, PARTICIPANT, SIDE, VISIT, sorted_levels
+from ...study.trial.identities import Identity
 from ...study.trial.overview import WAITING
-from ...study.trial.quality import REJECT, Identity, identity_of
+from ...study.trial.quality import REJECT
 from ...study.trial.scans import PATH, read_scans, sides_of
 from .answers import Answer
 from .cases import CaseRow, without_folders
@@ -24,7 +25,7 @@ class PlannedFemur:
     Attributes
     ----------
     identity : tuple of str
-        From `identity_of`.
+        Participant, visit and side.
     arm, visit : str
         As the table writes them; the arm is empty in a study without arms.
     has_scan : bool
@@ -48,7 +49,7 @@ def read_planned(table: Path) -> list[PlannedFemur]:
     scans = read_scans(table)
     return [
         PlannedFemur(
-            identity_of(scans.cell(PARTICIPANT, row), scans.cell(VISIT, row), side),
+            (scans.cell(PARTICIPANT, row), scans.cell(VISIT, row), side),
             scans.cell(ARM, row),
             scans.cell(VISIT, row),
             bool(scans.cell(PATH, row)),

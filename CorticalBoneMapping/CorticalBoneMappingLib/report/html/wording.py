@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ...wording import noun
+
 MISSING = "–"
 _HUGE = 1e9
 
@@ -58,7 +60,7 @@ def decimals_of(values: list[float]) -> int:
 
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Write a number with its noun: ``1 cluster``, ``2 clusters``."""
-    return f"{number(count, 0)} {one if count == 1 else many or one + 's'}"
+    return f"{number(count, 0)} {noun(count, one, many)}"
 
 
 def listed(items: list[str]) -> str:

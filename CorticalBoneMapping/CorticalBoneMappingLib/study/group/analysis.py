@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...atlas.regions import CUT_END, REGION_NAMES
+from ...errors import StatisticsError
 from ...progress import Progress
 from ...statistics.contrast_map import ContrastMap
 from ...statistics.corrected_test import CorrectedTest
@@ -16,13 +17,13 @@ from ...statistics.effects import Model, PercentEffect, percent_effect
 from ...statistics.exchange import Exchange
 from ...statistics.false_discovery import false_discovery_test
 from ...statistics.least_squares import fit_least_squares
-from ...statistics.maps import Maps
+from ...statistics.maps import Maps, scalars
 from ...statistics.mixed_model import fit_mixed_model
 from ...statistics.participant_errors import with_participant_errors
 from ...statistics.permutation import PermutationSettings, permutation_tests
 from ...statistics.random_field import random_field_clusters, random_field_peaks
 from ...statistics.smoothness import Smoothness, estimate_smoothness
-from ...statistics.table import SIDE, VISIT
+from ...statistics.table import SIDE, VISIT, Table
 from ...statistics.weighting import measurement_weights
 from .collect import parse_terms
 from .outcome import outcome_of, rows_of_hips
@@ -106,9 +107,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     StatisticsError
         If design or question do not fit the table.
     """
-    rows = outcome_of(rows_of_hips(maps, analysis.hips), analysis.outcome, analysis.baseline)
-    rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate
-    design = build_design(rows.table, parse_terms(analysis.terms, rows.table, plan))
+    rows, design = rows_and_design(maps, analysis, plan)
     if analysis.model == "mixed":
         model: Model = with_participant_errors(fit_mixed_model(rows, design, progress=progress))
     else:
@@ -119,6 +118,21 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     if analysis.outcome == "value" and answered.is_t and answered.contrast.reference is not None:
         percent = percent_effect(model, answered.contrast, analysis.alternative)
     return Fitted(rows, model, answered, percent)
+
+
+def rows_and_design(maps: Maps, analysis: Analysis, plan: StudyPlan) -> tuple[Maps, Design]:
+    """Give the rows that the model of an analysis is fitted to, and its design; see `fit_analysis`."""
+    rows = outcome_of(rows_of_hips(maps, analysis.hips), analysis.outcome, analysis.baseline)
+    rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate
+    if not len(rows.table):
+        raise StatisticsError("No row of the table has a value for this question.")
+    return rows, build_design(rows.table, parse_terms(analysis.terms, rows.table, plan))
+
+
+def endpoints_of(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
+    """Give endpoints as maps, and the question to them: a blood test is not measured once a hip."""
+    terms = tuple(term for term in analysis.terms if SIDE not in term)
+    return scalars(table, list(analysis.endpoints)), replace(analysis, hips="mean", terms=terms)
 
 
 def corrected_tests(

@@ -14,14 +14,13 @@ from ...progress import Progress
 from ...smoothing import smooth
 from ...statistics.design import Categorical, Continuous, Interaction, Term
 from ...statistics.maps import Maps
-from ...statistics.table import PARTICIPANT, SIDE, VISIT, Table, is_numeric, read_table
+from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, read_table
 from ...surface import Surface, read_surface
 from ..provenance import input_record
 from ..result_files import AVERAGE_FILE
 from ..trial.mapped import table_of_results, without_rejected
 from .plan import StudyPlan
 
-PATH = "path"
 _NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
 _TOGETHER = 64  # maps smoothed at once: one factor for all, and the memory bounded
 _LEVELS = {VISIT, SIDE, PARTICIPANT}
@@ -38,7 +37,10 @@ def read_study_table(plan: StudyPlan) -> Table:
     StatisticsError
         If a column is missing, a row stands twice, or a side is none; names file and row.
     """
-    table = table_of_results(plan.table, plan.results, plan.scans) if plan.scans else read_table(plan.table)
+    if plan.scans:
+        table = table_of_results(plan.table, plan.results, plan.scans, plan.levels)
+    else:
+        table = read_table(plan.table, plan.levels)
     for name in _NEEDED:
         if name not in table:
             raise StatisticsError(

@@ -9,8 +9,7 @@ import numpy as np
 from ...errors import StatisticsError
 from ...statistics.effects import change_from_baseline
 from ...statistics.maps import Maps
-from ...statistics.table import PARTICIPANT, SIDE, VISIT, Table
-from .collect import PATH
+from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT
 
 
 def rows_of_hips(maps: Maps, hips: str) -> Maps:
@@ -63,5 +62,5 @@ def _one_hip_a_visit(maps: Maps) -> Maps:
         means = (total / count).astype(np.float32)
     rows = np.array([int(np.argmax(group == number)) for number in range(len(first))])
     table = maps.table.take(rows)
-    table = Table({name: values for name, values in table.columns.items() if name not in (SIDE, PATH)})
-    return replace(maps, values=means, table=table, sd=None)
+    kept = {name: values for name, values in table.columns.items() if name not in (SIDE, PATH)}
+    return replace(maps, values=means, table=replace(table, columns=kept), sd=None)

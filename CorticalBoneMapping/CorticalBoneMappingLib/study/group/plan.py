@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ...foreign_files import write_signed
 from ...measures import MEASURES
 from ...statistics.contrast_map import ALTERNATIVES
 from ..trial.scans import ScanPlan, scan_lines, scan_plan
+from .toml_file import read_toml
 
 MODELS = ("mixed", "least-squares")
 OUTCOMES = ("value", "change", "percent-change")
@@ -152,6 +152,11 @@ class StudyPlan:
     source: str
     scans: ScanPlan | None = None
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Columns that hold levels, whatever they look like: categorical ones, and those of a reference."""
+        return tuple(dict.fromkeys((*self.categorical, *self.reference)))
+
 
 def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
     """Read ``study.toml``.
@@ -176,12 +181,7 @@ def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
         file and the key.
     """
     path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"{path}: there is no such study file ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: this is no TOML file: {error}.") from error
+    content = read_toml(path)
     try:
         return _plan(path, content, needs_analysis)
     except SettingError as error:

@@ -29,6 +29,7 @@ from ..provenance import input_record, plain, program
 from .analysis import Fitted, fit_analysis, region_names
 from .collect import collect_maps, read_study_table, smoothed
 from .plan import Analysis, StudyPlan
+from .questions import check_question
 
 POWER_FILE, POWER_TABLE, PROVENANCE_FILE = "power.vtp", "power.csv", "provenance.json"
 POWER_COLUMNS: Columns = {
@@ -112,6 +113,7 @@ def plan_trial(
         raise SettingError("Sizes are 2 or more per arm, and the difference is above 0 %.")
     progress = progress or Progress()
     table = read_study_table(plan)
+    check_question(plan, table, analysis)
     maps = collect_maps(table, plan.results, (analysis.measure,), progress.part(0.0, 0.4))[analysis.measure]
     regional = maps.region_means(maps.surface.arrays["region"], region_names(maps))
     maps = smoothed(maps, analysis.smoothing_fwhm_mm, progress.part(0.4, 0.6))

@@ -11,19 +11,22 @@ import numpy as np
 
 from ...progress import Progress
 from ...statistics.attribution import Attribution, attribute
-from ...statistics.maps import Maps, scalars
-from ...statistics.table import SIDE, Table
+from ...statistics.maps import Maps
+from ...statistics.table import ARM, PARTICIPANT, VISIT, Table
 from ..provenance import Stopwatch, input_record, plain, program
 from ..regions import WHOLE_FEMUR
+from ..trial.identities import alike
 from ..trial.mapped import left_out
-from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, region_names
+from .analysis import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
 from .collect import collect_maps, maps_record, read_study_table, smoothed
 from .groups import Groups, group_means
 from .outcome import rows_of_hips
 from .plan import Analysis, StudyPlan, columns_record, folder_name
+from .questions import check_question
 from .rows import answer_rows, cluster_rows
 from .shape_terms import with_shape
 
+_NAMES = (PARTICIPANT, VISIT, ARM)
 THICKNESS, DENSITY = "cortical_thickness", "cortical_density"
 
 
@@ -92,7 +95,9 @@ def answer_study(
     progress = progress or Progress()
     watch = Stopwatch()
     with watch.time("reading"):
-        table = with_shape(read_study_table(plan), plan.results, analysis.terms)
+        table = read_study_table(plan)
+        check_question(plan, table, analysis)
+        table = with_shape(table, plan.results, analysis.terms)
         weigh = (f"{analysis.measure}_sd",) if analysis.weights == "measurement" else ()
         measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY, *weigh)))
         unsmoothed = collect_maps(table, plan.results, measures, progress=progress.part(0.0, 0.2))
@@ -127,7 +132,7 @@ def _regions_and_endpoints(
     regions = maps.region_means(maps.surface.arrays["region"], names)
     answers = [("region", fit_analysis(regions, analysis, plan))]
     if analysis.endpoints:
-        answers.append(("endpoint", fit_analysis(*_endpoints(maps.table, analysis), plan)))
+        answers.append(("endpoint", fit_analysis(*endpoints_of(maps.table, analysis), plan)))
     return answers
 
 
@@ -151,12 +156,6 @@ def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, st
     return attribution.over(inside * area[:, None]).rows([WHOLE_FEMUR, *names.values()])
 
 
-def _endpoints(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
-    """One row a participant and visit: a blood test is not measured once a hip."""
-    terms = tuple(term for term in analysis.terms if SIDE not in term)
-    return scalars(table, list(analysis.endpoints)), replace(analysis, hips="mean", terms=terms)
-
-
 def _provenance(
     plan: StudyPlan, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
 ) -> dict[str, Any]:
@@ -166,6 +165,7 @@ def _provenance(
     lost = left_out(maps.table, plan.results, (plan.table, plan.scans) if plan.scans else None)
     notes = [
         *lost.notes(),
+        *_alike(maps.table),
         *fitted.design.remarks,
         *_clustered(analysis, fitted),
         *_gaps(maps, rows, tested),
@@ -214,6 +214,16 @@ def _provenance(
         "significant_area": _significant_share(fitted, tests),
         "notes": list(dict.fromkeys(notes)),
     }
+
+
+def _alike(table: Table) -> list[str]:
+    """Point to participants, visits and arms that are different letter by letter, but may be meant as one."""
+    found = [(name, table.labels(name), alike(table.labels(name))) for name in _NAMES if name in table]
+    return [
+        f"The {name} '{labels[row]}' of {table.describe(row)} counts as another than '{earlier}'."
+        for name, labels, others in found
+        for row, earlier in others.items()
+    ]
 
 
 def _clustered(analysis: Analysis, fitted: Fitted) -> list[str]:

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import StatisticsError
-from ...statistics.table import Table
+from ...statistics.table import PATH, Table
 from ..result_files import PROVENANCE_FILE
-from .collect import PATH
 
 SIZE = "femur size"
 _SHAPE = re.compile(r"femur shape (\d+)")
@@ -43,13 +42,18 @@ def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
     StatisticsError
         If a record holds no such number; names the row.
     """
-    asked = {name for term in terms for name in re.split(r"\s*[×*:]\s*", term.strip())}
-    asked = sorted(name for name in asked if name not in table and (name == SIZE or _SHAPE.fullmatch(name)))
+    asked = shape_columns(table, terms)
     if not asked:
         return table
     rows = [_of_row(table, row, results, asked) for row in range(len(table))]
     columns = {name: np.array([row[name] for row in rows]) for name in asked}
-    return Table(table.columns | columns)
+    return table.with_columns(columns)
+
+
+def shape_columns(table: Table, terms: tuple[str, ...]) -> list[str]:
+    """Give the names of size and shape that some terms hold and the table does not."""
+    asked = {name for term in terms for name in re.split(r"\s*[×*:]\s*", term.strip())}
+    return sorted(name for name in asked if name not in table and (name == SIZE or _SHAPE.fullmatch(name)))
 
 
 def _of_row(table: Table, row: int, results: Path, asked: list[str]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,13 @@ from ...progress import Progress
 from ...volume import Volume
 from ...volume_files import read_header
 from ...volume_warnings import thickness_warnings
+from ...wording import counted
 from ..femur_in_scan import SURFACE_SUFFIX
 from ..found_files import read_ready_surface
 from ..group.plan import StudyPlan
 from .people import problems_of_people
 from .problems import ERROR, NOTE, WARNING, Problem
+from .questions import problems_of_questions
 from .run import scans_of
 from .scans import CALIBRATION, MASK, PATH, SERIES, Case, ScanTable, cases_of, read_scans
 
@@ -42,10 +44,9 @@ class StudyCheck:
 
     def summary(self) -> str:
         """Say all of it."""
-        kinds = {ERROR: "errors", WARNING: "warnings", NOTE: "notes"}
-        counts = {text: sum(p.severity == kind for p in self.problems) for kind, text in kinds.items()}
-        told = ", ".join(f"{count} {text if count != 1 else text[:-1]}" for text, count in counts.items())
-        lines = [f"{self.cases} femurs in {self.scans} scans: {told}"]
+        kinds = {kind: sum(p.severity == kind for p in self.problems) for kind in (ERROR, WARNING, NOTE)}
+        found = ", ".join(counted(count, kind) for kind, count in kinds.items())
+        lines = [f"{counted(self.cases, 'femur')} in {counted(self.scans, 'scan')}: {found}"]
         return "\n".join([*lines, *(f"  {problem}" for problem in self.problems)])
 
 
@@ -71,7 +72,9 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
     progress = progress or Progress()
     table = read_scans(plan.table)
     cases, problems = cases_of(table, scans_of(plan))
-    problems += problems_of_people(table)
+    problems += [Problem(str(table.path), 0, "", "", WARNING, text) for text in table.warnings]
+    problems += problems_of_people(table, plan.levels)
+    problems += problems_of_questions(plan, table, cases)
     problems += _shared_scans(table, cases)
     problems += _calibrations(table, cases)
     scans: dict[tuple[Path, str | None], list[Case]] = defaultdict(list)
@@ -94,7 +97,7 @@ def _shared_scans(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
         other = first.setdefault((case.ct, case.series), case)
         if (other.participant, other.visit) != (case.participant, case.visit):
             whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
-            found.append(table.problem(case.row - 1, PATH, f"This scan is given for {whose} as well."))
+            found.append(table.problem_of(case, PATH, f"This scan is given for {whose} as well."))
     return found
 
 
@@ -109,10 +112,8 @@ def _calibrations(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     found = []
     for case in cases:
         if case.settings.calibration in wrong:
-            row = case.row - 1 if table.cell(CALIBRATION, case.row - 1) else -1
-            sentence = wrong[case.settings.calibration]
-            of_study = Problem(str(table.path), 0, CALIBRATION, case.settings.calibration, ERROR, sentence)
-            found.append(of_study if row < 0 else table.problem(row, CALIBRATION, sentence))
+            of_row = table.problem_of(case, CALIBRATION, wrong[case.settings.calibration])
+            found.append(of_row if of_row.value else replace(of_row, row=0, value=case.settings.calibration))
     return found
 
 
@@ -124,10 +125,10 @@ def _scan(
     try:
         ct = read_header(path, cases[0].series)
         doubts = [*ct.warnings, *thickness_warnings(ct)]
-        yield from (table.problem(case.row - 1, PATH, said, WARNING) for case in cases for said in doubts)
+        yield from (table.problem_of(case, PATH, said, WARNING) for case in cases for said in doubts)
         yield from _same_place(table, ct, cases, places)
     except CorticalBoneMappingError as error:
-        yield from (table.problem(case.row - 1, PATH, str(error)) for case in cases)
+        yield from (table.problem_of(case, PATH, str(error)) for case in cases)
         ct = None
     for case in cases:
         if case.mask is None:
@@ -137,11 +138,11 @@ def _scan(
             if mask is None:
                 read_ready_surface(case.mask)
         except CorticalBoneMappingError as error:
-            yield table.problem(case.row - 1, MASK, str(error))
+            yield table.problem_of(case, MASK, str(error))
             continue
         if ct is not None and mask is not None and not _meet(ct, mask):
             sentence = f"The mask lies outside the scan {path.name}; was it drawn on another?"
-            yield table.problem(case.row - 1, MASK, sentence)
+            yield table.problem_of(case, MASK, sentence)
 
 
 def _same_place(
@@ -154,7 +155,7 @@ def _same_place(
         if other is not cases[0] and (other.participant, other.visit) != (case.participant, case.visit):
             whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
             sentence = f"The series covers exactly the same place as that of {whose}; is it the same scan?"
-            yield table.problem(case.row - 1, SERIES, sentence, WARNING)
+            yield table.problem_of(case, SERIES, sentence, WARNING)
 
 
 def _meet(one: Volume, other: Volume) -> bool:

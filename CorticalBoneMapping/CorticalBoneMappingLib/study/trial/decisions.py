@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ...errors import SettingError
 from ...files import write_text
-from ...statistics.table import read_cells
+from ...written_table import read_written_table
 from ..csv_rows import csv_of_rows
+from .identities import Identity, in_words, known_identity
 from .quality import (
     OF_RESULT,
     QUALITY_FILE,
     VERDICTS,
-    Identity,
-    identity_of,
+    identity_in,
     marks_of_results,
     read_quality,
 )
@@ -61,20 +61,21 @@ def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
     """
     path = results / QUALITY_FILE
     read_quality(results)  # says what is wrong in the table before it is written again
-    columns = read_cells(path)
+    columns = read_written_table(path).columns
     rows = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
-    known = {identity_of(row["participant"], row["visit"], row["side"]): row for row in rows}
     marks = marks_of_results(results)
+    known = {known_identity(identity_in(row), marks): row for row in rows}
     changed = 0
     for identity, decision in decisions.items():
-        row = known.get(identity_of(*identity))
+        case = known_identity(identity, known)
+        row = known.get(case)
         if row is None:
-            raise SettingError(f"{path}: there is no mapped case {_told(identity)}.")
+            raise SettingError(f"{path}: there is no mapped case {in_words(identity)}.")
         if decision.verdict not in VERDICTS:
             raise SettingError(
-                f"{_told(identity)}: '{decision.verdict}' is no verdict; write accept, reject or none."
+                f"{in_words(identity)}: '{decision.verdict}' is no verdict; write accept, reject or none."
             )
-        changed += _enter(row, decision, marks.get(identity_of(*identity), ""))
+        changed += _enter(row, decision, marks.get(case, ""))
     if changed:
         columns = dict.fromkeys([*columns, OF_RESULT], str)
         write_text(path, csv_of_rows(columns, [{OF_RESULT: ""} | row for row in rows]))
@@ -83,7 +84,8 @@ def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
 
 def decision_now(results: Path, identity: Identity, verdict: str, note: str) -> Decision:
     """Give a decision on the result that stands there, whatever was decided before."""
-    return Decision(verdict, note, marks_of_results(results).get(identity_of(*identity), ""))
+    marks = marks_of_results(results)
+    return Decision(verdict, note, marks.get(known_identity(identity, marks), ""))
 
 
 def decisions_of(path: Path) -> dict[Identity, Decision]:
@@ -94,7 +96,7 @@ def decisions_of(path: Path) -> dict[Identity, Decision]:
     CorticalBoneMappingError
         If it is no such table.
     """
-    columns = read_cells(path)
+    columns = read_written_table(path).columns
     needed = ("participant", "visit", "side", "verdict", "note")
     if lacking := [name for name in needed if name not in columns]:
         raise SettingError(
@@ -123,8 +125,3 @@ def _enter(row: dict[str, str], decision: Decision, mark: str) -> bool:
 
 def _on_one_line(note: str) -> str:
     return " ".join(note.split())
-
-
-def _told(identity: Identity) -> str:
-    participant, visit, side = identity
-    return f"participant {participant}, visit {visit}, {side}"

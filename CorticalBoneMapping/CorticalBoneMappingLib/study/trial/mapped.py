@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import StatisticsError
-from ...statistics.table import PARTICIPANT, SIDE, VISIT, Table
+from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table
+from ...wording import counted, noun
 from .case import FAILED
+from .identities import Identity
 from .overview import WAITING, state_of
-from .quality import ACCEPT, REJECT, Identity, identity_of, read_quality
-from .scans import OF_THE_SCAN, PATH, ScanPlan, read_scans, sides_of, sound_cases
+from .quality import ACCEPT, REJECT, read_quality
+from .scans import OF_THE_SCAN, Case, ScanPlan, ScanTable, read_scans, sides_of, sound_cases
 
 _SHOWN = 6
 
@@ -58,7 +61,10 @@ class LeftOut:
                 "accepted then counts as not judged; what was rejected stays out until that is taken back."
             )
         if self.not_judged:
-            said.append(f"{self.not_judged} cases have no verdict in quality control yet; they count.")
+            said.append(
+                f"{counted(self.not_judged, 'case has', 'cases have')} no verdict in quality control yet; "
+                f"{noun(self.not_judged, 'it counts', 'they count')}."
+            )
         return said
 
     def record(self) -> dict[str, Any]:
@@ -72,7 +78,7 @@ class LeftOut:
         }
 
 
-def table_of_results(table: Path, results: Path, plan: ScanPlan) -> Table:
+def table_of_results(table: Path, results: Path, plan: ScanPlan, levels: Collection[str] = ()) -> Table:
     """Give a study's table with a row a femur, its ``path`` the folder of the result.
 
     Parameters
@@ -82,6 +88,8 @@ def table_of_results(table: Path, results: Path, plan: ScanPlan) -> Table:
     results : Path
         Folder of results.
     plan : ScanPlan
+    levels : collection of str
+        Columns that stay text, see `Table.of`.
 
     Returns
     -------
@@ -95,31 +103,43 @@ def table_of_results(table: Path, results: Path, plan: ScanPlan) -> Table:
         If the table is not sound, or a case is not mapped yet.
     """
     scans = read_scans(table)
-    known = {(case.row, case.side): case for case in sound_cases(scans, plan)}
-    names = [name for name in scans.columns if name not in (*OF_THE_SCAN, SIDE, PATH)]
-    columns: dict[str, list[str]] = {name: [] for name in (*names, SIDE, PATH)}
-    waiting = []
-    for row in range(len(scans)):
-        for side in sides_of(scans.cell(SIDE, row)):
-            case = known.get((row + 1, side))
-            state = state_of(case, results)[0] if case is not None else FAILED
-            waiting += [case.name] if state == WAITING else []
-            for name in names:
-                columns[name].append(scans.cell(name, row))
-            columns[SIDE].append(side)
-            columns[PATH].append("" if state == FAILED else case.folder.as_posix())
-    if waiting:
+    cases = sound_cases(scans, plan)
+    states = [(case, state_of(case, results)[0]) for case in cases]
+    if waiting := [case.name for case, state in states if state == WAITING]:
         raise StatisticsError(
-            f"{len(waiting)} cases are not mapped yet, such as {waiting[0]}; run 'cbm study run' first."
+            f"{counted(len(waiting), 'case is', 'cases are')} not mapped yet, such as {waiting[0]}; run "
+            "'cbm study run' first."
         )
-    return Table.of(columns)
+    return table_of_femurs(scans, [case for case, state in states if state != FAILED], levels)
+
+
+def table_of_femurs(scans: ScanTable, cases: Collection[Case], levels: Collection[str] = ()) -> Table:
+    """Give a table of scans as one with a row a femur, its ``path`` the folder of its result.
+
+    Parameters
+    ----------
+    scans : ScanTable
+    cases : collection of Case
+        Femurs that have a result, or will have; the ``path`` of the others is empty.
+    levels : collection of str
+        Columns that stay text, see `Table.of`.
+    """
+    known = {(case.row, case.side): case.folder.as_posix() for case in cases}
+    femurs = [(row, side) for row in range(len(scans)) for side in sides_of(scans.cell(SIDE, row))]
+    names = [name for name in scans.columns if name not in (*OF_THE_SCAN, SIDE, PATH)]
+    columns = {name: [scans.cell(name, row) for row, _ in femurs] for name in names}
+    columns[SIDE] = [side for _, side in femurs]
+    columns[PATH] = [known.get((scans.rows[row], side), "") for row, side in femurs]
+    rows = [scans.rows[row] for row, _ in femurs]
+    return Table.of(columns, levels, rows, scans.separator, str(scans.path))
 
 
 def without_rejected(table: Table, results: Path) -> Table:
     """Empty the ``path`` of the rows that quality control rejected; what else they tell still counts."""
-    verdicts = read_quality(results)
-    rejected = [name in verdicts and verdicts[name].verdict == REJECT for name in _identities(table)]
-    return Table(table.columns | {PATH: np.where(rejected, "", table.labels(PATH))})
+    identities = _identities(table)
+    verdicts = read_quality(results, identities)
+    rejected = [name in verdicts and verdicts[name].verdict == REJECT for name in identities]
+    return table.with_columns({PATH: np.where(rejected, "", table.labels(PATH))})
 
 
 def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -> LeftOut:
@@ -138,8 +158,8 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
     -------
     LeftOut
     """
-    verdicts = read_quality(results)
     rows = {name: table.describe(row) for row, name in enumerate(_identities(table))}
+    verdicts = read_quality(results, rows)
     rejected = {name: verdict for name, verdict in verdicts.items() if verdict.verdict == REJECT}
     judged = [verdicts[name].counted for name in rows if name in verdicts and name not in rejected]
     earlier = [name for name in rows if name in verdicts and verdicts[name].is_of_earlier]
@@ -158,7 +178,7 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
 
 
 def _identities(table: Table) -> list[Identity]:
-    return [identity_of(*row) for row in zip(*(table.labels(name) for name in (PARTICIPANT, VISIT, SIDE)))]
+    return list(zip(*(table.labels(name).tolist() for name in (PARTICIPANT, VISIT, SIDE))))
 
 
 def _with(row: str, note: str) -> str:

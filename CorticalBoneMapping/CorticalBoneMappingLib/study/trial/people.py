@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...statistics.table import ARM, PARTICIPANT, VISIT, sorted_levels
+from ...statistics.table import ARM, PARTICIPANT, TEXT_COLUMNS, VISIT, sorted_levels
+from ...written_numbers import ReadColumn, read_columns
+from .identities import alike, looks_rewritten
 from .problems import NOTE, WARNING, Problem
-from .scans import NEEDED, OF_THE_SCAN, ScanTable
+from .scans import OF_THE_SCAN, ScanTable
 
 _CONSTANT = (ARM, "sex")
 """Columns that do not change from visit to visit."""
 
-_MOSTLY = 0.8  # share of numbers from which a column was meant to be one
 _COLUMN = re.compile(r"(age|weight|height|bmi)(?:[ _\[(]+([a-z²/0-9]+)[)\]]*)?")
 
 
@@ -48,51 +50,36 @@ _UNITS = (
 )
 
 
-def problems_of_people(table: ScanTable) -> list[Problem]:
+def problems_of_people(table: ScanTable, levels: Collection[str] = ()) -> list[Problem]:
     """Find values that cannot be: ages, weights and heights, units, arms that change, visits without a row.
 
     Parameters
     ----------
     table : ScanTable
+    levels : collection of str
+        Columns that hold levels, whatever they look like.
 
     Returns
     -------
     list of Problem
     """
     found: list[Problem] = []
-    for name in table.columns:
-        if name in (*NEEDED, *OF_THE_SCAN):
-            continue
-        found += _texts_among_numbers(table, name)
+    free = {n: c for n, c in table.columns.items() if n not in {*TEXT_COLUMNS, *OF_THE_SCAN, *levels}}
+    for name, column in read_columns(free, table.separator).items():
+        found += [table.problem(row, name, f"{text}.") for row, text in column.questions.items()]
         if match := _COLUMN.fullmatch(name.strip().lower()):
-            found += _impossible(table, name, match[1], match[2])
+            found += _impossible(table, name, column, match[1], match[2])
     for name in _CONSTANT:
         if name in table.columns:
             found += _changing(table, name)
-    return found + _same_number(table) + _missing_visits(table)
+    return found + _alike(table) + _missing_visits(table)
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
-
-
-def _texts_among_numbers(table: ScanTable, name: str) -> list[Problem]:
-    """A single text would turn a whole column of numbers into levels."""
-    cells = {row: cell for row, cell in enumerate(table.columns[name]) if cell}
-    texts = [row for row, cell in cells.items() if _number(cell) is None]
-    if not texts or len(texts) > (1.0 - _MOSTLY) * len(cells):
-        return []
-    sentence = f"This is no number, as the others in '{name}' are; the point is the decimal sign."
-    return [table.problem(row, name, sentence) for row in texts]
-
-
-def _impossible(table: ScanTable, name: str, measure: str, word: str | None) -> list[Problem]:
-    values = {row: _number(cell) for row, cell in enumerate(table.columns[name])}
-    known = {row: value for row, value in values.items() if value is not None}
+def _impossible(
+    table: ScanTable, name: str, column: ReadColumn, measure: str, word: str | None
+) -> list[Problem]:
+    values = [] if column.numbers is None else column.numbers.tolist()
+    known = {row: value for row, value in enumerate(values) if not np.isnan(value)}
     unit = _unit_of(measure, word, list(known.values()))
     found = []
     for row, value in known.items():
@@ -127,24 +114,24 @@ def _changing(table: ScanTable, name: str) -> list[Problem]:
             continue
         earlier_row, earlier = first.setdefault(person, (row, cell))
         if cell != earlier:
-            sentence = f"Participant {person} has '{earlier}' in row {earlier_row + 1}; which is right?"
+            sentence = (
+                f"Participant {person} has '{earlier}' in row {table.rows[earlier_row]}; which is right?"
+            )
             found.append(table.problem(row, name, sentence, WARNING))
     return found
 
 
-def _same_number(table: ScanTable) -> list[Problem]:
-    """The statistics read a column of numbers as numbers: 01 and 1 would be one person."""
+def _alike(table: ScanTable) -> list[Problem]:
+    """Point to names that are different letter by letter, but may be meant as one."""
     found = []
-    for name in (PARTICIPANT, VISIT):
-        cells = table.columns[name]
-        if any(_number(cell) is None for cell in cells if cell):
-            continue
-        spelled: dict[float | None, str] = {}
-        for row, cell in enumerate(cells):
-            earlier = spelled.setdefault(_number(cell), cell) if cell else cell
-            if earlier != cell:
-                sentence = f"'{earlier}' and '{cell}' are the same number; write {name}s in one way."
-                found.append(table.problem(row, name, sentence))
+    for name in (PARTICIPANT, VISIT, ARM):
+        cells = table.columns.get(name, [])
+        for row, earlier in alike(cells).items():
+            sentence = f"This is another {name} than '{earlier}', which it looks like; is it meant so?"
+            found.append(table.problem(row, name, sentence, WARNING))
+        rewritten = [row for row, cell in enumerate(cells) if looks_rewritten(cell)]
+        sentence = "This looks as if a spreadsheet had made a date or a rounded number of it; is it right?"
+        found += [table.problem(row, name, sentence, WARNING) for row in rewritten[:1]]
     return found
 
 

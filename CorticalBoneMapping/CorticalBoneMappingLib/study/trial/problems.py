@@ -28,7 +28,7 @@ class Problem:
     file : str
         Table or scan in which it is.
     row : int
-        Of the table, from 1 (the header is not counted); 0 for the table as a whole.
+        Of the table as a spreadsheet shows it, where the header is row 1; 0 for the study as a whole.
     column, value : str
         Of the table.
     severity : str
@@ -47,7 +47,8 @@ class Problem:
     def __str__(self) -> str:
         row = f" row {self.row}" if self.row else ""
         value = f" {self.column} '{self.value}'" if self.value else f" {self.column}" if self.column else ""
-        return f"{self.severity}:{row}{value}: {self.sentence}"
+        place = f"{row}{value}:" if row or value else ""
+        return f"{self.severity}:{place} {self.sentence}"
 
 
 def problems_csv(problems: Sequence[Problem]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 from ...errors import SettingError
 from ...files import write_text
 from ...measures import QUALITY_LABELS, Quality
-from ...statistics.table import read_cells
+from ...written_table import read_written_table
 from ..csv_rows import Columns, csv_of_rows, read_rows
 from ..found_verdict import LOOK
 from ..regions import REGION_COLUMNS, WHOLE_FEMUR
 from ..result_files import PROVENANCE_FILE, REGIONS_FILE
+from .identities import Identity, in_words, known_identity
 from .ledger import mark_of
 from .names import result_folders
 from .scans import Case
@@ -64,9 +65,6 @@ _LIMITS = (
     ("expected_error_mm", 4.0, "registration uncertain by {:.1f} mm"),
 )
 _LEAST_COVERED = 0.85
-
-Identity = tuple[str, str, str]
-"""Participant, visit, side."""
 
 
 @dataclass(frozen=True)
@@ -153,17 +151,21 @@ def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, 
         What `suggestion` said of each mapped case, by its name.
     """
     path = results / QUALITY_FILE
-    before, marks = _rows(path), marks_of_results(results)
-    by_identity = {identity_of(case.participant, case.visit, case.side): case for case in cases}
+    marks = marks_of_results(results)
+    by_identity = {(case.participant, case.visit, case.side): case for case in cases}
+    read = _rows(path, by_identity, marks)
+    before = [row for _, _, row in read]
     suggested = {identity: suggestions.get(case.name, "") for identity, case in by_identity.items()}
-    present = {_identity(row) for row in before}
-    new = [case for identity, case in by_identity.items() if suggested[identity] and identity not in present]
-    rows = [row | {OF_RESULT: row.get(OF_RESULT, "")} for row in before] + [_row_of(case) for case in new]
-    for row in rows:
-        _bring_up_to_date(row, marks.get(_identity(row), ""), suggested.get(_identity(row), ""))
-    if new:  # otherwise they stay as a person may have sorted them
+    named = [(identity, row | {OF_RESULT: row.get(OF_RESULT, "")}) for _, identity, row in read]
+    present = {identity for identity, _ in named}
+    missing = [identity for identity in by_identity if suggested[identity] and identity not in present]
+    named += [(identity, _row_of(by_identity[identity])) for identity in missing]
+    for identity, row in named:
+        _bring_up_to_date(row, marks.get(identity, ""), suggested.get(identity, ""))
+    if missing:  # otherwise they stay as a person may have sorted them
         places = {identity: place for place, identity in enumerate(by_identity)}
-        rows.sort(key=lambda row: places.get(_identity(row), len(places)))
+        named.sort(key=lambda one: places.get(one[0], len(places)))
+    rows = [row for _, row in named]
     if rows == before:
         return
     columns = {name: str for row in rows for name in row}  # a column that a person added stays
@@ -177,16 +179,23 @@ def tie_verdicts(results: Path) -> None:
 
 def marks_of_results(results: Path) -> dict[Identity, str]:
     """Give the marks of all results that stand in a folder."""
-    return {identity_of(*name): mark_of(folder) for name, folder in result_folders(results).items()}
+    return {name: mark_of(folder) for name, folder in result_folders(results).items()}
 
 
-def read_quality(results: Path) -> dict[Identity, Verdict]:
+def read_quality(results: Path, cases: Collection[Identity] = ()) -> dict[Identity, Verdict]:
     """Read what was decided; empty where there is no ``qc.csv``.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of results.
+    cases : collection of Identity
+        Of the study, by which a row is found after a spreadsheet has written 001 as 1.
 
     Returns
     -------
     dict
-        By `identity_of` each case.
+        By participant, visit and side as the study, else a result in the folder, else ``qc.csv`` has them.
 
     Raises
     ------
@@ -196,33 +205,42 @@ def read_quality(results: Path) -> dict[Identity, Verdict]:
     path = results / QUALITY_FILE
     found: dict[Identity, Verdict] = {}
     marks = marks_of_results(results)
-    for number, row in enumerate(_rows(path), start=1):
-        verdict, identity = row["verdict"].lower(), _identity(row)
+    for number, identity, row in _rows(path, dict.fromkeys(cases), marks):
+        verdict = row["verdict"].lower()
         if verdict not in VERDICTS:
             raise SettingError(
                 f"{path}: row {number}: the verdict is '{ACCEPT}', '{REJECT}' or empty, not '{verdict}'."
             )
         if identity in found:
-            raise SettingError(f"{path}: row {number}: {', '.join(identity)} stands twice; keep one row.")
+            raise SettingError(f"{path}: row {number}: {in_words(identity)} stands twice; keep one row.")
         given_on, stands = row.get(OF_RESULT, ""), marks.get(identity, "")
         is_of_earlier = bool(verdict and given_on and stands) and given_on != stands
         found[identity] = Verdict(verdict, row["note"], row["suggestion"], given_on, is_of_earlier)
     return found
 
 
-def identity_of(participant: str, visit: str, side: str) -> Identity:
-    """Name a case so that it is found again after a spreadsheet has written 001 as 1."""
-    return _plain(participant), _plain(visit), side
+def identity_in(row: dict[str, str]) -> Identity:
+    """Give participant, visit and side as a row of ``qc.csv`` writes them."""
+    return row["participant"], row["visit"], row["side"]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path, *known: Collection[Identity]) -> list[tuple[int, Identity, dict[str, str]]]:
+    """Give the rows of a table of verdicts: its number, which of the known cases it is of, its cells."""
     if not path.is_file():
         return []
-    columns = read_cells(path)
+    written = read_written_table(path)
+    columns = written.columns
     needed = (name for name in QUALITY_COLUMNS if name != OF_RESULT)  # a person's own table has none
     if lacking := [name for name in needed if name not in columns]:
         raise SettingError(f"{path}: there is no column '{lacking[0]}'; put it back.")
-    return [dict(zip(columns, cells)) for cells in zip(*columns.values())]
+    rows = []
+    for number, cells in zip(written.rows, zip(*columns.values())):
+        row = dict(zip(columns, cells))
+        try:
+            rows.append((number, known_identity(identity_in(row), *known), row))
+        except SettingError as error:
+            raise SettingError(f"{path}: row {number}: {error}") from error
+    return rows
 
 
 def _row_of(case: Case) -> dict[str, str]:
@@ -236,17 +254,6 @@ def _bring_up_to_date(row: dict[str, str], mark: str, suggested: str) -> None:
         row[OF_RESULT] = mark or row[OF_RESULT]
     if not row["verdict"]:
         row["suggestion"] = suggested or row["suggestion"]
-
-
-def _identity(row: dict[str, str]) -> Identity:
-    return identity_of(row["participant"], row["visit"], row["side"])
-
-
-def _plain(text: str) -> str:
-    try:
-        return str(float(text))
-    except ValueError:
-        return text
 
 
 def _mean_thickness(folder: Path) -> float:

@@ -17,6 +17,7 @@ from .ledger import clear_workshop, read_record, remove_result, write_record
 from .lock import only_run
 from .overview import Overview
 from .quality import tie_verdicts
+from .questions import refuse_questions_before_mapping
 from .scans import Case, ScanPlan, read_scans, sound_cases
 
 Work = Callable[[Case, Path], Outcome]
@@ -58,16 +59,19 @@ class StudyRun:
 
 
 def cases_to_run(plan: StudyPlan) -> list[Case]:
-    """Give the cases of a study, if its table is sound.
+    """Give the cases of a study, if its table is sound and its questions can be asked of it.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the study names no scans, or a cell of its table cannot be; names the first rows.
+        If the study names no scans, a cell of its table cannot be, or a question names what is not in the
+        table; names the first of them.
     """
-    cases = sound_cases(read_scans(plan.table), scans_of(plan))
+    scans = read_scans(plan.table)
+    cases = sound_cases(scans, scans_of(plan))
     if not cases:
         raise SettingError(f"{plan.table}: no row names a scan in its column 'path', so there is no case.")
+    refuse_questions_before_mapping(plan, scans, cases)
     return cases
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SettingError
-from ...statistics.table import PARTICIPANT, SIDE, VISIT, is_missing, read_cells
+from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT
+from ...wording import counted
+from ...written_numbers import number_of
+from ...written_table import is_missing, is_spreadsheet_error, read_written_table
 from ..settings import MapSettings
-from .names import case_folder, case_name
+from .names import case_folder, case_name, label_of
 from .problems import ERROR, NOTE, Problem
 
-PATH, SERIES, MASK, LABEL, CALIBRATION = "path", "series", "mask", "label", "calibration"
+SERIES, MASK, LABEL, CALIBRATION = "series", "mask", "label", "calibration"
 SLICE_THICKNESS, NOTES = "slice_thickness", "notes"
 NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
 OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, SLICE_THICKNESS, NOTES)
@@ -21,6 +24,7 @@ OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, SLICE_THICKNESS, NOTES)
 
 BOTH = "both"
 _SHOWN = 5  # faults told in one message
+_LONGEST_NAME = 200  # of 255 bytes that file systems allow, with what a case adds
 _SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
 
 
@@ -53,7 +57,7 @@ class Case:
         Label map; None where the femur has to be found.
     settings : MapSettings
     row : int
-        Of the table, from 1.
+        Of the table as a spreadsheet shows it; the header is row 1.
     series : str or None
         UID, description or number of the series, where a DICOM folder holds several.
     """
@@ -97,10 +101,19 @@ class ScanTable:
     path : Path
     columns : dict of str to list of str
         Cells; empty where they say that there is no value.
+    rows : tuple of int
+        Number of each row as a spreadsheet shows it; the header is row 1.
+    separator : str
+        Between the cells.
+    warnings : tuple of str
+        What is uncertain in how it was read.
     """
 
     path: Path
     columns: dict[str, list[str]]
+    rows: tuple[int, ...]
+    separator: str
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -110,8 +123,12 @@ class ScanTable:
         return self.columns[column][row] if column in self.columns else ""
 
     def problem(self, row: int, column: str, sentence: str, severity: str = ERROR) -> Problem:
-        """Say what is wrong in a cell."""
-        return Problem(str(self.path), row + 1, column, self.cell(column, row), severity, sentence)
+        """Say what is wrong in a cell; the first row is 0."""
+        return Problem(str(self.path), self.rows[row], column, self.cell(column, row), severity, sentence)
+
+    def problem_of(self, case: Case, column: str, sentence: str, severity: str = ERROR) -> Problem:
+        """Say what is wrong in a cell of the row that a case is from."""
+        return self.problem(self.rows.index(case.row), column, sentence, severity)
 
 
 def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
@@ -160,14 +177,18 @@ def read_scans(table: Path) -> ScanTable:
 
     Raises
     ------
-    StatisticsError, SettingError
-        If the file is no table, or lacks a column that is needed.
+    TableError, SettingError
+        If the file cannot be read as a table, or lacks a column that is needed.
     """
-    columns = read_cells(table)
+    written = read_written_table(table)
+    columns = written.columns
     if lacking := [name for name in NEEDED if name not in columns]:
-        raise SettingError(f"{table}: there is no column '{lacking[0]}'; a study needs {', '.join(NEEDED)}.")
+        raise SettingError(
+            f"{table}: there is no column '{lacking[0]}'; a study needs {', '.join(NEEDED)}, and this table "
+            f"has {', '.join(columns)}."
+        )
     cells = {name: ["" if is_missing(cell) else cell for cell in column] for name, column in columns.items()}
-    return ScanTable(table, cells)
+    return ScanTable(table, cells, written.rows, written.separator, written.warnings)
 
 
 def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem]]:
@@ -216,8 +237,8 @@ def sound_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
         return cases
     first = "\n".join(f"  {problem}" for problem in errors[:_SHOWN])
     more = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-    told = f"{len(errors)} things have to be mended first ('cbm study check' tells all)"
-    raise SettingError(f"{table.path}: {told}:\n{first}{more}")
+    told = f"{counted(len(errors), 'cell has', 'cells have')} to be corrected first"
+    raise SettingError(f"{table.path}: {told} ('cbm study check' tells all):\n{first}{more}")
 
 
 def sides_of(text: str) -> tuple[str, ...]:
@@ -227,9 +248,17 @@ def sides_of(text: str) -> tuple[str, ...]:
 
 def _problems_of(table: ScanTable, row: int) -> list[Problem]:
     found = [
-        table.problem(row, name, f"The {name} is empty; fill it in.")
+        table.problem(row, name, f"The {name} is empty (or NA, n/a, nan, a dot); fill it in.")
         for name in (PARTICIPANT, VISIT)
         if not table.cell(name, row)
+    ]
+    if len(label_of(table.cell(PARTICIPANT, row) + table.cell(VISIT, row))) > _LONGEST_NAME:
+        sentence = "Participant and visit are too long for the name of a file; shorten them."
+        found.append(table.problem(row, PARTICIPANT, sentence))
+    found += [
+        table.problem(row, name, "This is an error of a spreadsheet; correct the cell, or leave it empty.")
+        for name in (*NEEDED, ARM, *OF_THE_SCAN)
+        if is_spreadsheet_error(table.cell(name, row))
     ]
     side = table.cell(SIDE, row)
     if not sides_of(side):
@@ -250,7 +279,7 @@ def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -
             ct=folder / table.cell(PATH, row),
             mask=folder / mask if mask else None,
             settings=settings,
-            row=row + 1,
+            row=table.rows[row],
             series=table.cell(SERIES, row) or None,
         )
         for side in sides_of(table.cell(SIDE, row))
@@ -263,12 +292,13 @@ def _setting_of(column: str, cell: str, folder: Path) -> dict[str, Any]:
         return {}
     if column == CALIBRATION:
         return {"calibration": _rods_from(cell, folder)}
-    try:
-        number = float(cell)
-        return {"label": int(number)} if column == LABEL else {"slice_thickness_mm": number}
-    except (ValueError, OverflowError):
-        what = "label is a whole number" if column == LABEL else "slice thickness is a number of mm"
-        raise SettingError(f"The {what}, not '{cell}'.") from None
+    number = number_of(cell)
+    if column == SLICE_THICKNESS and number is not None:
+        return {"slice_thickness_mm": number}
+    if column == LABEL and number is not None and number == int(number):
+        return {"label": int(number)}
+    what = "label is a whole number" if column == LABEL else "slice thickness is a number of mm"
+    raise SettingError(f"The {what}, not '{cell}'.")
 
 
 def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], list[Problem]]:
@@ -281,7 +311,7 @@ def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], l
             whose = f"participant {case.participant}, visit {case.visit}, {case.side}"
             told = "stands" if same.name == case.name else "but for capitals stands"
             sentence = f"{whose} {told} in row {same.row} already; remove one, or tell them apart."
-            problems.append(table.problem(case.row - 1, PARTICIPANT, sentence))
+            problems.append(table.problem_of(case, PARTICIPANT, sentence))
     return list(first.values()), problems
 
 
