@@ -27,6 +27,7 @@ _READERS = {
 _RAS_LPS = np.array([-1.0, -1.0, 1.0])
 _SPACE_FIELD = "SPACE"  # the name under which Slicer keeps it in VTP files
 _UNIT_FIELD = "unit_of_"
+_TEXT_FIELD = "text_of_"
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Surface:
         Values at the points.
     units : dict of str to str
         Unit of an array, where it has one.
+    texts : dict of str to tuple of str
+        What is known of the surface in words, by what it is (such as its verdict), a sentence each.
     """
 
     points: np.ndarray
     triangles: np.ndarray
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def _corner_cross(self) -> np.ndarray:
@@ -148,6 +152,9 @@ def to_polydata(surface: Surface) -> vtk.vtkPolyData:
         polydata.GetPointData().AddArray(array)
     for name, unit in surface.units.items():
         _add_text(polydata, _UNIT_FIELD + name, unit)
+    for name, sentences in surface.texts.items():
+        if sentences:
+            _add_text(polydata, _TEXT_FIELD + name, *sentences)
     return polydata
 
 
@@ -175,12 +182,13 @@ def from_polydata(polydata: vtk.vtkPolyData) -> Surface:
         array = point_data.GetArray(index)
         if array is not None and array.GetName():
             arrays[array.GetName()] = vtk_to_numpy(array).copy()
-    units = {}
+    found = {}
     for index in range(texts.GetNumberOfArrays()):
         text = texts.GetAbstractArray(index)
-        if text.GetName() and text.GetName().startswith(_UNIT_FIELD):
-            units[text.GetName().removeprefix(_UNIT_FIELD)] = text.GetValue(0)
-    return Surface(points, triangles, arrays, units)
+        if isinstance(text, vtk.vtkStringArray) and text.GetName():
+            found[text.GetName()] = tuple(text.GetValue(n) for n in range(text.GetNumberOfValues()))
+    units = {name: values[0] for name, values in _with_prefix(found, _UNIT_FIELD).items() if values}
+    return Surface(points, triangles, arrays, units, _with_prefix(found, _TEXT_FIELD))
 
 
 def write_surface(path: str | Path, surface: Surface) -> None:
@@ -191,7 +199,7 @@ def write_surface(path: str | Path, surface: Surface) -> None:
     path : str or Path
         Ends in ``.vtp``.
     surface : Surface
-        Arrays keep their names; units go to field data as ``unit_of_<array>``.
+        Arrays keep their names; units go to field data as ``unit_of_<array>``, texts as ``text_of_<name>``.
     """
     polydata = to_polydata(replace(surface, points=(surface.points * _RAS_LPS).astype(np.float32)))
     polydata.GetPolys().ConvertTo32BitStorage()  # half the size of VTK's default
@@ -247,8 +255,13 @@ def read_surface(path: str | Path) -> Surface:
     return surface if is_ras else replace(surface, points=surface.points * _RAS_LPS)
 
 
-def _add_text(polydata: vtk.vtkPolyData, name: str, text: str) -> None:
+def _with_prefix(found: dict[str, tuple[str, ...]], prefix: str) -> dict[str, tuple[str, ...]]:
+    return {name.removeprefix(prefix): values for name, values in found.items() if name.startswith(prefix)}
+
+
+def _add_text(polydata: vtk.vtkPolyData, name: str, *sentences: str) -> None:
     array = vtk.vtkStringArray()
     array.SetName(name)
-    array.InsertNextValue(text)
+    for sentence in sentences:
+        array.InsertNextValue(sentence)
     polydata.GetFieldData().AddArray(array)

@@ -6,6 +6,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ def read_labelmap(path: str | Path) -> Volume:
         )
     if high == 0:
         raise VolumeError(f"{path}: nothing is labelled; every voxel is 0.")
-    return Volume(array, volume.ijk_to_ras, volume.source)
+    return replace(volume, array=array)
 
 
 def write_volume(path: str | Path, volume: Volume) -> None:

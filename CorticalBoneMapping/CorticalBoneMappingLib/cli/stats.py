@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Answer every analysis of the study, write, and say what was found."""
     from ..errors import SettingError
-    from ..study.group.files import write_answer
+    from ..study.group.files import add_picture, write_answer
     from ..study.group.plan import read_plan
     from ..study.group.run import answer_study, plan_folder
 
@@ -84,20 +85,16 @@ def run(chosen: argparse.Namespace) -> None:
             answer = answer_study(plan, analysis, executor, part)
             folder = plan_folder(chosen.out, analysis)
             write_answer(answer, folder)
-            _draw(answer, folder)
+            if answer.fitted.answered.is_t:  # an F has no effect to draw
+                add_picture(folder, partial(_draw, answer))
             say(chosen, summary(answer))
 
 
-def _draw(answer: StudyAnswer, folder: Path) -> None:
-    """Draw the effect; an F has none."""
+def _draw(answer: StudyAnswer, picture: Path) -> None:
     from ..measures import MEASURES
     from ..report.effect import render_effect
-    from ..study.group.files import EFFECT_PICTURE, effect_surface
+    from ..study.group.files import effect_surface
 
-    picture = folder / EFFECT_PICTURE
-    if not answer.fitted.answered.is_t:
-        picture.unlink(missing_ok=True)
-        return
     title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
     render_effect(effect_surface(answer), picture, title=title)
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..atlas.regions import CUT_END, REGION_NAMES
 from ..errors import SettingError
-from ..files import whole_folder, write_json, write_text
+from ..files import write_json, write_text
+from ..folders import whole_folder
 from ..measures import MEASURES
 from ..surface import Surface, write_surface
 from .csv_rows import Columns, csv_of_rows
@@ -118,7 +119,7 @@ def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:
         Goes into the record: inputs, command.
     """
     record = {"program": program(), "atlas": both.atlas, "remarks": list(both.remarks)} | more
-    with whole_folder(folder, "comparison of both hips") as temporary:
+    with whole_folder(folder, "comparison of both hips", RECORD_FILE) as temporary:
         write_surface(temporary / SURFACE_FILE, both.surface)
         write_text(temporary / TABLE_FILE, csv_of_rows(COLUMNS, both.regions))
         write_json(temporary / RECORD_FILE, plain(record))

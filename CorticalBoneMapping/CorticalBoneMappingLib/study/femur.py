@@ -99,6 +99,18 @@ def map_femur(
     chosen = asdict(settings) | {"label": label, "calibration": without_folders(settings.calibration)}
     chosen["atlas"] = settings.atlas and settings.atlas.name
     quality = bone.arrays["quality"]
+    warnings = [*volume.warnings, *(femur.warnings if isinstance(femur, Volume) else ())]
+    notes = [
+        *warnings,
+        *calibration.remarks,
+        hardening.statement,
+        *notes,
+        *found.notes,
+        *registration.remarks,
+        *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
+        *_assumptions(cortical.used),
+        *_notes(quality),
+    ]
     provenance = {
         "program": program(),
         "settings": chosen,
@@ -113,17 +125,8 @@ def map_femur(
         "anatomy": anatomy,
         "shape": shape_summary(registration, average.shape_model),
         "points": count_quality(quality),
-        "notes": [
-            *volume.warnings,
-            *calibration.remarks,
-            hardening.statement,
-            *notes,
-            *found.notes,
-            *registration.remarks,
-            *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
-            *_assumptions(cortical.used),
-            *_notes(quality),
-        ],
+        "warnings": warnings,
+        "notes": list(dict.fromkeys(notes)),  # a femur that was found repeats the warnings of its CT
         "timings_s": watch.seconds,
     }
     progress.report(1.0, "Femur mapped")

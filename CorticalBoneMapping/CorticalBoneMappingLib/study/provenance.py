@@ -17,9 +17,9 @@ import SimpleITK as sitk
 import vtk
 
 from .. import __version__
+from ..input_files import hash_of
 from ..measures import QUALITY_LABELS, Quality
 
-_BLOCK = 1 << 20
 _LIBRARY = Path(__file__).parents[1]
 _NO_MAP_FOLLOWS = ("cli", "panel", "report", "scene", "simulation", "statistics", "study/group")
 _SOURCE = (".py", ".json", ".vtp")
@@ -87,28 +87,22 @@ def source_hash(library: Path) -> str:
     return digest.hexdigest()
 
 
-def input_record(path: str | Path) -> dict[str, str]:
+def input_record(path: str | Path) -> dict[str, Any]:
     """Name an input by its content: file name (never its folder) and SHA-256.
 
     Parameters
     ----------
     path : str or Path
-        A file, or a folder of DICOM files, whose hash is that of its files' names and contents in the
-        order of names.
+        A file, or a folder of DICOM files; see `input_files.files_of` for what is read with it.
 
     Returns
     -------
     dict
-        ``name`` and ``sha256``.
+        ``name`` and ``sha256``; and ``covers``, which says what was hashed, if that is more than one file.
     """
-    path = Path(path)
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(file.relative_to(path).as_posix().encode())
-            digest.update(_hash(file).digest())
-        return {"name": path.resolve().name, "sha256": digest.hexdigest()}
-    return {"name": path.name, "sha256": _hash(path).hexdigest()}
+    sha256, covers = hash_of(path)
+    record = {"name": Path(path).resolve().name if Path(path).is_dir() else Path(path).name}
+    return record | {"sha256": sha256} | ({"covers": list(covers)} if covers else {})
 
 
 def without_folders(text: str) -> str:
@@ -152,11 +146,3 @@ def plain(content: Any) -> Any:
     if isinstance(content, float) and not np.isfinite(content):
         return None
     return content
-
-
-def _hash(path: Path) -> Any:
-    with path.open("rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from ...errors import CorticalBoneMappingError
+from ...files import is_full, reason
+from ...input_files import stamp_of
 from ...progress import Progress
 from ...volume import Volume
 from ..femur import map_femur
@@ -28,7 +29,6 @@ from .ledger import (
     new_result,
     read_record,
     remove_result,
-    stamp_of,
     write_record,
 )
 from .scans import Case
@@ -183,7 +183,7 @@ def _attempt(
 
 def _with_inputs(result: FemurResult, case: Case, inputs: dict[str, Fingerprint]) -> FemurResult:
     return result.with_provenance(
-        inputs={kind: {"name": each.name, "sha256": each.sha256} for kind, each in sorted(inputs.items())},
+        inputs={kind: each.record() for kind, each in sorted(inputs.items())},
         case={"participant": case.participant, "visit": case.visit, "side": case.side},
     )
 
@@ -205,9 +205,8 @@ def _keep(result: FemurResult, results: Path, case: Case, key: str, inputs: dict
 
 
 def _cannot_write(results: Path, error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    why = "the disk is full" if full else f"nothing can be written ({error.strerror or error})"
-    return f"{results}: {why}. Mend that and run the same command again; it goes on where it was."
+    why = reason(error) if is_full(error) else f"nothing can be written ({reason(error)})"
+    return f"{results}: {why}. Fix that and run the same command again; it goes on where it was."
 
 
 class _LogProgress(Progress):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import SettingError
 from ...statistics.table import PARTICIPANT, SIDE, VISIT, is_missing, read_cells
+from ..found_files import record_beside
 from ..settings import MapSettings
 from .names import case_folder, case_name
 from .problems import ERROR, NOTE, Problem
@@ -79,6 +80,8 @@ class Case:
         files = {"ct": self.ct}
         if self.mask is not None:
             files["mask"] = self.mask
+            if (record := record_beside(self.mask)) is not None:
+                files["mask_record"] = record
         if self.settings.calibration.startswith("rods:"):
             files["rods"] = Path(self.settings.calibration.removeprefix("rods:"))
         return files

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...input_files import stamp_of
 from ...progress import Progress
 from ...segmentation.heads import HeadSighting, asked_for, find_heads
 from ...surface import Surface
 from ...volume import Volume
 from ...volume_files import read_volume
-from .ledger import stamp_of
 from .scans import Case
 
 
