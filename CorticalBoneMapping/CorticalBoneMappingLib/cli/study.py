@@ -95,8 +95,9 @@ def _run(chosen: argparse.Namespace) -> None:
     from ..errors import CorticalBoneMappingError
     from ..report.thumbnails import thumbnail
     from ..study.group.plan import read_plan
-    from ..study.trial.case import measure_case, run_case
+    from ..study.trial.case import run_case
     from ..study.trial.executors import open_executor
+    from ..study.trial.measuring import measure_case
     from ..study.trial.memory import memory_of
     from ..study.trial.run import cases_to_run, run_study
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,7 @@ import vtk
 from .. import __version__
 from ..input_files import hash_of
 from ..measures import QUALITY_LABELS, Quality
-
-_LIBRARY = Path(__file__).parents[1]
-_NO_MAP_FOLLOWS = ("cli", "panel", "report", "scene", "simulation", "statistics", "study/group")
-_SOURCE = (".py", ".json", ".vtp")
+from .source import mapping_source
 
 
 class Stopwatch:
@@ -55,36 +50,6 @@ def program() -> dict[str, Any]:
         "mapping_source": mapping_source(),
         "libraries": libraries,
     }
-
-
-@lru_cache(maxsize=1)
-def mapping_source() -> str:
-    """Hash the source that maps follow from, as it was when this process first asked.
-
-    Code and data of this library, but for what reads or shows maps or simulates scans. The same on every
-    machine, wherever it is installed and however its lines end.
-
-    Returns
-    -------
-    str
-        SHA-256; empty where the library is installed without its source (as byte code, in an archive), so
-        that only the version tells.
-    """
-    return source_hash(_LIBRARY)
-
-
-def source_hash(library: Path) -> str:
-    """Hash the source that maps follow from in a folder that holds this library; see `mapping_source`."""
-    left_out = tuple(f"{part}/" for part in _NO_MAP_FOLLOWS)
-    found = (file.relative_to(library).as_posix() for file in library.rglob("*") if file.suffix in _SOURCE)
-    names = sorted(name for name in found if not name.startswith(left_out))
-    if not any(name.endswith(".py") for name in names):
-        return ""
-    digest = hashlib.sha256()
-    for name in names:
-        content = (library / name).read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
 
 
 def input_record(path: str | Path) -> dict[str, Any]:

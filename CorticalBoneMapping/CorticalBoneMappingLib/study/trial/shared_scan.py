@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from ...segmentation.heads import HeadSighting, asked_for, find_heads
 from ...surface import Surface
 from ...volume import Volume
 from ...volume_files import read_volume
-from .scans import Case
+
+if TYPE_CHECKING:
+    from .scans import Case
 
 
 class SharedScan:
