@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 from .errors import SettingError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PROBE = bytes(1 << 20)
+_PROBE, _PROBES = bytes(1 << 20), 64
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_aside(parent: Path, name: str) -> Iterator[Path]:
-    """Give a new folder in `parent`, whose own name begins with `name`; what is left of it goes at the end."""
+    """Give a new folder in `parent` whose name begins with `name`; what is left of it goes at the end."""
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f"{name}{secrets.token_hex(4)}"
     folder.mkdir()
@@ -149,17 +150,37 @@ def raise_if_full(path: Path) -> None:
     Parameters
     ----------
     path : Path
-        What was being written; is written over.
+        What was being written; is written on.
 
     Raises
     ------
     OSError
         If nothing can be written to it.
     """
-    with path.open("wb") as file:
-        file.write(_PROBE)
+    with path.open("ab") as file:
+        for _ in range(_PROBES):
+            file.write(_PROBE)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep libraries in C from writing to the terminal, for as long as one file is written."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, AttributeError):  # a program with windows may have no such stream
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -2,8 +2,8 @@
 
 The record of a folder (a JSON file) lists under ``files`` what was written with it, with the hash of each
 file. What the list does not name, or what has another hash since, is a user's: it is neither replaced nor
-removed. A new result is exchanged for the old one by renaming: the old record goes first and the new one comes
-last, so a folder that has a record is whole at every moment.
+removed. A new result is exchanged for the old one by renaming: the old record goes first and the new one
+comes last, so a folder that has a record is whole at every moment.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Points are RAS in mm. In files they are LPS, as Slicer writes and expects them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 
 from .errors import SurfaceError
-from .files import whole_file
+from .files import raise_if_full, whole_file
 
 _READERS = {
     ".vtp": vtk.vtkXMLPolyDataReader,
@@ -200,6 +202,11 @@ def write_surface(path: str | Path, surface: Surface) -> None:
         Ends in ``.vtp``.
     surface : Surface
         Arrays keep their names; units go to field data as ``unit_of_<array>``, texts as ``text_of_<name>``.
+
+    Raises
+    ------
+    OSError, SurfaceError
+        If the file cannot be written.
     """
     polydata = to_polydata(replace(surface, points=(surface.points * _RAS_LPS).astype(np.float32)))
     polydata.GetPolys().ConvertTo32BitStorage()  # half the size of VTK's default
@@ -211,8 +218,12 @@ def write_surface(path: str | Path, surface: Surface) -> None:
         writer.SetDataModeToAppended()
         writer.EncodeAppendedDataOff()
         writer.SetCompressorTypeToZLib()
-        if not writer.Write():
-            raise SurfaceError(f"{path}: the surface could not be written; is the disk full?")
+        with quiet_vtk():
+            is_written = writer.Write()
+        # Of a full disk VTK may say that all was written, and keep the failure as a code.
+        if not is_written or writer.GetErrorCode():
+            raise_if_full(temporary)
+            raise SurfaceError(f"{path}: the surface could not be written.")
 
 
 def read_surface(path: str | Path) -> Surface:
@@ -253,6 +264,17 @@ def read_surface(path: str | Path) -> Surface:
         raise SurfaceError(f"{path}: some points of the surface are not finite numbers.")
     is_ras = space is not None and space.GetValue(0) == "RAS"
     return surface if is_ras else replace(surface, points=surface.points * _RAS_LPS)
+
+
+@contextmanager
+def quiet_vtk() -> Iterator[None]:
+    """Keep VTK from writing to the terminal; what matters is checked and said by errors."""
+    shown = vtk.vtkObject.GetGlobalWarningDisplay()
+    vtk.vtkObject.GlobalWarningDisplayOff()
+    try:
+        yield
+    finally:
+        vtk.vtkObject.SetGlobalWarningDisplay(shown)
 
 
 def _with_prefix(found: dict[str, tuple[str, ...]], prefix: str) -> dict[str, tuple[str, ...]]:

@@ -14,12 +14,13 @@ import SimpleITK as sitk
 
 from .dicom_series import is_dicom, read_series, read_series_header, series_of
 from .errors import VolumeError
-from .files import whole_file
+from .files import quiet_stderr, raise_if_full, whole_file
 from .progress import Progress
 from .volume import Volume, without_voxels
 from .volume_checks import check_grid, check_image, check_modality, check_right_angles, not_right_angled
 
 _READABLE = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd")
+_NIFTI = (".nii.gz", ".nii")
 _WRITABLE = (".nrrd", ".nii.gz", ".nii", ".mha")
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0])
 
@@ -170,15 +171,25 @@ def write_volume(path: str | Path, volume: Volume) -> None:
         "kvp": volume.kvp,
     }
     notes = {key: str(value) for key, value in notes.items() if value is not None}
-    if ending in (".nii", ".nii.gz"):
+    if ending in _NIFTI:
         notes = {"ITK_FileNotes": " ".join(f"{key}={value}" for key, value in notes.items())}
     for key, value in notes.items():
         image.SetMetaData(key, value)
-    with whole_file(path) as temporary, _quiet_itk():
+    with whole_file(path) as temporary:
+        _write_image(image, temporary, array.nbytes)
+
+
+def _write_image(image: sitk.Image, path: Path, size: int) -> None:
+    with _quiet_itk(), quiet_stderr():
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
-        except RuntimeError as error:
-            raise VolumeError(f"{path}: the volume could not be written; is the disk full?") from error
+            sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
+            # The library for NIfTI says nothing of a full disk.
+            is_whole = not path.name.endswith(_NIFTI) or _unpacked_size(path) >= size
+        except RuntimeError:
+            is_whole = False
+    if not is_whole:
+        raise_if_full(path)
+        raise VolumeError(f"{path.parent}: the volume could not be written here.")
 
 
 @contextmanager

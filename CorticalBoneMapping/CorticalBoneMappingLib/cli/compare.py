@@ -59,12 +59,14 @@ def run(chosen: argparse.Namespace) -> None:
     from ..study.patient import (
         PICTURE_FILE,
         PROVENANCE_FILE,
+        check_place,
         compare_to_controls,
         compare_two_scans,
         write_patient,
     )
 
     progress = progress_of(chosen)
+    check_place(chosen.out)
     if chosen.repeats is not None:
         if chosen.second is None:
             raise SettingError("Repeat scans judge a change: name two scans of the patient.")

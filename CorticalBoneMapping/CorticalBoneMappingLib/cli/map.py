@@ -141,13 +141,13 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
 
     from ..study.femur import map_femur
     from ..study.femur_in_scan import femur_in
-    from ..study.result_files import ready_for_result, write_result
+    from ..study.result_files import check_place, write_result
     from ..study.settings import MapSettings
     from ..volume_files import read_volume
 
     names = {field.name for field in fields(MapSettings)}
     settings = MapSettings(**{name: value for name, value in vars(chosen).items() if name in names})
-    ready_for_result(chosen.out)
+    check_place(chosen.out)
     volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
     inputs = _inputs(chosen, settings)
     femur, origin = femur_in(volume, chosen.mask, chosen.side, settings, progress.part(0.1, 0.35))

@@ -43,11 +43,13 @@ def results_of(study: Path) -> Path:
 
 def _page(chosen: argparse.Namespace, results: Path) -> None:
     from ..errors import SettingError
+    from ..files import ready_file
     from ..report.html import write_quality_page
 
     out = chosen.out or results / _PAGE
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: this is a page; let the name end in .html.")
+    ready_file(out)
     shown = write_quality_page(results, out)
     say(chosen, f"{out} written ({shown} cases, {out.stat().st_size / 1e6:.1f} MB).")
 

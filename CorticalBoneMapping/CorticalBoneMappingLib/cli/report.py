@@ -40,12 +40,14 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Read the answers and write the page."""
     from ..errors import SettingError
+    from ..files import ready_file
     from ..report.html import write_study_report
     from ..report.html.explorer import INSTALL, plotly_script
 
     out = chosen.out or chosen.answers / _NAME
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the report is a page; let the name end in .html.")
+    ready_file(out)
     results, table = _results(chosen.results)
     write_study_report(chosen.answers, out, results, table, progress_of(chosen))
     if plotly_script() is None:

@@ -65,7 +65,7 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Answer every analysis of the study, write, and say what was found."""
     from ..errors import SettingError
-    from ..study.group.files import add_picture, write_answer
+    from ..study.group.files import add_picture, check_place, write_answer
     from ..study.group.plan import read_plan
     from ..study.group.run import answer_study, plan_folder
 
@@ -78,6 +78,8 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.workers < 1:
         raise SettingError(f"{chosen.workers} workers cannot work; ask for 1 or more.")
     asked = [analysis for analysis in plan.analyses if chosen.only in (None, analysis.name)]
+    for analysis in asked:
+        check_place(plan_folder(chosen.out, analysis))
     progress = progress_of(chosen)
     with _executor(chosen) as executor:
         for done, analysis in enumerate(asked):

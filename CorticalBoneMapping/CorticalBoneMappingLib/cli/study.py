@@ -75,12 +75,16 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _check(chosen: argparse.Namespace) -> None:
     from ..errors import SettingError
-    from ..files import write_text
+    from ..files import ready_file, write_text
     from ..study.group.plan import read_plan
     from ..study.trial.check import check_study
     from ..study.trial.problems import has_errors, problems_csv
 
     plan = read_plan(chosen.study, needs_analysis=False)
+    if chosen.out is not None:
+        if chosen.out.resolve() in (chosen.study.resolve(), plan.table.resolve()):
+            raise SettingError(f"{chosen.out}: this is a file of the study itself; name another with --out.")
+        ready_file(chosen.out)
     found = check_study(plan, progress_of(chosen))
     if chosen.out is not None:
         write_text(chosen.out, problems_csv(found.problems))
@@ -93,6 +97,7 @@ def _run(chosen: argparse.Namespace) -> None:
     from functools import partial
 
     from ..errors import CorticalBoneMappingError
+    from ..files import check_room
     from ..report.thumbnails import thumbnail
     from ..study.group.plan import read_plan
     from ..study.trial.case import run_case
@@ -104,6 +109,7 @@ def _run(chosen: argparse.Namespace) -> None:
     plan = read_plan(chosen.study, needs_analysis=False)
     cases = cases_to_run(plan)
     results = (chosen.out or plan.results).resolve()
+    check_room(results)
     work = partial(run_case, measure=partial(measure_case, draw=thumbnail))
     with open_executor(chosen.workers, chosen.dask, memory_of(cases)) as executor:
         done = run_study(cases, results, executor, progress_of(chosen), work)

@@ -10,7 +10,8 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from ..errors import CorticalBoneMappingError
-from ..files import whole_file
+from ..files import raise_if_full, whole_file
+from ..surface import quiet_vtk
 
 INK = (0.13, 0.13, 0.15)
 PALE_INK = (0.42, 0.42, 0.45)
@@ -159,9 +160,11 @@ class Canvas:
             writer = vtk.vtkPNGWriter()
             writer.SetFileName(str(temporary))
             writer.SetInputConnection(grab.GetOutputPort())
-            writer.Write()
-            if writer.GetErrorCode() != 0:
-                raise CorticalBoneMappingError(f"{path}: the picture could not be written; is the disk full?")
+            with quiet_vtk():
+                writer.Write()
+            if writer.GetErrorCode():
+                raise_if_full(temporary)
+                raise CorticalBoneMappingError(f"{path}: the picture could not be written.")
         self._window.Finalize()
 
 

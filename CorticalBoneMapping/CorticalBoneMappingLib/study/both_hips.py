@@ -11,7 +11,7 @@ import numpy as np
 from ..atlas.regions import CUT_END, REGION_NAMES
 from ..errors import SettingError
 from ..files import write_json, write_text
-from ..folders import whole_folder
+from ..folders import ready_folder, whole_folder
 from ..measures import MEASURES
 from ..surface import Surface, write_surface
 from .csv_rows import Columns, csv_of_rows
@@ -104,6 +104,11 @@ def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
     surface = bare.with_arrays(units, measured_on=(measured[0] + 2 * measured[1]).astype(np.uint8), **arrays)
     rows = [row for name in names for row in _rows(surface, name)]
     return BothHips(surface, rows, tuple(_remarks(left, right)), left.provenance.get("atlas", {}))
+
+
+def check_place(folder: Path) -> None:
+    """Check before the work that a comparison can be written to a folder; see `folders.ready_folder`."""
+    ready_folder(folder, "comparison of both hips", RECORD_FILE, [SURFACE_FILE, TABLE_FILE])
 
 
 def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from ..atlas.regions import CUT_END, REGION_NAMES
 from ..errors import SettingError, StatisticsError
 from ..files import write_json, write_text
-from ..folders import whole_folder
+from ..folders import ready_folder, whole_folder
 from ..measures import MEASURES
 from ..progress import Progress
 from ..statistics.design import build_design
@@ -199,6 +199,11 @@ def compare_to_controls(
     return PatientAnswer(
         surface, "z", _rows(regions, columns, CONTROL_COLUMNS), CONTROL_COLUMNS, plain(record)
     )
+
+
+def check_place(folder: Path) -> None:
+    """Check before the work that a comparison can be written to a folder; see `folders.ready_folder`."""
+    ready_folder(folder, "comparison", PROVENANCE_FILE, [SURFACE_FILE, REGIONS_FILE, PICTURE_FILE])
 
 
 def write_patient(answer: PatientAnswer, folder: Path) -> None:

@@ -26,7 +26,7 @@ THUMBNAIL_FILE = "thumbnail.jpg"
 _WRITTEN = (PERIOSTEAL_FILE, AVERAGE_FILE, LAID_FILE, POINTS_FILE, REGIONS_FILE, PROVENANCE_FILE)
 
 
-def ready_for_result(folder: str | Path) -> None:
+def check_place(folder: str | Path) -> None:
     """Check before the work that a result can be written to a folder; see `folders.ready_folder`."""
     ready_folder(folder, "result", PROVENANCE_FILE, _WRITTEN)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import CorticalBoneMappingError
 from ...files import write_json, write_text
-from ...folders import FILES, more_files, whole_folder
+from ...folders import FILES, more_files, ready_folder, whole_folder
 from ...statistics.attribution import percent
 from ...surface import Surface, read_surface, write_surface
 from ..csv_rows import csv_of_rows, read_rows
@@ -49,6 +49,12 @@ class AnswerFiles:
     attributed: list[dict[str, Any]]
     groups: list[dict[str, Any]]
     provenance: dict[str, Any]
+
+
+def check_place(folder: Path) -> None:
+    """Check before the work that an answer can be written to a folder; see `folders.ready_folder`."""
+    tables = [CLUSTERS_FILE, REGIONS_FILE, ATTRIBUTION_FILE, GROUPS_FILE]
+    ready_folder(folder, "answer", PROVENANCE_FILE, [EFFECT_FILE, EFFECT_PICTURE, *tables])
 
 
 def write_answer(answer: StudyAnswer, folder: str | Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ...atlas.regions import CUT_END
 from ...errors import SettingError, StatisticsError
 from ...files import write_json, write_text
-from ...folders import whole_folder
+from ...folders import ready_folder, whole_folder
 from ...progress import Progress
 from ...statistics.bands import simultaneous_bands
 from ...statistics.power import (
@@ -142,6 +142,11 @@ def plan_trial(
         "notes": list(fitted.design.remarks),
     }
     return PowerAnswer(maps.surface.with_arrays(units=units, **arrays), rows, plain(record))
+
+
+def check_place(folder: Path) -> None:
+    """Check before the work that a plan can be written to a folder; see `folders.ready_folder`."""
+    ready_folder(folder, "plan of a trial", PROVENANCE_FILE, [POWER_FILE, POWER_TABLE])
 
 
 def write_power(answer: PowerAnswer, folder: Path) -> None:
