@@ -12,7 +12,7 @@ from .files import files_in
 
 _HEADER_BYTES = 1 << 20
 _METAIMAGE, _NRRD, _NIFTI = (".mhd", ".mha"), (".nhdr", ".nrrd"), (".nii.gz", ".nii")
-_PATTERN = re.compile(r"%0?\d*d")
+_PATTERN = re.compile(r"([^%]*%0?\d*d[^%]*?)\s+(-?\d+)\s+(-?\d+)\s+(-?\d+)(?:\s+\d+)?")
 
 
 def files_of(path: str | Path) -> list[Path]:
@@ -156,18 +156,13 @@ def _nrrd_data(path: Path) -> Iterator[Path]:
 
 def _named(folder: Path, value: str) -> Iterator[Path]:
     """Files of ``name``, or of ``name%03d.raw first last step``."""
-    name, *numbers = value.rsplit(maxsplit=3) if _PATTERN.search(value) else (value,)
-    pattern = _PATTERN.search(name)
-    try:
-        first, last, step = (int(number) for number in numbers)
-    except ValueError:
-        yield folder / value
-        return
-    if pattern is None or step == 0:
+    found = _PATTERN.fullmatch(value)
+    first, last, step = (int(number) for number in found.groups()[1:]) if found else (0, 0, 0)
+    if step == 0:
         yield folder / value
         return
     stop = last + (1 if step > 0 else -1)
-    yield from (folder / (name % number) for number in range(first, stop, step))
+    yield from (folder / (found[1] % number) for number in range(first, stop, step))
 
 
 def _header_lines(path: Path, key: bytes) -> list[str]:

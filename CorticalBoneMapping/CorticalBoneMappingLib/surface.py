@@ -212,16 +212,7 @@ def write_surface(path: str | Path, surface: Surface) -> None:
     polydata.GetPolys().ConvertTo32BitStorage()  # half the size of VTK's default
     _add_text(polydata, _SPACE_FIELD, "LPS")
     with whole_file(path) as temporary:
-        writer = vtk.vtkXMLPolyDataWriter()
-        writer.SetFileName(str(temporary))
-        writer.SetInputData(polydata)
-        writer.SetDataModeToAppended()
-        writer.EncodeAppendedDataOff()
-        writer.SetCompressorTypeToZLib()
-        with quiet_vtk():
-            is_written = writer.Write()
-        # Of a full disk VTK may say that all was written, and keep the failure as a code.
-        if not is_written or writer.GetErrorCode():
+        if not _write_polydata(polydata, temporary):
             raise_if_full(temporary)
             raise SurfaceError(f"{path}: the surface could not be written.")
 
@@ -264,6 +255,20 @@ def read_surface(path: str | Path) -> Surface:
         raise SurfaceError(f"{path}: some points of the surface are not finite numbers.")
     is_ras = space is not None and space.GetValue(0) == "RAS"
     return surface if is_ras else replace(surface, points=surface.points * _RAS_LPS)
+
+
+def _write_polydata(polydata: vtk.vtkPolyData, path: Path) -> bool:
+    """Write a file and close it, as the writer does when it goes; give whether that went well."""
+    writer = vtk.vtkXMLPolyDataWriter()
+    writer.SetFileName(str(path))
+    writer.SetInputData(polydata)
+    writer.SetDataModeToAppended()
+    writer.EncodeAppendedDataOff()
+    writer.SetCompressorTypeToZLib()
+    with quiet_vtk():
+        is_written = writer.Write()
+    # Of a full disk VTK may say that all was written, and keep the failure as a code.
+    return bool(is_written) and not writer.GetErrorCode()
 
 
 @contextmanager
