@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from .dicom_series import is_dicom, read_series, read_series_header, series_of
 from .errors import VolumeError
 from .files import quiet_stderr, raise_if_full, whole_file
+from .input_files import files_of
 from .progress import Progress
 from .volume import Volume, without_voxels
 from .volume_checks import check_grid, check_image, check_modality, check_right_angles, not_right_angled
@@ -220,8 +221,11 @@ def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
     try:
         reader.ReadImageInformation()
         _check_dimensions(path, reader)
-        image = reader.Execute() if with_voxels else None
+        with quiet_stderr():  # MetaImage prints what is raised as well
+            image = reader.Execute() if with_voxels else None
     except RuntimeError as error:
+        if missing := [file for file in files_of(path) if not file.is_file()]:
+            raise VolumeError(f"{path}: its header names {missing[0].name}, which does not exist.") from error
         if "orthonormal" in str(error) or "orthogonal" in str(error):
             raise VolumeError(not_right_angled(str(path))) from error
         raise VolumeError(
