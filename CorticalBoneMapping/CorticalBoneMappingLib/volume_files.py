@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,13 +185,24 @@ def _write_image(image: sitk.Image, path: Path, size: int) -> None:
     with _quiet_itk(), quiet_stderr():
         try:
             sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
-            # The library for NIfTI says nothing of a full disk.
-            is_whole = not path.name.endswith(_NIFTI) or _unpacked_size(path) >= size
+            is_whole = _is_whole(path, size)
         except RuntimeError:
             is_whole = False
     if not is_whole:
         raise_if_full(path)
         raise VolumeError(f"{path.parent}: the volume could not be written here.")
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """Whether all `size` bytes of voxels are there, as far as the libraries do not say so themselves."""
+    if path.name.endswith(_NIFTI):
+        return _unpacked_size(path) >= size
+    if path.suffix != ".mha":
+        return True
+    with path.open("rb") as file:
+        head, end, _ = file.read(1 << 16).partition(b"ElementDataFile = LOCAL\n")
+    packed = re.search(rb"CompressedDataSize = (\d+)", head)
+    return bool(end and packed) and path.stat().st_size >= len(head) + len(end) + int(packed[1])
 
 
 @contextmanager

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
+from test_both_hips import result
 
 from CorticalBoneMappingLib.cli import main
 from CorticalBoneMappingLib.files import write_text
 from CorticalBoneMappingLib.report.canvas import Canvas
+from CorticalBoneMappingLib.study.result_files import write_result
 from CorticalBoneMappingLib.surface import Surface, write_surface
 from CorticalBoneMappingLib.volume import Volume
 from CorticalBoneMappingLib.volume_files import write_volume
@@ -70,21 +71,23 @@ def test_a_picture_that_has_no_room_names_its_file(tmp_path, little_room, capfd)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_command_says_it_in_one_sentence_and_keeps_what_was_there(tmp_path):
-    out = tmp_path / "hip"
-    options = ["simulate", "hip", "--voxel", "2", "--slice", "5", "--out", str(out), "--progress", "none"]
-    assert main([*options, "--quiet"]) == 0
+def test_the_command_says_it_in_one_sentence_and_keeps_what_was_there(tmp_path, little_room, capfd):
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    for side in ("left", "right"):
+        write_result(result(side, 2.0), tmp_path / side)
+    out = tmp_path / "both"
+    command = ["both-hips", str(tmp_path / "left"), str(tmp_path / "right"), "--out", str(out), "--quiet"]
+    assert main(command) == 0
     before = {file.name: file.read_bytes() for file in out.iterdir()}
-    code = (
-        "import resource, sys; from CorticalBoneMappingLib.cli import main\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (250_000,) * 2); sys.exit(main(sys.argv[1:]))"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    assert main(command) == 1
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"error: {out}: the comparison of both hips could not be written (both_hips.vtp: the disk is full). "
+        "What was there is unchanged.\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"error: {out}: the simulated hip could not be written (")
-    assert "the disk is full" in done.stderr
-    assert done.stdout == ""
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 
