@@ -1,6 +1,5 @@
 """Slicer module: one hip, from a CT and a segment to a cortical map on the average femur."""
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -27,16 +26,18 @@ from CorticalBoneMappingLib.panel.choices import (
     CalibrationKind,
     Hardening,
     Method,
-    ShownMeasure,
     ShownOn,
     Side,
     Substance,
+    is_set,
     map_settings,
+    show_calibration_fields,
 )
 from CorticalBoneMappingLib.panel.find_section import FindSection, add_found, start_finding
 from CorticalBoneMappingLib.panel.mapping_run import MappingRun
 from CorticalBoneMappingLib.panel.result_section import show_in_panel
 from CorticalBoneMappingLib.panel.run_section import POLL_MILLISECONDS, RunSection
+from CorticalBoneMappingLib.panel.stored_choices import parameters_of
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.registration import add_registration
 from CorticalBoneMappingLib.scene.results import (
@@ -92,7 +93,8 @@ class CorticalBoneMappingParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
-    calibration), `kvp` in kV (0: what the CT tells), `spacing` in mm. `result` is the bone on show.
+    calibration), `kvp` in kV and `sliceThickness` in mm (0: what the CT tells), `spacing` in mm. `result` is
+    the bone on show, `shownMeasure` the name of an array of it.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -107,12 +109,13 @@ class CorticalBoneMappingParameterNode:
     rodsFile: Path
     hardening: Hardening = Hardening.AUTO
     kvp: Annotated[float, WithinRange(0.0, 150.0)] = 0.0
+    sliceThickness: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
     method: Method = Method(MapSettings().method)
     useCorticalDensity: bool = False
     corticalDensity: Annotated[float, WithinRange(100.0, 5000.0)] = 1000.0
     spacing: Annotated[float, WithinRange(0.4, 5.0)] = MapSettings().spacing_mm
     result: slicer.vtkMRMLModelNode
-    shownMeasure: ShownMeasure = ShownMeasure.CORTICAL_THICKNESS
+    shownMeasure: str = "cortical_thickness"
     shownOn: ShownOn = ShownOn.BONE
 
 
@@ -152,6 +155,7 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._takeFemurs,
             self._showButtons,
         )
+        self.ui.shownMeasureCombo.connect("currentIndexChanged(int)", self.onMeasureChosen)
         self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
         self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentSelected)
         scene = slicer.mrmlScene
@@ -188,6 +192,8 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def initializeParameterNode(self):
         """Connect the panel to the scene's parameters, and show a result that the scene brought."""
         self.setParameterNode(self.logic.getParameterNode())
+        if self.logic.warnings:
+            self.ui.statusLabel.text = "\n".join(self.logic.warnings)
         if self._parameterNode.result is None and (found := results_in(slicer.mrmlScene)):
             self._parameterNode.result = found[-1].bone
 
@@ -215,24 +221,18 @@ class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         parameters = self._parameterNode
         self._showSegment(parameters)
         for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
-            if edit.currentPath == os.curdir:  # how Slicer keeps a path that is not set
+            if not is_set(edit.currentPath):  # how Slicer keeps a path that is not set
                 edit.currentPath = ""
-        linear, rods = CalibrationKind.LINEAR, CalibrationKind.RODS
-        for names, kinds in (
-            (("slope", "intercept", "substance"), (linear,)),
-            (("rodsFile",), (rods,)),
-            (("hardening", "kvp"), (linear, rods)),
-        ):
-            for name in names:
-                for widget in (getattr(self.ui, f"{name}Edit"), getattr(self.ui, f"{name}Label")):
-                    widget.setVisible(parameters.calibration in kinds)
-        calibrated = parameters.calibration != CalibrationKind.NONE
-        self.ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
-        self.ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
+        show_calibration_fields(self.ui, parameters)
         self._showButtons()
         self._find.show(parameters.segmentation)
-        measure, on = parameters.shownMeasure.value, parameters.shownOn.value
+        measure, on = parameters.shownMeasure, parameters.shownOn.value
         show_in_panel(self.ui, result_of(parameters.result), measure, on)
+
+    def onMeasureChosen(self, index):
+        """Keep the measure on show, which is named as the result names it."""
+        if self._parameterNode is not None and index >= 0:
+            self._parameterNode.shownMeasure = self.ui.shownMeasureCombo.itemData(index)
 
     def onSegmentSelected(self, _selected=None):
         """Keep segmentation and segment, for which Slicer's parameter node has no connector."""
@@ -289,8 +289,10 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
     """What the panel does, for scripts and tests as well."""
 
     def getParameterNode(self):
-        """Give the module's inputs in the scene."""
-        return CorticalBoneMappingParameterNode(super().getParameterNode())
+        """Give the module's inputs in the scene; `warnings` says which of them it does not know."""
+        node = super().getParameterNode()
+        parameters, self.warnings = parameters_of(node, CorticalBoneMappingParameterNode)
+        return parameters
 
     def missingInputs(self, parameters) -> list[str]:
         """Say what has to be set before the run can begin, one sentence each."""
@@ -304,7 +306,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
                 _("Choose the segment of the femur."),
             ),
             (parameters.side != Side.UNSET, _("Choose the side of the body.")),
-            (_isSet(parameters.outputFolder), _("Choose the folder for the result.")),
+            (is_set(parameters.outputFolder), _("Choose the folder for the result.")),
             (
                 parameters.calibration != CalibrationKind.RODS or parameters.rodsFile.is_file(),
                 _("Choose the file with the rods of the phantom."),
@@ -334,10 +336,6 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         nodes = add_result(slicer.mrmlScene, result, name)
         add_registration(slicer.mrmlScene, result, nodes, name)
         return nodes
-
-
-def _isSet(path) -> bool:
-    return str(path) not in ("", os.curdir)
 
 
 class CorticalBoneMappingTest(ScriptedLoadableModuleTest):

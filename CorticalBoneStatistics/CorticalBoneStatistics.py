@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import qt
 import slicer
 import slicer.util
 import vtk
@@ -20,12 +19,15 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.measures import MEASURES
+from CorticalBoneMappingLib.measures import measure_named
 from CorticalBoneMappingLib.panel import desktop
 from CorticalBoneMappingLib.panel.answer_section import show_answer_in_panel
 from CorticalBoneMappingLib.panel.application import python_beside_slicer
 from CorticalBoneMappingLib.panel.cases_section import CasesSection
+from CorticalBoneMappingLib.panel.choices import is_set
+from CorticalBoneMappingLib.panel.question_section import QuestionSection
 from CorticalBoneMappingLib.panel.run_section import RunSection
+from CorticalBoneMappingLib.panel.stored_choices import parameters_of
 from CorticalBoneMappingLib.panel.study_choices import (
     Alternative,
     AskedMeasure,
@@ -33,14 +35,16 @@ from CorticalBoneMappingLib.panel.study_choices import (
     Hips,
     Model,
     ShownView,
-    is_set,
-    scans_behind,
+    plan_of_table,
     study_plan,
+    take_analysis,
+    take_study,
     terms_of,
 )
 from CorticalBoneMappingLib.panel.study_overview import overview_of
 from CorticalBoneMappingLib.panel.study_run import StudyRun
 from CorticalBoneMappingLib.panel.table_widget import fill
+from CorticalBoneMappingLib.panel.terms_table import TermsTable
 from CorticalBoneMappingLib.panel.trial_section import TrialSection
 from CorticalBoneMappingLib.scene.answers import (
     ANSWER_ROLE,
@@ -52,6 +56,7 @@ from CorticalBoneMappingLib.scene.answers import (
 from CorticalBoneMappingLib.scene.models import surface_from_model
 from CorticalBoneMappingLib.scene.tables import table_rows
 from CorticalBoneMappingLib.scene.vertex_plot import nearest_vertex, plot_vertex
+from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.group.rows import CLUSTER_COLUMNS
 
 
@@ -80,10 +85,14 @@ class CorticalBoneStatisticsParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `terms` are names of columns and interactions, separated by "; ". `smoothing` is in mm. `effect` is the
-    model of the answer on show, `point` the place whose values are plotted. `studyFile` names scans to map.
+    model of the answer on show, `point` the place whose values are plotted. `studyFile` names table, scans
+    or maps, and analyses; `takenStudy` is the one whose table and analysis were taken up, `question` the
+    analysis that the question began with, empty for one of the user's own.
     """
 
     studyFile: Path
+    takenStudy: str
+    question: str
     tableFile: Path
     resultsFolder: Path
     outputFolder: Path
@@ -95,7 +104,7 @@ class CorticalBoneStatisticsParameterNode:
     alternative: Alternative = Alternative.TWO_SIDED
     correction: Correction = Correction.RANDOM_FIELD
     smoothing: Annotated[float, WithinRange(0.0, 40.0)] = 10.0
-    permutations: Annotated[float, WithinRange(100.0, 100000.0)] = 1000.0
+    permutations: Annotated[float, WithinRange(100.0, 1000000.0)] = 1000.0
     effect: slicer.vtkMRMLModelNode
     shownView: ShownView = ShownView.SIGNIFICANT
     point: slicer.vtkMRMLMarkupsFiducialNode
@@ -110,8 +119,9 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
-        self._run = self._trial = self._cases = None
+        self._run = self._trial = self._cases = self._question = None
         self._seen = None  # table and folder whose rows the panel shows
+        self._terms = []  # what a model of this table may be made of
         self._point = None
 
     def setup(self):
@@ -133,7 +143,8 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         )
         self._cases = CasesSection(self.ui, self.onCases)
         self._trial = TrialSection(self.ui, self._cases.refresh, self.onCases)
-        self.ui.termsTable.connect("itemChanged(QTableWidgetItem*)", self.onTermTicked)
+        self._question = QuestionSection(self.ui, self.onQuestion)
+        self._termsTable = TermsTable(self.ui.termsTable, self.onTerms)
         self.ui.clustersTable.connect("cellClicked(int,int)", self.onCluster)
         self.ui.viewsButton.connect("clicked(bool)", self.onViews)
         self.ui.pointButton.connect("clicked(bool)", self.onPlacePoint)
@@ -172,6 +183,8 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
     def initializeParameterNode(self):
         """Connect the panel to the scene's parameters, and show an answer that the scene brought."""
         self.setParameterNode(self.logic.getParameterNode())
+        if self.logic.warnings:
+            self.ui.statusLabel.text = "\n".join(self.logic.warnings)
         if self._parameterNode.effect is None and (found := answers_in(slicer.mrmlScene)):
             self._parameterNode.effect = found[-1].effect
 
@@ -205,11 +218,11 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         if self._trial.running:  # the scene was closed meanwhile
             parameters.studyFile = self._trial.study
         study = parameters.studyFile if is_set(parameters.studyFile) else None
-        if self._cases.show(study) and self._cases.plan and not is_set(parameters.tableFile):
-            parameters.resultsFolder = self._cases.plan.results
-            parameters.tableFile = self._cases.plan.table
+        self._cases.show(study)
         self._trial.show(study)
+        self._takeStudy(parameters, study)
         self._showStudy(parameters)
+        self._question.show(parameters)
         self._run.show_apply()
         self._observePoint(parameters.point)
         show_answer_in_panel(self.ui, answer_of(parameters.effect), parameters.shownView.value)
@@ -220,11 +233,15 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         if self._parameterNode is not None:
             self._showStudy(self._parameterNode)
 
-    def onTermTicked(self, _item=None):
-        """Keep the ticked terms, for which Slicer's parameter node has no connector."""
-        table = self.ui.termsTable
-        items = [table.item(row, 0) for row in range(table.rowCount)]
-        ticked = [item.text() for item in items if item.checkState() == qt.Qt.Checked]
+    def onQuestion(self, analysis):
+        """Take up an analysis of the study file; None begins a question of the user's own."""
+        if analysis is None:
+            self._parameterNode.question = ""
+        else:
+            take_analysis(self._parameterNode, analysis)
+
+    def onTerms(self, ticked):
+        """Keep the ticked terms."""
         self._parameterNode.terms = "; ".join(ticked)
 
     def onCluster(self, row, _column=0):
@@ -265,37 +282,40 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
                 self.addObserver(point, event, self.onPointMoved)
         self._point = point
 
-    def _showStudy(self, parameters):
-        """Read the table anew when it, the folder of its maps, or what was mapped is another."""
-        seen = (str(parameters.tableFile), str(parameters.resultsFolder), self._cases.seen)
-        if seen == self._seen:
+    def _takeStudy(self, parameters, study):
+        """Take up what a study file says when another one is chosen; a restored scene keeps its choices."""
+        if study is None or str(study) == parameters.takenStudy:
             return
-        self._seen = seen
+        try:
+            take_study(parameters, read_plan(study, needs_analysis=False))
+        except CorticalBoneMappingError:
+            return  # the sections that show the study say what is wrong with it
+
+    def _showStudy(self, parameters):
+        """Show study and terms; read the table anew when it, its maps, or what was mapped is another."""
+        chosen = (parameters.studyFile, parameters.tableFile, parameters.resultsFolder)
+        seen = (*map(str, chosen), self._cases.seen)
+        if seen != self._seen:
+            self._seen = seen
+            self._readStudy(parameters)
+        self._termsTable.show(self._terms, terms_of(parameters.terms))
+
+    def _readStudy(self, parameters):
         self.ui.overviewLabel.text = ""
-        rows, terms = [], []
+        rows, self._terms = [], []
         if is_set(parameters.tableFile):
             try:
-                overview = overview_of(
-                    parameters.tableFile, parameters.resultsFolder, scans_behind(parameters)
-                )
+                overview = overview_of(plan_of_table(parameters))
             except (CorticalBoneMappingError, OSError) as error:
                 self.ui.overviewLabel.text = str(error)
             else:
-                self.ui.overviewLabel.text, rows, terms = overview.summary, overview.rows, overview.terms
+                self.ui.overviewLabel.text, rows = overview.summary, overview.rows
+                self._terms = overview.terms
                 if not parameters.contrast:
                     parameters.contrast = overview.suggested_contrast
                     parameters.terms = "; ".join(overview.suggested_terms)
         headings = [_("Participant"), _("Visit"), _("Side"), _("Arm"), _("Map")]
         fill(self.ui.rowsTable, headings, rows)
-        self._showTerms(terms, terms_of(parameters.terms))
-
-    def _showTerms(self, terms, ticked):
-        table = self.ui.termsTable
-        table.blockSignals(True)
-        fill(table, [_("Columns of the table")], [(term,) for term in terms])
-        for row, term in enumerate(terms):
-            table.item(row, 0).setCheckState(qt.Qt.Checked if term in ticked else qt.Qt.Unchecked)
-        table.blockSignals(False)
 
     def _missing(self):
         return None if self._parameterNode is None else self.logic.missingInputs(self._parameterNode)
@@ -315,8 +335,10 @@ class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):
     """What the panel does, for scripts and tests as well."""
 
     def getParameterNode(self):
-        """Give the module's inputs in the scene."""
-        return CorticalBoneStatisticsParameterNode(super().getParameterNode())
+        """Give the module's inputs in the scene; `warnings` says which of them it does not know."""
+        node = super().getParameterNode()
+        parameters, self.warnings = parameters_of(node, CorticalBoneStatisticsParameterNode)
+        return parameters
 
     def missingInputs(self, parameters) -> list[str]:
         """Say what has to be set before the run can begin, one sentence each."""
@@ -349,9 +371,9 @@ class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):
 
     def plot(self, nodes: AnswerNodes, vertex: int) -> slicer.vtkMRMLPlotChartNode:
         """Plot the arms over the visits at a vertex."""
-        measure = MEASURES[json.loads(nodes.provenance.GetText())["analysis"]["measure"]]
+        measure = measure_named(json.loads(nodes.provenance.GetText())["analysis"]["measure"])
         unit = surface_from_model(nodes.effect).units.get("group_1_mean", measure.unit)
-        return plot_vertex(nodes, vertex, f"{measure.label} ({unit})")
+        return plot_vertex(nodes, vertex, f"{measure.label} ({unit})" if unit else measure.label)
 
 
 class CorticalBoneStatisticsTest(ScriptedLoadableModuleTest):

@@ -1,4 +1,4 @@
-"""Which files an input is read from: a header names others, a slice has its series, NIfTI has a JSON file."""
+"""Which files an input is read from: a header names others, a slice has a series, an image a JSON file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from .dicom_series import is_dicom
 from .files import files_in
+from .image_sidecar import sidecar_of
 
 _HEADER_BYTES = 1 << 20
-_METAIMAGE, _NRRD, _NIFTI = (".mhd", ".mha"), (".nhdr", ".nrrd"), (".nii.gz", ".nii")
+_METAIMAGE, _NRRD = (".mhd", ".mha"), (".nhdr", ".nrrd")
 _PATTERN = re.compile(r"([^%]*%0?\d*d[^%]*?)\s+(-?\d+)\s+(-?\d+)\s+(-?\d+)(?:\s+\d+)?")
 
 
@@ -26,8 +27,8 @@ def files_of(path: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The file itself first; then the files that its header names (``.mhd``, ``.nhdr``), in their order, or
-        the JSON file of the same name beside a NIfTI file, if there is one. Of DICOM every file of the folder
+        The file itself first; then the files that its header names (``.mhd``, ``.nhdr``), in their order, and
+        the JSON file of the same name beside it, if there is one. Of DICOM every file of the folder
         and its subfolders that is not hidden, in the order of names: which belong to the series is known only
         by reading all. A file that a header names is listed even if it does not exist.
     """
@@ -36,16 +37,13 @@ def files_of(path: str | Path) -> list[Path]:
         return _visible(path)
     if is_dicom(path):
         return _visible(path.parent)
-    name = path.name.lower()
+    name, files = path.name.lower(), [path]
     if name.endswith(_METAIMAGE):
-        return [path, *_metaimage_data(path)]
+        files += _metaimage_data(path)
     if name.endswith(_NRRD):
-        return [path, *_nrrd_data(path)]
-    ending = next((ending for ending in _NIFTI if name.endswith(ending)), None)
-    if ending is not None:
-        sidecar = path.with_name(path.name[: -len(ending)] + ".json")
-        return [path, sidecar] if sidecar.is_file() else [path]
-    return [path]
+        files += _nrrd_data(path)
+    sidecar = sidecar_of(path)
+    return files if sidecar is None else [*files, sidecar]
 
 
 def hash_of(path: str | Path) -> tuple[str, tuple[str, ...]]:

@@ -65,6 +65,26 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+def measure_named(name: str, unit: str = "", shown: tuple[float, float] = (0.0, 1.0)) -> Measure:
+    """Give a measure by the name under which a file or scene stores it.
+
+    Parameters
+    ----------
+    name : str
+        One of `MEASURES`; any other is that of a measure that is not known any more, or not yet.
+    unit : str
+        Unit of the stored values, for a measure that is not known.
+    shown : tuple of float
+        Range in which such a measure is shown.
+
+    Returns
+    -------
+    Measure
+        Its label is the stored name where the measure is not known.
+    """
+    return MEASURES.get(name) or Measure(name, name, unit, unit, shown)
+
+
 class Quality(IntEnum):
     """Why a point carries a value or none; the point array ``quality`` in files.
 

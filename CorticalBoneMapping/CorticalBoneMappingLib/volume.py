@@ -12,6 +12,9 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
+GIVEN = "given"
+"""Where a slice thickness comes from that the user gave."""
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -20,7 +23,8 @@ class Volume:
     Attributes
     ----------
     array : ndarray of shape (n_k, n_j, n_i)
-        HU as float32 for a CT, integers for a label map; axis 0 is the slice axis.
+        HU as float32 for a CT, integers for a label map; axis 0 runs across the slices (files may store them
+        otherwise: see `slice_axis`).
     ijk_to_ras : ndarray of shape (4, 4)
         From voxel index (i, j, k) to RAS mm.
     source : str
@@ -31,9 +35,15 @@ class Volume:
         Width of the slice profile, if the file tells it; else take the slice spacing.
     kvp : float or None
         Peak voltage of the X-ray tube, if the file tells it.
+    slice_thickness_from : str or None
+        Where the slice thickness comes from: `GIVEN` by the user, or the name of a file beside the scan; None
+        for the scan's own header.
     warnings : tuple of str
         What makes numbers from this volume less certain, a sentence each; every result made from it repeats
         them.
+    stored_axes : tuple of int or None
+        Which axis (0, 1, 2) of the file each of i, j, k is; None if nobody has asked which is across the
+        slices.
     """
 
     array: np.ndarray
@@ -42,7 +52,9 @@ class Volume:
     modality: str | None = None
     slice_thickness_mm: float | None = None
     kvp: float | None = None
+    slice_thickness_from: str | None = None
     warnings: tuple[str, ...] = ()
+    stored_axes: tuple[int, int, int] | None = None
 
     @cached_property
     def spacing_mm(self) -> np.ndarray:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .dicom_series import MINIMUM_SLICES
 from .errors import VolumeError
+from .filled_border import without_filled_border
+from .hu_checks import check_hu
+from .machine_memory import available_memory
 from .volume import Volume
 
-_SPACING_BOUNDS_MM = (0.05, 10.0)
-# Fat is near -100 HU and in every hip; a CT cropped to the pelvis has it even where it has no air.
-_FAT_IS_BELOW_HU = -20.0
-_LEAST_RANGE_HU = 100.0
+# A slice of 5 mm is the thickest of a hip; in coarser voxels no cortex is seen.
+_SPACING_BOUNDS_MM = (0.05, 5.0)
+_ROUNDING_MM = 0.01
+# Scanners reconstruct fields of up to 0.8 m, over at most the length of a body.
+_LARGEST_MM = (1000.0, 1000.0, 2500.0)
+# Measured: reading holds the voxels twice as float32; the search for hips takes 57 bytes a cell of 8 mm³.
+_BYTES_PER_VOXEL, _BYTES_PER_MM3 = 9, 8
 
 
-def check_image(volume: Volume) -> None:
-    """Check a CT that was not read by `read_volume`, such as one that Slicer holds.
+def check_image(volume: Volume) -> Volume:
+    """Check a CT, whatever it was read from.
 
     Parameters
     ----------
     volume : Volume
         Should hold HU.
+
+    Returns
+    -------
+    Volume
+        The CT, what was filled in at its border marked as padding, and with warnings about its values.
 
     Raises
     ------
@@ -28,7 +41,9 @@ def check_image(volume: Volume) -> None:
         If the voxels are not a regular three-dimensional grid, or the values cannot be the HU of a CT.
     """
     check_grid(volume)
-    check_hu(volume)
+    volume, warnings = without_filled_border(volume)
+    warnings += check_hu(volume)
+    return replace(volume, warnings=tuple(dict.fromkeys([*volume.warnings, *warnings])))
 
 
 def check_overlap(volume: Volume, labelmap: Volume, label: int | None = None) -> float:
@@ -82,7 +97,7 @@ def _box(points: np.ndarray) -> str:
 
 
 def check_grid(volume: Volume) -> None:
-    """Refuse too few voxels, a spacing that cannot be, and axes that are not at right angles."""
+    """Refuse too few voxels, a spacing or size that cannot be, and axes that are not at right angles."""
     shape = volume.array.shape[::-1]
     if min(shape) < MINIMUM_SLICES:
         raise VolumeError(
@@ -91,13 +106,32 @@ def check_grid(volume: Volume) -> None:
         )
     low, high = _SPACING_BOUNDS_MM
     spacing = volume.spacing_mm
-    if not np.all((spacing >= low) & (spacing <= high)) or not np.all(np.isfinite(volume.ijk_to_ras)):
+    known = np.all(np.isfinite(volume.ijk_to_ras))
+    if not known or not np.all((spacing >= low) & (spacing <= high + _ROUNDING_MM)):
         shown = " × ".join(f"{value:.4g}" for value in spacing)
         raise VolumeError(
-            f"{volume.source}: the voxel spacing is {shown} mm, which cannot be; between {low} and {high} mm "
-            "is expected. Are the units millimetres?"
+            f"{volume.source}: the voxel spacing is {shown} mm; {low} to {high} mm is expected, and coarser "
+            "voxels cannot show a cortex. Are the units millimetres?"
+        )
+    size = spacing * shape
+    if np.any(np.sort(size) > _LARGEST_MM):
+        raise VolumeError(
+            f"{volume.source}: the image is {' × '.join(f'{value / 1000:.2f}' for value in size)} m in size, "
+            "larger than a CT can be. Are the units millimetres?"
         )
     check_right_angles(volume.ijk_to_ras[:3, :3] / spacing, volume.source)
+
+
+def check_memory(volume: Volume) -> None:
+    """Refuse a scan that needs more memory than is free, before it is taken; voxels are not looked at."""
+    voxels, size_mm3 = volume.array.size, float(volume.array.size * np.prod(volume.spacing_mm))
+    needed, free = _BYTES_PER_VOXEL * voxels + _BYTES_PER_MM3 * size_mm3, available_memory()
+    if free is not None and needed > free:
+        raise VolumeError(
+            f"{volume.source}: a scan of {voxels / 1e6:.0f} million voxels and {size_mm3 / 1e6:.0f} litres "
+            f"needs about {needed / 2**30:.1f} GB of memory; {free / 2**30:.1f} GB are free. Crop it to the "
+            "hips, or close other programs."
+        )
 
 
 def check_right_angles(directions: np.ndarray, source: str) -> None:
@@ -115,26 +149,3 @@ def not_right_angled(source: str, by: str = "") -> str:
         "registration. Resample the image to a rectangular grid first, for example with Slicer's "
         "'Resample Scalar/Vector/DWI Volume'."
     )
-
-
-def check_hu(volume: Volume) -> None:
-    """Refuse values that cannot be HU. Metal and values beyond the scanner's range are allowed."""
-    low, high = float(volume.array.min()), float(volume.array.max())  # both not-a-number if any voxel is
-    source = volume.source
-    if not (np.isfinite(low) and np.isfinite(high)):
-        count = int(np.count_nonzero(~np.isfinite(volume.array)))
-        raise VolumeError(f"{source}: {count} voxels are not finite numbers.")
-    if low == high:
-        raise VolumeError(f"{source}: every voxel has the same value ({low:g}); the image is empty.")
-    check_modality(volume)
-    if volume.modality is None and (low >= _FAT_IS_BELOW_HU or high - low < _LEAST_RANGE_HU):
-        raise VolumeError(
-            f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
-            "air near -1000. Is it MR, or a CT without its rescale intercept?"
-        )
-
-
-def check_modality(volume: Volume) -> None:
-    """Refuse what is known to be no CT."""
-    if volume.modality not in (None, "CT"):
-        raise VolumeError(f"{volume.source}: the image is {volume.modality}, not CT; HU are needed.")

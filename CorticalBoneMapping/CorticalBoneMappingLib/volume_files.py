@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from collections.abc import Iterator
@@ -16,10 +15,16 @@ import SimpleITK as sitk
 from .dicom_series import is_dicom, read_series, read_series_header, series_of
 from .errors import VolumeError
 from .files import quiet_stderr, raise_if_full, whole_file
+from .hu_checks import check_modality, refuse_missing
+from .image_headers import check_text_header
+from .image_sidecar import with_sidecar
 from .input_files import files_of
+from .nifti_header import NiftiHeader, check_nifti, missing_values, read_nifti_header, unpacked
 from .progress import Progress
+from .slice_axis import as_stored, slices_along_k
 from .volume import Volume, without_voxels
-from .volume_checks import check_grid, check_image, check_modality, check_right_angles, not_right_angled
+from .volume_checks import check_grid, check_image, check_memory, check_right_angles, not_right_angled
+from .volume_warnings import file_warnings
 
 _READABLE = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd")
 _NIFTI = (".nii.gz", ".nii")
@@ -35,14 +40,16 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     path : str or Path
         A DICOM folder, one DICOM slice (its series is read), or an NRRD, NIfTI or MetaImage file.
     series : str, optional
-        UID or description of the DICOM series, where the folder holds several CT series.
+        UID, description or number in the list of the DICOM series, where the folder holds several CT series.
     progress : Progress, optional
         Told how far the reading is.
 
     Returns
     -------
     Volume
-        HU as float32. The slice thickness is DICOM's, or the one that `write_volume` kept.
+        HU as float32; k runs across the slices, in whichever order a file stores the axes. The slice
+        thickness is DICOM's, the one that `write_volume` kept, or that of the JSON file beside an image (see
+        `with_sidecar`).
 
     Raises
     ------
@@ -52,26 +59,30 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     """
     path = Path(path)
     progress = progress or Progress()
+    _check_access(path)
     with _quiet_itk():
         if path.is_dir():
-            volume = read_series(path, series, progress)
+            volume = _of_dicom(read_series(path, series, progress))
         elif is_dicom(path):
-            volume = read_series(path.parent, series or series_of(path), progress)
+            volume = _of_dicom(read_series(path.parent, series or series_of(path), progress))
         else:
             progress.report(0.0, "Reading the CT")
-            volume = _read_file(path, sitk.sitkFloat32)
-    check_image(volume)
+            _check_has_no_series(path, series)
+            volume = _with_warnings(with_sidecar(_read_file(path, sitk.sitkFloat32), path))
+    volume = check_image(volume)
     progress.report(1.0, "CT read")
     return volume
 
 
-def read_header(path: str | Path) -> Volume:
+def read_header(path: str | Path, series: str | None = None) -> Volume:
     """Read what the header of a CT or label map tells, and check it; voxels are not read.
 
     Parameters
     ----------
     path : str or Path
         As `read_volume` takes.
+    series : str, optional
+        Likewise.
 
     Returns
     -------
@@ -84,13 +95,16 @@ def read_header(path: str | Path) -> Volume:
         As `read_volume`, but for what only the voxels show.
     """
     path = Path(path)
+    _check_access(path)
     with _quiet_itk():
         if path.is_dir():
-            volume = read_series_header(path)
+            volume = read_series_header(path, series)
         elif is_dicom(path):
-            volume = read_series_header(path.parent, series_of(path))
+            volume = read_series_header(path.parent, series or series_of(path))
         else:
-            volume = _read_file(path, sitk.sitkUnknown, with_voxels=False)
+            _check_has_no_series(path, series)
+            header = _read_file(path, sitk.sitkUnknown, with_voxels=False)
+            volume = _with_warnings(with_sidecar(header, path))
     check_grid(volume)
     check_modality(volume)
     return volume
@@ -116,6 +130,7 @@ def read_labelmap(path: str | Path) -> Volume:
         whole number of at least 0, or nothing is labelled.
     """
     path = Path(path)
+    _check_access(path)
     if path.is_dir() or is_dicom(path):
         raise VolumeError(
             f"{path}: a label map is read from an NRRD, NIfTI or MHA file, not from DICOM. "
@@ -138,14 +153,15 @@ def read_labelmap(path: str | Path) -> Volume:
         )
     if high == 0:
         raise VolumeError(f"{path}: nothing is labelled; every voxel is 0.")
-    return replace(volume, array=array)
+    return replace(volume, array=array, modality=None, slice_thickness_mm=None, kvp=None)
 
 
 def write_volume(path: str | Path, volume: Volume) -> None:
     """Write a CT or label map, compressed, whole or not at all.
 
     Modality, slice thickness and tube voltage are kept: in NRRD and MHA as the keys ``modality``,
-    ``slice_thickness_mm`` and ``kvp``, in NIfTI in the description field; `read_volume` reads them back.
+    ``slice_thickness_mm`` and ``kvp``, in NIfTI in the description field; `read_volume` reads them back. The
+    axes are in the order of the file that the grid came from.
 
     Parameters
     ----------
@@ -159,7 +175,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     VolumeError
         If the ending is another, the grid is not rectangular, or the file cannot be written.
     """
-    path = Path(path)
+    path, volume = Path(path), as_stored(volume)
     ending = _ending(path, _WRITABLE)
     check_right_angles(volume.ijk_to_ras[:3, :3] / volume.spacing_mm, str(path))
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
@@ -205,6 +221,31 @@ def _is_whole(path: Path, size: int) -> bool:
     return bool(end and packed) and path.stat().st_size >= len(head) + len(end) + int(packed[1])
 
 
+def _check_access(path: Path) -> None:
+    """Refuse what may not be read with that reason; ITK would call it damaged."""
+    try:
+        if not path.is_dir():
+            path.open("rb").close()
+    except PermissionError as error:
+        raise VolumeError(f"{path}: this file or folder may not be read (permission denied).") from error
+    except OSError:
+        pass  # what is not there is said by whoever reads it
+
+
+def _with_warnings(volume: Volume) -> Volume:
+    return replace(volume, warnings=(*volume.warnings, *file_warnings(volume)))
+
+
+def _check_has_no_series(path: Path, series: str | None) -> None:
+    if series is not None:
+        raise VolumeError(f"{path}: this is one volume, not a DICOM folder; leave the series '{series}' out.")
+
+
+def _of_dicom(volume: Volume) -> Volume:
+    """Keep the axes of a series: they are those of its slices, whatever their spacing."""
+    return replace(volume, stored_axes=(0, 1, 2))
+
+
 @contextmanager
 def _quiet_itk() -> Iterator[None]:
     """Keep ITK's warnings from the user's terminal; what matters is checked and said by errors."""
@@ -226,16 +267,25 @@ def _ending(path: Path, known: tuple[str, ...]) -> str:
 def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
     if not path.is_file():
         raise VolumeError(f"{path}: there is no such file or folder.")
-    _ending(path, _READABLE)
+    ending = _ending(path, _READABLE)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetOutputPixelType(pixel_type)
     try:
+        nifti = read_nifti_header(path) if ending in (".nii", ".nii.gz") else None
+        warnings = _check_geometry(path, nifti)
         reader.ReadImageInformation()
         _check_dimensions(path, reader)
+        volume = _header_of(reader, path, warnings)
+        if not with_voxels:
+            return slices_along_k(volume)
+        check_grid(volume)
+        check_memory(volume)
         with quiet_stderr():  # MetaImage prints what is raised as well
-            image = reader.Execute() if with_voxels else None
-    except RuntimeError as error:
+            image = reader.Execute()
+        if nifti is not None:
+            _check_voxels(path, nifti)
+    except (OSError, RuntimeError) as error:
         if missing := [file for file in files_of(path) if not file.is_file()]:
             raise VolumeError(f"{path}: its header names {missing[0].name}, which does not exist.") from error
         if "orthonormal" in str(error) or "orthogonal" in str(error):
@@ -243,15 +293,30 @@ def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
         raise VolumeError(
             f"{path}: the file is damaged, is not what its name says, or may not be read by you."
         ) from error
+    return slices_along_k(replace(volume, array=sitk.GetArrayFromImage(image)))
+
+
+def _check_geometry(path: Path, nifti: NiftiHeader | None) -> list[str]:
+    """Refuse a file whose header leaves open what ITK would choose; give warnings."""
+    if nifti is None:
+        return check_text_header(path)
+    if len(nifti.shape) != 3:
+        return []  # refused for that
+    if nifti.sform is not None:  # ITK straightens a sheared one in silence
+        length = np.linalg.norm(nifti.sform[:, :3], axis=0)
+        if np.all(length > 0):
+            check_right_angles(nifti.sform[:, :3] / length, str(path))
+    return check_nifti(path, nifti)
+
+
+def _header_of(reader: sitk.ImageFileReader, path: Path, warnings: list[str]) -> Volume:
     tags = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    if "srow_x" in tags:
-        _check_nifti(path, tags, with_voxels)
     matrix = np.eye(4)
     direction = np.array(reader.GetDirection()).reshape(3, 3)
     matrix[:3, :3] = _RAS_LPS @ direction * np.array(reader.GetSpacing())
     matrix[:3, 3] = _RAS_LPS @ np.array(reader.GetOrigin())
-    array = sitk.GetArrayFromImage(image) if with_voxels else without_voxels(reader.GetSize()[::-1])
-    return Volume(array, matrix, str(path), *_notes(tags))
+    unread = without_voxels(reader.GetSize()[::-1])
+    return Volume(unread, matrix, str(path), *_notes(tags), warnings=tuple(warnings))
 
 
 def _check_dimensions(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -267,32 +332,21 @@ def _check_dimensions(path: Path, reader: sitk.ImageFileReader) -> None:
         )
 
 
-def _check_nifti(path: Path, tags: dict[str, str], with_voxels: bool) -> None:
-    """Refuse a cut or sheared NIfTI: ITK fills the one with zeros and straightens the other in silence."""
-    voxels = np.prod([int(tags[f"dim[{axis}]"]) for axis in (1, 2, 3)], dtype=np.int64)
-    if with_voxels and _unpacked_size(path) < float(tags["vox_offset"]) + voxels * int(tags["bitpix"]) / 8:
+def _check_voxels(path: Path, nifti: NiftiHeader) -> None:
+    """Refuse a NIfTI that was cut short or whose values are not all numbers: ITK reads zeros there."""
+    voxels = int(np.prod(nifti.shape, dtype=np.int64))
+    if _unpacked_size(path) < nifti.first_byte + voxels * nifti.voxel_bytes:
         raise VolumeError(f"{path}: the file is damaged or cut short. Copy it again.")
-    if tags["sform_code"] == "0":
-        return
-    rows = np.array([[float(x) for x in tags[f"srow_{axis}"].split()[:3]] for axis in "xyz"])
-    length = np.linalg.norm(rows, axis=0)
-    if np.all(length > 0):
-        check_right_angles(rows / length, str(path))
+    if missing := missing_values(path, nifti):
+        refuse_missing(str(path), missing, voxels)
 
 
 def _unpacked_size(path: Path) -> int:
     """Bytes of a file once unpacked; 0 if it cannot be unpacked to its end with the right checksum."""
-    with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path.stat().st_size
-    size, chunk = 0, 1 << 22
     try:
-        with gzip.open(path) as file:
-            while piece := file.read(chunk):
-                size += len(piece)
+        return sum(len(piece) for piece in unpacked(path))
     except (EOFError, OSError, zlib.error):
         return 0
-    return size
 
 
 def _notes(tags: dict[str, str]) -> tuple[str | None, float | None, float | None]:

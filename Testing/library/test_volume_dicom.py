@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from known_volumes import assert_values_lie_where_they_belong, dicom, refuses, series
+from hand_dicom import dicom, series
+from known_volumes import assert_values_lie_where_they_belong, refuses
 
 from CorticalBoneMappingLib.errors import Cancelled
 from CorticalBoneMappingLib.progress import CallbackProgress
@@ -133,9 +134,12 @@ def test_the_only_ct_is_found_among_scouts_other_series_and_other_files(tmp_path
 def test_several_ct_series_are_listed_and_can_be_chosen(tmp_path):
     series(tmp_path / "ct", np.arange(5.0), prefix="A", series="1.2.3", description="bone kernel")
     series(tmp_path / "ct", np.arange(0, 8, 2.0), prefix="B", series="1.2.4", description="soft kernel")
-    text = refuses(tmp_path / "ct", "several CT series", "by its UID")
-    assert "1.2.3  'bone kernel'  5 slices" in text
-    assert "1.2.4  'soft kernel'  4 slices" in text
+    text = refuses(tmp_path / "ct", "several CT series", "--series")
+    lines = [line.split() for line in text.splitlines()[1:]]
+    assert lines[0] == ["number", "slices", "thickness", "kernel", "description", "UID"]
+    assert lines[1] == ["1", "5", "1.5", "mm", "–", "bone", "kernel", "1.2.3"]
+    assert lines[2] == ["2", "4", "1.5", "mm", "–", "soft", "kernel", "1.2.4"]
+    assert read_volume(tmp_path / "ct", series="2").array.shape[0] == 4
     assert read_volume(tmp_path / "ct", series="1.2.4").array.shape[0] == 4
     assert read_volume(tmp_path / "ct", series="bone kernel").array.shape[0] == 5
     assert read_volume(tmp_path / "ct" / "B0002").array.shape[0] == 4

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from known_volumes import ct, refuses, series
+from hand_dicom import series
+from known_volumes import ct, refuses
 
 from CorticalBoneMappingLib.errors import VolumeError
 from CorticalBoneMappingLib.volume_checks import check_overlap

@@ -49,7 +49,7 @@ def measure(case: Case, progress: Progress) -> FemurResult:
     if kind == "dies" or (kind == "diesonce" and not once.exists()):
         once.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    value = float(read_volume(case.ct).array.max()) / 1000.0 + case.settings.spacing_mm
+    value = float(read_volume(case.ct, case.series).array.max()) / 1000.0 + case.settings.spacing_mm
     points = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0], [0, 0, 10]], dtype=np.float64)
     triangles = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
     maps = {name: np.full(4, value) for name in MEASURES} | {"quality": np.zeros(4, np.uint8)}

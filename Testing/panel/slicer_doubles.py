@@ -66,7 +66,8 @@ def parameter_node_wrapper(cls):
         _kinds: typing.ClassVar = {name: typing.get_args(hint) or (hint,) for name, hint in hints.items()}
         _defaults: typing.ClassVar = {name: getattr(cls, name) for name in hints if hasattr(cls, name)}
 
-    Wrapped.__name__ = cls.__name__
+    Wrapped.__name__, Wrapped.__annotations__ = cls.__name__, dict(cls.__annotations__)
+    Wrapped.__module__ = cls.__module__  # whose names the annotations are
     return Wrapped
 
 
@@ -78,6 +79,7 @@ class _Parameters:
         for name, (kind, *_) in self._kinds.items():  # as Slicer does, so that all are in the saved scene
             if not issubclass(kind, slicer.vtkMRMLNode) and not node.HasParameter(name):
                 setattr(self, name, self._defaults[name] if name in self._defaults else kind())
+            getattr(self, name)  # Slicer reads all at once, and raises where a stored name is not known
 
     def __getattr__(self, name):
         kind = self._kinds[name][0]

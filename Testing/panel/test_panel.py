@@ -13,7 +13,6 @@ from PySide6.QtCore import QCoreApplication
 from PySide6.QtTest import QTest
 from slicer_scene import set_segment
 
-from CorticalBoneMappingLib.measures import MEASURES
 from CorticalBoneMappingLib.panel import mapping_run
 from CorticalBoneMappingLib.scene.results import add_result, results_in
 
@@ -118,13 +117,14 @@ def test_the_panel_is_kept_in_the_parameter_node(filled, module, tmp_path):
     ui.spacingEdit.setValue(0.9)
     ui.hardeningEdit.setCurrentIndex(2)
     ui.kvpEdit.setValue(100)
+    ui.sliceThicknessEdit.setValue(2.5)
     filled.exit()  # the panel lets go; only the node remembers
     logic = module.CorticalBoneMappingLogic()
     settings = module.map_settings(logic.getParameterNode())
     assert settings.calibration == "linear:0.81,-2.5,K2HPO4"
     assert settings.cortical_density == 1150
     assert settings.spacing_mm == 0.9
-    assert (settings.hardening, settings.kvp) == ("off", 100.0)
+    assert (settings.hardening, settings.kvp, settings.slice_thickness_mm) == ("off", 100.0, 2.5)
     filled.enter()
     assert ui.segmentSelector.currentSegmentID() == "femur"
     assert ui.slopeEdit.value == 0.81
@@ -185,7 +185,7 @@ def test_a_volume_that_cannot_be_handed_over_is_one_sentence_too(filled, child, 
 def test_the_measure_and_the_surface_that_are_chosen_are_shown(panel, scene, femur_result):
     nodes = add_result(scene, femur_result, "Hip")
     panel.ui.resultSelector.setCurrentNode(nodes.bone)
-    panel.ui.shownMeasureCombo.setCurrentIndex(list(MEASURES).index("cortical_density"))
+    panel.ui.shownMeasureCombo.setCurrentIndex(panel.ui.shownMeasureCombo.findData("cortical_density"))
     panel.ui.shownOnCombo.setCurrentIndex(1)
     assert nodes.average.GetDisplayNode().GetVisibility()
     assert not nodes.bone.GetDisplayNode().GetVisibility()
@@ -203,7 +203,7 @@ def test_the_measure_and_the_surface_that_are_chosen_are_shown(panel, scene, fem
 def test_findings_are_counted_by_region_when_the_reasons_are_shown(panel, scene, femur_result):
     nodes = add_result(scene, femur_result, "Hip")
     panel.ui.resultSelector.setCurrentNode(nodes.bone)
-    panel.ui.shownMeasureCombo.setCurrentIndex(len(MEASURES))
+    panel.ui.shownMeasureCombo.setCurrentIndex(panel.ui.shownMeasureCombo.findData("quality"))
     table = panel.ui.regionsTable
     assert [table.horizontalHeaderItem(column).text() for column in (1, 2, 3)] == [
         "No cortex",

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtTest import QTest
 from small_answer import small_answer
 
@@ -104,7 +104,7 @@ def test_a_table_that_cannot_be_used_is_told_in_a_sentence(filled, study):
 
 def test_ticks_are_kept_in_the_parameter_node_and_come_back(filled, module):
     item = filled.ui.termsTable.item(2, 0)
-    item.setCheckState(module.qt.Qt.Checked)
+    item.setCheckState(Qt.CheckState.Checked)
     parameters = module.CorticalBoneStatisticsLogic().getParameterNode()
     assert parameters.terms == "visit; arm; age; visit × arm"
     filled.exit()
@@ -115,7 +115,7 @@ def test_ticks_are_kept_in_the_parameter_node_and_come_back(filled, module):
 def test_apply_writes_the_study_file_runs_it_and_shows_the_answer(filled, scene, study, monkeypatch):
     commands = []
 
-    def command(python, file, folder):
+    def command(python, file, folder, _only):
         commands.append((file, folder))
         return [python, "-c", CHILD]
 

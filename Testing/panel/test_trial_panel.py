@@ -15,9 +15,10 @@ import slicer
 import slicer.util
 import trial_work
 import vtk
+from hand_dicom import series
 from PySide6.QtTest import QTest
 from slicer_scene import two_balls
-from small_study import people, write_scan, write_study
+from small_study import HEADER, people, write_scan, write_study
 from trial_work import Inline, cases_in, study_of
 from trial_work import table as read_rows
 from vtk.util.numpy_support import numpy_to_vtk
@@ -228,6 +229,18 @@ def test_both_hips_of_one_scan_share_its_volume(panel, tmp_path, scene, seen, er
     assert len([node for node in volumes if node.GetAttribute(SCAN_ATTRIBUTE)]) == 1
 
 
+def test_two_series_of_one_folder_are_two_scans_in_the_scene(panel, tmp_path, scene, seen, error_windows):
+    for number in (1, 2):
+        series(tmp_path / "ct", np.arange(4.0 + number), prefix=f"S{number}", series=f"1.2.{number}")
+    rows = [["P00", str(visit), "right", "ct", "", "", "", str(visit + 1)] for visit in (0, 1)]
+    choose(panel, mapped(tmp_path, 0, rows, (*HEADER, "series")))
+    for row in (0, 1):
+        panel.ui.casesTable.setCurrentCell(row, 0)
+        panel.ui.openButton.click()
+    assert error_windows == []
+    assert [slicer.util.arrayFromVolume(scan).shape[0] for scan, _ in seen] == [5, 6]
+
+
 def test_the_picture_of_the_chosen_case_is_shown_in_the_panel(panel, tmp_path):
     choose(panel, mapped(tmp_path, 1))
     assert panel.ui.pictureLabel.pixmap.isNull()
@@ -329,11 +342,11 @@ def decided(folder):
     return [(row["verdict"], row["note"]) for row in read_rows(folder / "results" / "qc.csv")]
 
 
-def mapped(folder, count, rows=None):
+def mapped(folder, count, rows=None, header=HEADER):
     """Map a study with a ball for every femur, and a picture."""
     study = people(folder, count)
     if rows is not None:
-        write_study(folder, rows)
+        write_study(folder, rows, header)
 
     def measure(case, _progress):
         return replace(trial_work.measure(case, _progress), **ball(case.side))

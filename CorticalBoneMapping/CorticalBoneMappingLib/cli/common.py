@@ -44,6 +44,23 @@ def add_atlas_option(parser: argparse.ArgumentParser, **given: Any) -> None:
     )
 
 
+def add_series_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--series``."""
+    parser.add_argument(
+        "--series",
+        metavar="WHICH",
+        help="of several CT series in a DICOM folder the one to read: its UID, description, or number in the "
+        "list that is shown without this option",
+    )
+
+
+def input_of_ct(chosen: argparse.Namespace) -> dict[str, str]:
+    """Record a CT by its content, and which series of it was asked for."""
+    from ..study.provenance import input_record
+
+    return input_record(chosen.ct) | ({"series": chosen.series} if chosen.series else {})
+
+
 def progress_of(chosen: argparse.Namespace) -> Progress:
     """Give the progress that the options ask for; that of the command that this one is a part of, if any."""
     if "part_of" in chosen:

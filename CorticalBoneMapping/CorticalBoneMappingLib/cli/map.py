@@ -10,6 +10,8 @@ from .common import (
     add_atlas_option,
     add_command,
     add_output_options,
+    add_series_option,
+    input_of_ct,
     number,
     portable,
     progress_of,
@@ -35,6 +37,8 @@ examples:
   cbm map dicom_folder --mask femur.nii.gz --side left --out result \\
           --calibration linear:0.81,-2.4 --cortical-density 1150
       calibrated: density = 0.81 HU - 2.4 mg/cm³; cortex taken as 1150 mg/cm³
+  cbm map dicom_folder --series "Hip 1.0 B30f" --side right --out result
+      of a folder with several CT series; without --series they are listed
   cbm map ct.nrrd --mask labels.nrrd --side right --out result --calibration rods:phantom.csv
       phantom.csv holds a rod a line: density (and water, for a Mindways phantom), with its hu, or its
       place x_ras,y_ras,z_ras, or neither: then the rods are searched for under the patient
@@ -65,6 +69,7 @@ def add_to(commands: Any) -> None:
     # What is not given is left out, so that the defaults stand in one place: MapSettings.
     given = {"default": argparse.SUPPRESS}
     parser.add_argument("ct", metavar="CT", type=Path, help="DICOM folder, NRRD, NIfTI or MetaImage file")
+    add_series_option(parser)
     parser.add_argument(
         "--mask",
         type=Path,
@@ -110,6 +115,15 @@ def add_to(commands: Any) -> None:
         **given,
     )
     parser.add_argument(
+        "--slice-thickness",
+        type=float,
+        metavar="MM",
+        dest="slice_thickness_mm",
+        help="thickness of the slices, which overlap if it is more than their spacing (default: what DICOM "
+        "or the JSON file beside a NIfTI states, compared with what the image shows)",
+        **given,
+    )
+    parser.add_argument(
         "--spacing",
         type=float,
         metavar="MM",
@@ -148,7 +162,7 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
     names = {field.name for field in fields(MapSettings)}
     settings = MapSettings(**{name: value for name, value in vars(chosen).items() if name in names})
     check_place(chosen.out)
-    volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
+    volume = read_volume(chosen.ct, chosen.series, progress=progress.part(0.0, 0.1))
     inputs = _inputs(chosen, settings)
     femur, origin = femur_in(volume, chosen.mask, chosen.side, settings, progress.part(0.1, 0.35))
     result = map_femur(volume, femur, chosen.side, settings, progress.part(0.35, 0.95))
@@ -164,12 +178,13 @@ def _inputs(chosen: argparse.Namespace, settings: MapSettings) -> dict[str, Any]
     from ..study.found_files import record_beside
     from ..study.provenance import input_record
 
-    paths = {"ct": chosen.ct}
+    paths = {}
     if chosen.mask is not None:
         paths |= {"mask": chosen.mask, "mask_record": record_beside(chosen.mask)}
     if settings.calibration.startswith("rods:"):
         paths["rods"] = Path(settings.calibration.removeprefix("rods:"))
-    return {kind: input_record(path) for kind, path in paths.items() if path is not None and path.exists()}
+    known = {kind: input_record(path) for kind, path in paths.items() if path is not None and path.exists()}
+    return {"ct": input_of_ct(chosen)} | known
 
 
 def summary(result: FemurResult) -> str:

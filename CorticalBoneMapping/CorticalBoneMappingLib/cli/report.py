@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .common import add_command, add_output_options, progress_of, say
+
+if TYPE_CHECKING:
+    from ..study.group.plan import StudyPlan
 
 _EPILOG = """\
 examples:
@@ -29,8 +32,8 @@ def add_to(commands: Any) -> None:
         "--results",
         type=Path,
         metavar="STUDY.toml",
-        help="the study that 'cbm study run' mapped, or its folder of results: adds flow of cases, quality "
-        "and how the maps were made",
+        help="the study file, or the folder of results of 'cbm study run': adds flow of cases, quality and "
+        "how the maps were made; with the file, answers that are not of its maps as they are now are found",
     )
     parser.add_argument("--out", type=Path, metavar="PAGE.html", help=f"the page (default: DIR/{_NAME})")
     add_output_options(parser)
@@ -41,6 +44,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Read the answers and write the page."""
     from ..errors import SettingError
     from ..files import ready_file
+    from ..foreign_files import refuse_another_page
     from ..report.html import write_study_report
     from ..report.html.explorer import INSTALL, plotly_script
 
@@ -48,18 +52,22 @@ def run(chosen: argparse.Namespace) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the report is a page; let the name end in .html.")
     ready_file(out)
-    results, table = _results(chosen.results)
-    write_study_report(chosen.answers, out, results, table, progress_of(chosen))
+    refuse_another_page(out)  # before any work is done
+    plan, results = _study(chosen.results)
+    table = plan.table if plan is not None and plan.scans else None
+    warnings = write_study_report(chosen.answers, out, results, table, progress_of(chosen), plan)
     if plotly_script() is None:
         say(chosen, INSTALL)
+    for warning in warnings:
+        say(chosen, f"Warning: {warning}")
     say(chosen, f"{out} written ({out.stat().st_size / 1e6:.1f} MB).")
 
 
-def _results(given: Path | None) -> tuple[Path | None, Path | None]:
-    """Give the folder of results, and the table of scans where a study file names it."""
+def _study(given: Path | None) -> tuple[StudyPlan | None, Path | None]:
+    """Give the study file that is named, and the folder of results where scans were mapped."""
     from ..study.group.plan import read_plan
 
     if given is None or given.is_dir():
-        return given, None
+        return None, given
     plan = read_plan(given, needs_analysis=False)
-    return plan.results.resolve(), plan.table
+    return plan, plan.results.resolve() if plan.scans else None

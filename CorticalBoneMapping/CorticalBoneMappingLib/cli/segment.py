@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_atlas_option, add_command, add_output_options, portable, progress_of
+from .common import (
+    add_atlas_option,
+    add_command,
+    add_output_options,
+    add_series_option,
+    input_of_ct,
+    portable,
+    progress_of,
+)
 from .common import say as say_
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "segment", "find the femurs of a CT, without drawing them", _EPILOG)
     parser.add_argument("ct", metavar="CT", type=Path, help="DICOM folder, NRRD, NIfTI or MetaImage file")
+    add_series_option(parser)
     parser.add_argument(
         "--side",
         choices=("left", "right", "both"),
@@ -72,6 +81,14 @@ def add_to(commands: Any) -> None:
         default=1.2,
         help="distance between points of the surface (default: 1.2)",
     )
+    parser.add_argument(
+        "--slice-thickness",
+        type=float,
+        metavar="MM",
+        dest="slice_thickness_mm",
+        help="thickness of the slices (default: what DICOM or the JSON file beside a NIfTI states, else the "
+        "spacing)",
+    )
     add_atlas_option(parser)
     add_output_options(parser)
     parser.set_defaults(run=run)
@@ -81,18 +98,22 @@ def run(chosen: argparse.Namespace) -> None:
     """Read, find, write, and say what was found."""
     from ..study.found_files import check_same_ct, ready_for_found, say, usable
     from ..study.provenance import input_record
+    from ..study.settings import MapSettings, with_slice_thickness
     from ..volume_files import read_volume
 
-    progress = progress_of(chosen)
+    progress, given = progress_of(chosen), MapSettings(slice_thickness_mm=chosen.slice_thickness_mm)
     ready_for_found(chosen.out, chosen.side)
-    volume = read_volume(chosen.ct, progress=progress.part(0.0, 0.1))
-    given = {"ct": chosen.ct} | ({"repair": chosen.repair} if chosen.repair else {})
-    inputs = {name: input_record(path) for name, path in given.items()}
+    volume = read_volume(chosen.ct, chosen.series, progress=progress.part(0.0, 0.1))
+    inputs = {"ct": input_of_ct(chosen)}
+    if chosen.repair is not None:
+        inputs["repair"] = input_record(chosen.repair)
     check_same_ct(chosen.out, inputs["ct"])
+    volume = with_slice_thickness(volume, given)
     found = _femurs(chosen, volume, progress.part(0.1, 0.9))
     usable(found, str(chosen.ct))
     progress.report(0.92, "Writing")
     settings = {"side": chosen.side, "seed_ras_mm": chosen.seed, "spacing_mm": chosen.spacing_mm}
+    settings["slice_thickness_mm"] = chosen.slice_thickness_mm
     _write(
         found,
         volume,

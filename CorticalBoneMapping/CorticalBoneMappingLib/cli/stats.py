@@ -41,7 +41,8 @@ writes to DIR, a folder for each analysis:
   regions.csv      the same question to regional means and endpoints, corrected together
   attribution.csv  the effect on mass by region, split into thickness and density, with bounds
   groups.csv       arms and visits, whose means at every vertex are in effect.vtp
-  provenance.json  model, question, methods in words, inputs, versions, notes"""
+  provenance.json  model, question, methods in words, inputs, versions, notes
+and answered.json, what the study asked last: 'cbm report' leaves out answers to what it no longer asks"""
 
 _EFFECTS, _CHANCES = ("effect", "ci_lower", "ci_upper", "effect_percent"), ("p", "p_holm")
 
@@ -65,6 +66,8 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Answer every analysis of the study, write, and say what was found."""
     from ..errors import SettingError
+    from ..foreign_files import refuse_another_record
+    from ..study.group.answered import ANSWERED_FILE, note_answered, outdated_answers
     from ..study.group.files import add_picture, check_place, write_answer
     from ..study.group.plan import read_plan
     from ..study.group.run import answer_study, plan_folder
@@ -77,6 +80,7 @@ def run(chosen: argparse.Namespace) -> None:
         )
     if chosen.workers < 1:
         raise SettingError(f"{chosen.workers} workers cannot work; ask for 1 or more.")
+    refuse_another_record(chosen.out / ANSWERED_FILE)  # before any work is done
     asked = [analysis for analysis in plan.analyses if chosen.only in (None, analysis.name)]
     for analysis in asked:
         check_place(plan_folder(chosen.out, analysis))
@@ -87,9 +91,12 @@ def run(chosen: argparse.Namespace) -> None:
             answer = answer_study(plan, analysis, executor, part)
             folder = plan_folder(chosen.out, analysis)
             write_answer(answer, folder)
+            note_answered(chosen.out, plan, answer.provenance)
             if answer.fitted.answered.is_t:  # an F has no effect to draw
                 add_picture(folder, partial(_draw, answer))
             say(chosen, summary(answer))
+    for sentence in outdated_answers(chosen.out):
+        say(chosen, f"Warning: {sentence} 'cbm report' leaves it out; remove the folder if it is of no use.")
 
 
 def _draw(answer: StudyAnswer, picture: Path) -> None:

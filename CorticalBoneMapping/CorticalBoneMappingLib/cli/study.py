@@ -76,15 +76,15 @@ def run(chosen: argparse.Namespace) -> None:
 def _check(chosen: argparse.Namespace) -> None:
     from ..errors import SettingError
     from ..files import ready_file, write_text
+    from ..foreign_files import refuse_another_table
     from ..study.group.plan import read_plan
     from ..study.trial.check import check_study
-    from ..study.trial.problems import has_errors, problems_csv
+    from ..study.trial.problems import PROBLEM_COLUMNS, has_errors, problems_csv
 
     plan = read_plan(chosen.study, needs_analysis=False)
     if chosen.out is not None:
-        if chosen.out.resolve() in (chosen.study.resolve(), plan.table.resolve()):
-            raise SettingError(f"{chosen.out}: this is a file of the study itself; name another with --out.")
         ready_file(chosen.out)
+        refuse_another_table(chosen.out, tuple(PROBLEM_COLUMNS))  # before any work is done
     found = check_study(plan, progress_of(chosen))
     if chosen.out is not None:
         write_text(chosen.out, problems_csv(found.problems))

@@ -31,6 +31,7 @@ from .profiles import Profiles, sample_profiles
 from .refinement import surface_at_outer_edge
 from .scan import Estimates, Scan
 from .settings import CortexSettings
+from .slice_thickness import SliceThickness, choose_slice_thickness
 
 __all__ = ["METHODS", "CortexSettings", "CorticalMap", "Estimates", "Scan", "measure_cortex"]
 
@@ -59,6 +60,7 @@ def measure_cortex(
     method: str = "surface-map",
     settings: CortexSettings | None = None,
     excluded: np.ndarray | None = None,
+    compare_slices: bool = False,
     progress: Progress | None = None,
 ) -> CorticalMap:
     """Measure the cortex at every point of a periosteal surface.
@@ -77,6 +79,9 @@ def measure_cortex(
         Densities among them are in the calibrated unit.
     excluded : ndarray of bool, shape (n,), optional
         Points not to measure (the caps of a truncated bone).
+    compare_slices : bool
+        Whether the slice thickness is compared with the image, which may overrule it; see
+        `choose_slice_thickness`.
     progress : Progress, optional
 
     Returns
@@ -102,6 +107,12 @@ def measure_cortex(
     progress.report(0.0, "Sampling the CT along the normals")
     noise = _tissue_noise(volume, surface, calibration)
     lines = _lines(surface, points, volume, calibration, settings, noise)
+    slices = None
+    if compare_slices and lines.scan.usable.any():
+        slices = choose_slice_thickness(lines.scan, volume)
+        if slices.used_mm != lines.scan.sampled.slice_thickness_mm:
+            volume = replace(volume, slice_thickness_mm=slices.used_mm)
+            lines = _lines(surface, points, volume, calibration, settings, noise)
     depth = np.zeros(len(surface.points))
     if method in REFINED_METHODS and lines.scan.usable.any():
         progress.report(0.1, "Finding the outer edge of the cortex")
@@ -118,7 +129,7 @@ def measure_cortex(
     estimates = replace(estimates, outer_edge=estimates.outer_edge + depth[points])
     quality = np.full(len(excluded), Quality.NOT_MEASURED, dtype=np.int8)
     quality[points] = _quality(estimates, lines.metal, outside)
-    result = _as_map(scan, estimates, quality, method)
+    result = _as_map(scan, estimates, quality, method, slices)
     progress.report(1.0, "Cortex measured")
     return result
 
@@ -179,7 +190,9 @@ def _quality(estimates: Estimates, metal: np.ndarray, outside: np.ndarray) -> np
     )
 
 
-def _as_map(scan: Scan, estimates: Estimates, quality: np.ndarray, method: str) -> CorticalMap:
+def _as_map(
+    scan: Scan, estimates: Estimates, quality: np.ndarray, method: str, slices: SliceThickness | None
+) -> CorticalMap:
     good = quality[scan.points] == Quality.GOOD
 
     def over_surface(values: np.ndarray | None) -> np.ndarray | None:
@@ -210,4 +223,6 @@ def _as_map(scan: Scan, estimates: Estimates, quality: np.ndarray, method: str) 
         "noise": scan.noise if scan.usable.any() else None,
         "counts": result.counts,
     }
-    return replace(result, used=used | estimates.used)
+    used |= slices.record if slices is not None else {}
+    warnings = () if slices is None or slices.warning is None else (slices.warning,)
+    return replace(result, used=used | estimates.used, warnings=warnings)

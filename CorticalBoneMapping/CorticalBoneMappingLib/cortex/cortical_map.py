@@ -34,6 +34,8 @@ class CorticalMap:
         Method, settings and what was estimated from the scan; plain numbers and text, fit for JSON.
     thickness_sd, density_sd, mass_sd, periosteal_offset_sd : ndarray of shape (n,) or None
         Standard deviations of thickness, density, mass surface density and offset, if the method knows them.
+    warnings : tuple of str
+        What makes the map less certain, a sentence each.
     """
 
     thickness: np.ndarray
@@ -48,6 +50,7 @@ class CorticalMap:
     density_sd: np.ndarray | None = None
     mass_sd: np.ndarray | None = None
     periosteal_offset_sd: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import MeasurementError
+from ..hu_checks import NO_VALUE_HU
 from ..volume import Volume
 from .settings import CortexSettings
 
@@ -32,7 +33,7 @@ class Profiles:
     values : ndarray of shape (n_points, n_samples)
         CT values, in the unit in use; 0 where `valid` is False.
     valid : ndarray of bool, shape (n_points, n_samples)
-        Whether the sample lies in the scan.
+        Whether the sample lies in the scan, and not in padding.
     across : ndarray of shape (n_points,)
         Cosine between the surface normal and the slice normal.
     samples_per_voxel : ndarray of shape (n_points,)
@@ -99,7 +100,8 @@ def sample_profiles(
     if not np.any(np.all((index >= -0.5) & (index <= size - 0.5), axis=1)):
         raise MeasurementError(f"The surface lies outside the scan ({volume.source}).")
     box = volume.crop(points, reach + _SPLINE_MARGIN_PIXELS * float(volume.spacing_mm[:2].max()))
-    coefficients = _spline_coefficients(box)
+    padding = ~(box.array >= NO_VALUE_HU)
+    coefficients = _spline_coefficients(box, padding)
     line = _line(volume, settings)
     depth = np.empty((len(points), len(line)))
     values = np.zeros_like(depth)
@@ -109,9 +111,12 @@ def sample_profiles(
         part = slice(first, first + _CHUNK)
         ijk, depth[part] = _on_slices(box, points[part], normals[part], line)
         valid[part] = np.all((ijk >= -1e-6) & (ijk <= np.array(box.array.shape[::-1]) - 1 + 1e-6), axis=-1)
+        places = np.moveaxis(ijk[..., ::-1], -1, 0)
+        if padding.any():
+            valid[part] &= ~ndimage.map_coordinates(padding, places, order=0, mode="nearest")
         values[part] = ndimage.map_coordinates(
             coefficients,
-            np.moveaxis(ijk[..., ::-1], -1, 0),
+            places,
             output=np.float64,
             order=3,
             mode="mirror",
@@ -130,10 +135,15 @@ def sample_profiles(
     )
 
 
-def _spline_coefficients(box: Volume) -> np.ndarray:
-    values = np.nan_to_num(box.array.astype(np.float32), nan=-1024.0)
+def _spline_coefficients(box: Volume, padding: np.ndarray) -> np.ndarray:
+    values = box.array.astype(np.float32)
     if min(values.shape) < 2:
         raise MeasurementError(f"{box.source}: one slice is not enough to measure a cortex.")
+    if padding.any() and not padding.all():  # else the step to it would ring along the lines beside it
+        nearest = ndimage.distance_transform_edt(
+            padding, sampling=box.spacing_mm[::-1], return_distances=False, return_indices=True
+        )
+        values = values[tuple(nearest)]
     return ndimage.spline_filter(values, order=3, output=np.float32, mode="mirror")
 
 

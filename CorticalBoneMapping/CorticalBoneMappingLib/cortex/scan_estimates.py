@@ -108,7 +108,7 @@ def estimate_from_thick_cortex(
         return ThickCortex(Blur(given), density, "given", "given", 0)
     looked_at = np.flatnonzero(usable)
     looked_at = looked_at[:: max(1, len(looked_at) // _LOOKED_AT)]
-    some = _Some(profiles.take(looked_at), landmarks.take(looked_at), settings.highest_density, noise)
+    some = SomeLines(profiles.take(looked_at), landmarks.take(looked_at), settings.highest_density, noise)
     blur = Blur(given or float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0))))
     flat = np.abs(some.profiles.across) < _CRITERIA[-1][1]
     in_plane = some.take(np.flatnonzero(flat if flat.any() else ~flat))
@@ -127,7 +127,7 @@ def estimate_from_thick_cortex(
     return ThickCortex(blur, float(density), blur_from, density_from, len(which))
 
 
-def _density(thick: _Some, blur: Blur, criterion: str) -> tuple[float, str]:
+def _density(thick: SomeLines, blur: Blur, criterion: str) -> tuple[float, str]:
     """Cortical density, and where it comes from."""
     if not len(thick.profiles):
         return _USUAL_DENSITY, f"assumed: {criterion}"
@@ -137,18 +137,20 @@ def _density(thick: _Some, blur: Blur, criterion: str) -> tuple[float, str]:
     return density, f"median over {criterion}"
 
 
-class _Some(NamedTuple):
-    """Some points, with what a fit needs to know of the scan."""
+class SomeLines(NamedTuple):
+    """Some lines, with what a fit needs to know of the scan."""
 
     profiles: Profiles
     landmarks: Landmarks
     highest_density: float
     noise: float
 
-    def take(self, which: np.ndarray) -> _Some:
+    def take(self, which: np.ndarray) -> SomeLines:
+        """Give some of them only."""
         return self._replace(profiles=self.profiles.take(which), landmarks=self.landmarks.take(which))
 
     def fit(self, blur: Blur, density: float | None = None, near: LayerFit | None = None) -> LayerFit:
+        """Fit three layers, as `fit_three_layers` does."""
         return fit_three_layers(
             self.profiles, self.landmarks, blur, density, self.highest_density, self.noise, near
         )
@@ -171,7 +173,7 @@ def _thick_points(profiles: Profiles, fit: LayerFit, sigma_mm: float) -> tuple[n
     return np.empty(0, dtype=int), "the bone has too little thick cortex to tell"
 
 
-def _best_in_plane(thick: _Some, near: LayerFit) -> Blur:
+def _best_in_plane(thick: SomeLines, near: LayerFit) -> Blur:
     """Find σ with and without edge enhancement; take the latter unless enhancement clearly fits better."""
 
     def squares(blur: Blur, near: LayerFit | None) -> np.ndarray:
@@ -190,7 +192,7 @@ def _best_in_plane(thick: _Some, near: LayerFit) -> Blur:
     without = Blur(float(plain.x))
     near = thick.fit(without, near=near)
     probed = Blur(_PROBE[0] * without.sigma_mm, _PROBE[1])
-    if not _clearly_less(squares(probed, near), squares(without, near)):
+    if not clearly_less(squares(probed, near), squares(without, near)):
         return without
     start = [[without.sigma_mm, 0.0], [probed.sigma_mm, probed.enhancement], [without.sigma_mm, 0.2]]
     found = minimize(
@@ -204,14 +206,12 @@ def _best_in_plane(thick: _Some, near: LayerFit) -> Blur:
     return Blur(*map(float, found.x))
 
 
-def _best_across(some: _Some, blur: Blur, density: float) -> float:
+def _best_across(some: SomeLines, blur: Blur, density: float) -> float:
     """Find how soft the ends of the slice profile are, where normals are oblique and no other bone is near.
 
     Cortex much thinner than a slice tells it: how wide its profile is, is blur.
     """
-    profiles, across = some.profiles, np.abs(some.profiles.across)
-    alone = some.landmarks.outer_limit < _ALONE_MM
-    oblique = np.flatnonzero(alone & (across > _OBLIQUE[0]) & (across < _OBLIQUE[1]))
+    profiles, oblique = some.profiles, oblique_lines(some.profiles, some.landmarks)
     if not len(oblique):
         return 0.0
     near = some.take(oblique).fit(blur, density)
@@ -232,10 +232,16 @@ def _best_across(some: _Some, blur: Blur, density: float) -> float:
     )
     with_it, without = squares(found.x), squares(0.0)
     worth = np.median(with_it) < (1.0 - _WORTH) * np.median(without)
-    return float(found.x) if worth and _clearly_less(with_it, without) else 0.0
+    return float(found.x) if worth and clearly_less(with_it, without) else 0.0
 
 
-def _clearly_less(squares: np.ndarray, other: np.ndarray) -> bool:
+def oblique_lines(profiles: Profiles, landmarks: Landmarks) -> np.ndarray:
+    """Indices of the lines that the slice profile blurs, without other bone near by."""
+    alone, across = landmarks.outer_limit < _ALONE_MM, np.abs(profiles.across)
+    return np.flatnonzero(alone & (across > _OBLIQUE[0]) & (across < _OBLIQUE[1]))
+
+
+def clearly_less(squares: np.ndarray, other: np.ndarray) -> bool:
     """Whether squared residuals (n,) are less than others of the same points, by their mean difference."""
     gain = other - squares
     return bool(gain.mean() > _CLEAR * gain.std() / np.sqrt(len(gain)))

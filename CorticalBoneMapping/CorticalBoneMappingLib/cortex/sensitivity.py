@@ -90,15 +90,38 @@ def _of_part(scan: Scan, fit: LayerFit, part: np.ndarray) -> tuple[np.ndarray, .
     residual, jacobian = model(np.arange(len(part)), parameters)
     jacobian = np.concatenate([jacobian, _by_blur(model, parameters, residual)])
     _, gradient, matrix = normal_equations(residual, jacobian)
+    slope, reduced, response, inverse = without_edges(gradient, matrix)
+    return slope[:, 0], reduced[:, 0], -response[:, 1], inverse[:, 1, 1]
+
+
+def without_edges(gradient: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Eliminate edges and backgrounds, the first four parameters, from normal equations.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (k, 4 + q)
+    matrix : ndarray of shape (k, 4 + q, 4 + q)
+
+    Returns
+    -------
+    slope : ndarray of shape (k, q)
+        Gradient by the q others, the four following them.
+    reduced : ndarray of shape (k, q, q)
+        The Schur complement.
+    response : ndarray of shape (k, 4, q)
+        How the four move against the q others.
+    inverse : ndarray of shape (k, 4, 4)
+        Of the matrix of the four.
+    """
     edges = matrix[:, :_EDGES, :_EDGES].copy()
     own = np.einsum("kii->ki", edges)
     own += 1e-9 * own.max(axis=1, keepdims=True) + 1e-300  # a background off the line has no influence
     inverse = np.linalg.inv(edges)
     mixed = matrix[:, :_EDGES, _EDGES:]
     response = inverse @ mixed
-    slope = gradient[:, _EDGES] - np.einsum("ki,ki->k", response[:, :, 0], gradient[:, :_EDGES])
-    reduced = matrix[:, _EDGES, _EDGES:] - np.einsum("ki,kij->kj", response[:, :, 0], mixed)
-    return slope, reduced, -response[:, 1], inverse[:, 1, 1]
+    slope = gradient[:, _EDGES:] - np.einsum("kiq,ki->kq", response, gradient[:, :_EDGES])
+    reduced = matrix[:, _EDGES:, _EDGES:] - np.einsum("kiq,kij->kqj", response, mixed)
+    return slope, reduced, response, inverse
 
 
 def _by_blur(model: ThreeLayers, parameters: np.ndarray, residual: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import time
@@ -92,4 +93,5 @@ def _run_with_dialog(command: list[str], text: str) -> None:
     if child.stopping:
         raise Cancelled
     if child.exit_code != 0:
-        raise CorticalBoneMappingError(error_sentence(child.messages))
+        logging.error(child.failure)
+        raise CorticalBoneMappingError(error_sentence(child.messages, child.exit_code))

@@ -68,8 +68,11 @@ def open_scan(
         If the scan is not there, cannot be read, or is no longer the one that was mapped: the surface would
         lie over another person's bone.
     """
-    sha256 = _ledger(case)["inputs"]["ct"]["sha256"]
-    if (found := find_scan(scene, sha256)) is not None:
+    record = _ledger(case)["inputs"]["ct"]
+    sha256 = record["sha256"]
+    # Two series of one folder have one hash.
+    identity = f"{sha256} {record['series']}" if "series" in record else sha256
+    if (found := find_scan(scene, identity)) is not None:
         share_scan(found, nodes)
         return found
     source = next((one for one in sound_cases_of(plan) if one.name == case.name), None)
@@ -85,7 +88,8 @@ def open_scan(
                 path=source.ct
             )
         )
-    return add_scan(scene, read_volume(source.ct), sha256, BONE_WINDOW_HU, f"{case.title} CT", nodes)
+    volume = read_volume(source.ct, source.series)
+    return add_scan(scene, volume, identity, BONE_WINDOW_HU, f"{case.title} CT", nodes)
 
 
 def _ledger(case: TrialCase) -> dict:

@@ -21,7 +21,7 @@ from ..study.trial.quality import ACCEPT, REJECT, UNSEEN
 from . import desktop
 from .case_opening import open_case, open_scan, opened_case
 from .table_widget import fill
-from .trial_cases import TrialCase, counts, stamp_of_tables, trial_cases, trial_plan
+from .trial_cases import TrialCase, counts, names_maps, stamp_of_tables, trial_cases, trial_plan
 
 
 class CasesSection:
@@ -59,13 +59,12 @@ class CasesSection:
             button.connect("clicked(bool)", lambda _clicked=False, verdict=verdict: self.on_verdict(verdict))
         self._show()
 
-    def show(self, study: Path | None) -> bool:
-        """Show the cases of a study, or none; say whether it is another study than before."""
-        is_other = study != self._study
-        if is_other:
+    def show(self, study: Path | None) -> None:
+        """Show the cases of a study, or none, as for a study of maps that are there."""
+        study = None if study is None or names_maps(study) else study
+        if study != self._study:
             self._study, self.seen, self._chosen = study, None, None
         self.refresh()
-        return is_other
 
     def refresh(self) -> None:
         """Read the tables of cases and verdicts anew if they were written since."""

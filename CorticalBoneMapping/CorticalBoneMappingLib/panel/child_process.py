@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import threading
@@ -36,9 +37,12 @@ class ChildProcess:
         What it said it is doing.
     messages : list of str
         What else it wrote, in order: errors, warnings, results.
+    command : tuple of str
+        As it was given.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
+        self.command = tuple(command)
         self.fraction, self.text, self.messages = 0.0, "", []
         self._stop_asked_at: float | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -68,6 +72,12 @@ class ChildProcess:
         return self._process.poll()
 
     @property
+    def failure(self) -> str:
+        """What is to be known of a child that failed: command, exit code, and all that it wrote."""
+        written = self.messages or ["It wrote nothing."]
+        return "\n".join([f"Exit code {self.exit_code} of: {shlex.join(self.command)}", *written])
+
+    @property
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
         return self._stop_asked_at is not None
@@ -79,7 +89,7 @@ class ChildProcess:
             if line == _ENDED:
                 self._open_streams -= 1
             else:
-                self._take(line.strip())
+                self._take(line.rstrip())
         overdue = self.stopping and time.monotonic() - self._stop_asked_at > _GRACE_SECONDS
         if overdue and self._process.poll() is None:
             self._end()
@@ -125,7 +135,8 @@ class ChildProcess:
 
 def _environment() -> dict[str, str]:
     paths = [str(_LIBRARY_FOLDER), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
+    added = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
+    return os.environ | added | {"PYTHONFAULTHANDLER": "1"}  # a crash in VTK, say, then tells where it was
 
 
 def _own_group() -> dict[str, object]:

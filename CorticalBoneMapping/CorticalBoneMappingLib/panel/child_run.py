@@ -55,8 +55,8 @@ class ChildRun:
 
     @property
     def log(self) -> str:
-        """All that the child wrote besides its progress, for whoever looks for a fault."""
-        return "\n".join(self._child.messages)
+        """Command, exit code and all that the child wrote, for whoever looks for a fault."""
+        return self._child.failure
 
     def poll(self) -> RunState:
         """Take up what the child told; when it has ended, remove the temporary files."""
@@ -79,7 +79,7 @@ class ChildRun:
 
     def error_sentence(self) -> str:
         """Give the one sentence that a failed run has for the user; faults of the program have no other."""
-        return error_sentence(self._child.messages)
+        return error_sentence(self._child.messages, self._child.exit_code)
 
     def _ended_well(self) -> bool:
         return self._child.exit_code == 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
+from pathlib import Path
 
 from slicer.i18n import tr as _
 
 from ..cortex import METHODS
-from ..measures import MEASURES
-from ..scene.models import QUALITY
 from ..study.settings import MapSettings
 
 
@@ -77,12 +77,26 @@ class ShownOn(Labelled):
 Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
 """Methods of `cortex`, by their names."""
 
-ShownMeasure = Labelled(
-    "ShownMeasure",
-    {name.upper(): (name, measure.label) for name, measure in MEASURES.items() if not measure.is_uncertainty}
-    | {"QUALITY": (QUALITY, "Why not measured")},
-)
-"""Measures of a map, by their labels, and the reasons where there is no value."""
+
+def is_set(path: Path | str) -> bool:
+    """Whether a path was chosen; Slicer keeps one that was not as the current folder."""
+    return str(path) not in ("", os.curdir)
+
+
+def show_calibration_fields(ui, parameters) -> None:
+    """Show only the fields that the chosen calibration has, and the unit that it gives a density."""
+    linear, rods = CalibrationKind.LINEAR, CalibrationKind.RODS
+    for names, kinds in (
+        (("slope", "intercept", "substance"), (linear,)),
+        (("rodsFile",), (rods,)),
+        (("hardening", "kvp"), (linear, rods)),
+    ):
+        for name in names:
+            for widget in (getattr(ui, f"{name}Edit"), getattr(ui, f"{name}Label")):
+                widget.setVisible(parameters.calibration in kinds)
+    calibrated = parameters.calibration != CalibrationKind.NONE
+    ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
+    ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
 
 
 def map_settings(parameters) -> MapSettings:
@@ -100,5 +114,6 @@ def map_settings(parameters) -> MapSettings:
         calibration=calibration,
         hardening=parameters.hardening.value,
         kvp=parameters.kvp or None,
+        slice_thickness_mm=parameters.sliceThickness or None,
         spacing_mm=parameters.spacing,
     )

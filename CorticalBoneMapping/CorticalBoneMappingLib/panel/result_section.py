@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
+from typing import Any
 
 from slicer.i18n import tr as _
 
-from ..measures import MEASURES
+from ..measures import MEASURES, measure_named
 from ..scene.models import QUALITY, surface_from_model
 from ..scene.registration import hide_registration, show_registration
 from ..scene.results import ResultNodes, show_result
 from ..scene.tables import region_rows
+from ..surface import Surface
 from .summary import quality_line, reason_cells, region_cells
 from .table_widget import fill
 
@@ -24,11 +27,11 @@ def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, 
     Parameters
     ----------
     ui : namespace of widgets
-        With ``resultSection``, ``qualityLabel`` and ``regionsTable``.
+        With ``resultSection``, ``shownMeasureCombo``, ``qualityLabel`` and ``regionsTable``.
     nodes : ResultNodes or None
         The result; None where there is none.
     measure : str
-        One of `MEASURES`, or `QUALITY`.
+        As the result names it, or `QUALITY`. Where the result does not hold it, its first is shown.
     on : str
         ``bone``, ``average``, or `REGISTRATION`: the average femur laid on the bone, with the landmarks;
         the bone where the result does not hold it.
@@ -38,15 +41,50 @@ def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, 
     ui.regionsTable.setRowCount(0)
     if nodes is None:
         return
+    bone, rows = surface_from_model(nodes.bone), region_rows(nodes.regions)
+    offered = _measures_in(bone, rows)
+    if not offered:
+        ui.qualityLabel.text = _("This result holds no measure that can be shown.")
+        return
+    shown = measure if measure in offered else next(iter(offered))
+    _offer(ui.shownMeasureCombo, offered, shown)
     if on != REGISTRATION or not show_registration(nodes):
         hide_registration(nodes)
-        show_result(nodes, measure, "bone" if on == REGISTRATION else on)
-    bone = surface_from_model(nodes.bone)
-    ui.qualityLabel.text = quality_line(bone)
-    rows = region_rows(nodes.regions)
-    if measure == QUALITY:
+        show_result(nodes, shown, "bone" if on == REGISTRATION else on)
+    points = [quality_line(bone)] if QUALITY in bone.arrays else []
+    lines = [*points, *notes_of(json.loads(nodes.provenance.GetText()))]
+    if shown != measure:
+        lines.append(_("This result holds no '{measure}'.").format(measure=measure_named(measure).label))
+    ui.qualityLabel.text = "\n".join(lines)
+    if shown == QUALITY:
         fill(ui.regionsTable, [_("Region"), _("No cortex"), _("Fit failed"), _("Metal")], reason_cells(rows))
     else:
-        unit = bone.units.get(measure, MEASURES[measure].unit)
+        unit = bone.units.get(shown, measure_named(shown).unit)
         headings = [_("Mean ({unit})").format(unit=unit), _("SD ({unit})").format(unit=unit), _("Measured")]
-        fill(ui.regionsTable, [_("Region"), *headings], region_cells(rows, measure))
+        fill(ui.regionsTable, [_("Region"), *headings], region_cells(rows, shown))
+
+
+def notes_of(record: dict[str, Any]) -> list[str]:
+    """Give what a reader should know of a result: the verdict on a femur that was found, and its notes."""
+    verdict = record.get("segmentation", {}).get("verdict", "")
+    told = [_("Femur as found: {verdict}").format(verdict=verdict)] if verdict else []
+    return [*told, *record.get("notes", [])]
+
+
+def _measures_in(bone: Surface, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Give the arrays that can be shown, and their labels: known measures first, then by stored name."""
+    named = [name for name, measure in MEASURES.items() if not measure.is_uncertainty]
+    others = [row["measure"] for row in rows if row["measure"] not in MEASURES]
+    offered = {name: measure_named(name).label for name in named if name in bone.arrays}
+    if QUALITY in bone.arrays:
+        offered[QUALITY] = _("Why not measured")
+    return offered | {name: name for name in others if name in bone.arrays}
+
+
+def _offer(combo: Any, offered: dict[str, str], shown: str) -> None:
+    combo.blockSignals(True)
+    combo.clear()
+    for name, label in offered.items():
+        combo.addItem(_(label), name)
+    combo.setCurrentIndex(combo.findData(shown))
+    combo.blockSignals(False)

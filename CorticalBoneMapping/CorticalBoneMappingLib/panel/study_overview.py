@@ -12,7 +12,6 @@ from ..statistics.table import ARM, PARTICIPANT, SIDE, VISIT, Table, is_numeric,
 from ..study.group.collect import PATH, read_study_table
 from ..study.group.plan import StudyPlan
 from ..study.result_files import AVERAGE_FILE
-from ..study.trial.scans import ScanPlan
 
 FOUND, MISSED, ABSENT = "map found", "visit missed", "no map in its folder"
 _IDENTITY = (PARTICIPANT, PATH)
@@ -48,17 +47,13 @@ class StudyOverview:
         return sum(row[-1] == ABSENT for row in self.rows)
 
 
-def overview_of(table_file: Path, results: Path, scans: ScanPlan | None = None) -> StudyOverview:
+def overview_of(plan: StudyPlan) -> StudyOverview:
     """Read a study's table and look for its maps.
 
     Parameters
     ----------
-    table_file : Path
-        CSV or TSV with participant, visit, side, path.
-    results : Path
-        What its paths are relative to.
-    scans : ScanPlan, optional
-        Of a table that names scans; its maps are then those that `cbm study run` has left in `results`.
+    plan : StudyPlan
+        Where its table names scans, the maps are those that `cbm study run` has left in its folder.
 
     Returns
     -------
@@ -69,18 +64,17 @@ def overview_of(table_file: Path, results: Path, scans: ScanPlan | None = None) 
     StatisticsError
         If the table cannot be used; says why.
     """
-    table = read_study_table(StudyPlan(table_file.stem, table_file, results, {}, (), (), "", scans))
+    table = read_study_table(plan)
     arms = table.labels(ARM) if ARM in table else np.full(len(table), "")
     identity = (table.labels(name) for name in (PARTICIPANT, VISIT, SIDE))
-    status = [_status(results, path) for path in table.labels(PATH)]
+    status = [_status(plan.results, path) for path in table.labels(PATH)]
     rows = [tuple(map(str, row)) for row in zip(*identity, arms, status)]
     people, visits = (len(set(table.labels(name))) for name in (PARTICIPANT, VISIT))
     counts = f"{people} participants, {visits} visits, {len(rows)} rows: {status.count(FOUND)} with a map"
     others = [f"{status.count(kind)} {kind}" for kind in (MISSED, ABSENT) if kind in status]
-    terms = _terms(table)
-    return StudyOverview(
-        rows, ", ".join([counts, *others]), terms, _suggested_terms(terms), _suggested_contrast(table)
-    )
+    terms = _terms(table, plan)
+    question = _suggested_contrast(table, plan.reference.get(ARM))
+    return StudyOverview(rows, ", ".join([counts, *others]), terms, _suggested_terms(terms), question)
 
 
 def _status(results: Path, path: str) -> str:
@@ -89,14 +83,15 @@ def _status(results: Path, path: str) -> str:
     return FOUND if (results / path / AVERAGE_FILE).is_file() else ABSENT
 
 
-def _terms(table: Table) -> list[str]:
+def _terms(table: Table, plan: StudyPlan) -> list[str]:
     varied = [
         name
         for name, values in table.columns.items()
         if name not in _IDENTITY and len(sorted_levels(table.labels(name))) > 1
     ]
     first = [name for name in (VISIT, ARM, SIDE) if name in varied]
-    levels = [name for name in varied if name in (VISIT, SIDE) or not is_numeric(table.column(name))]
+    known = (VISIT, SIDE, *plan.categorical)
+    levels = [name for name in varied if name in known or not is_numeric(table.column(name))]
     levels.sort(key=lambda name: first.index(name) if name in first else len(first))
     others = [name for name in varied if name not in first]
     return [*first, *others, *(f"{one} × {other}" for one, other in combinations(levels, 2))]
@@ -108,12 +103,13 @@ def _suggested_terms(terms: list[str]) -> list[str]:
     return [term for term in wanted if term in terms]
 
 
-def _suggested_contrast(table: Table) -> str:
+def _suggested_contrast(table: Table, reference: str | None) -> str:
     """Compare two arms in their change over the study, or at all, or the last visit with the first."""
     arms = sorted_levels(table.labels(ARM)) if ARM in table else ()
     visits = sorted_levels(table.labels(VISIT))
     if len(arms) == 2:
-        control = next((arm for arm in arms if arm.lower() in ("placebo", "control", "sham")), arms[1])
+        usual = next((arm for arm in arms if arm.lower() in ("placebo", "control", "sham")), arms[1])
+        control = reference if reference in arms else usual
         question = f"{next(arm for arm in arms if arm != control)} − {control}"
         if len(visits) > 1:
             question += f" in the change from {VISIT} {visits[0]} to {VISIT} {visits[-1]}"

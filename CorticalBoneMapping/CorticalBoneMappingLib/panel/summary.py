@@ -64,7 +64,7 @@ def reason_cells(rows: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
         Region, and how many points have no cortex (a finding), a failed fit, or metal.
     """
     counts = {row["region"]: (row["n_no_cortex"], row["n_fit_failed"], row["n_metal"]) for row in rows}
-    return [(region, *(f"{n:,}" for n in numbers)) for region, numbers in counts.items()]
+    return [(region, *("–" if n != n else f"{n:,}" for n in numbers)) for region, numbers in counts.items()]
 
 
 def _number(value: float) -> str:

@@ -119,6 +119,14 @@ def trial_plan(study: Path) -> StudyPlan:
     return plan
 
 
+def names_maps(study: Path) -> bool:
+    """Whether a study file can be read and its table names maps: nothing of it is to be mapped."""
+    try:
+        return read_plan(study, needs_analysis=False).scans is None
+    except CorticalBoneMappingError:
+        return False
+
+
 def trial_cases(results: Path) -> list[TrialCase]:
     """Give the cases that a run has told of, in the order of the study; none where there was no run.
 
@@ -134,7 +142,8 @@ def trial_cases(results: Path) -> list[TrialCase]:
         rows = read_rows(path, CASE_COLUMNS)
     except (OSError, ValueError, KeyError) as error:
         raise CorticalBoneMappingError(
-            f"{path}: this is not the table that a run has written ({error}). Run the study again."
+            f"{path}: this is not the table that a run has written ({error}). Move it, and run the study "
+            "again."
         ) from error
     verdicts = read_quality(results)
     cases = []

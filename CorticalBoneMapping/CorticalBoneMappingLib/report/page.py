@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from ..files import write_text
+from ..foreign_files import generator_tag, refuse_another_page
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #212124; max-width: 1100px; margin: 2rem auto;
@@ -69,11 +70,12 @@ def write_page(path: str | Path, title: str, parts: Sequence[Part]) -> None:
     parts : sequence of Heading, Paragraph, Figure or Table
         What stands on the page, from above. All text is escaped.
     """
+    refuse_another_page(Path(path))
     body = "\n".join(_html(part) for part in parts)
     write_text(
         path,
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'{generator_tag()}\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n",
     )

@@ -10,7 +10,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from ..errors import SurfaceError
-from ..measures import MEASURES, Quality
+from ..measures import Measure, Quality, measure_named
 from ..surface import Surface, from_polydata, to_polydata
 from .colour_table import colour_table, quality_table
 
@@ -73,7 +73,7 @@ def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool
     model : vtkMRMLModelNode
         From `add_map_model`, or restored from a saved scene.
     measure_name : str
-        One of `MEASURES`, or `QUALITY`.
+        Of an array of the model: a measure, or `QUALITY`.
     legend : bool
         Whether the legend is seen; where several models stand in one view, one legend is enough.
 
@@ -92,7 +92,9 @@ def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool
     display.SetActiveScalar(measure_name, vtk.vtkDataObject.POINT)
     display.SetScalarRangeFlagFromString(_MANUAL_RANGE)
     # Half a step beyond the first and the last kind, so that each has the whole of its colour.
-    display.SetScalarRange(*((-0.5, len(Quality) - 0.5) if is_quality else MEASURES[measure_name].range))
+    display.SetScalarRange(
+        *((-0.5, len(Quality) - 0.5) if is_quality else _stored(model, measure_name).range)
+    )
     display.SetScalarVisibility(True)
     label_legend(model, legend_title(model, measure_name), legend)
 
@@ -111,11 +113,21 @@ def legend_title(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
     """
     if measure_name == QUALITY:
         return "Quality"
-    measure = MEASURES[measure_name]
-    kept = model.GetPolyData().GetFieldData().GetAbstractArray(_UNIT_FIELD + measure_name)
-    unit = measure.unit if kept is None else kept.GetValue(0)
+    measure = _stored(model, measure_name)
+    unit = _unit(model, measure_name) or measure.unit
     note = "" if unit == measure.unit else ", not calibrated"
-    return f"{measure.label}\n({unit}{note})"
+    return f"{measure.label}\n({unit}{note})" if unit else measure.label
+
+
+def _unit(model: slicer.vtkMRMLModelNode, measure_name: str) -> str:
+    kept = model.GetPolyData().GetFieldData().GetAbstractArray(_UNIT_FIELD + measure_name)
+    return "" if kept is None else kept.GetValue(0)
+
+
+def _stored(model: slicer.vtkMRMLModelNode, measure_name: str) -> Measure:
+    """Give a measure of a model; one that is not known is shown in the range of its values."""
+    values = model.GetPolyData().GetPointData().GetArray(measure_name)
+    return measure_named(measure_name, _unit(model, measure_name), values.GetFiniteRange(0))
 
 
 def label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool = True) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import slicer
 
+from ..slice_axis import as_stored
 from ..study.found_files import FoundFiles
 from ..study.known_labels import FEMUR_LABELS
 from ..surface import Surface
@@ -57,7 +58,7 @@ def add_femurs(
     -------
     vtkMRMLSegmentationNode
     """
-    labelmap = found.labelmap
+    labelmap = as_stored(found.labelmap)  # as the scene's CT and its segments are
     sides = [side for side in SEGMENT_NAMES if (labelmap.array == FEMUR_LABELS[side]).any()]
     names = {FEMUR_LABELS[side]: SEGMENT_NAMES[side] for side in sides}
     from_world = np.linalg.inv(to_world(ct))

@@ -72,14 +72,19 @@ def region_rows(node: slicer.vtkMRMLTableNode) -> list[dict[str, Any]]:
 
 
 def table_rows(node: slicer.vtkMRMLTableNode, columns: dict[str, type]) -> list[dict[str, Any]]:
-    """Give the rows of a table from `add_table`, also of one that came back from a file."""
+    """Give the rows of a table from `add_table`, also of one that came back from a file.
+
+    A column that was not there when the scene was saved is not-a-number, or empty where it holds text.
+    """
     table = node.GetTable()
     arrays = {name: table.GetColumnByName(name) for name in columns}
     return [
-        {name: _typed(arrays[name].GetValue(row), kind) for name, kind in columns.items()}
+        {name: _typed(arrays[name] and arrays[name].GetValue(row), kind) for name, kind in columns.items()}
         for row in range(table.GetNumberOfRows())
     ]
 
 
 def _typed(value: Any, kind: type) -> Any:
+    if value is None:
+        return "" if kind is str else float("nan")
     return float("nan") if kind is float and value == "" else kind(value)

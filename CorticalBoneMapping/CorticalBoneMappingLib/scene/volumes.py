@@ -11,6 +11,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import VolumeError
+from ..slice_axis import as_stored
 from ..volume import Volume
 
 
@@ -158,7 +159,7 @@ def to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
 def _add_node(
     scene: slicer.vtkMRMLScene, kind: str, volume: Volume, name: str
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    node = scene.AddNewNodeByClass(kind, name)
+    node, volume = scene.AddNewNodeByClass(kind, name), as_stored(volume)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.ijk_to_ras))
     slicer.util.updateVolumeFromArray(node, volume.array)
     node.CreateDefaultDisplayNodes()

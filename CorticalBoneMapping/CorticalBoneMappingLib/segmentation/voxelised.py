@@ -45,7 +45,7 @@ def labelled(surface: Surface, volume: Volume, label: int = 1) -> Volume:
         raise SurfaceError(f"{volume.source}: the surface fills no voxel of the volume.")
     array = np.zeros(volume.array.shape, dtype=np.uint8)
     array[place][inside] = label
-    return Volume(array, volume.ijk_to_ras, "label map of the bone's surface")
+    return Volume(array, volume.ijk_to_ras, "label map of the bone's surface", stored_axes=volume.stored_axes)
 
 
 def filling(surface: Surface, volume: Volume) -> tuple[np.ndarray, tuple[slice, slice, slice]]:

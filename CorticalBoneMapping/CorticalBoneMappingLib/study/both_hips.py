@@ -200,6 +200,13 @@ def _remarks(left: FemurResult, right: FemurResult) -> list[str]:
     return [
         f"{name.replace('_', ' ').capitalize()} differs: {settings[0].get(name)} on the left, "
         f"{settings[1].get(name)} on the right."
-        for name in ("method", "calibration", "cortical_density", "spacing_mm", "smoothing_fwhm_mm")
+        for name in (
+            "method",
+            "calibration",
+            "cortical_density",
+            "slice_thickness_mm",
+            "spacing_mm",
+            "smoothing_fwhm_mm",
+        )
         if settings[0].get(name) != settings[1].get(name)
     ]

@@ -11,13 +11,17 @@ from ..atlas.average import load_atlas
 from ..atlas.regions import CUT_END
 from ..calibration import Calibration, parse_calibration
 from ..cortex import CortexSettings, CorticalMap, measure_cortex
+from ..hu_checks import check_around_bone
+from ..interpolated_slices import without_interpolated_slices
 from ..measures import MEASURES, Quality
 from ..progress import Progress
 from ..registration import register
 from ..segmentation import PeriostealSurface, periosteal_surface
+from ..slice_axis import slices_along_k
 from ..surface import Surface
 from ..volume import Volume
-from ..volume_checks import check_overlap
+from ..volume_checks import check_image, check_overlap
+from ..volume_warnings import thickness_warnings
 from .anatomy import laid_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
 from .hardening import without_hardening
@@ -25,7 +29,7 @@ from .known_labels import label_of_femur
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
 from .regions import region_rows
 from .result import FemurResult
-from .settings import MapSettings, check_side
+from .settings import MapSettings, check_side, with_slice_thickness
 
 # Bone that a line from the surface may need around it: the longest line and a voxel to interpolate.
 _MARGIN_MM = 25.0
@@ -68,12 +72,15 @@ def map_femur(
     settings, progress = settings or MapSettings(), progress or Progress()
     check_side(side)
     watch = Stopwatch()
+    volume = check_image(slices_along_k(volume))
+    volume = without_interpolated_slices(with_slice_thickness(volume, settings))
     average = load_atlas(settings.atlas)
     with watch.time("calibration"):
         label, notes = _label_in(femur, settings.label, side, volume)
         calibration = parse_calibration(settings.calibration, volume)
     with watch.time("periosteal surface"):
         found = _surface_of(femur, label, settings, progress.part(0.02, 0.25))
+        check_around_bone(volume, found.surface)
     with watch.time("beam hardening"):
         hardening, calibration = without_hardening(volume, found.surface.points, side, calibration, settings)
     with watch.time("cortex"):
@@ -99,7 +106,8 @@ def map_femur(
     chosen = asdict(settings) | {"label": label, "calibration": without_folders(settings.calibration)}
     chosen["atlas"] = settings.atlas and settings.atlas.name
     quality = bone.arrays["quality"]
-    warnings = [*volume.warnings, *(femur.warnings if isinstance(femur, Volume) else ())]
+    warnings = [*volume.warnings, *thickness_warnings(volume), *cortical.warnings]
+    warnings += femur.warnings if isinstance(femur, Volume) else ()
     notes = [
         *warnings,
         *calibration.remarks,
@@ -162,6 +170,7 @@ def _measure(
         method=settings.method,
         settings=CortexSettings(cortical_density=settings.cortical_density),
         excluded=_not_seen(surface),
+        compare_slices=True,
         progress=progress,
     )
 

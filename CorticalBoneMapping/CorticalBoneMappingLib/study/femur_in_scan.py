@@ -10,7 +10,7 @@ from ..segmentation import PeriostealSurface
 from ..volume import Volume
 from .find_femur import HeadSearch, find_femurs
 from .found_files import read_found_labelmap, read_ready_surface, usable, verdict_of
-from .settings import MapSettings
+from .settings import MapSettings, with_slice_thickness
 
 SURFACE_SUFFIX = ".vtp"
 
@@ -33,7 +33,7 @@ def femur_in(
         A label map, or a surface of ``cbm segment``; None where the femur has to be found.
     side : {"left", "right"}
     settings : MapSettings
-        Whose atlas and spacing the search takes.
+        Whose atlas, spacing and slice thickness the search takes.
     progress : Progress, optional
         Of the search.
     search : callable, optional
@@ -56,6 +56,7 @@ def femur_in(
     if mask is not None:
         labelmap, verdict = read_found_labelmap(mask, side, settings.label)
         return labelmap, {"by": "label map"} | verdict
+    volume = with_slice_thickness(volume, settings)
     found = find_femurs(volume, side, None, settings.atlas, settings.spacing_mm, progress, search)
     (femur,) = usable(found, volume.source)
     return femur.ready(), {"by": "found in the CT"} | femur.record()

@@ -16,6 +16,7 @@ from ..segmentation.heads import HeadSighting, find_heads
 from ..segmentation.model_fit import ModelFit, fit_model
 from ..surface import Surface
 from ..volume import Volume
+from ..volume_warnings import thickness_warnings
 from .exact_femur import exact_femur
 from .found_femur import FoundFemur
 from .found_verdict import FAILED, Evidence, judge
@@ -158,7 +159,7 @@ def femur_at(
         labelmap=exact.labelmap,
         head_centre=head.centre,
         head_radius_mm=head.radius_mm,
-        notes=[*volume.warnings, *exact.notes],
+        notes=[*volume.warnings, *thickness_warnings(volume), *exact.notes],
         evidence=evidence,
         coordinates=fit.coordinates,
         seconds=watch.seconds,

@@ -113,7 +113,7 @@ def check_same_ct(folder: Path, ct: dict[str, Any]) -> None:
         If it does.
     """
     before = _earlier(folder).get("inputs", {}).get("ct", ct)
-    if before["sha256"] != ct["sha256"]:
+    if any(before.get(name) != ct.get(name) for name in ("sha256", "series")):
         raise SettingError(
             f"{folder}: this folder holds the femurs of another CT ({before['name']}), or of this one before "
             "it was changed. Choose another folder with --out."
@@ -140,7 +140,7 @@ def write_found(found: Sequence[FoundFemur], folder: Path, earlier: Path | None 
     if earlier is not None:
         array, kept = _taken_over(earlier, folder, array, set(record))
         record |= kept
-    write_volume(folder / LABELS_FILE, Volume(array, usable[0].labelmap.ijk_to_ras))
+    write_volume(folder / LABELS_FILE, replace(usable[0].labelmap, array=array))
     for femur in usable:
         write_surface(folder / SURFACE_FILE.format(side=femur.side), femur.with_verdict())
     labels = {each["label"]: f"{side} femur" for side, each in record.items() if each["label"]}

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 import vtk
 
 from .. import __version__
+from ..foreign_files import PROGRAM
 from ..input_files import hash_of
 from ..measures import QUALITY_LABELS, Quality
 from .source import mapping_source
@@ -45,7 +46,7 @@ def program() -> dict[str, Any]:
         "SimpleITK": sitk.Version.VersionString(),
     }
     return {
-        "name": "cortical-bone-mapping",
+        "name": PROGRAM,
         "version": __version__,
         "mapping_source": mapping_source(),
         "libraries": libraries,

@@ -7,6 +7,7 @@ from ..segmentation import periosteal_surface
 from ..segmentation.repair import repair
 from ..volume import Volume
 from ..volume_checks import check_overlap
+from ..volume_warnings import thickness_warnings
 from .exact_femur import exact_femur
 from .found_femur import FoundFemur
 from .found_verdict import Evidence, judge
@@ -74,7 +75,7 @@ def repaired_femur(
         reasons=reasons,
         surface=exact.surface,
         labelmap=exact.labelmap,
-        notes=[*volume.warnings, *notes, *done, *start.notes, *exact.notes],
+        notes=[*volume.warnings, *thickness_warnings(volume), *notes, *done, *start.notes, *exact.notes],
         evidence=evidence,
         seconds=watch.seconds,
     )

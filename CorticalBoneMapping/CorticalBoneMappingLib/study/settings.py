@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..cortex import METHODS
 from ..errors import SettingError
+from ..volume import GIVEN, Volume
 
 _SPACING_MM = (0.4, 5.0)
 _FWHM_MM = (0.0, 40.0)
 _KVP = (70.0, 150.0)
+_SLICE_THICKNESS_MM = (0.2, 10.0)
 HARDENING = ("auto", "on", "off")
 
 
@@ -39,6 +41,9 @@ class MapSettings:
         "auto" where the CT shows that it needs it. See `correct_hardening`.
     kvp : float or None
         Voltage of the X-ray tube, 70 to 150 kV; None for what the CT tells, else 120.
+    slice_thickness_mm : float or None
+        Width of the slice profile, 0.2 to 10 mm; None for what the scan states or, failing that, its image
+        shows. See `choose_slice_thickness`.
     atlas : Path or None
         Folder of the average femur to map to, as ``cbm atlas build`` wrote it; None for the one that is
         shipped.
@@ -57,6 +62,7 @@ class MapSettings:
     smoothing_fwhm_mm: float = 0.0
     hardening: str = "auto"
     kvp: float | None = None
+    slice_thickness_mm: float | None = None
     atlas: Path | None = None
 
     def __post_init__(self) -> None:
@@ -72,6 +78,8 @@ class MapSettings:
             )
         if self.kvp is not None:
             _check_range("tube voltage", self.kvp, _KVP, "kV")
+        if self.slice_thickness_mm is not None:
+            _check_range("slice thickness", self.slice_thickness_mm, _SLICE_THICKNESS_MM, "mm")
         if self.label is not None and self.label < 1:
             raise SettingError(f"The label of the femur is a number from 1 up, not {self.label}.")
         if self.cortical_density is not None and not math.isfinite(self.cortical_density):
@@ -88,6 +96,13 @@ def check_side(side: str) -> None:
     """
     if side not in ("left", "right"):
         raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
+
+
+def with_slice_thickness(volume: Volume, settings: MapSettings) -> Volume:
+    """Give a CT with the slice thickness that the settings give, if they do, in place of its own."""
+    if settings.slice_thickness_mm is None:
+        return volume
+    return replace(volume, slice_thickness_mm=settings.slice_thickness_mm, slice_thickness_from=GIVEN)
 
 
 def _check_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:

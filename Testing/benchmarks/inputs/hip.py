@@ -83,7 +83,7 @@ def mapped(
     thickness, density = (
         float(np.nanmean(surface.arrays[name])) for name in ("cortical_thickness", "cortical_density")
     )
-    return thickness, density, json.loads((out / "provenance.json").read_text())["notes"]
+    return thickness, density, json.loads((out / "provenance.json").read_text(encoding="utf-8"))["notes"]
 
 
 @lru_cache(maxsize=8)

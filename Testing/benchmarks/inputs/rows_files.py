@@ -307,7 +307,7 @@ INPUTS = [
         "kept",
         "a NRRD file beside which other files change",
         "the same scan",
-        partial(_same, lambda f: _scan(f / "ct.nrrd"), partial(_text, "ct.json", "{}")),
+        partial(_same, lambda f: _scan(f / "ct.nrrd"), partial(_text, "other.json", "{}")),
     ),
     Input(
         "kept",
@@ -388,7 +388,7 @@ INPUTS = [
         "a person's file",
         _problems_over_table,
         REFUSED,
-        ("people.csv", "--out"),
+        ("people.csv", "did not write"),
     ),
     Input("B3", "femurs of both sides, then a search for the left one", "both", _other_side_stays),
     Input(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CorticalBoneMappingError
-from ...measures import MEASURES
+from ...measures import measure_named
 from ...study.group.files import EFFECT_FILE, PROVENANCE_FILE, AnswerFiles, read_answer
 from ...study.group.shown import with_significant
 from ...surface import Surface
@@ -54,7 +54,7 @@ class Answer:
     @property
     def measure_label(self) -> str:
         """What was compared."""
-        return MEASURES[self.analysis["measure"]].label
+        return measure_named(self.analysis["measure"]).label
 
     @property
     def has_effect(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from ...anatomical_views import anatomical_views
 from ...atlas.regions import REGION_NAMES
 from ...colours import NOT_MEASURED_COLOUR, diverging, sequential
-from ...measures import MEASURES
+from ...measures import measure_named
 from ...study.group.shown import VIEWS, Shown, shown_of
 from ...surface import Surface
 from ..legend import round_ticks
@@ -132,7 +132,8 @@ def _maps(answer: Answer, brief: bool) -> list[dict[str, Any]]:
     if "effect_percent" in surface.arrays:
         in_unit = shown_of(_without_percent(surface), "effect")
         entries.insert(2, _entry(in_unit, "not tested"))
-    measure = MEASURES[answer.analysis["measure"]]
+    means = [surface.arrays[f"group_{row['group']}_mean"] for row in answer.files.groups]
+    measure = measure_named(answer.analysis["measure"], shown=_range_of(means))
     has_groups = answer.analysis["outcome"] == "value" and not brief
     for row in answer.files.groups if has_groups else []:
         array = f"group_{row['group']}_mean"
@@ -140,6 +141,12 @@ def _maps(answer: Answer, brief: bool) -> list[dict[str, Any]]:
         unit = surface.units.get(array, "")
         entries.append(_entry(Shown(array, label, unit, measure.range, False), "not measured"))
     return entries
+
+
+def _range_of(values: list[np.ndarray]) -> tuple[float, float]:
+    """Give the range of some arrays; 0 to 1 where there is nothing in them."""
+    known = np.concatenate([array[np.isfinite(array)] for array in values]) if values else np.empty(0)
+    return (float(known.min()), float(known.max())) if len(known) and np.ptp(known) > 0 else (0.0, 1.0)
 
 
 def _groups(answer: Answer) -> list[dict[str, Any]]:

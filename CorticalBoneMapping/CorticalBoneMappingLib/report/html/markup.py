@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_text
+from ...foreign_files import generator_tag, refuse_another_page
 
 _EMPTY = frozenset({"img", "br", "meta", "input", "hr"})
 # Characters that could end a script, and the line ends that JSON allows and JavaScript once did not.
@@ -111,6 +112,7 @@ def write_document(
     held : mapping of str to str, optional
         JavaScript by the name of its element, kept as text until a script of the page runs it.
     """
+    refuse_another_page(Path(path))
     # A browser reads every line end as a line feed before it compares hashes.
     scripts = [_with_line_feeds(script) for script in scripts]
     held = {name: _with_line_feeds(script) for name, script in (held or {}).items()}
@@ -122,6 +124,7 @@ def write_document(
     head = join(
         [
             element("meta", charset="utf-8"),
+            Html(generator_tag()),
             element("meta", http_equiv="Content-Security-Policy", content=policy),
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("title", title),

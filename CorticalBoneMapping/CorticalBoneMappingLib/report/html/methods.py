@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...measures import MEASURES
 from .answers import Answer
 from .markup import Html, element, join, table
 from .references import cited
@@ -89,14 +88,14 @@ def analysis_in_words(answer: Answer) -> str:
 def _smoothing(answer: Answer) -> str:
     analysis = answer.analysis
     fwhm = analysis["smoothing_fwhm_mm"]
-    label = MEASURES[analysis["measure"]].label
+    label = answer.measure_label
     how = (
         f"was smoothed on the surface of the average femur (full width at half maximum {fwhm:g} mm)"
         if fwhm
         else "was taken on the average femur without further smoothing"
     )
-    outcome = _OUTCOMES[analysis["outcome"]].format(baseline=analysis["baseline"])
-    return f"{label} {how}. {outcome} entered the model, {_HIPS[analysis['hips']]}."
+    outcome = _said(_OUTCOMES, analysis["outcome"]).format(baseline=analysis["baseline"])
+    return f"{label} {how}. {outcome} entered the model, {_said(_HIPS, analysis['hips'])}."
 
 
 def _model(answer: Answer) -> str:
@@ -116,13 +115,13 @@ def _model(answer: Answer) -> str:
             "(Paule and Mandel 1982)"
         )
     freedom = answer.record["question"]["degrees_of_freedom"]
-    tests = f"Tests were {_SIDES[analysis['alternative']]}; degrees of freedom: {freedom}."
+    tests = f"Tests were {_said(_SIDES, analysis['alternative'])}; degrees of freedom: {freedom}."
     return f"{kind}, with the {terms}{weights}. {tests}"
 
 
 def _correction(answer: Answer) -> str:
     analysis = answer.analysis
-    sentence = _CORRECTIONS[analysis["correction"]].format(**analysis)
+    sentence = _said(_CORRECTIONS, analysis["correction"]).format(**analysis)
     clusters = ""
     if analysis["correction"] in ("random-field", "false-discovery-rate"):
         clusters = " by random field theory (Hayasaka et al. 2004)"
@@ -130,6 +129,11 @@ def _correction(answer: Answer) -> str:
         f"{sentence}, at a level of {analysis['alpha']:g}. Clusters were formed at p = "
         f"{analysis['cluster_p']:g} and tested by their extent{clusters}."
     )
+
+
+def _said(words: dict[str, str], stored: str) -> str:
+    """Give the words for a stored name; a name that is not known any more is given as it is."""
+    return words.get(stored, f"'{stored}'")
 
 
 def _regions(answer: Answer) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...progress import Progress
+from ...study.group.plan import StudyPlan
 from .answers import Answer, read_answers
 from .cases import CaseRow, read_cases, without_folders
+from .current import current_answers
 from .explorer import INSTALL, PLOTLY_ID, explorer, explorer_script, plotly_script
 from .figures import effect_figures
 from .flow import PlannedFemur, arms_table, flow_section, read_planned
@@ -38,7 +40,8 @@ def write_study_report(
     results: str | Path | None = None,
     table: str | Path | None = None,
     progress: Progress | None = None,
-) -> None:
+    plan: StudyPlan | None = None,
+) -> list[str]:
     """Write the report of a study's answers.
 
     Parameters
@@ -54,6 +57,13 @@ def write_study_report(
         The study's table of scans; with it the flow begins there and is told by arm.
     progress : Progress, optional
         Told of the figures.
+    plan : StudyPlan, optional
+        The study file as it is now; with it, answers that are not of it or of its maps are found.
+
+    Returns
+    -------
+    list of str
+        Which answers were left out, and which are in doubt; the page says it as well.
 
     Raises
     ------
@@ -61,13 +71,13 @@ def write_study_report(
         If a folder does not hold what it should, or something in it is damaged.
     """
     progress = progress or Progress()
-    answers = read_answers(folder)
+    answers, warnings = current_answers(folder, read_answers(folder), plan)
     cases = read_cases(results) if results is not None else []
     planned = read_planned(Path(table)) if cases and table is not None else []
     plotly, brief = plotly_script(), len(answers) > MOST_IN_FULL
     sections = [
         ("Overview", "overview", _overview(answers, brief)),
-        ("Notes", "notes", _notes(answers)),
+        ("Notes", "notes", _notes(answers, warnings)),
         ("The study in numbers", "numbers", _numbers(answers, cases, planned)),
         ("Quality", "quality", quality_section(cases) if cases else Html("")),
         (
@@ -89,6 +99,7 @@ def write_study_report(
     held = {PLOTLY_ID: plotly} if plotly else {}
     write_document(path, title, body, style=shipped("page.css"), scripts=scripts, held=held)
     progress.report(1.0, "Report written")
+    return warnings
 
 
 def _head(title: str, sections: Sequence[tuple[str, str, Html]]) -> Html:
@@ -122,15 +133,16 @@ def _term(answer: Answer) -> tuple[Html, Html]:
     return element("dt", answer.name), element("dd", answer.question)
 
 
-def _notes(answers: Sequence[Answer]) -> Html:
+def _notes(answers: Sequence[Answer], warnings: Sequence[str]) -> Html:
     """Say what a reader should doubt, before the figures."""
     told: dict[str, list[str]] = {}
     for answer in answers:
         for note in answer.record["notes"]:
             told.setdefault(without_folders(note), []).append(answer.name)
-    if not told:
+    if not told and not warnings:
         return Html("")
-    items = [element("li", element("strong", ", ".join(names)), f": {note}") for note, names in told.items()]
+    items = [element("li", element("strong", "Answers"), f": {sentence}") for sentence in warnings]
+    items += [element("li", element("strong", ", ".join(names)), f": {note}") for note, names in told.items()]
     return element("div", element("ul", *items), class_="notes")
 
 

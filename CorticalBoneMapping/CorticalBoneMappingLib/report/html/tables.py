@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...measures import MEASURES
 from ...study.regions import WHOLE_FEMUR
 from .answers import Answer
 from .markup import Html, element, join, table
@@ -138,7 +137,7 @@ def overview_table(answers: list[Answer]) -> Html:
     body = [
         [
             element("a", answer.name, href=f"#{anchor(number_)}"),
-            MEASURES[answer.analysis["measure"]].label.lower(),
+            answer.measure_label.lower(),
             number(answer.record["design"]["participants"], 0),
             number(answer.record["design"]["rows"], 0),
             *_whole_femur(answer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ...statistics.design import Categorical, Continuous, Interaction, Term
 from ...statistics.maps import Maps
 from ...statistics.table import PARTICIPANT, SIDE, VISIT, Table, is_numeric, read_table
 from ...surface import Surface, read_surface
+from ..provenance import input_record
 from ..result_files import AVERAGE_FILE
 from ..trial.mapped import table_of_results, without_rejected
 from .plan import StudyPlan
@@ -55,6 +57,30 @@ def read_study_table(plan: StudyPlan) -> Table:
     except StatisticsError as error:
         raise StatisticsError(f"{plan.table}: {error}") from error
     return without_rejected(table, plan.results)
+
+
+def maps_record(table: Table, results: Path) -> dict[str, str]:
+    """Name the maps that a study is answered from by their content, without those that were left out.
+
+    Parameters
+    ----------
+    table : Table
+        From `read_study_table`.
+    results : Path
+        What its paths are relative to.
+
+    Returns
+    -------
+    dict
+        ``name`` and ``sha256``; the hash is another one when a map, or which of them count, is another.
+    """
+    columns = (table.labels(name) for name in (PARTICIPANT, VISIT, SIDE, PATH))
+    rows = sorted(row for row in zip(*columns) if row[-1])
+    digest = hashlib.sha256()
+    for *identity, path in rows:
+        hashed = input_record(results / path / AVERAGE_FILE)["sha256"]
+        digest.update("\t".join([*identity, hashed]).encode("utf-8") + b"\n")
+    return {"name": f"{len(rows)} maps", "sha256": digest.hexdigest()}
 
 
 def collect_maps(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SettingError
+from ...foreign_files import write_signed
 from ...measures import MEASURES
 from ...statistics.contrast_map import ALTERNATIVES
 from ..trial.scans import ScanPlan, scan_lines, scan_plan
@@ -197,9 +198,11 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
         raise SettingError("write each analysis under [[analysis]], with double brackets.")
     plans = tuple(_analysis(entry) for entry in analyses)
     names = [plan.name for plan in plans]
-    twice = [name for name in names if names.count(name) > 1]
+    folders = [folder_name(name).casefold() for name in names]  # to some file systems capitals are equal
+    twice = [name for name, folder in zip(names, folders) if folders.count(folder) > 1]
     if twice:
-        raise SettingError(f"two analyses are called '{twice[0]}'; rename one.")
+        called = " and ".join(f"'{name}'" for name in dict.fromkeys(twice))
+        raise SettingError(f"two analyses are called {called}, which is one folder of answers; rename one.")
     return StudyPlan(
         name=str(study["name"]),
         table=path.parent / study["table"],
@@ -210,6 +213,11 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
         source=str(path),
         scans=scan_plan(content, path.parent),
     )
+
+
+def folder_name(analysis: str) -> str:
+    """Give the name of the folder of an analysis' answers."""
+    return analysis.replace(" ", "_")
 
 
 def _analysis(entry: dict[str, Any]) -> Analysis:
@@ -247,6 +255,22 @@ def _check_keys(where: str, found: dict[str, Any], known: set[str], needed: set[
         )
     if lacking := sorted(needed - set(found)):
         raise SettingError(f"{where} lacks the key '{lacking[0]}'.")
+
+
+def columns_record(plan: StudyPlan) -> dict[str, Any]:
+    """Give what a study says of its columns, as records hold it."""
+    return {"reference": plan.reference, "categorical": list(plan.categorical)}
+
+
+def write_plan(path: Path, plan: StudyPlan) -> None:
+    """Write a plan as a file that `read_plan` reads, signed as a file of this program.
+
+    Raises
+    ------
+    SettingError
+        If there is another file, or one that was changed by hand since it was written.
+    """
+    write_signed(path, plan_text(plan))
 
 
 def plan_text(plan: StudyPlan) -> str:

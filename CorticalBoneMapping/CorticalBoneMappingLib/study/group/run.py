@@ -17,10 +17,10 @@ from ..provenance import Stopwatch, input_record, plain, program
 from ..regions import WHOLE_FEMUR
 from ..trial.mapped import left_out
 from .analysis import CorrectedTests, Fitted, corrected_tests, fit_analysis, region_names
-from .collect import collect_maps, read_study_table, smoothed
+from .collect import collect_maps, maps_record, read_study_table, smoothed
 from .groups import Groups, group_means
 from .outcome import rows_of_hips
-from .plan import Analysis, StudyPlan
+from .plan import Analysis, StudyPlan, columns_record, folder_name
 from .rows import answer_rows, cluster_rows
 from .shape_terms import with_shape
 
@@ -175,7 +175,12 @@ def _provenance(
         "program": program(),
         "study": plan.name,
         "analysis": asdict(analysis),
-        "inputs": {"study": input_record(plan.source), "table": input_record(plan.table)},
+        "columns": columns_record(plan),
+        "inputs": {
+            "study": input_record(plan.source),
+            "table": input_record(plan.table),
+            "maps": maps_record(maps.table, plan.results),
+        },
         "design": {
             "columns": list(fitted.design.columns),
             "rows": len(rows.table),
@@ -253,4 +258,4 @@ def _range(values: np.ndarray) -> list[float]:
 
 def plan_folder(out: Path, analysis: Analysis) -> Path:
     """Give the folder of an analysis' results."""
-    return out / analysis.name.replace(" ", "_")
+    return out / folder_name(analysis.name)

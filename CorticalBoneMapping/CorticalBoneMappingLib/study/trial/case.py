@@ -25,6 +25,7 @@ from .ledger import (
     known_fingerprints,
     new_result,
     read_record,
+    records_of,
     remove_result,
     write_record,
 )
@@ -166,7 +167,7 @@ def _attempt(
 
 def _with_inputs(result: FemurResult, case: Case, inputs: dict[str, Fingerprint]) -> FemurResult:
     return result.with_provenance(
-        inputs={kind: each.record() for kind, each in sorted(inputs.items())},
+        inputs=records_of(case, inputs),
         case={"participant": case.participant, "visit": case.visit, "side": case.side},
     )
 

@@ -14,13 +14,14 @@ from ...errors import CorticalBoneMappingError
 from ...progress import Progress
 from ...volume import Volume
 from ...volume_files import read_header
+from ...volume_warnings import thickness_warnings
 from ..femur_in_scan import SURFACE_SUFFIX
 from ..found_files import read_ready_surface
 from ..group.plan import StudyPlan
 from .people import problems_of_people
 from .problems import ERROR, NOTE, WARNING, Problem
 from .run import scans_of
-from .scans import CALIBRATION, MASK, PATH, Case, ScanTable, cases_of, read_scans
+from .scans import CALIBRATION, MASK, PATH, SERIES, Case, ScanTable, cases_of, read_scans
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,13 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
     problems += problems_of_people(table)
     problems += _shared_scans(table, cases)
     problems += _calibrations(table, cases)
-    scans: dict[Path, list[Case]] = defaultdict(list)
+    scans: dict[tuple[Path, str | None], list[Case]] = defaultdict(list)
     for case in cases:
-        scans[case.ct].append(case)
-    for number, (path, shown) in enumerate(scans.items()):
+        scans[case.ct, case.series].append(case)
+    places: dict[tuple[Path, bytes], Case] = {}
+    for number, shown in enumerate(scans.values()):
         progress.report(number / len(scans), f"Reading header {number + 1} of {len(scans)}")
-        problems += _scan(table, path, shown)
+        problems += _scan(table, shown, places)
     progress.report(1.0, "Checked")
     unique = dict.fromkeys(problems)  # both hips of a row would say the same twice
     return StudyCheck(len(cases), len(scans), tuple(sorted(unique, key=lambda p: (p.row, p.column))))
@@ -86,10 +88,10 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
 
 def _shared_scans(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     """Refuse one scan for two people or two visits."""
-    first: dict[Path, Case] = {}
+    first: dict[tuple[Path, str | None], Case] = {}
     found = []
     for case in cases:
-        other = first.setdefault(case.ct, case)
+        other = first.setdefault((case.ct, case.series), case)
         if (other.participant, other.visit) != (case.participant, case.visit):
             whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
             found.append(table.problem(case.row - 1, PATH, f"This scan is given for {whose} as well."))
@@ -114,10 +116,16 @@ def _calibrations(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     return found
 
 
-def _scan(table: ScanTable, path: Path, cases: Sequence[Case]) -> Iterator[Problem]:
+def _scan(
+    table: ScanTable, cases: Sequence[Case], places: dict[tuple[Path, bytes], Case]
+) -> Iterator[Problem]:
     """Read the header of a scan, and those of the masks drawn on it."""
+    path = cases[0].ct
     try:
-        ct = read_header(path)
+        ct = read_header(path, cases[0].series)
+        doubts = [*ct.warnings, *thickness_warnings(ct)]
+        yield from (table.problem(case.row - 1, PATH, said, WARNING) for case in cases for said in doubts)
+        yield from _same_place(table, ct, cases, places)
     except CorticalBoneMappingError as error:
         yield from (table.problem(case.row - 1, PATH, str(error)) for case in cases)
         ct = None
@@ -134,6 +142,19 @@ def _scan(table: ScanTable, path: Path, cases: Sequence[Case]) -> Iterator[Probl
         if ct is not None and mask is not None and not _meet(ct, mask):
             sentence = f"The mask lies outside the scan {path.name}; was it drawn on another?"
             yield table.problem(case.row - 1, MASK, sentence)
+
+
+def _same_place(
+    table: ScanTable, ct: Volume, cases: Sequence[Case], places: dict[tuple[Path, bytes], Case]
+) -> Iterator[Problem]:
+    """Warn of two series of one folder that are one scan, reconstructed twice or named in two ways."""
+    place = ct.ijk_to_ras.round(3).tobytes() + repr(ct.array.shape).encode()
+    other = places.setdefault((cases[0].ct, place), cases[0])
+    for case in cases:
+        if other is not cases[0] and (other.participant, other.visit) != (case.participant, case.visit):
+            whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
+            sentence = f"The series covers exactly the same place as that of {whose}; is it the same scan?"
+            yield table.problem(case.row - 1, SERIES, sentence, WARNING)
 
 
 def _meet(one: Volume, other: Volume) -> bool:

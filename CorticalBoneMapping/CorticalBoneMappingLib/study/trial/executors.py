@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import queue
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SettingError
+from ...machine_memory import available_memory
 from .worker import begin_worker
 
 _CONNECT_S = 20.0
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class SeparateProcesses(Executor):
@@ -127,45 +125,10 @@ def workers_that_fit(asked: int | None, bytes_each: int | None) -> int:
     return max(1, min(counts))
 
 
-def available_memory() -> int | None:
-    """Give the memory in bytes that is free for us, by the machine and by the container; None if unknown."""
-    found = [_of_machine(), _of_container()]
-    known = [value for value in found if value is not None]
-    return min(known) if known else None
-
-
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _of_machine() -> int | None:
-    if sys.platform == "win32":
-        return _of_windows()
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # macOS tells what is built in only
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    return None
-
-
-def _of_windows() -> int | None:
-    import ctypes
-
-    status = (ctypes.c_uint64 * 8)()  # MEMORYSTATUSEX: two words in the first place, free memory in the third
-    ctypes.cast(status, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(status)
-    told = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status[2]) if told else None
-
-
-def _of_container() -> int | None:
-    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        return max(limit - int((_CGROUP / "memory.current").read_text(encoding="ascii")), 0)
-    return None
 
 
 @contextmanager

@@ -93,9 +93,9 @@ def fingerprints(case: Case, known: dict[str, Fingerprint] | None = None) -> dic
 def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
     """Hash all that the bytes of a result follow from.
 
-    Names and contents of the inputs, participant, visit and side, the settings, the atlas, version and source
-    of this program, and the versions of what it computes with. Python's own is left out: a new one computes
-    the same.
+    Names and contents of the inputs, series, participant, visit and side, the settings, the atlas, version
+    and source of this program, and the versions of what it computes with. Python's own is left out: a new one
+    computes the same.
     """
     settings = asdict(case.settings) | {"atlas": _atlas_hash(case.settings.atlas)}
     if "rods" in inputs:
@@ -104,10 +104,19 @@ def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
     content = {
         "inputs": {kind: [each.name, each.sha256] for kind, each in sorted(inputs.items())},
         "case": case.name,
+        "series": case.series,
         "settings": settings,
         "program": made_by | {"libraries": {k: v for k, v in made_by["libraries"].items() if k != "python"}},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def records_of(case: Case, inputs: dict[str, Fingerprint]) -> dict[str, dict[str, Any]]:
+    """Give what a result records of its inputs: names, contents, and the series if one was asked for."""
+    records = {kind: each.record() for kind, each in sorted(inputs.items())}
+    if case.series is not None and "ct" in records:
+        records["ct"]["series"] = case.series
+    return records
 
 
 def has_result(results: Path, case: Case, key: str | None = None) -> bool:
@@ -162,8 +171,8 @@ def new_result(results: Path, case: Case, key: str, inputs: dict[str, Fingerprin
     with _temporary(results, case.name) as temporary:
         yield temporary
         sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
-        record = {kind: each.record() for kind, each in sorted(inputs.items())}
-        write_json(temporary / CASE_FILE, {"key": key, "inputs": record, "bytes": sizes})
+        ledger = {"key": key, "inputs": records_of(case, inputs), "bytes": sizes}
+        write_json(temporary / CASE_FILE, ledger)
         to_disk(temporary)
         remove_result(results, case)
         target = results / case.folder

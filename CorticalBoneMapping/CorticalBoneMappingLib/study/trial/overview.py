@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_text
+from ...foreign_files import refuse_another_table
 from ..csv_rows import Columns, csv_of_rows
 from .case import DONE, FAILED, Outcome
 from .ledger import has_result, read_record
@@ -30,6 +31,7 @@ CASE_COLUMNS: Columns = {
 }
 """Of ``cases.csv``; status is ``done``, ``failed`` or ``waiting``. See `quality.FIGURES`."""
 
+_FIRST_COLUMNS = tuple(CASE_COLUMNS)[:5]  # the figures behind them differ from version to version
 _NO_FIGURES = {name: float("nan") if kind is float else "" for name, kind in FIGURES.items()}
 
 
@@ -41,9 +43,15 @@ class Overview:
     cases : sequence of Case
     results : Path
         Folder of results.
+
+    Raises
+    ------
+    SettingError
+        If there is another ``cases.csv`` in the folder of results.
     """
 
     def __init__(self, cases: Sequence[Case], results: Path) -> None:
+        refuse_another_table(results / CASES_FILE, _FIRST_COLUMNS)  # before any work is done
         self._cases, self._results = cases, results
         self.rows: dict[str, dict[str, Any]] = {case.name: self._row(case, WAITING) for case in cases}
 

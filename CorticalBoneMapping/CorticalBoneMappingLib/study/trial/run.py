@@ -178,9 +178,9 @@ def _attempts(
 
     The hips of one scan are done by one worker, one after the other: it reads the scan once.
     """
-    scans: dict[Path, list[Case]] = {}
+    scans: dict[tuple[Path, str | None], list[Case]] = {}
     for case in cases:
-        scans.setdefault(case.ct, []).append(case)
+        scans.setdefault((case.ct, case.series), []).append(case)
     doing = {executor.submit(_one_after_the_other, work, each, results): each for each in scans.values()}
     for future in as_completed(doing):
         together, failed = doing.pop(future), future.exception()

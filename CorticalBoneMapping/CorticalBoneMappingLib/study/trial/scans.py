@@ -14,9 +14,10 @@ from ..settings import MapSettings
 from .names import case_folder, case_name
 from .problems import ERROR, NOTE, Problem
 
-PATH, MASK, LABEL, CALIBRATION, NOTES = "path", "mask", "label", "calibration", "notes"
+PATH, SERIES, MASK, LABEL, CALIBRATION = "path", "series", "mask", "label", "calibration"
+SLICE_THICKNESS, NOTES = "slice_thickness", "notes"
 NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
-OF_THE_SCAN = (MASK, LABEL, CALIBRATION, NOTES)
+OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, SLICE_THICKNESS, NOTES)
 """Columns that tell how a scan is mapped; no analysis needs them."""
 
 BOTH = "both"
@@ -33,7 +34,7 @@ class ScanPlan:
     folder : Path
         What path, mask and calibration in the table are relative to.
     settings : MapSettings
-        Of every case; a row's own label and calibration go before.
+        Of every case; a row's own label, calibration and slice thickness go before.
     """
 
     folder: Path
@@ -54,6 +55,8 @@ class Case:
     settings : MapSettings
     row : int
         Of the table, from 1.
+    series : str or None
+        UID, description or number of the series, where a DICOM folder holds several.
     """
 
     participant: str
@@ -63,6 +66,7 @@ class Case:
     mask: Path | None
     settings: MapSettings
     row: int
+    series: str | None = None
 
     @property
     def name(self) -> str:
@@ -189,10 +193,11 @@ def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem
     for row in range(len(table)):
         found = _problems_of(table, row)
         settings = plan.settings
-        try:
-            settings = _settings_of(table, row, plan)
-        except SettingError as error:
-            found.append(table.problem(row, LABEL, str(error)))
+        for column in (LABEL, CALIBRATION, SLICE_THICKNESS):
+            try:
+                settings = replace(settings, **_setting_of(column, table.cell(column, row), plan.folder))
+            except SettingError as error:
+                found.append(table.problem(row, column, str(error)))
         problems += found
         if not any(problem.severity == ERROR for problem in found) and table.cell(PATH, row):
             cases += _cases_of(table, row, plan.folder, settings)
@@ -249,22 +254,24 @@ def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -
             mask=folder / mask if mask else None,
             settings=settings,
             row=row + 1,
+            series=table.cell(SERIES, row) or None,
         )
         for side in sides_of(table.cell(SIDE, row))
     ]
 
 
-def _settings_of(table: ScanTable, row: int, plan: ScanPlan) -> MapSettings:
-    """Settings of a row: its own label and calibration before those of the study."""
-    changed: dict[str, Any] = {}
-    if label := table.cell(LABEL, row):
-        try:
-            changed["label"] = int(float(label))
-        except ValueError:
-            raise SettingError(f"The label is a whole number, not '{label}'.") from None
-    if calibration := table.cell(CALIBRATION, row):
-        changed["calibration"] = _rods_from(calibration, plan.folder)
-    return replace(plan.settings, **changed)
+def _setting_of(column: str, cell: str, folder: Path) -> dict[str, Any]:
+    """Give what a cell of a row sets, which goes before the study's; nothing if it is empty."""
+    if not cell:
+        return {}
+    if column == CALIBRATION:
+        return {"calibration": _rods_from(cell, folder)}
+    try:
+        number = float(cell)
+        return {"label": int(number)} if column == LABEL else {"slice_thickness_mm": number}
+    except (ValueError, OverflowError):
+        what = "label is a whole number" if column == LABEL else "slice thickness is a number of mm"
+        raise SettingError(f"The {what}, not '{cell}'.") from None
 
 
 def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], list[Problem]]:

@@ -45,7 +45,7 @@ class SharedScan:
         return asked_for(self._heads, side, seed, volume.source)
 
 
-_last: dict[tuple[Path, str, Path | None], SharedScan] = {}
+_last: dict[tuple[Path, str | None, str, Path | None], SharedScan] = {}
 
 
 def scan_of(case: Case, progress: Progress | None = None) -> SharedScan:
@@ -56,8 +56,9 @@ def scan_of(case: Case, progress: Progress | None = None) -> SharedScan:
     VolumeError
         If it cannot be read.
     """
-    identity = case.ct, stamp_of(case.ct), case.settings.atlas  # heads follow from the atlas, too
+    # The heads follow from the atlas, too.
+    identity = case.ct, case.series, stamp_of(case.ct), case.settings.atlas
     if identity not in _last:
         _last.clear()  # before the next one is read: two would need twice the memory
-        _last[identity] = SharedScan(read_volume(case.ct, progress=progress))
+        _last[identity] = SharedScan(read_volume(case.ct, case.series, progress))
     return _last[identity]

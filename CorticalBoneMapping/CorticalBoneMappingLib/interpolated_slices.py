@@ -1,0 +1,96 @@
+"""Slices that hold nothing of their own: a scan that was resampled to thinner slices.
+
+Between the slices of the scanner, a resampled image holds weighted means of them, which are blurred more than
+the others. Such a slice follows from its neighbours without an error; the scanner's have noise of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .volume import Volume
+
+_FACTORS = (2, 3, 4, 5)
+_TAPS = 3  # slices of the scanner on each side from which one between them is predicted: enough for splines
+_FEWEST_SLICES = 24
+_COLUMNS = 1500  # looked at
+# Share of the error of the worst prediction. On simulated hips it is 0.02 for linear interpolation, 0.06 for
+# splines, 0.16 for a windowed sinc, and above 0.95 for slices of the scanner.
+_NOTHING = 0.25
+
+
+def without_interpolated_slices(volume: Volume) -> Volume:
+    """Leave out slices that were interpolated between others, with a warning.
+
+    Found are those of a whole number for each slice of the scanner, which then is among them.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+
+    Returns
+    -------
+    Volume
+        The same if there are none.
+    """
+    first, step = 0, 1
+    columns = _columns(volume.array)
+    while (found := _interpolated(columns)) is not None:
+        begin, factor = found
+        columns = columns[begin::factor]
+        first, step = first + begin * step, step * factor
+    if step == 1:
+        return volume
+    matrix = volume.ijk_to_ras.copy()
+    matrix[:3, 3] = volume.points_of(np.array([0, 0, first]))
+    matrix[:3, 2] *= step
+    spacing = float(volume.spacing_mm[2])
+    warning = (
+        f"The slices were resampled from {spacing * step:.3g} mm to {spacing:.3g} mm: those between "
+        "hold nothing of their own and were left out. Measure the original scan if you have it."
+    )
+    return replace(
+        volume,
+        array=volume.array[first::step],
+        ijk_to_ras=matrix,
+        warnings=(*volume.warnings, warning),
+    )
+
+
+def _columns(array: np.ndarray) -> np.ndarray:
+    """Some columns of voxels across the slices, shape (n_slices, n_columns), none of them constant."""
+    stride = max(1, int(np.sqrt(array[0].size / _COLUMNS)))
+    columns = (
+        array[:, stride // 2 :: stride, stride // 2 :: stride].reshape(len(array), -1).astype(np.float64)
+    )
+    return columns[:, np.ptp(columns, axis=0) > 0]
+
+
+def _interpolated(columns: np.ndarray) -> tuple[int, int] | None:
+    """First slice of the scanner, and how many there are for each; None where none is interpolated."""
+    for factor in _FACTORS:
+        if len(columns) < _FEWEST_SLICES * factor or not columns.shape[1]:
+            continue
+        errors = [_error_of_prediction(columns[begin:], factor) for begin in range(factor)]
+        best = int(np.argmin(errors))
+        if errors[best] < _NOTHING * max(errors):  # slices next to the scanner's predict nearly as well
+            return best, factor
+    return None
+
+
+def _error_of_prediction(columns: np.ndarray, factor: int) -> float:
+    """Error with which every `factor`-th slice predicts those between."""
+    knots = columns[::factor]
+    count = len(knots) - 2 * _TAPS + 1
+    near = np.stack([knots[tap : tap + count] for tap in range(2 * _TAPS)], axis=-1).reshape(-1, 2 * _TAPS)
+    squares = 0.0
+    for offset in range(1, factor):
+        between = columns[(_TAPS - 1) * factor + offset :: factor][:count]
+        size = between.size
+        used = near[:size]
+        weights = np.linalg.lstsq(used.T @ used, used.T @ between.ravel(), rcond=None)[0]
+        squares += float(np.mean((used @ weights - between.ravel()) ** 2))
+    return float(np.sqrt(squares / (factor - 1)))
