@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from known_volumes import series
+from hand_dicom import series
 from small_study import write_mask, write_scan, write_study
 from trial_work import run
 
