@@ -28,7 +28,7 @@ _MOST_PROBED, _FEWEST_PROBED, _FEWEST_CUT = 2_000_000, 5000, 50
 _BRIGHT_HU, _PEAK_FROM_HU, _PEAK_HU, _BIN_HU = 250.0, 450.0, 300.0, 25.0
 _PEAK_SHARE, _BRIGHT_SHARE = 0.7, 0.1
 _AIR_HU, _AIR_SHARE = (-1100.0, -850.0), 0.05
-# Between air and fat there is lung at most, whose darkest half is left out; half the slope puts air there.
+# Between air and fat there is lung at most, its darkest part left out; with half the slope, air is there.
 _EMPTY_HU, _EMPTY_PEAK_HU, _EMPTY_SHARE = (-700.0, -250.0), 150.0, 0.1
 
 # The largest value occurs once or a few times. Cut off at 1000 HU, it was 27 to 67 % of what is above 700.
@@ -74,12 +74,14 @@ def check_hu(volume: Volume) -> list[str]:
     values = volume.array[::every, ::every, ::every]
     values = values[values > NO_VALUE_HU]
     low = float(values.min(initial=high))
-    if low >= _FAT_IS_BELOW_HU or (volume.modality is None and high - low < _LEAST_RANGE_HU):
+    unknown, enough = volume.modality is None, len(values) >= _FEWEST_PROBED
+    without_fat = low >= _FAT_IS_BELOW_HU and (unknown or enough)
+    if without_fat or (unknown and high - low < _LEAST_RANGE_HU):
         raise VolumeError(
             f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
             "air near -1000. Is it MR, or a CT without its rescale intercept?"
         )
-    if len(values) >= _FEWEST_PROBED:
+    if enough:
         _check_air(values, source)
         _check_soft_tissue(values, source)
     return [] if _is_drawn(values) else _check_cut_off(volume.array, high, source)

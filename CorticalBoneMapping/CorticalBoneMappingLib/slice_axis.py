@@ -67,6 +67,19 @@ def as_stored(volume: Volume) -> Volume:
     return replace(_ordered(volume, back), stored_axes=None)
 
 
+def towards_lps(volume: Volume) -> Volume:
+    """Turn axes round so that each runs to the left, posterior or superior, as most files have it; a view."""
+    matrix, array = volume.ijk_to_ras.copy(), volume.array
+    for axis in range(3):
+        along = matrix[:3, axis]
+        largest = int(np.abs(along).argmax())
+        if along[largest] * (-1.0, -1.0, 1.0)[largest] < 0:
+            matrix[:3, 3] += along * (array.shape[2 - axis] - 1)
+            matrix[:3, axis] *= -1.0
+            array = np.flip(array, 2 - axis)
+    return replace(volume, array=array, ijk_to_ras=matrix)
+
+
 def _ordered(volume: Volume, order: tuple[int, ...]) -> Volume:
     """Take the axes in an order: new axis n is the old ``order[n]``."""
     if order == (0, 1, 2):

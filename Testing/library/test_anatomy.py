@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 import vtk
 from scipy.spatial.transform import Rotation
 
-from CorticalBoneMappingLib.anatomy import LANDMARKS, anatomy_from_landmarks, measure_anatomy
+from CorticalBoneMappingLib.anatomy import CONDYLES, LANDMARKS, anatomy_from_landmarks, measure_anatomy
 from CorticalBoneMappingLib.anatomy.head import find_head
 from CorticalBoneMappingLib.anatomy.sections import sections
+from CorticalBoneMappingLib.anatomy.shaft import find_shaft
 from CorticalBoneMappingLib.atlas.regions import REGION_NAMES, regions_of
 from CorticalBoneMappingLib.errors import SettingError, SurfaceError
 from CorticalBoneMappingLib.meshing import remesh
@@ -30,7 +32,12 @@ from CorticalBoneMappingLib.simulation.individual import individual_map
 from CorticalBoneMappingLib.simulation.population import FemurDimensions, dimensions_of_mean_shape
 from CorticalBoneMappingLib.surface import Surface, from_polydata, read_surface, to_polydata
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from Testing.benchmarks.whole_femur import whole_femur
+
 ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("CBM_TEST_DATA", ROOT.parent / "shared" / "data"))
 REAL = Path(os.environ.get("CBM_TEST_DATA", ROOT.parent / "shared" / "data")) / "femur_surfaces"
 
 
@@ -209,6 +216,64 @@ def test_anteversion_is_the_angle_by_which_the_condyles_are_turned(anatomy):
     )
 
 
+def test_the_head_of_a_whole_femur_is_not_a_condyle_and_its_anteversion_follows_the_condyles():
+    found = measure_anatomy(whole_femur(), "right")
+    assert tuple(found.landmarks) == LANDMARKS + CONDYLES
+    np.testing.assert_allclose(found.landmarks["head_centre"], HEAD_CENTRE, atol=0.5)
+    assert np.linalg.norm(found.landmarks["lesser_trochanter"] - LESSER_TROCHANTER_TIP) < 3.0
+    medial, lateral = found.condyles
+    assert medial[0] < -15 < 25 < lateral[0]
+    turned_in = measure_anatomy(whole_femur(turned_deg=20.0).mirrored(), "left")
+    more = turned_in.anteversion_deg(*turned_in.condyles) - found.anteversion_deg(medial, lateral)
+    assert more == pytest.approx(20.0, abs=0.5)
+
+
+def test_a_proximal_femur_has_no_condyles(anatomy):
+    assert anatomy.condyles is None
+
+
+def test_what_differs_by_rounding_measures_the_same(femur, anatomy):
+    shifts = 1e-9 * np.random.default_rng(1).standard_normal(femur.points.shape)
+    again = measure_anatomy(replace(femur, points=femur.points + shifts), "right")
+    for name, place in anatomy.landmarks.items():
+        assert np.linalg.norm(again.landmarks[name] - place) < 1e-5, name
+    assert again.remarks == anatomy.remarks
+
+
+def test_the_shaft_is_found_on_any_coarse_mesh():
+    # On such a mesh the normals at the rim of the cut lie between those of wall and cut.
+    dense = mean_shape()
+    for n_points in (950, 1000, 1050):
+        mesh = remesh(dense, n_points=n_points)
+        down = find_shaft(mesh, find_head(mesh)).direction
+        axis = SHAFT_AXIS[0] - SHAFT_AXIS[1]
+        assert np.degrees(np.arccos(down @ axis / np.linalg.norm(axis))) < 6.0
+
+
+@pytest.mark.parametrize(
+    ("damage", "remark"),
+    [
+        (lambda femur: replace(femur, triangles=femur.triangles[:, ::-1]), "looked inward"),
+        (
+            lambda femur: replace(
+                femur,
+                triangles=np.where(
+                    np.arange(len(femur.triangles))[:, None] % 5, femur.triangles, femur.triangles[:, ::-1]
+                ),
+            ),
+            "looked the other way",
+        ),
+        (lambda femur: replace(femur, triangles=femur.triangles[40:]), None),
+    ],
+    ids=["inside out", "some triangles turned", "open end"],
+)
+def test_a_surface_that_can_be_repaired_measures_as_the_whole_one_does(femur, anatomy, damage, remark):
+    found = measure_anatomy(damage(femur), "right")
+    for name, place in anatomy.landmarks.items():
+        assert np.linalg.norm(found.landmarks[name] - place) < 0.1, name
+    assert found.remarks == () if remark is None else remark in found.remarks[0]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -220,8 +285,8 @@ def test_anteversion_is_the_angle_by_which_the_condyles_are_turned(anatomy):
             "shaft|trochanter",
         ),
         (lambda femur: cut(femur, np.array([-20.0, 0.0, 0.0]), np.array([1.0, 0.0, 0.0])), "No femoral head"),
-        (lambda femur: femur.mirrored(), "lesser trochanter was not found"),
-        (lambda femur: replace(femur, triangles=femur.triangles[20:]), "not closed"),
+        (lambda femur: femur.mirrored(), "lesser trochanter was not found .* Give the side as 'left'"),
+        (lambda femur: replace(femur, triangles=femur.triangles[::2]), "is open"),
     ],
     ids=["ball", "large ball", "cm", "cut above the lesser trochanter", "no head", "wrong side", "open"],
 )
@@ -279,3 +344,38 @@ def test_left_and_right_of_real_people_agree_in_the_neck_shaft_angle():
         assert abs(left.offset_mm - right.offset_mm) < 2.0
         assert abs(left.head_radius_mm - right.head_radius_mm) < 0.8
         assert left.remarks == right.remarks == ()
+
+
+def _real(folder: str, name: str) -> Surface:
+    path = DATA / folder / name
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    return read_surface(path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "side"),
+    [
+        ("femur_surfaces", "vhf_rfemur_whole_mm.ply", "right"),
+        *(("femur_surfaces_mpl", f"vifm_{number:02d}.ply", "left") for number in range(10)),
+    ],
+)
+def test_whole_femurs_of_real_people_are_measured_with_their_anteversion(folder, name, side):
+    found = measure_anatomy(_real(folder, name), side)
+    assert 20.0 < found.head_radius_mm < 28.0
+    assert 112.0 < found.neck_shaft_angle_deg < 136.0
+    assert 0.0 < found.anteversion_deg(*found.condyles) < 40.0
+    assert found.shaft_length_mm > 50.0
+    assert found.remarks == ()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 7, 9, 11, 13, 15, 17])
+def test_short_shafts_and_open_edges_of_real_people_are_read_and_never_as_the_other_side(number):
+    surface = _real("femur_surfaces_measuring_only", f"narra_{number:02d}.ply")
+    side, other = ("left", "right") if number in (11, 15) else ("right", "left")
+    found = measure_anatomy(surface, side)
+    assert 19.0 < found.head_radius_mm < 23.0
+    assert 115.0 < found.neck_shaft_angle_deg < 140.0
+    assert any("of shaft are there" in remark for remark in found.remarks)
+    with pytest.raises(SurfaceError, match=f"Give the side as '{side}'"):
+        measure_anatomy(surface, other)

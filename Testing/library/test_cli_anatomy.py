@@ -64,4 +64,4 @@ def test_anatomy_says_which_part_is_missing(left_femur, capsys):
     assert main(["anatomy", str(left_femur), "--side", "right"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: The lesser trochanter was not found")
-    assert "side right" in said
+    assert "Give the side as 'left'" in said

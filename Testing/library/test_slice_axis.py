@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from known_volumes import ct
 
+from CorticalBoneMappingLib.segmentation import periosteal_surface
 from CorticalBoneMappingLib.slice_axis import as_stored, slice_axis, slices_along_k
 from CorticalBoneMappingLib.volume import Volume
 from CorticalBoneMappingLib.volume_files import read_header, read_labelmap, read_volume, write_volume
@@ -83,3 +84,20 @@ def test_what_is_derived_from_a_scan_is_written_on_the_grid_of_its_file(tmp_path
     np.testing.assert_array_equal(sitk.GetArrayFromImage(labels) > 0, sitk.GetArrayFromImage(image) > -3000)
     again = read_labelmap(tmp_path / f"m{ending}")
     np.testing.assert_array_equal(again.array > 0, volume.array > -3000)
+
+
+def test_a_surface_does_not_depend_on_how_its_label_map_is_stored(tmp_path):
+    k, j, i = np.indices((16, 24, 20))
+    inside = ((k - 7.6) / 5.0) ** 2 + ((j - 11.2) / 9.0) ** 2 + ((i - 9.1) / 7.0) ** 2 < 1.0
+    plain = Volume(inside.astype(np.uint8), grid((-1.0, -1.0, 2.0)))
+    expected = periosteal_surface(plain, 1, 2.0).surface.points
+    for order, flips in (((0, 1, 2), (0,)), ((0, 1, 2), (0, 1, 2)), ((2, 0, 1), ()), ((1, 2, 0), (1, 2))):
+        array = plain.array.transpose([2 - n for n in order[::-1]])
+        matrix = plain.ijk_to_ras[:, [*order, 3]].copy()
+        for axis in flips:
+            matrix[:3, 3] += matrix[:3, axis] * (array.shape[2 - axis] - 1)
+            matrix[:3, axis] *= -1
+            array = np.flip(array, 2 - axis)
+        write_volume(tmp_path / "m.nrrd", Volume(array, matrix))
+        points = periosteal_surface(read_labelmap(tmp_path / "m.nrrd"), 1, 2.0).surface.points
+        np.testing.assert_allclose(points, expected, atol=1e-4)

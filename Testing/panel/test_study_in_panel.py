@@ -257,6 +257,7 @@ def test_what_is_written_is_read_again_field_by_field(tmp_path):
         hardening="off",
         kvp=100.0,
         atlas=tmp_path / "atlas",
+        slice_thickness_mm=2.0,
     )
     unset = [field.name for field in fields(MapSettings) if getattr(settings, field.name) == field.default]
     assert unset == []

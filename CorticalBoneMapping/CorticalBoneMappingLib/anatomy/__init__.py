@@ -1,7 +1,7 @@
-"""The anatomy of a proximal femur: landmarks, axes, lengths and angles, measured on its surface."""
+"""The anatomy of a femur, proximal or whole: landmarks, axes, lengths and angles, measured on its surface."""
 
 from .frame import Axis, Frame
 from .measure import anatomy_from_landmarks, measure_anatomy
-from .result import LANDMARKS, Anatomy
+from .result import CONDYLES, LANDMARKS, Anatomy
 
-__all__ = ["LANDMARKS", "Anatomy", "Axis", "Frame", "anatomy_from_landmarks", "measure_anatomy"]
+__all__ = ["CONDYLES", "LANDMARKS", "Anatomy", "Axis", "Frame", "anatomy_from_landmarks", "measure_anatomy"]

@@ -88,3 +88,12 @@ def unit(vector: np.ndarray) -> np.ndarray:
 def angle_deg(one: np.ndarray, other: np.ndarray) -> float:
     """Give the angle between two directions, 0° to 180°."""
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(one, other)), one @ other)))
+
+
+def evenly_spread(count: int) -> np.ndarray:
+    """Give unit vectors in all directions, along a spiral by the golden section, shape (count, 3)."""
+    number = np.arange(count) + 0.5
+    height = 1.0 - 2.0 * number / count
+    turn = np.pi * (1.0 + np.sqrt(5.0)) * number
+    around = np.stack([np.cos(turn), np.sin(turn)]) * np.sqrt(1.0 - height**2)
+    return np.stack([*around, height], axis=1)

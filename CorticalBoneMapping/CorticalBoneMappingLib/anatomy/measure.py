@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from ..errors import SettingError, SurfaceError
 from ..surface import Surface
+from ..surface_repair import repaired
+from .condyles import find_condyles
 from .frame import Axis, Frame
 from .head import Head, find_head, fit_head
 from .neck import Neck, fit_neck
@@ -26,15 +29,16 @@ _USUAL_RADII_MM = (18.0, 30.0)
 
 
 def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy:
-    """Find the landmarks of a proximal femur in any pose, by its shape alone.
+    """Find the landmarks of a femur in any pose, by its shape alone.
 
-    The head is the part of the bone that is most like a sphere, the shaft the cylinder at the far end; from
-    both follows a frame in which neck and trochanters are found.
+    The head is the part of the bone that is most like a sphere, the shaft where its walls are straight; from
+    both follows a frame in which neck, trochanters and, on a whole femur, the condyles are found.
 
     Parameters
     ----------
     surface : Surface
-        Closed, RAS mm; cut anywhere below the lesser trochanter.
+        RAS mm; whole, or cut anywhere below the lesser trochanter. Open ends and holes are closed, triangles
+        that look inward are turned, and the remarks say so.
     side : {"left", "right"}
         Side of the body. A left femur is mirrored exactly, so both sides are measured alike.
 
@@ -48,11 +52,12 @@ def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy
     SettingError
         If the side is neither left nor right.
     SurfaceError
-        If the surface is open, or head, neck, a trochanter or the shaft is not there; the text says which.
+        If the surface cannot be closed, or head, neck, a trochanter or the shaft is not there; the text says
+        which.
     """
-    right = _as_right(surface, side)
+    right, repairs = _as_right(surface, side)
     head = find_head(right)
-    return _on_side(_measured(right, head, find_shaft(right, head)), side)
+    return _on_side(_measured(right, head, find_shaft(right, head), side), side, repairs)
 
 
 def anatomy_from_landmarks(
@@ -87,7 +92,7 @@ def anatomy_from_landmarks(
     missing = [name for name in needed if name not in landmarks]
     if missing:
         raise SettingError(f"To begin from landmarks, these are needed too: {', '.join(missing)}.")
-    right = _as_right(surface, side)
+    right, repairs = _as_right(surface, side)
     flip = np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
     places = {name: np.asarray(landmarks[name], dtype=np.float64) * flip for name in needed}
     # The neck's centre lies about a radius from the head's, the shaft's landmarks two radii apart.
@@ -95,27 +100,37 @@ def anatomy_from_landmarks(
     head = fit_head(right, places["head_centre"], apart / _SHAFT_DISTAL)
     axis = Axis.through(places["shaft_distal"], places["shaft_proximal"])
     towards = places["neck_centre"] - head.centre
-    return _on_side(_measured(right, head, axis, towards), side)
+    return _on_side(_measured(right, head, axis, side, towards), side, repairs)
 
 
-def _as_right(surface: Surface, side: str) -> Surface:
+def _as_right(surface: Surface, side: str) -> tuple[Surface, tuple[str, ...]]:
+    """Give the repaired surface as a right femur, and what was repaired."""
     if side not in ("left", "right"):
         raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
-    if not surface.is_closed():
-        raise SurfaceError("The surface of the femur is not closed, so its sections have no inside.")
-    return surface.mirrored() if side == "left" else surface
+    found = repaired(surface)
+    holes = (
+        "A hole of the surface was" if found.n_holes == 1 else f"{found.n_holes} holes of the surface were"
+    )
+    filled = (f"{holes} filled; look at what was measured there.",) if found.n_holes else ()
+    bone = surface if found.is_as_given else found.closed
+    return (bone.mirrored() if side == "left" else bone), (*found.remarks, *filled)
 
 
-def _on_side(anatomy: Anatomy, side: str) -> Anatomy:
+def _on_side(anatomy: Anatomy, side: str, repairs: tuple[str, ...]) -> Anatomy:
+    anatomy = replace(anatomy, remarks=(*repairs, *anatomy.remarks))
     return anatomy.mirrored() if side == "left" else anatomy
 
 
-def _measured(right: Surface, head: Head, axis: Axis, towards_neck: np.ndarray | None = None) -> Anatomy:
+def _measured(
+    right: Surface, head: Head, axis: Axis, side: str, towards_neck: np.ndarray | None = None
+) -> Anatomy:
     radius = head.radius_mm
     for _ in range(
         _ROUNDS
     ):  # the lesser trochanter says where the shaft begins, the shaft where it stands out
         lesser = lesser_trochanter_tip(right, head, Frame.of(head.centre, axis, "right"))
+        if lesser is None:
+            raise SurfaceError(_no_lesser_trochanter(right, head, axis, side))
         shaft = fit_shaft(right, head, axis, lesser)
         axis = shaft.axis
     frame = Frame.of(head.centre, axis, "right")
@@ -131,6 +146,7 @@ def _measured(right: Surface, head: Head, axis: Axis, towards_neck: np.ndarray |
         "lesser_trochanter": lesser,
         "shaft_proximal": axis.at(axis.along(lesser)),
         "shaft_distal": axis.at(axis.along(lesser) - _SHAFT_DISTAL * radius),
+        **find_condyles(right, frame, radius),
     }
     return _described(landmarks, head, neck, shaft, frame)
 
@@ -150,7 +166,24 @@ def _described(
         shaft_length_mm=shaft.length_mm,
         shaft_residual_mm=shaft.residual_mm,
     )
-    return Anatomy(**{**vars(anatomy), "remarks": tuple(_remarks(anatomy))})
+    return replace(anatomy, remarks=tuple(_remarks(anatomy)))
+
+
+def _no_lesser_trochanter(right: Surface, head: Head, axis: Axis, side: str) -> str:
+    """Say that it was not found; and, where the mirror image has one, that the side is wrong."""
+    flip = np.array([-1.0, 1.0, 1.0])
+    other = replace(head, centre=head.centre * flip, to_neck=head.to_neck * flip)
+    frame = Frame.of(other.centre, Axis(axis.point * flip, axis.direction * flip), "right")
+    if lesser_trochanter_tip(right.mirrored(), other, frame) is None:
+        return (
+            "The lesser trochanter was not found: nothing stands out at the back of the bone below the neck. "
+            "The scan has to reach below it."
+        )
+    opposite = "right" if side == "left" else "left"
+    return (
+        f"The lesser trochanter was not found where a {side} femur has it, but it is where a {opposite} one "
+        f"has it. Give the side as '{opposite}'."
+    )
 
 
 def _remarks(anatomy: Anatomy) -> list[str]:

@@ -18,6 +18,8 @@ LANDMARKS = (
     "shaft_distal",
 )
 """Names of the landmarks, each explained at `Anatomy`."""
+CONDYLES = ("medial_condyle", "lateral_condyle")
+"""Names of the further landmarks of a whole femur."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Anatomy:
         the shaft's. ``greater_trochanter``: its highest point along the shaft. ``lesser_trochanter``: its
         point farthest from the shaft's axis. ``shaft_proximal``: the shaft's axis at the level of the lesser
         trochanter's tip. ``shaft_distal``: the axis two radii of the head below, whether bone is there or
-        not, so that it is the same place in every femur.
+        not, so that it is the same place in every femur. A whole femur has ``medial_condyle`` and
+        ``lateral_condyle`` as well: their most posterior points, where a table touches them.
     head_radius_mm : float
         Radius of the head's sphere.
     neck_width_mm, neck_depth_mm : float
@@ -119,7 +122,8 @@ class Anatomy:
         Parameters
         ----------
         medial_condyle, lateral_condyle : ndarray of shape (3,)
-            The most posterior points of the condyles, RAS mm, from a scan of the knee in the same position.
+            The most posterior points of the condyles, RAS mm: `condyles`, or from a scan of the knee in the
+            same position.
 
         Returns
         -------
@@ -132,6 +136,14 @@ class Anatomy:
         forward = np.cross(medial, up) * (1.0 if self.side == "right" else -1.0)
         neck = -self.neck_axis.direction
         return float(np.degrees(np.arctan2(neck @ forward, neck @ medial)))
+
+    @property
+    def condyles(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The most posterior points of the medial and the lateral condyle; None unless both are there."""
+        if not all(name in self.landmarks for name in CONDYLES):
+            return None
+        medial, lateral = (self.landmarks[name] for name in CONDYLES)
+        return medial, lateral
 
     def mirrored(self) -> Anatomy:
         """Give the anatomy of the mirror image (x of opposite sign), which is of the other side."""

@@ -56,7 +56,7 @@ def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.nda
     return top
 
 
-def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray:
+def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray | None:
     """Find the point of the lesser trochanter that stands farthest from the shaft's axis.
 
     Parameters
@@ -70,13 +70,8 @@ def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndar
 
     Returns
     -------
-    ndarray of shape (3,)
-        On the surface, mm.
-
-    Raises
-    ------
-    SurfaceError
-        If the lesser trochanter is missing.
+    ndarray of shape (3,) or None
+        On the surface, mm; None if nothing stands out where a right femur has its lesser trochanter.
     """
     lateral, anterior, height = frame.coordinates(surface.points).T
     angle, level = np.degrees(np.arctan2(-lateral, -anterior)), -height / head.radius_mm
@@ -91,10 +86,7 @@ def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndar
         across, forward, _ = frame.coordinates(tip)
         direction = np.arctan2(-across, -forward)
     if tip is None or _prominence(frame, surface, tip, head.radius_mm) < _LEAST_PROMINENCE * head.radius_mm:
-        raise SurfaceError(
-            "The lesser trochanter was not found: nothing stands out at the back of the bone below the neck. "
-            "The scan has to reach below it; and is the side right?"
-        )
+        return None
     return tip
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..anatomy import Anatomy
+from ..anatomy.flat_end import FLAT_MM, flat_end
 from ..anatomy.outline import NeckOutline
 from ..surface import Surface
 from ..topology import connected
@@ -36,7 +37,6 @@ _LATERAL_FROM, _LATERAL_TO = 0.03, 0.68
 _LATERAL_SECTOR_DEG = (-35.0, 50.0)  # about the shaft, from lateral towards anterior
 _SHAFT_BELOW = 0.6  # radii of the head below the tip of the lesser trochanter
 _LESSER_WIDTH, _LESSER_ROOT = 0.72, 0.2  # radii of the head; share of its height that is its root
-_FLAT_MM = 0.6
 _NEAR_NECK = 1.1  # radii of the head from the neck's axis: farther out is the greater trochanter's tip
 _NEAR_HEAD = 1.4  # radii of the head from its centre
 
@@ -97,22 +97,12 @@ def _on_cut_end(surface: Surface, anatomy: Anatomy) -> np.ndarray:
     """The flat lower end of the shaft, by its plane."""
     if "cut_end" in surface.arrays:
         return np.asarray(surface.arrays["cut_end"]) == 1
-    axis, radius = anatomy.shaft_axis, anatomy.shaft_radius_mm
-    corners = surface.points[surface.triangles]
-    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    facing /= np.maximum(2.0 * surface.triangle_areas, 1e-12)[:, None]
-    level = axis.along(corners.mean(axis=1))
-    at_end = (level < level.min() + 2.0 * radius) & (facing @ axis.direction < -0.6)
-    for _ in range(3):
-        weights = surface.triangle_areas * at_end
-        if weights.sum() < 0.5 * np.pi * radius**2:  # rounded or torn: no plane, so no cut
-            return np.zeros(len(surface.points), dtype=bool)
-        normal = weights @ facing
-        normal /= np.linalg.norm(normal)
-        middle = weights @ corners.mean(axis=1) / weights.sum()
-        at_end &= (np.abs((corners.mean(axis=1) - middle) @ normal) < 2 * _FLAT_MM) & (facing @ normal > 0.9)
-    flat = np.abs((surface.points - middle) @ normal) < _FLAT_MM
-    return flat & (np.linalg.norm(surface.points - middle, axis=1) < 3.0 * radius)
+    radius = anatomy.shaft_radius_mm
+    end = flat_end(surface, anatomy.shaft_axis, radius)
+    if end is None:
+        return np.zeros(len(surface.points), dtype=bool)
+    flat = np.abs((surface.points - end.middle) @ end.normal) < FLAT_MM
+    return flat & (np.linalg.norm(surface.points - end.middle, axis=1) < 3.0 * radius)
 
 
 def _in_one_piece(surface: Surface, region: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ examples:
   cbm anatomy femur.stl --side left --picture regions.png
 
 Coordinates of SURFACE are LPS in mm, as Slicer writes them; those that are printed, and those of the
-condyles, are RAS. Angles are three-dimensional. A proximal femur alone does not tell its anteversion."""
+condyles, are RAS. Angles are three-dimensional. Anteversion needs the condyles: those of a whole femur are
+found, for a proximal one they can be given. Open ends and holes are closed before anything is measured."""
 
 _WHAT = {
     "head_radius_mm": ("head radius", "mm", 1),
@@ -40,14 +41,15 @@ _WHAT = {
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "anatomy", "measure axes, angles and landmarks of a femur", _EPILOG)
-    parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP, VTK, STL, PLY or OBJ; closed")
+    parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP, VTK, STL, PLY or OBJ")
     parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
     for which in ("medial", "lateral"):
         parser.add_argument(
             f"--{which}-condyle",
             type=_point,
             metavar="X,Y,Z",
-            help=f"the most posterior point of the {which} condyle, RAS mm; both give the anteversion",
+            help=f"the most posterior point of the {which} condyle, RAS mm, if SURFACE ends above; both give "
+            "the anteversion",
         )
     parser.add_argument("--picture", type=Path, metavar="PICTURE.png", help="draw regions and landmarks")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -76,7 +78,9 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.picture:
         from ..atlas.regions import REGION_NAMES, regions_of
         from ..report.landmarks import draw_regions
+        from ..surface_repair import repaired
 
+        surface = repaired(surface).closed
         region = regions_of(surface, anatomy)
         marks = anatomy.landmarks
         draw_regions(surface, region, REGION_NAMES, chosen.picture, side=chosen.side, landmarks=marks)

@@ -27,7 +27,7 @@ _RECORD = "registration.json"
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "register", "lay the average femur on a bone", _EPILOG)
-    parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP, VTK, STL, PLY or OBJ; closed")
+    parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP, VTK, STL, PLY or OBJ")
     parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
     add_atlas_option(parser)

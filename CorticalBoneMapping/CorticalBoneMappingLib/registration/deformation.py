@@ -259,7 +259,7 @@ def normal_equations(
     dense : ndarray of shape (m, n, 3)
         Vector-valued functions at n places.
     bumps : ndarray of shape (n, r)
-        Scalar functions, each used in the three directions; float32.
+        Scalar functions, each used in the three directions.
     precision : ndarray of shape (n, 3, 3)
         Of the displacement at each place.
     pull : ndarray of shape (n, 3)
@@ -277,7 +277,7 @@ def normal_equations(
     system[:m, :m] = weighted.reshape(m, -1) @ dense.reshape(m, -1).T
     for i in range(3):
         rows = slice(m + i * r, m + (i + 1) * r)
-        system[rows, :m] = (weighted[:, :, i].astype(np.float32) @ bumps).T
+        system[rows, :m] = (weighted[:, :, i] @ bumps).T
         system[rows, rows] = _gram(bumps, precision[:, i, i])
     for i, j in ((0, 1), (0, 2), (1, 2)):
         rows, columns = (slice(m + axis * r, m + (axis + 1) * r) for axis in (j, i))
@@ -289,8 +289,12 @@ def normal_equations(
 
 
 def _gram(bumps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Products of all columns with each other, rows weighted; whitened bumps need single precision only."""
-    scaled = bumps * np.sqrt(np.maximum(weights, 0.0)).astype(np.float32)[:, None]
+    """Products of all columns with each other, rows weighted.
+
+    In double precision: what single precision rounds otherwise with another number of threads, the rounds of
+    closest points make a tenth of a millimetre of.
+    """
+    scaled = bumps * np.sqrt(np.maximum(weights, 0.0))[:, None]
     return scaled.T @ scaled
 
 

@@ -1,23 +1,17 @@
-"""A subject's surface as people bring it, made fit for registration; what was wrong with it is told."""
+"""A subject's surface as people bring it, made fit for registration; what was wrong with it is reported."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
-from ..errors import RegistrationError
+from ..errors import RegistrationError, SurfaceError
 from ..surface import Surface
-from ..topology import connected, pieces
+from ..surface_repair import Repaired, repaired
 from .cut_ends import CUT_END, cut_end_of
 
 _LEAST_POINTS = 500
-_MOST_OPEN = 0.12  # of the area: an open shaft end has about 0.04, a head sawn off as much
-_MOST_HOLES = 20
-_MOST_SHARED = 0.01  # of the edges may have more than two triangles
-_FLAT_MM, _BEYOND_MM = 1.5, 3.0
-_NARROWEST_MM = 9.0  # mean radius of a border that may be a cut through a grown-up's shaft or neck
 
 
 @dataclass(frozen=True)
@@ -56,173 +50,29 @@ def prepare(surface: Surface) -> Prepared:
     RegistrationError
         If it has too few points, points that are not finite, or is too open or too tangled.
     """
-    _check(surface)
-    triangles, turned = _one_way_round(_one_bone(_joined(surface), surface), surface)
-    corner, border = _fillings(triangles, len(surface.points))
-    middles = [surface.points[np.unique(edges)].mean(axis=0) for edges in border]
-    filled = Surface(
-        np.concatenate([surface.points, *[middle[None] for middle in middles]]),
-        np.concatenate([triangles, corner]),
-    )
-    holes = _check_holes(filled, len(triangles), border, middles)
-    remarks = [*_told_of_pieces(surface, triangles), *turned, *holes]
-    if filled.volume_mm3 <= 0:
-        triangles, filled = (
-            triangles[:, ::-1].copy(),
-            replace(filled, triangles=filled.triangles[:, ::-1].copy()),
-        )
-        remarks.append("The triangles of the surface looked inward; they were turned round.")
-    same = len(triangles) == len(surface.triangles) and np.array_equal(triangles, surface.triangles)
-    given = surface if same else replace(surface, triangles=triangles)
-    return Prepared(given, _marked(surface, filled, border), tuple(remarks))
-
-
-def _check(surface: Surface) -> None:
     if len(surface.points) < _LEAST_POINTS:
         raise RegistrationError(
             f"The surface has only {len(surface.points)} points; a femur needs at least {_LEAST_POINTS}."
         )
-    if not np.all(np.isfinite(surface.points)):
-        raise RegistrationError("Some points of the surface are not finite numbers.")
-    if not len(surface.triangles):
-        raise RegistrationError("The surface has no triangles.")
+    try:
+        found = repaired(surface)
+    except SurfaceError as error:
+        raise RegistrationError(str(error)) from error
+    holes = "a hole" if found.n_holes == 1 else f"{found.n_holes} holes"
+    told = [f"The surface has {holes}; the average femur has no counterpart there."] if found.n_holes else []
+    return Prepared(found.given, _marked(surface, found), (*found.remarks, *told))
 
 
-def _joined(surface: Surface) -> np.ndarray:
-    """Triangles on the first of all vertices in one place, without those that are a line or come twice."""
-    _, first, which = np.unique(surface.points, axis=0, return_index=True, return_inverse=True)
-    triangles = surface.triangles
-    if len(first) < len(surface.points):
-        triangles = first[which.ravel()][triangles]
-    a, b, c = triangles.T
-    triangles = triangles[(a != b) & (b != c) & (c != a)]
-    _, once = np.unique(np.sort(triangles, axis=1), axis=0, return_index=True)
-    return triangles[np.sort(once)]
-
-
-def _one_bone(triangles: np.ndarray, surface: Surface) -> np.ndarray:
-    """The piece of the greatest area."""
-    piece = pieces(triangles, len(surface.points))[triangles[:, 0]]
-    areas = np.bincount(piece, weights=Surface(surface.points, triangles).triangle_areas)
-    return triangles[piece == areas.argmax()]
-
-
-def _told_of_pieces(surface: Surface, triangles: np.ndarray) -> list[str]:
-    before = float(surface.triangle_areas.sum())
-    left_out = 1.0 - float(Surface(surface.points, triangles).triangle_areas.sum()) / before
-    if left_out < 1e-3:
-        return []
-    return [f"Separate pieces of the surface, {left_out:.1%} of its area, were left out."]
-
-
-def _directed(triangles: np.ndarray, n_points: int) -> sparse.csr_array:
-    """How often an edge is gone along from one vertex to another, less how often backward."""
-    start, stop = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
-    ways = sparse.csr_array((np.ones(len(start)), (start, stop)), shape=(n_points, n_points))
-    return ways - ways.T
-
-
-def _one_way_round(triangles: np.ndarray, surface: Surface) -> tuple[np.ndarray, list[str]]:
-    """Turn triangles until all neighbours go round the same way; refuse a tangle."""
-    n = len(surface.points)
-    start, stop = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
-    ones = np.ones(len(start))
-    shared = sparse.csr_array((ones, (np.minimum(start, stop), np.maximum(start, stop))), shape=(n, n)).data
-    tangled = int((shared > 2).sum())
-    if tangled > _MOST_SHARED * len(shared):
-        raise RegistrationError(
-            f"At {tangled} edges of the surface more than two triangles meet. Make the surface again from "
-            "the segmentation and register again."
-        )
-    told = [f"At {tangled} edges of the surface more than two triangles meet."] if tangled else []
-    if not (np.abs(_directed(triangles, n).data) > 1).any():
-        return triangles, told
-    turned = _consistent(triangles, n)
-    return turned, [*told, "Some triangles of the surface looked the other way; they were turned round."]
-
-
-def _consistent(triangles: np.ndarray, n_points: int) -> np.ndarray:
-    """Turn triangles so that two that share an edge go along it in opposite ways.
-
-    Each triangle is there twice, as it is and turned; what goes together is linked, and of the two halves
-    into which the links then fall, one is taken.
-    """
-    m = len(triangles)
-    start, stop = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
-    edge = np.minimum(start, stop) * n_points + np.maximum(start, stop)
-    order = np.argsort(edge, kind="stable")
-    same = edge[order][1:] == edge[order][:-1]
-    one, other = order[:-1][same], order[1:][same]
-    alike = start[one] != start[other]  # the edge is gone along both ways: neither is turned, or both are
-    one, other = one // 3, other // 3
-    a = np.concatenate([one, one + m])
-    b = np.concatenate([np.where(alike, other, other + m), np.where(alike, other + m, other)])
-    half = connected(a, b, 2 * m)
-    if half[0] == half[m]:
-        raise RegistrationError(
-            "The triangles of the surface have no outside. Make the surface again from the segmentation and "
-            "register again."
-        )
-    turned = half[:m] != half[0]
-    return np.where(turned[:, None], triangles[:, ::-1], triangles)
-
-
-def _fillings(triangles: np.ndarray, n_points: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Triangles from each connected border to a new vertex in its middle, and the borders' edges."""
-    ways = _directed(triangles, n_points).tocoo()
-    free = np.stack([ways.col, ways.row], axis=1)[ways.data > 0]  # a filling goes along it the other way
-    if not len(free):
-        return np.empty((0, 3), dtype=np.int64), []
-    which = connected(free[:, 0], free[:, 1], n_points)[free[:, 0]]
-    labels, which = np.unique(which, return_inverse=True)
-    corner = np.concatenate([free, n_points + which[:, None]], axis=1).astype(np.int64)
-    return corner, [free[which == label] for label in range(len(labels))]
-
-
-def _check_holes(
-    filled: Surface, n_triangles: int, border: list[np.ndarray], middles: list[np.ndarray]
-) -> list[str]:
-    """Refuse a surface that is mostly open; tell of holes that are no open end of a cut bone."""
-    areas = filled.triangle_areas
-    share = areas[n_triangles:].sum() / areas.sum()
-    if share > _MOST_OPEN or len(border) > _MOST_HOLES:
-        raise RegistrationError(
-            f"The surface of the femur is open: {len(border)} holes or free borders make up {share:.0%} of "
-            "it. Close it (for example by making it again from the segmentation) and register again."
-        )
-    inside = [
-        edges for edges, middle in zip(border, middles) if not _is_open_end(filled.points, edges, middle)
-    ]
-    if not inside:
-        return []
-    count = "a hole" if len(inside) == 1 else f"{len(inside)} holes"
-    return [f"The surface has {count}; the average femur has no counterpart there."]
-
-
-def _is_open_end(points: np.ndarray, edges: np.ndarray, middle: np.ndarray) -> bool:
-    """Whether a border is flat, as wide as a bone, and the whole bone lies on one side of it.
-
-    A hole in the top of a trochanter has the whole bone on one side as well, but no bone is so narrow.
-    """
-    ring = points[np.unique(edges)] - middle
-    if np.linalg.norm(ring, axis=1).mean() < _NARROWEST_MM:
-        return False
-    normal = np.linalg.svd(ring, full_matrices=False)[2][-1]
-    height = (points - middle) @ normal
-    return bool(np.abs(ring @ normal).max() < _FLAT_MM and min(height.max(), -height.min()) < _BEYOND_MM)
-
-
-def _marked(surface: Surface, filled: Surface, border: list[np.ndarray]) -> Surface:
+def _marked(surface: Surface, found: Repaired) -> Surface:
     """The closed surface without unused vertices, its cut ends and fillings marked."""
-    n = len(surface.points)
-    used, triangles = np.unique(filled.triangles, return_inverse=True)
-    bare = Surface(filled.points[used], triangles.reshape(-1, 3))
+    n, bare = len(surface.points), found.closed
+    used = np.unique(found.filled.triangles)
     if CUT_END in surface.arrays:
-        told = np.concatenate([np.asarray(surface.arrays[CUT_END]) == 1, np.ones(len(border), dtype=bool)])
-        cut = told[used]
+        given = np.asarray(surface.arrays[CUT_END]) == 1
+        cut = np.concatenate([given, np.ones(len(found.borders), dtype=bool)])[used]
     else:
         cut = cut_end_of(bare)
     cut |= used >= n
-    for edges in border:
+    for edges in found.borders:
         cut |= np.isin(used, edges)
     return replace(bare, arrays={CUT_END: cut.astype(np.uint8)})

@@ -33,7 +33,7 @@ class Prior:
     modes : ndarray of shape (k, n, 3)
         Displacement in mm for a coefficient of one; k is 0 without a shape model.
     bumps : ndarray of shape (n, r)
-        Displacement of each vertex, in each of the three directions, for a coefficient of one; float32.
+        Displacement of each vertex, in each of the three directions, for a coefficient of one.
     width : ndarray of shape (r,)
         Which of `WIDTHS_MM` each column of `bumps` has.
     """
@@ -56,8 +56,7 @@ class Prior:
         ndarray of shape (n, 3)
             mm.
         """
-        # In single precision a displacement is exact to a thousandth of a micrometre.
-        moved = self.points + self.bumps @ bump_coefficients.astype(self.bumps.dtype)
+        moved = self.points + self.bumps @ bump_coefficients
         return moved + np.tensordot(mode_coefficients, self.modes, axes=1)
 
     def at(self, index: np.ndarray) -> Prior:
@@ -107,7 +106,7 @@ def _bumps(points: np.ndarray, amplitudes: np.ndarray) -> tuple[np.ndarray, np.n
             amplitude * (_kernel(points, controls, width) @ (directions[:, kept] / np.sqrt(variances[kept])))
         )
     which = np.repeat(np.arange(len(bumps)), [basis.shape[1] for basis in bumps])
-    return np.concatenate(bumps, axis=1).astype(np.float32), which
+    return np.concatenate(bumps, axis=1), which
 
 
 def _kernel(points: np.ndarray, controls: np.ndarray, width: float) -> np.ndarray:

@@ -50,7 +50,7 @@ def check_side(clouds: Clouds, target: Sample, template: Template, pose: Pose, s
         other = "right" if side == "left" else "left"
         raise RegistrationError(
             f"The femur is said to be a {side} one but looks like a {other} one: the average femur fits its "
-            f"mirror image better. Give the side as '{other}', or switch the check of the side off."
+            f"mirror image better. Give the side as '{other}'."
         )
     if evidence > 1.0 / _CLEARLY:
         return (f"The shape of this bone does not tell its side; make sure that it is a {side} one.",)

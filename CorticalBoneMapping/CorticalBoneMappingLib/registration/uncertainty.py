@@ -38,7 +38,7 @@ def expected_errors(bending: Bending, laid: Surface, template: Template) -> np.n
     variance = np.zeros(len(points))
     for direction in _along(normals):
         rows = [np.einsum("mni,ni->nm", dense, direction).astype(np.float32)]
-        rows += [prior.bumps * direction[:, i, None].astype(np.float32) for i in range(3)]
+        rows += [(prior.bumps * direction[:, i, None]).astype(np.float32) for i in range(3)]
         spread = np.concatenate(rows, axis=1) @ root
         variance += np.einsum("ij,ij->i", spread, spread)
     return template.between_judged(np.sqrt(variance))

@@ -10,6 +10,7 @@ from scipy import ndimage
 from ..errors import SurfaceError
 from ..meshing import isosurface, remesh
 from ..progress import Progress
+from ..slice_axis import towards_lps
 from ..surface import Surface
 from ..topology import euler_characteristic, pieces
 from ..volume import Volume
@@ -93,6 +94,7 @@ def periosteal_surface(
 
 def _dense_surface(mask: Volume, spacing_mm: float) -> tuple[Surface, list[str]]:
     """Outer surface of the mask, closing its gaps step by step until there is no tunnel."""
+    mask = towards_lps(mask)  # so that the triangles do not depend on how a file stores the axes
     spacing_kji = mask.spacing_mm[::-1]
     padded = np.pad(mask.array, _MARGIN_VOXELS)
     step = float(np.clip(spacing_mm, 0.5 * spacing_kji.min(), spacing_kji.min()))

@@ -103,15 +103,17 @@ def anatomy_record(anatomy: Anatomy, condyles: Sequence[Sequence[float]] = ()) -
     anatomy : Anatomy
         What was measured.
     condyles : sequence of two points
-        The most posterior points of the medial and the lateral condyle, RAS mm, if they are known.
+        The most posterior points of the medial and the lateral condyle, RAS mm, if they are known from
+        elsewhere; by default those that `anatomy` has.
 
     Returns
     -------
     dict
         ``side``, ``measurements`` (the unit ends each name; with ``anteversion_deg`` only if the condyles
-        are given), ``landmarks_ras_mm`` and ``remarks``.
+        are known), ``landmarks_ras_mm`` and ``remarks``.
     """
     measured = {name: getattr(anatomy, name) for name in MEASUREMENTS}
+    condyles = condyles or anatomy.condyles or ()
     if condyles:
         measured["anteversion_deg"] = anatomy.anteversion_deg(*np.asarray(condyles, dtype=np.float64))
     return {

@@ -16,6 +16,7 @@ from ..files import write_json
 from ..folders import FILES, is_unchanged, own_files, ready_folder
 from ..segmentation import PeriostealSurface
 from ..surface import Surface, read_surface, write_surface
+from ..surface_repair import repaired
 from ..volume import Volume
 from ..volume_files import read_labelmap, write_volume
 from .found_femur import FoundFemur
@@ -183,9 +184,11 @@ def read_ready_surface(path: str | Path) -> PeriostealSurface:
             f"{path}: the surface does not say where the bone is cut off (array cut_end), as those of "
             "'cbm segment' do. Give a label map instead."
         )
-    if not surface.is_closed():
+    found = repaired(surface)
+    if found.borders:
         raise SurfaceError(f"{path}: the surface is not closed. Give a label map instead.")
-    return PeriostealSurface(surface, ["The surface was given, and measured as it is.", *_said_of(surface)])
+    said = ["The surface was given, and measured as it is.", *found.remarks, *_said_of(surface)]
+    return PeriostealSurface(replace(found.piece, texts=surface.texts), said)
 
 
 def verdict_of(surface: Surface) -> dict[str, Any]:
