@@ -1,16 +1,23 @@
-"""Files that are whole or absent: written beside their place under a temporary name, then renamed."""
+"""Files that are whole or absent: written beside their place, brought to the disk, then renamed."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import CorticalBoneMappingError
+from .errors import SettingError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROBE, _PROBES = bytes(1 << 20), 64
 
 
 @contextmanager
@@ -20,58 +27,160 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        Where the file shall stand. Its folder is made if it is not there.
+        Where the file will be. Its folder is made if it does not exist.
 
     Yields
     ------
     Path
-        The temporary name to write to; it has the same ending as `path`.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix="".join(path.suffixes))
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)  # mkstemp makes it private; a result is for everyone who may read the folder
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_folder(folder: str | Path, what: str) -> Iterator[Path]:
-    """Give a temporary folder; move its files into `folder` when the block ends well, else leave none.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Is made if it is not there; files of the same name in it are replaced.
-    what : str
-        What is written, for the message.
-
-    Yields
-    ------
-    Path
-        The temporary folder to write to.
+        The temporary name to write to; it has the same ending as `path`, and the permissions that the umask
+        gives to a new file.
 
     Raises
     ------
-    CorticalBoneMappingError
-        If the folder cannot be written to.
+    OSError
+        If the file cannot be written; bears the name of `path`.
     """
-    folder = Path(folder)
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}{''.join(path.suffixes)}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
-            yield Path(name)
-            for file in sorted(Path(name).iterdir()):
-                os.replace(file, folder / file.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Made here and not by `tempfile`, whose files are private: a result is for whoever the umask lets.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            yield temporary
+            to_disk(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise CorticalBoneMappingError(
-            f"{folder}: the {what} could not be written ({error.strerror}); is the folder writable?"
-        ) from error
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def folder_aside(parent: Path, name: str) -> Iterator[Path]:
+    """Give a new folder in `parent` whose name begins with `name`; what is left of it goes at the end."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f"{name}{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Give all files in a folder and its subfolders, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or a folder with all that is in it, is on the disk: a power cut cannot undo it."""
+    if path.is_dir():
+        for each in path.iterdir():
+            to_disk(each)
+        folder_to_disk(path)
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def folder_to_disk(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    if os.name == "nt":
+        return  # Windows has no such call for folders; NTFS keeps a journal of its own
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def ready_file(path: str | Path) -> None:
+    """Check before the work that a file can be written.
+
+    Raises
+    ------
+    SettingError
+        If it cannot; says what is in the way.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise SettingError(f"{path}: this is a folder; name a file in it.")
+    check_room(path.absolute().parent)
+
+
+def check_room(folder: Path) -> None:
+    """Check that a folder, which need not exist yet, can be made and written to.
+
+    Raises
+    ------
+    SettingError
+        If it cannot; names the file or folder that is in the way.
+    """
+    exists = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not exists.is_dir():
+        raise SettingError(f"{exists}: this is a file, so nothing can be written under it. Name a folder.")
+    try:
+        with tempfile.TemporaryFile(dir=exists) as file:
+            file.write(b"0")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise SettingError(f"{exists}: nothing can be written here ({reason(error)}).") from error
+
+
+def reason(error: OSError) -> str:
+    """Say in a few words why a file could not be written or read."""
+    return "the disk is full" if is_full(error) else error.strerror or str(error)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there was no room: on the disk, in the user's quota, or for so large a file."""
+    return error.errno in _FULL
+
+
+def raise_if_full(path: Path) -> None:
+    """Find out why another library could not write a file: only the system says that the disk is full.
+
+    Parameters
+    ----------
+    path : Path
+        What was being written; is written on.
+
+    Raises
+    ------
+    OSError
+        If nothing can be written to it.
+    """
+    with path.open("ab") as file:
+        for _ in range(_PROBES):
+            file.write(_PROBE)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep libraries in C from writing to the terminal, for as long as one file is written."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, AttributeError):  # a program with windows may have no such stream
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def write_text(path: str | Path, text: str) -> None:

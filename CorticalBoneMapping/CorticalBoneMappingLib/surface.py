@@ -5,6 +5,8 @@ Points are RAS in mm. In files they are LPS, as Slicer writes and expects them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 
 from .errors import SurfaceError
-from .files import whole_file
+from .files import raise_if_full, whole_file
 
 _READERS = {
     ".vtp": vtk.vtkXMLPolyDataReader,
@@ -27,6 +29,7 @@ _READERS = {
 _RAS_LPS = np.array([-1.0, -1.0, 1.0])
 _SPACE_FIELD = "SPACE"  # the name under which Slicer keeps it in VTP files
 _UNIT_FIELD = "unit_of_"
+_TEXT_FIELD = "text_of_"
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,15 @@ class Surface:
         Values at the points.
     units : dict of str to str
         Unit of an array, where it has one.
+    texts : dict of str to tuple of str
+        What is known of the surface in words, by what it is (such as its verdict), a sentence each.
     """
 
     points: np.ndarray
     triangles: np.ndarray
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def _corner_cross(self) -> np.ndarray:
@@ -148,6 +154,9 @@ def to_polydata(surface: Surface) -> vtk.vtkPolyData:
         polydata.GetPointData().AddArray(array)
     for name, unit in surface.units.items():
         _add_text(polydata, _UNIT_FIELD + name, unit)
+    for name, sentences in surface.texts.items():
+        if sentences:
+            _add_text(polydata, _TEXT_FIELD + name, *sentences)
     return polydata
 
 
@@ -175,12 +184,13 @@ def from_polydata(polydata: vtk.vtkPolyData) -> Surface:
         array = point_data.GetArray(index)
         if array is not None and array.GetName():
             arrays[array.GetName()] = vtk_to_numpy(array).copy()
-    units = {}
+    found = {}
     for index in range(texts.GetNumberOfArrays()):
         text = texts.GetAbstractArray(index)
-        if text.GetName() and text.GetName().startswith(_UNIT_FIELD):
-            units[text.GetName().removeprefix(_UNIT_FIELD)] = text.GetValue(0)
-    return Surface(points, triangles, arrays, units)
+        if isinstance(text, vtk.vtkStringArray) and text.GetName():
+            found[text.GetName()] = tuple(text.GetValue(n) for n in range(text.GetNumberOfValues()))
+    units = {name: values[0] for name, values in _with_prefix(found, _UNIT_FIELD).items() if values}
+    return Surface(points, triangles, arrays, units, _with_prefix(found, _TEXT_FIELD))
 
 
 def write_surface(path: str | Path, surface: Surface) -> None:
@@ -191,20 +201,20 @@ def write_surface(path: str | Path, surface: Surface) -> None:
     path : str or Path
         Ends in ``.vtp``.
     surface : Surface
-        Arrays keep their names; units go to field data as ``unit_of_<array>``.
+        Arrays keep their names; units go to field data as ``unit_of_<array>``, texts as ``text_of_<name>``.
+
+    Raises
+    ------
+    OSError, SurfaceError
+        If the file cannot be written.
     """
     polydata = to_polydata(replace(surface, points=(surface.points * _RAS_LPS).astype(np.float32)))
     polydata.GetPolys().ConvertTo32BitStorage()  # half the size of VTK's default
     _add_text(polydata, _SPACE_FIELD, "LPS")
     with whole_file(path) as temporary:
-        writer = vtk.vtkXMLPolyDataWriter()
-        writer.SetFileName(str(temporary))
-        writer.SetInputData(polydata)
-        writer.SetDataModeToAppended()
-        writer.EncodeAppendedDataOff()
-        writer.SetCompressorTypeToZLib()
-        if not writer.Write():
-            raise SurfaceError(f"{path}: the surface could not be written; is the disk full?")
+        if not _write_polydata(polydata, temporary):
+            raise_if_full(temporary)
+            raise SurfaceError(f"{path}: the surface could not be written.")
 
 
 def read_surface(path: str | Path) -> Surface:
@@ -247,8 +257,38 @@ def read_surface(path: str | Path) -> Surface:
     return surface if is_ras else replace(surface, points=surface.points * _RAS_LPS)
 
 
-def _add_text(polydata: vtk.vtkPolyData, name: str, text: str) -> None:
+def _write_polydata(polydata: vtk.vtkPolyData, path: Path) -> bool:
+    """Write a file and close it, as the writer does when it goes; give whether that went well."""
+    writer = vtk.vtkXMLPolyDataWriter()
+    writer.SetFileName(str(path))
+    writer.SetInputData(polydata)
+    writer.SetDataModeToAppended()
+    writer.EncodeAppendedDataOff()
+    writer.SetCompressorTypeToZLib()
+    with quiet_vtk():
+        is_written = writer.Write()
+    # Of a full disk VTK may say that all was written, and keep the failure as a code.
+    return bool(is_written) and not writer.GetErrorCode()
+
+
+@contextmanager
+def quiet_vtk() -> Iterator[None]:
+    """Keep VTK from writing to the terminal; what matters is checked and said by errors."""
+    shown = vtk.vtkObject.GetGlobalWarningDisplay()
+    vtk.vtkObject.GlobalWarningDisplayOff()
+    try:
+        yield
+    finally:
+        vtk.vtkObject.SetGlobalWarningDisplay(shown)
+
+
+def _with_prefix(found: dict[str, tuple[str, ...]], prefix: str) -> dict[str, tuple[str, ...]]:
+    return {name.removeprefix(prefix): values for name, values in found.items() if name.startswith(prefix)}
+
+
+def _add_text(polydata: vtk.vtkPolyData, name: str, *sentences: str) -> None:
     array = vtk.vtkStringArray()
     array.SetName(name)
-    array.InsertNextValue(text)
+    for sentence in sentences:
+        array.InsertNextValue(sentence)
     polydata.GetFieldData().AddArray(array)

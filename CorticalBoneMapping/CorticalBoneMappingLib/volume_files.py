@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ import SimpleITK as sitk
 
 from .dicom_series import is_dicom, read_series, read_series_header, series_of
 from .errors import VolumeError
-from .files import whole_file
+from .files import quiet_stderr, raise_if_full, whole_file
 from .hu_checks import check_modality, refuse_missing
 from .image_headers import check_text_header
 from .image_sidecar import with_sidecar
+from .input_files import files_of
 from .nifti_header import NiftiHeader, check_nifti, missing_values, read_nifti_header, unpacked
 from .progress import Progress
 from .slice_axis import as_stored, slices_along_k
@@ -25,6 +27,7 @@ from .volume_checks import check_grid, check_image, check_memory, check_right_an
 from .volume_warnings import file_warnings
 
 _READABLE = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd")
+_NIFTI = (".nii.gz", ".nii")
 _WRITABLE = (".nrrd", ".nii.gz", ".nii", ".mha")
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0])
 
@@ -186,15 +189,36 @@ def write_volume(path: str | Path, volume: Volume) -> None:
         "kvp": volume.kvp,
     }
     notes = {key: str(value) for key, value in notes.items() if value is not None}
-    if ending in (".nii", ".nii.gz"):
+    if ending in _NIFTI:
         notes = {"ITK_FileNotes": " ".join(f"{key}={value}" for key, value in notes.items())}
     for key, value in notes.items():
         image.SetMetaData(key, value)
-    with whole_file(path) as temporary, _quiet_itk():
+    with whole_file(path) as temporary:
+        _write_image(image, temporary, array.nbytes)
+
+
+def _write_image(image: sitk.Image, path: Path, size: int) -> None:
+    with _quiet_itk(), quiet_stderr():
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
-        except RuntimeError as error:
-            raise VolumeError(f"{path}: the volume could not be written; is the disk full?") from error
+            sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
+            is_whole = _is_whole(path, size)
+        except RuntimeError:
+            is_whole = False
+    if not is_whole:
+        raise_if_full(path)
+        raise VolumeError(f"{path.parent}: the volume could not be written here.")
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """Whether all `size` bytes of voxels are there, as far as the libraries do not say so themselves."""
+    if path.name.endswith(_NIFTI):
+        return _unpacked_size(path) >= size
+    if path.suffix != ".mha":
+        return True
+    with path.open("rb") as file:
+        head, end, _ = file.read(1 << 16).partition(b"ElementDataFile = LOCAL\n")
+    packed = re.search(rb"CompressedDataSize = (\d+)", head)
+    return bool(end and packed) and path.stat().st_size >= len(head) + len(end) + int(packed[1])
 
 
 def _check_access(path: Path) -> None:
@@ -257,10 +281,13 @@ def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
             return slices_along_k(volume)
         check_grid(volume)
         check_memory(volume)
-        image = reader.Execute()
+        with quiet_stderr():  # MetaImage prints what is raised as well
+            image = reader.Execute()
         if nifti is not None:
             _check_voxels(path, nifti)
     except (OSError, RuntimeError) as error:
+        if missing := [file for file in files_of(path) if not file.is_file()]:
+            raise VolumeError(f"{path}: its header names {missing[0].name}, which does not exist.") from error
         if "orthonormal" in str(error) or "orthogonal" in str(error):
             raise VolumeError(not_right_angled(str(path))) from error
         raise VolumeError(

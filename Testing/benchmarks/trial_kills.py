@@ -38,9 +38,10 @@ from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hi
 from CorticalBoneMappingLib.study.group.plan import read_plan
 from CorticalBoneMappingLib.study.regions import region_rows
 from CorticalBoneMappingLib.study.result import FemurResult
-from CorticalBoneMappingLib.study.trial.case import measure_case, run_case
+from CorticalBoneMappingLib.study.trial.case import run_case
 from CorticalBoneMappingLib.study.trial.executors import open_executor
 from CorticalBoneMappingLib.study.trial.ledger import has_result
+from CorticalBoneMappingLib.study.trial.measuring import measure_case
 from CorticalBoneMappingLib.study.trial.run import cases_to_run, run_study
 from CorticalBoneMappingLib.study.trial.scans import Case
 from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume, write_volume

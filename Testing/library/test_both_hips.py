@@ -119,3 +119,15 @@ def test_the_command_writes_surface_table_and_record_and_refuses_two_lefts(tmp_p
     assert str(tmp_path) not in json.dumps(record)
     assert main(["both-hips", str(tmp_path / "l"), str(tmp_path / "l"), "--out", str(out)]) == 1
     assert "of a left femur" in capsys.readouterr().err
+
+
+def test_what_either_side_warns_of_is_said_of_both():
+    left, right = result("left", 2.0), result("right", 1.5)
+    left.provenance["warnings"] = ["The slices are thicker than they lie apart."]
+    right.provenance["segmentation"] = {"verdict": "look at it", "reasons": ["Metal is near."]}
+    said = both_hips(left, right).remarks
+    assert "Left: The slices are thicker than they lie apart." in said
+    assert "Right: Metal is near." in said
+    assert not any(
+        sentence.startswith("Left: ") for sentence in both_hips(result("left", 2.0), right).remarks
+    )

@@ -329,18 +329,6 @@ def test_a_failed_femur_stands_in_the_record_and_in_no_other_file(tmp_path):
     ]
 
 
-def test_a_search_for_one_side_leaves_no_files_of_an_earlier_one_for_both(monkeypatch, hip, tmp_path):
-    for found in ([_found("right"), _found("left")], [_found("left")]):
-        monkeypatch.setattr(find_femur, "find_femurs", lambda *_, found=found, **__: found)
-        monkeypatch.setattr(
-            "CorticalBoneMappingLib.report.slices.render_slices",
-            lambda volume, surface, path, **_: path.write_bytes(b""),
-        )
-        assert main(["segment", str(hip / "ct.nrrd"), "--out", str(tmp_path), "--quiet"]) == 0
-    names = ["femur_left.png", "femur_left.vtp", "labels.nrrd", "segmentation.json"]
-    assert sorted(file.name for file in tmp_path.iterdir()) == names
-
-
 def test_a_map_without_a_mask_tells_that_the_femur_was_found(monkeypatch, hip, tmp_path):
     handed_over = []
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from .. import __version__
 from ..anatomy import Anatomy
 from ..errors import SettingError
 from ..files import write_json
+from ..folders import ready_folder, whole_folder
 from ..meshing import remesh
 from ..shape_model import write_shape_model
 from ..surface import Surface, write_surface
@@ -39,8 +37,7 @@ def check_place(folder: Path) -> None:
             raise SettingError(
                 f"{folder}: this folder holds something else than an atlas. Give one that is new or empty."
             ) from error
-    elif folder.exists() and not folder.is_dir():
-        raise SettingError(f"{folder}: this is a file. Give a folder that is new or empty.")
+    ready_folder(folder, "atlas", RECORD, [*DENSITIES.values(), SHAPE_MODEL])
 
 
 def write_atlas(
@@ -74,20 +71,9 @@ def write_atlas(
         If the folder holds something else.
     """
     check_place(folder)
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        _write_files(beside, average)
-        record = _record(average, anatomy, region_names, name, settings)
-        record["files"] = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(beside.iterdir())
-        }
-        write_json(beside / RECORD, record)
-        beside.chmod(0o755)  # mkdtemp makes it private; an atlas is for everyone who may read its place
-        _put(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with whole_folder(folder, "atlas", RECORD) as temporary:
+        _write_files(temporary, average)
+        write_json(temporary / RECORD, _record(average, anatomy, region_names, name, settings))
 
 
 def _record(
@@ -118,19 +104,3 @@ def _write_files(folder: Path, average: Average) -> None:
     bare = Surface(average.surface.points, average.surface.triangles)
     coarse = remesh(bare, n_points=min(_SHAPE_MODEL_POINTS, len(bare.points)))
     write_shape_model(folder / SHAPE_MODEL, average.shape_model.resampled(coarse))
-
-
-def _put(beside: Path, folder: Path) -> None:
-    """Exchange what is there for what was written; if that cannot be, what was there stays."""
-    if not folder.exists():
-        beside.rename(folder)
-        return
-    away = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    old = away / folder.name
-    try:
-        folder.rename(old)
-        beside.rename(folder)
-    finally:
-        if not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(away, ignore_errors=True)

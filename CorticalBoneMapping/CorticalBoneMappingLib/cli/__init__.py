@@ -11,6 +11,7 @@ from types import FrameType
 
 from .. import __version__
 from ..errors import Cancelled, CorticalBoneMappingError
+from ..files import reason
 from . import (
     anatomy,
     atlas,
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"error: {error}")
         return 1
     except OSError as error:
-        _complain(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+        _complain(f"error: {error.filename or 'A file could not be written or read'}: {reason(error)}.")
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -61,6 +61,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Read, measure, and print."""
     from ..anatomy import measure_anatomy
     from ..errors import SettingError
+    from ..files import ready_file
     from ..study.anatomy import anatomy_record
     from ..surface import read_surface
 
@@ -69,6 +70,8 @@ def run(chosen: argparse.Namespace) -> None:
     condyles = [place for place in (chosen.medial_condyle, chosen.lateral_condyle) if place]
     if len(condyles) == 1:
         raise SettingError("Anteversion needs both condyles: give --medial-condyle and --lateral-condyle.")
+    if chosen.picture:
+        ready_file(chosen.picture)
     surface = read_surface(chosen.surface)
     anatomy = measure_anatomy(surface, chosen.side)
     record = anatomy_record(anatomy, condyles)

@@ -40,10 +40,11 @@ def add_to(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> None:
     """Read both results, bring them together, write, and print the regions."""
-    from ..study.both_hips import both_hips, write_both_hips
+    from ..study.both_hips import both_hips, check_place, write_both_hips
     from ..study.provenance import input_record
     from ..study.result_files import AVERAGE_FILE, read_result
 
+    check_place(chosen.out)
     folders = (chosen.left, chosen.right)
     results = [read_result(folder) for folder in folders]
     both = both_hips(*results)

@@ -55,9 +55,18 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Compare, write, and say what was found."""
     from ..errors import SettingError
-    from ..study.patient import compare_to_controls, compare_two_scans, write_patient
+    from ..folders import more_files
+    from ..study.patient import (
+        PICTURE_FILE,
+        PROVENANCE_FILE,
+        check_place,
+        compare_to_controls,
+        compare_two_scans,
+        write_patient,
+    )
 
     progress = progress_of(chosen)
+    check_place(chosen.out)
     if chosen.repeats is not None:
         if chosen.second is None:
             raise SettingError("Repeat scans judge a change: name two scans of the patient.")
@@ -72,7 +81,8 @@ def run(chosen: argparse.Namespace) -> None:
             chosen.scan, values, chosen.controls, tuple(chosen.terms), chosen.measure, chosen.fwhm, progress
         )
     write_patient(answer, chosen.out)
-    _draw(answer, chosen.out)
+    with more_files(chosen.out, "comparison", PROVENANCE_FILE) as temporary:
+        _draw(answer, temporary / PICTURE_FILE)
     say(chosen, summary(answer))
 
 
@@ -90,12 +100,11 @@ def summary(answer: PatientAnswer) -> str:
     return table(["", "unit", *(name.replace("_", " ") for name in names)], rows)
 
 
-def _draw(answer: PatientAnswer, folder: Path) -> None:
+def _draw(answer: PatientAnswer, picture: Path) -> None:
     import numpy as np
 
     from ..measures import MEASURES, Measure
     from ..report.render import render_views
-    from ..study.patient import PICTURE_FILE
 
     kind = MEASURES[answer.provenance["measure"]]
     unit, reach = answer.provenance["unit"], 0.1 * (kind.range[1] - kind.range[0])
@@ -107,7 +116,7 @@ def _draw(answer: PatientAnswer, folder: Path) -> None:
     render_views(
         answer.surface.with_arrays(**{answer.shown: values}),
         answer.shown,
-        folder / PICTURE_FILE,
+        picture,
         measure=drawn,
         side="right",
         is_difference=True,

@@ -22,6 +22,7 @@ from .common import (
 if TYPE_CHECKING:
     from ..progress import Progress
     from ..study.result import FemurResult
+    from ..study.settings import MapSettings
 
 _EPILOG = """\
 examples:
@@ -154,26 +155,36 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
 
     from ..study.femur import map_femur
     from ..study.femur_in_scan import femur_in
-    from ..study.provenance import input_record
-    from ..study.result_files import write_result
+    from ..study.result_files import check_place, write_result
     from ..study.settings import MapSettings
     from ..volume_files import read_volume
 
     names = {field.name for field in fields(MapSettings)}
     settings = MapSettings(**{name: value for name, value in vars(chosen).items() if name in names})
+    check_place(chosen.out)
     volume = read_volume(chosen.ct, chosen.series, progress=progress.part(0.0, 0.1))
+    inputs = _inputs(chosen, settings)
     femur, origin = femur_in(volume, chosen.mask, chosen.side, settings, progress.part(0.1, 0.35))
     result = map_femur(volume, femur, chosen.side, settings, progress.part(0.35, 0.95))
-    inputs = {"ct": input_of_ct(chosen)}
-    if chosen.mask is not None:
-        inputs["mask"] = input_record(chosen.mask)
-    if settings.calibration.startswith("rods:"):
-        inputs["rods"] = input_record(settings.calibration.removeprefix("rods:"))
     result = result.with_provenance(segmentation=origin, inputs=inputs, command=portable(chosen.command_line))
     progress.report(0.97, "Writing")
     write_result(result, chosen.out)
     progress.report(1.0, "Done")
     return result
+
+
+def _inputs(chosen: argparse.Namespace, settings: MapSettings) -> dict[str, Any]:
+    """Name every input by its content, as it is when the work begins."""
+    from ..study.found_files import record_beside
+    from ..study.provenance import input_record
+
+    paths = {}
+    if chosen.mask is not None:
+        paths |= {"mask": chosen.mask, "mask_record": record_beside(chosen.mask)}
+    if settings.calibration.startswith("rods:"):
+        paths["rods"] = Path(settings.calibration.removeprefix("rods:"))
+    known = {kind: input_record(path) for kind, path in paths.items() if path is not None and path.exists()}
+    return {"ct": input_of_ct(chosen)} | known
 
 
 def summary(result: FemurResult) -> str:

@@ -45,13 +45,14 @@ def run(chosen: argparse.Namespace) -> None:
     """Plan, write, and say what was found."""
     from ..errors import SettingError
     from ..study.group.plan import read_plan
-    from ..study.group.planning import plan_trial, write_power
+    from ..study.group.planning import check_place, plan_trial, write_power
 
     plan = read_plan(chosen.study)
     by_name = {analysis.name: analysis for analysis in plan.analyses}
     name = chosen.analysis or plan.analyses[0].name
     if name not in by_name:
         raise SettingError(f"{chosen.study}: there is no analysis '{name}'; it has {', '.join(by_name)}.")
+    check_place(chosen.out)
     answer = plan_trial(
         plan, by_name[name], chosen.n, chosen.difference, chosen.power, chosen.corrected, progress_of(chosen)
     )

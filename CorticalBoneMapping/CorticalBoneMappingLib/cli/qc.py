@@ -44,12 +44,14 @@ def results_of(study: Path) -> Path:
 
 def _page(chosen: argparse.Namespace, results: Path) -> None:
     from ..errors import SettingError
+    from ..files import ready_file
     from ..foreign_files import refuse_another_page
     from ..report.html import write_quality_page
 
     out = chosen.out or results / _PAGE
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: this is a page; let the name end in .html.")
+    ready_file(out)
     refuse_another_page(out)  # before any work is done
     shown = write_quality_page(results, out)
     say(chosen, f"{out} written ({counted(shown, 'case')}, {out.stat().st_size / 1e6:.1f} MB).")

@@ -21,6 +21,8 @@ writes to DIR:
 
 Coordinates of SURFACE are LPS in mm, as Slicer writes them."""
 
+_RECORD = "registration.json"
+
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
@@ -37,13 +39,15 @@ def run(chosen: argparse.Namespace) -> None:
     """Read, register, write, and say how well it went."""
     from ..atlas.average import load_atlas
     from ..files import write_json
+    from ..folders import ready_folder, whole_folder
     from ..registration import register
     from ..study.carry import carry_to_average, registration_summary, shape_summary
     from ..study.provenance import input_record, plain, program
-    from ..study.result_files import AVERAGE_FILE
+    from ..study.result_files import AVERAGE_FILE, LAID_FILE
     from ..surface import read_surface, write_surface
 
     progress = progress_of(chosen)
+    ready_folder(chosen.out, "registration", _RECORD, [LAID_FILE, AVERAGE_FILE])
     atlas = load_atlas(chosen.atlas)
     bone, average = read_surface(chosen.surface), atlas.surface
     registration = register(
@@ -52,11 +56,7 @@ def run(chosen: argparse.Namespace) -> None:
     summary = registration_summary(registration)
     progress.report(0.95, "Writing")
     laid = registration.deformed.with_arrays(region=average.arrays["region"])
-    write_surface(chosen.out / "registered_average.vtp", laid)
-    has_maps = "quality" in bone.arrays
-    write_surface(
-        chosen.out / AVERAGE_FILE, carry_to_average(bone, average, registration) if has_maps else average
-    )
+    on_average = carry_to_average(bone, average, registration) if "quality" in bone.arrays else average
     record = {
         "side": chosen.side,
         "program": program(),
@@ -66,7 +66,10 @@ def run(chosen: argparse.Namespace) -> None:
         "registration": summary,
         "shape": shape_summary(registration, atlas.shape_model),
     }
-    write_json(chosen.out / "registration.json", plain(record))
+    with whole_folder(chosen.out, "registration", _RECORD) as temporary:
+        write_surface(temporary / LAID_FILE, laid)
+        write_surface(temporary / AVERAGE_FILE, on_average)
+        write_json(temporary / _RECORD, plain(record))
     progress.report(1.0, "Done")
     apart = summary["distances_mm"]
     say(

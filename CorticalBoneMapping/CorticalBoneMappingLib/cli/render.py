@@ -51,11 +51,13 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Read the surface and draw it."""
     from ..errors import SettingError
+    from ..files import ready_file
     from ..report.render import render_views
     from ..surface import read_surface
 
     if chosen.out.suffix.lower() != ".png":
         raise SettingError(f"{chosen.out}: pictures are written as PNG; let the name end in .png.")
+    ready_file(chosen.out)
     surface = read_surface(chosen.surface)
     render_views(
         surface,

@@ -43,6 +43,7 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Read the answers and write the page."""
     from ..errors import SettingError
+    from ..files import ready_file
     from ..foreign_files import refuse_another_page
     from ..report.html import write_study_report
     from ..report.html.explorer import INSTALL, plotly_script
@@ -50,6 +51,7 @@ def run(chosen: argparse.Namespace) -> None:
     out = chosen.out or chosen.answers / _NAME
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out}: the report is a page; let the name end in .html.")
+    ready_file(out)
     refuse_another_page(out)  # before any work is done
     plan, results = _study(chosen.results)
     table = plan.table if plan is not None and plan.scans else None

@@ -96,20 +96,22 @@ def add_to(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> None:
     """Read, find, write, and say what was found."""
-    from ..study.found_files import say, usable
+    from ..study.found_files import check_same_ct, ready_for_found, say, usable
     from ..study.provenance import input_record
     from ..study.settings import MapSettings, with_slice_thickness
     from ..volume_files import read_volume
 
     progress, given = progress_of(chosen), MapSettings(slice_thickness_mm=chosen.slice_thickness_mm)
+    ready_for_found(chosen.out, chosen.side)
     volume = read_volume(chosen.ct, chosen.series, progress=progress.part(0.0, 0.1))
+    inputs = {"ct": input_of_ct(chosen)}
+    if chosen.repair is not None:
+        inputs["repair"] = input_record(chosen.repair)
+    check_same_ct(chosen.out, inputs["ct"])
     volume = with_slice_thickness(volume, given)
     found = _femurs(chosen, volume, progress.part(0.1, 0.9))
     usable(found, str(chosen.ct))
     progress.report(0.92, "Writing")
-    inputs = {"ct": input_of_ct(chosen)}
-    if chosen.repair is not None:
-        inputs["repair"] = input_record(chosen.repair)
     settings = {"side": chosen.side, "seed_ras_mm": chosen.seed, "spacing_mm": chosen.spacing_mm}
     settings["slice_thickness_mm"] = chosen.slice_thickness_mm
     _write(
@@ -139,18 +141,16 @@ def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> l
 
 
 def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any) -> None:
-    """Write all files, or none; those of an earlier search for another side go."""
-    from ..files import whole_folder
+    """Write all files, or none, and then the pictures; a side that was found earlier stays."""
+    from ..folders import more_files, whole_folder
     from ..report.slices import render_slices
-    from ..study.found_files import PICTURE_FILE, SURFACE_FILE, write_found
+    from ..study.found_files import PICTURE_FILE, RECORD_FILE, write_found
 
-    with whole_folder(folder, "segmentation") as temporary:
-        write_found(found, temporary, **record)
+    with whole_folder(folder, "segmentation", RECORD_FILE) as temporary:
+        write_found(found, temporary, earlier=folder, **record)
+    with more_files(folder, "picture", RECORD_FILE) as temporary:
         for femur in found:
             if femur.is_usable:
                 title = f"{femur.side.capitalize()} femur: {femur.verdict}"
                 name = PICTURE_FILE.format(side=femur.side)
                 render_slices(volume, femur.surface, temporary / name, title=title, head=femur.head)
-    for side in {"left", "right"} - {femur.side for femur in found if femur.is_usable}:
-        for name in (SURFACE_FILE, PICTURE_FILE):
-            (folder / name.format(side=side)).unlink(missing_ok=True)

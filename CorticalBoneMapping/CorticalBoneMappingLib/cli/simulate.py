@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CT_FILE, LABELS_FILE, TRUTH_FILE, RODS_FILE = "ct.nrrd", "labels.nrrd", "truth.vtp", "rods.csv"
 SIMULATION_FILE, NIFTI_FILE, DICOM_FOLDER = "simulation.json", "ct.nii.gz", "dicom"
+_CT_FILES = {"nrrd": CT_FILE, "nifti": NIFTI_FILE, "dicom": DICOM_FOLDER}
 
 _EPILOG = """\
 examples:
@@ -84,11 +85,14 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     import numpy as np
 
     from ..files import write_json
+    from ..folders import ready_folder, whole_folder
     from ..simulation import ScannerSettings, scan, simulate_hip
     from ..study.provenance import plain, program
     from ..surface import write_surface
     from ..volume_files import write_volume
 
+    written = (_CT_FILES[chosen.format], LABELS_FILE, TRUTH_FILE, RODS_FILE)
+    ready_folder(chosen.out, "simulated hip", SIMULATION_FILE, written)
     names = {field.name for field in fields(ScannerSettings)}
     given = {name: value for name, value in vars(chosen).items() if name in names}
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
@@ -101,11 +105,6 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     )
     truth = made.hip.femur.surface
     progress.report(0.85, "Writing")
-    _write_ct(made.volume, chosen, progress.part(0.85, 0.95))
-    write_volume(chosen.out / LABELS_FILE, made.labelmap)
-    write_surface(chosen.out / TRUTH_FILE, truth)
-    if made.phantom is not None:
-        made.phantom.write_table(chosen.out / RODS_FILE)
     thickness = truth.arrays["cortical_thickness"]
     # Mass over volume of the whole cortex: the one density that a bone of varying density has.
     density = float(np.average(truth.arrays["cortical_density"], weights=truth.point_areas * thickness))
@@ -117,7 +116,13 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
         "true_cortical_density": round(density, 3),
         "command": portable(chosen.command_line),
     }
-    write_json(chosen.out / SIMULATION_FILE, plain(record))
+    with whole_folder(chosen.out, "simulated hip", SIMULATION_FILE) as temporary:
+        _write_ct(made.volume, temporary, chosen, progress.part(0.85, 0.95))
+        write_volume(temporary / LABELS_FILE, made.labelmap)
+        write_surface(temporary / TRUTH_FILE, truth)
+        if made.phantom is not None:
+            made.phantom.write_table(temporary / RODS_FILE)
+        write_json(temporary / SIMULATION_FILE, plain(record))
     progress.report(1.0, "Done")
     size = " × ".join(str(n) for n in made.volume.array.shape[::-1])
     say(
@@ -128,11 +133,12 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     )
 
 
-def _write_ct(volume: Volume, chosen: argparse.Namespace, progress: Progress) -> None:
+def _write_ct(volume: Volume, folder: Path, chosen: argparse.Namespace, progress: Progress) -> None:
     from ..simulation.dicom_writer import write_dicom_series
     from ..volume_files import write_volume
 
+    place = folder / _CT_FILES[chosen.format]
     if chosen.format == "dicom":
-        write_dicom_series(chosen.out / DICOM_FOLDER, volume, chosen.seed, progress)
+        write_dicom_series(place, volume, chosen.seed, progress)
     else:
-        write_volume(chosen.out / (CT_FILE if chosen.format == "nrrd" else NIFTI_FILE), volume)
+        write_volume(place, volume)

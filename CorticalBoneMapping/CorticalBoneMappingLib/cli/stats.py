@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def run(chosen: argparse.Namespace) -> None:
     from ..foreign_files import refuse_another_record
     from ..study.group.answered import ANSWERED_FILE, note_answered, outdated_answers
     from ..study.group.collect import read_study_table
-    from ..study.group.files import write_answer
+    from ..study.group.files import add_picture, check_place, write_answer
     from ..study.group.plan import read_plan
     from ..study.group.questions import refuse_wrong_questions
     from ..study.group.run import answer_study, plan_folder
@@ -85,6 +86,8 @@ def run(chosen: argparse.Namespace) -> None:
     refuse_another_record(chosen.out / ANSWERED_FILE)  # before any work is done
     asked = [analysis for analysis in plan.analyses if chosen.only in (None, analysis.name)]
     refuse_wrong_questions(plan, read_study_table(plan), asked)
+    for analysis in asked:
+        check_place(plan_folder(chosen.out, analysis))
     progress = progress_of(chosen)
     with _executor(chosen) as executor:
         for done, analysis in enumerate(asked):
@@ -93,22 +96,18 @@ def run(chosen: argparse.Namespace) -> None:
             folder = plan_folder(chosen.out, analysis)
             write_answer(answer, folder)
             note_answered(chosen.out, plan, answer.provenance)
-            _draw(answer, folder)
+            if answer.fitted.answered.is_t:  # an F has no effect to draw
+                add_picture(folder, partial(_draw, answer))
             say(chosen, summary(answer))
     for sentence in outdated_answers(chosen.out):
         say(chosen, f"Warning: {sentence} 'cbm report' leaves it out; remove the folder if it is of no use.")
 
 
-def _draw(answer: StudyAnswer, folder: Path) -> None:
-    """Draw the effect; an F has none."""
+def _draw(answer: StudyAnswer, picture: Path) -> None:
     from ..measures import MEASURES
     from ..report.effect import render_effect
-    from ..study.group.files import EFFECT_PICTURE, effect_surface
+    from ..study.group.files import effect_surface
 
-    picture = folder / EFFECT_PICTURE
-    if not answer.fitted.answered.is_t:
-        picture.unlink(missing_ok=True)
-        return
     title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
     render_effect(effect_surface(answer), picture, title=title)
 

@@ -76,7 +76,7 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _check(chosen: argparse.Namespace) -> None:
     from ..errors import SettingError
-    from ..files import write_text
+    from ..files import ready_file, write_text
     from ..foreign_files import refuse_another_table
     from ..study.group.plan import read_plan
     from ..study.trial.check import check_study
@@ -84,6 +84,7 @@ def _check(chosen: argparse.Namespace) -> None:
 
     plan = read_plan(chosen.study, needs_analysis=False)
     if chosen.out is not None:
+        ready_file(chosen.out)
         refuse_another_table(chosen.out, tuple(PROBLEM_COLUMNS))  # before any work is done
     found = check_study(plan, progress_of(chosen))
     if chosen.out is not None:
@@ -99,16 +100,19 @@ def _run(chosen: argparse.Namespace) -> None:
     from functools import partial
 
     from ..errors import CorticalBoneMappingError
+    from ..files import check_room
     from ..report.thumbnails import thumbnail
     from ..study.group.plan import read_plan
-    from ..study.trial.case import measure_case, run_case
+    from ..study.trial.case import run_case
     from ..study.trial.executors import open_executor
+    from ..study.trial.measuring import measure_case
     from ..study.trial.memory import memory_of
     from ..study.trial.run import cases_to_run, run_study
 
     plan = read_plan(chosen.study, needs_analysis=False)
     cases = cases_to_run(plan)
     results = (chosen.out or plan.results).resolve()
+    check_room(results)
     work = partial(run_case, measure=partial(measure_case, draw=thumbnail))
     with open_executor(chosen.workers, chosen.dask, memory_of(cases)) as executor:
         done = run_study(cases, results, executor, progress_of(chosen), work)

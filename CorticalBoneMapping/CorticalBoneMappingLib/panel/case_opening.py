@@ -8,13 +8,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import CorticalBoneMappingError
+from ..input_files import stamp_of
 from ..report.planes import BONE_WINDOW_HU
 from ..scene.cases import add_case, add_scan, find_case, find_scan, share_scan, show_case
 from ..scene.results import ResultNodes
 from ..study.group.plan import StudyPlan
 from ..study.provenance import input_record
 from ..study.result_files import THUMBNAIL_FILE, read_result
-from ..study.trial.ledger import CASE_FILE, known_fingerprints, read_record, stamp_of
+from ..study.trial.ledger import CASE_FILE, known_fingerprints, read_record
 from ..study.trial.scans import Case
 from ..volume_files import read_volume
 from .trial_cases import TrialCase, sound_cases_of

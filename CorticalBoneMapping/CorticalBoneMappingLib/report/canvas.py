@@ -10,7 +10,8 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from ..errors import CorticalBoneMappingError
-from ..files import whole_file
+from ..files import quiet_stderr, raise_if_full, whole_file
+from ..surface import quiet_vtk
 
 INK = (0.13, 0.13, 0.15)
 PALE_INK = (0.42, 0.42, 0.45)
@@ -156,13 +157,20 @@ class Canvas:
         grab.ReadFrontBufferOff()
         grab.Update()
         with whole_file(path) as temporary:
-            writer = vtk.vtkPNGWriter()
-            writer.SetFileName(str(temporary))
-            writer.SetInputConnection(grab.GetOutputPort())
-            writer.Write()
-            if writer.GetErrorCode() != 0:
-                raise CorticalBoneMappingError(f"{path}: the picture could not be written; is the disk full?")
+            if not _write_png(grab, temporary):
+                raise_if_full(temporary)
+                raise CorticalBoneMappingError(f"{path}: the picture could not be written.")
         self._window.Finalize()
+
+
+def _write_png(grab: vtk.vtkWindowToImageFilter, path: Path) -> bool:
+    """Write a file and close it, as the writer does when it goes; give whether that went well."""
+    writer = vtk.vtkPNGWriter()
+    writer.SetFileName(str(path))
+    writer.SetInputConnection(grab.GetOutputPort())
+    with quiet_vtk(), quiet_stderr():
+        writer.Write()
+    return not writer.GetErrorCode()
 
 
 def _off_screen_window() -> vtk.vtkRenderWindow:

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-from ..files import whole_file
+from ..files import quiet_stderr, raise_if_full, whole_file
 from ..progress import Progress
 from ..volume import Volume
 
@@ -130,6 +130,8 @@ def _write(path: Path, image: sitk.Image) -> None:
     with whole_file(path) as temporary:
         writer.SetFileName(str(temporary))
         try:
-            writer.Execute(image)
+            with quiet_stderr():
+                writer.Execute(image)
         except RuntimeError as error:
-            raise VolumeError(f"{path}: the slice could not be written; is the disk full?") from error
+            raise_if_full(temporary)
+            raise VolumeError(f"{path}: the slice could not be written.") from error

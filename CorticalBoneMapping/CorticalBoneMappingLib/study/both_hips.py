@@ -10,10 +10,12 @@ import numpy as np
 
 from ..atlas.regions import CUT_END, REGION_NAMES
 from ..errors import SettingError
-from ..files import whole_folder, write_json, write_text
+from ..files import write_json, write_text
+from ..folders import ready_folder, whole_folder
 from ..measures import MEASURES
 from ..surface import Surface, write_surface
 from .csv_rows import Columns, csv_of_rows
+from .found_verdict import LOOK
 from .provenance import plain, program
 from .regions import WHOLE_FEMUR
 from .result import FemurResult
@@ -47,7 +49,7 @@ class BothHips:
     regions : list of dict
         Rows with the keys of `COLUMNS`.
     remarks : tuple of str
-        In what the two were not made alike.
+        What makes the numbers of either side less certain, and in what the two were not made alike.
     atlas : dict
         What the results say of the average femur that they are on.
     """
@@ -102,7 +104,13 @@ def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
     measured = [_measured(side.average, names) for side in (left, right)]
     surface = bare.with_arrays(units, measured_on=(measured[0] + 2 * measured[1]).astype(np.uint8), **arrays)
     rows = [row for name in names for row in _rows(surface, name)]
-    return BothHips(surface, rows, tuple(_remarks(left, right)), left.provenance.get("atlas", {}))
+    remarks = (*_warnings(left), *_warnings(right), *_remarks(left, right))
+    return BothHips(surface, rows, remarks, left.provenance.get("atlas", {}))
+
+
+def check_place(folder: Path) -> None:
+    """Check before the work that a comparison can be written to a folder; see `folders.ready_folder`."""
+    ready_folder(folder, "comparison of both hips", RECORD_FILE, [SURFACE_FILE, TABLE_FILE])
 
 
 def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:
@@ -118,7 +126,7 @@ def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:
         Goes into the record: inputs, command.
     """
     record = {"program": program(), "atlas": both.atlas, "remarks": list(both.remarks)} | more
-    with whole_folder(folder, "comparison of both hips") as temporary:
+    with whole_folder(folder, "comparison of both hips", RECORD_FILE) as temporary:
         write_surface(temporary / SURFACE_FILE, both.surface)
         write_text(temporary / TABLE_FILE, csv_of_rows(COLUMNS, both.regions))
         write_json(temporary / RECORD_FILE, plain(record))
@@ -175,6 +183,15 @@ def _rows(surface: Surface, name: str) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _warnings(result: FemurResult) -> list[str]:
+    """Say what a result itself warns of: its scan, its mask, and the verdict on a femur that was found."""
+    found = result.provenance.get("segmentation", {})
+    said = list(result.provenance.get("warnings", ()))
+    if found.get("verdict") == LOOK:
+        said += [f"the femur was found in the CT: {LOOK}.", *found.get("reasons", ())]
+    return [f"{result.side.capitalize()}: {sentence}" for sentence in dict.fromkeys(said)]
 
 
 def _remarks(left: FemurResult, right: FemurResult) -> list[str]:

@@ -106,6 +106,19 @@ def map_femur(
     chosen = asdict(settings) | {"label": label, "calibration": without_folders(settings.calibration)}
     chosen["atlas"] = settings.atlas and settings.atlas.name
     quality = bone.arrays["quality"]
+    warnings = [*volume.warnings, *thickness_warnings(volume), *cortical.warnings]
+    warnings += femur.warnings if isinstance(femur, Volume) else ()
+    notes = [
+        *warnings,
+        *calibration.remarks,
+        hardening.statement,
+        *notes,
+        *found.notes,
+        *registration.remarks,
+        *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
+        *_assumptions(cortical.used),
+        *_notes(quality),
+    ]
     provenance = {
         "program": program(),
         "settings": chosen,
@@ -120,23 +133,10 @@ def map_femur(
         "anatomy": anatomy,
         "shape": shape_summary(registration, average.shape_model),
         "points": count_quality(quality),
-        "notes": [
-            *volume.warnings,
-            *thickness_warnings(volume),
-            *calibration.remarks,
-            hardening.statement,
-            *notes,
-            *found.notes,
-            *registration.remarks,
-            *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
-            *cortical.warnings,
-            *_assumptions(cortical.used),
-            *_notes(quality),
-        ],
+        "warnings": warnings,
+        "notes": list(dict.fromkeys(notes)),  # a femur that was found repeats the warnings of its CT
         "timings_s": watch.seconds,
     }
-    # A femur that was found in this scan brings the scan's warnings with it.
-    provenance["notes"] = list(dict.fromkeys(provenance["notes"]))
     progress.report(1.0, "Femur mapped")
     return FemurResult(bone, on_average, rows, plain(provenance), side, laid_average(registration))
 
@@ -149,7 +149,7 @@ def _label_in(
         return None, []
     label, notes = (label, []) if label is not None else label_of_femur(femur, side)
     check_overlap(volume, femur, label)
-    return label, [*femur.warnings, *notes]
+    return label, notes
 
 
 def _surface_of(

@@ -8,9 +8,8 @@ from typing import Any
 from ..progress import Progress
 from ..segmentation import PeriostealSurface
 from ..volume import Volume
-from ..volume_files import read_labelmap
 from .find_femur import HeadSearch, find_femurs
-from .found_files import read_ready_surface, usable
+from .found_files import read_found_labelmap, read_ready_surface, usable, verdict_of
 from .settings import MapSettings, with_slice_thickness
 
 SURFACE_SUFFIX = ".vtp"
@@ -44,7 +43,7 @@ def femur_in(
     -------
     femur : Volume or PeriostealSurface
     record : dict
-        ``by``, and of a femur that was found its verdict and reasons.
+        ``by``, and of a femur that was found, now or by ``cbm segment``, its verdict and reasons.
 
     Raises
     ------
@@ -52,9 +51,11 @@ def femur_in(
         If the file cannot be read, or no femur is found well enough to be used.
     """
     if mask is not None and mask.suffix.lower() == SURFACE_SUFFIX:
-        return read_ready_surface(mask), {"by": "surface"}
+        ready = read_ready_surface(mask)
+        return ready, {"by": "surface"} | verdict_of(ready.surface)
     if mask is not None:
-        return read_labelmap(mask), {"by": "label map"}
+        labelmap, verdict = read_found_labelmap(mask, side, settings.label)
+        return labelmap, {"by": "label map"} | verdict
     volume = with_slice_thickness(volume, settings)
     found = find_femurs(volume, side, None, settings.atlas, settings.spacing_mm, progress, search)
     (femur,) = usable(found, volume.source)

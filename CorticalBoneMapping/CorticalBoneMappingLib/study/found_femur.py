@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -79,9 +79,14 @@ class FoundFemur:
         return self.verdict != FAILED and self.surface is not None
 
     def ready(self) -> PeriostealSurface:
-        """Give the surface as `map_femur` takes it, verdict and reasons among its notes."""
+        """Give the surface as `map_femur` takes it, verdict and reasons among its notes and its texts."""
         said = f"The femur was found in the CT by itself: {self.verdict}."
-        return PeriostealSurface(self.surface, [said, *self.reasons, *self.notes])
+        return PeriostealSurface(self.with_verdict(), [said, *self.reasons, *self.notes])
+
+    def with_verdict(self) -> Surface:
+        """Give the surface with ``verdict``, ``reasons`` and ``notes`` as texts: they go where it goes."""
+        texts = {"verdict": (self.verdict,), "reasons": tuple(self.reasons), "notes": tuple(self.notes)}
+        return replace(self.surface, texts=self.surface.texts | texts)
 
     def record(self) -> dict[str, Any]:
         """Give all but the arrays as plain values, for a record."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..atlas.regions import CUT_END, REGION_NAMES
 from ..errors import SettingError, StatisticsError
-from ..files import whole_folder, write_json, write_text
+from ..files import write_json, write_text
+from ..folders import ready_folder, whole_folder
 from ..measures import MEASURES
 from ..progress import Progress
 from ..statistics.design import build_design
@@ -200,9 +201,14 @@ def compare_to_controls(
     )
 
 
+def check_place(folder: Path) -> None:
+    """Check before the work that a comparison can be written to a folder; see `folders.ready_folder`."""
+    ready_folder(folder, "comparison", PROVENANCE_FILE, [SURFACE_FILE, REGIONS_FILE, PICTURE_FILE])
+
+
 def write_patient(answer: PatientAnswer, folder: Path) -> None:
     """Write surface, region table and provenance, or none of them."""
-    with whole_folder(folder, "comparison") as temporary:
+    with whole_folder(folder, "comparison", PROVENANCE_FILE) as temporary:
         write_surface(temporary / SURFACE_FILE, answer.surface)
         write_text(temporary / REGIONS_FILE, csv_of_rows(answer.columns, answer.regions))
         write_json(temporary / PROVENANCE_FILE, answer.provenance)

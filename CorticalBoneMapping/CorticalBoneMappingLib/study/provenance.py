@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,9 @@ import vtk
 
 from .. import __version__
 from ..foreign_files import PROGRAM
+from ..input_files import hash_of
 from ..measures import QUALITY_LABELS, Quality
-
-_BLOCK = 1 << 20
-_LIBRARY = Path(__file__).parents[1]
-_NO_MAP_FOLLOWS = ("cli", "panel", "report", "scene", "simulation", "statistics", "study/group")
-_SOURCE = (".py", ".json", ".vtp")
+from .source import mapping_source
 
 
 class Stopwatch:
@@ -58,58 +53,22 @@ def program() -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1)
-def mapping_source() -> str:
-    """Hash the source that maps follow from, as it was when this process first asked.
-
-    Code and data of this library, but for what reads or shows maps or simulates scans. The same on every
-    machine, wherever it is installed and however its lines end.
-
-    Returns
-    -------
-    str
-        SHA-256; empty where the library is installed without its source (as byte code, in an archive), so
-        that only the version tells.
-    """
-    return source_hash(_LIBRARY)
-
-
-def source_hash(library: Path) -> str:
-    """Hash the source that maps follow from in a folder that holds this library; see `mapping_source`."""
-    left_out = tuple(f"{part}/" for part in _NO_MAP_FOLLOWS)
-    found = (file.relative_to(library).as_posix() for file in library.rglob("*") if file.suffix in _SOURCE)
-    names = sorted(name for name in found if not name.startswith(left_out))
-    if not any(name.endswith(".py") for name in names):
-        return ""
-    digest = hashlib.sha256()
-    for name in names:
-        content = (library / name).read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
-
-
-def input_record(path: str | Path) -> dict[str, str]:
+def input_record(path: str | Path) -> dict[str, Any]:
     """Name an input by its content: file name (never its folder) and SHA-256.
 
     Parameters
     ----------
     path : str or Path
-        A file, or a folder of DICOM files, whose hash is that of its files' names and contents in the
-        order of names.
+        A file, or a folder of DICOM files; see `input_files.files_of` for what is read with it.
 
     Returns
     -------
     dict
-        ``name`` and ``sha256``.
+        ``name`` and ``sha256``; and ``covers``, which says what was hashed, if that is more than one file.
     """
-    path = Path(path)
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(file.relative_to(path).as_posix().encode())
-            digest.update(_hash(file).digest())
-        return {"name": path.resolve().name, "sha256": digest.hexdigest()}
-    return {"name": path.name, "sha256": _hash(path).hexdigest()}
+    sha256, covers = hash_of(path)
+    record = {"name": Path(path).resolve().name if Path(path).is_dir() else Path(path).name}
+    return record | {"sha256": sha256} | ({"covers": list(covers)} if covers else {})
 
 
 def without_folders(text: str) -> str:
@@ -153,11 +112,3 @@ def plain(content: Any) -> Any:
     if isinstance(content, float) and not np.isfinite(content):
         return None
     return content
-
-
-def _hash(path: Path) -> Any:
-    with path.open("rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest

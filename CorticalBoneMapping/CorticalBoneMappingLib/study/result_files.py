@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CorticalBoneMappingError
-from ..files import whole_folder, write_json, write_text
+from ..files import write_json, write_text
+from ..folders import FILES, ready_folder, whole_folder
 from ..measures import MEASURES, QUALITY_LABELS, Quality
 from ..surface import Surface, read_surface, write_surface
 from .csv_rows import csv_of_rows, csv_text, read_rows
@@ -22,26 +23,30 @@ POINTS_FILE = "points.csv"
 REGIONS_FILE = "regions.csv"
 PROVENANCE_FILE = "provenance.json"
 THUMBNAIL_FILE = "thumbnail.jpg"
+_WRITTEN = (PERIOSTEAL_FILE, AVERAGE_FILE, LAID_FILE, POINTS_FILE, REGIONS_FILE, PROVENANCE_FILE)
+
+
+def check_place(folder: str | Path) -> None:
+    """Check before the work that a result can be written to a folder; see `folders.ready_folder`."""
+    ready_folder(folder, "result", PROVENANCE_FILE, _WRITTEN)
 
 
 def write_result(result: FemurResult, folder: str | Path) -> None:
-    """Write all files of a result, or none.
-
-    They are written to a temporary folder first and moved into place when every one is whole.
+    """Write all files of a result, or none; see `folders.whole_folder`.
 
     Parameters
     ----------
     result : FemurResult
         What to write.
     folder : str or Path
-        Is made if it is not there; files of an earlier result in it are replaced.
+        Is made if it does not exist; an earlier result in it is replaced, other files stay.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or a file would be replaced that is a user's.
     """
-    with whole_folder(folder, "result") as temporary:
+    with whole_folder(folder, "result", PROVENANCE_FILE) as temporary:
         write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
         write_surface(temporary / AVERAGE_FILE, result.average)
         if result.laid is not None:
@@ -74,7 +79,8 @@ def read_result(folder: str | Path) -> FemurResult:
             f"{folder}: this is no folder of a mapped femur, or it is damaged ({error})."
         ) from error
     periosteal, average = read_surface(folder / PERIOSTEAL_FILE), read_surface(folder / AVERAGE_FILE)
-    laid = read_surface(folder / LAID_FILE) if (folder / LAID_FILE).is_file() else None
+    has_laid = LAID_FILE in provenance.pop(FILES, ())
+    laid = read_surface(folder / LAID_FILE) if has_laid else None
     return FemurResult(periosteal, average, rows, provenance, side, laid)
 
 

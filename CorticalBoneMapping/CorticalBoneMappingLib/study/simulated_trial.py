@@ -13,7 +13,7 @@ import numpy as np
 from ..atlas.average import AverageFemur, load_average
 from ..atlas.regions import CUT_END
 from ..errors import SettingError
-from ..files import write_json, write_text
+from ..files import check_room, write_json, write_text
 from ..progress import Progress
 from ..registration import register
 from ..simulation.femur_shape import mean_shape
@@ -66,7 +66,7 @@ def write_trial(
     """Simulate a trial into a folder.
 
     Scans that are there already are left as they are, so a simulation that was broken off goes on; each file
-    is whole or absent. The record is written first: a folder of other settings is refused.
+    is whole or absent. A folder that holds a trial of other settings, or tables of a user's, is refused.
 
     Parameters
     ----------
@@ -91,10 +91,13 @@ def write_trial(
         If the folder holds a trial of other settings.
     """
     folder, settings, progress = Path(folder), settings or TrialSettings(), progress or Progress()
-    _write_record(folder, settings)
     people = recruit(settings)
-    write_text(folder / TABLE_FILE, csv_text(list(_HEADER), _table(settings, people)))
-    write_text(folder / PLAN_FILE, _plan(settings, spacing_mm))
+    if not _has_record(folder, settings):
+        write_json(folder / RECORD_FILE, plain(asdict(settings)))
+    table = csv_text(list(_HEADER), _table(settings, people))
+    for name, text in ((TABLE_FILE, table), (PLAN_FILE, _plan(settings, spacing_mm))):
+        if not (folder / name).exists():  # what a person has changed in them stays
+            write_text(folder / name, text)
     progress.report(0.0, "Laying the truth on the average femur")
     _write_truth(folder / TRUTH, settings)
     hips = [(person, side) for person in people for side in settings.sides]
@@ -136,15 +139,24 @@ def _scan_hip(folder: Path, settings: TrialSettings, person: Participant, side: 
     return len(wanted)
 
 
-def _write_record(folder: Path, settings: TrialSettings) -> None:
-    record, path = plain(asdict(settings)), folder / RECORD_FILE
+def _has_record(folder: Path, settings: TrialSettings) -> bool:
+    """Whether the trial was begun here; a folder that holds another's tables is refused."""
+    path = folder / RECORD_FILE
+    check_room(folder.absolute())
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
-        if before != json.loads(json.dumps(record)):
+        if before != json.loads(json.dumps(plain(asdict(settings)))):
             raise SettingError(
                 f"{path}: the folder holds a simulated trial of other settings; choose another folder."
             )
-    write_json(path, record)
+        return True
+    for name in (TABLE_FILE, PLAN_FILE):
+        if (folder / name).exists():
+            raise SettingError(
+                f"{folder / name}: this file is not of a simulated trial and would be replaced; choose "
+                "another folder."
+            )
+    return False
 
 
 def _table(settings: TrialSettings, people: list[Participant]) -> list[tuple]:

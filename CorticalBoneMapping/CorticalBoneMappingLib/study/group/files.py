@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import CorticalBoneMappingError
-from ...files import whole_folder, write_json, write_text
+from ...files import write_json, write_text
+from ...folders import FILES, more_files, ready_folder, whole_folder
 from ...statistics.attribution import percent
 from ...surface import Surface, read_surface, write_surface
 from ..csv_rows import csv_of_rows, read_rows
@@ -49,21 +51,33 @@ class AnswerFiles:
     provenance: dict[str, Any]
 
 
+def check_place(folder: Path) -> None:
+    """Check before the work that an answer can be written to a folder; see `folders.ready_folder`."""
+    tables = [CLUSTERS_FILE, REGIONS_FILE, ATTRIBUTION_FILE, GROUPS_FILE]
+    ready_folder(folder, "answer", PROVENANCE_FILE, [EFFECT_FILE, EFFECT_PICTURE, *tables])
+
+
 def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
-    """Write all files of an answer, or none; files of an earlier answer in the folder are replaced.
+    """Write all files of an answer, or none; an earlier answer in the folder is replaced.
 
     Raises
     ------
     CorticalBoneMappingError
         If the folder cannot be written to.
     """
-    with whole_folder(folder, "answer") as temporary:
+    with whole_folder(folder, "answer", PROVENANCE_FILE) as temporary:
         write_surface(temporary / EFFECT_FILE, effect_surface(answer))
         write_text(temporary / CLUSTERS_FILE, csv_of_rows(CLUSTER_COLUMNS, answer.clusters))
         write_text(temporary / REGIONS_FILE, csv_of_rows(ANSWER_COLUMNS, answer.regions))
         write_text(temporary / ATTRIBUTION_FILE, csv_of_rows(ATTRIBUTION_COLUMNS, answer.attributed))
         write_text(temporary / GROUPS_FILE, csv_of_rows(GROUP_COLUMNS, answer.groups.rows))
         write_json(temporary / PROVENANCE_FILE, answer.provenance)
+
+
+def add_picture(folder: Path, draw: Callable[[Path], None]) -> None:
+    """Add the picture of the effect to an answer; `draw` is given its place."""
+    with more_files(folder, "answer", PROVENANCE_FILE) as temporary:
+        draw(temporary / EFFECT_PICTURE)
 
 
 def read_answer(folder: str | Path) -> AnswerFiles:
@@ -90,6 +104,7 @@ def read_answer(folder: str | Path) -> AnswerFiles:
         raise CorticalBoneMappingError(
             f"{folder}: this is no folder of a study's answer, or it is damaged ({error})."
         ) from error
+    provenance.pop(FILES, None)
     return AnswerFiles(read_surface(folder / EFFECT_FILE), *tables, provenance)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ...atlas.regions import CUT_END
 from ...errors import SettingError, StatisticsError
-from ...files import whole_folder, write_json, write_text
+from ...files import write_json, write_text
+from ...folders import ready_folder, whole_folder
 from ...progress import Progress
 from ...statistics.bands import simultaneous_bands
 from ...statistics.power import (
@@ -145,9 +146,14 @@ def plan_trial(
     return PowerAnswer(maps.surface.with_arrays(units=units, **arrays), rows, plain(record))
 
 
+def check_place(folder: Path) -> None:
+    """Check before the work that a plan can be written to a folder; see `folders.ready_folder`."""
+    ready_folder(folder, "plan of a trial", PROVENANCE_FILE, [POWER_FILE, POWER_TABLE])
+
+
 def write_power(answer: PowerAnswer, folder: Path) -> None:
     """Write surface, region table and provenance, or none of them."""
-    with whole_folder(folder, "plan of a trial") as temporary:
+    with whole_folder(folder, "plan of a trial", PROVENANCE_FILE) as temporary:
         write_surface(temporary / POWER_FILE, answer.surface)
         write_text(temporary / POWER_TABLE, csv_of_rows(POWER_COLUMNS, answer.regions))
         write_json(temporary / PROVENANCE_FILE, answer.provenance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from ...errors import CorticalBoneMappingError
+from ...files import is_full, reason
+from ...input_files import stamp_of
 from ...progress import Progress
-from ...volume import Volume
-from ..femur import map_femur
-from ..femur_in_scan import femur_in
 from ..result import FemurResult
 from ..result_files import write_result
 from .ledger import (
@@ -29,17 +27,15 @@ from .ledger import (
     read_record,
     records_of,
     remove_result,
-    stamp_of,
     write_record,
 )
+from .measuring import measure_case
 from .scans import Case
-from .shared_scan import scan_of
 from .worker import peak_memory_mb, prepare_process
 
 DONE, FAILED, UNWRITABLE = "done", "failed", "unwritable"
 
 Measure = Callable[[Case, Progress], FemurResult]
-Draw = Callable[[Volume, FemurResult], bytes]
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
     results : Path
         Folder of results, which all workers see.
     measure : callable, optional
-        Makes the result; by default `measure_case`.
+        Makes the result; by default `measuring.measure_case`.
 
     Returns
     -------
@@ -125,19 +121,6 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
     except OSError as error:
         return Outcome(UNWRITABLE, _cannot_write(results, error))
     return outcome
-
-
-def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> FemurResult:
-    """Read the scan of a case and map its femur; `draw` makes the thumbnail of the result."""
-    scan = scan_of(case, progress.part(0.0, 0.1))
-    volume = scan.volume
-    part = progress.part(0.1, 0.35)
-    femur, origin = femur_in(volume, case.mask, case.side, case.settings, part, scan.find_heads)
-    searched = origin.pop("timings_s", {})  # a record that tells times would be another every time
-    result = map_femur(volume, femur, case.side, case.settings, progress.part(0.35, 1.0))
-    result.provenance["timings_s"] |= {f"search: {stage}": time for stage, time in searched.items()}
-    result = result.with_provenance(segmentation=origin)
-    return result if draw is None else replace(result, thumbnail=draw(volume, result))
 
 
 def _attempt(
@@ -206,9 +189,8 @@ def _keep(result: FemurResult, results: Path, case: Case, key: str, inputs: dict
 
 
 def _cannot_write(results: Path, error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    why = "the disk is full" if full else f"nothing can be written ({error.strerror or error})"
-    return f"{results}: {why}. Mend that and run the same command again; it goes on where it was."
+    why = reason(error) if is_full(error) else f"nothing can be written ({reason(error)})"
+    return f"{results}: {why}. Fix that and run the same command again; it goes on where it was."
 
 
 class _LogProgress(Progress):

@@ -11,16 +11,16 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ...atlas.average import load_atlas
-from ...files import write_json
+from ...files import folder_aside, folder_to_disk, to_disk, write_json
+from ...input_files import stamp_of
 from ..provenance import input_record, program
 from .scans import Case
 
@@ -33,7 +33,7 @@ LOG_FOLDER = "log"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A file or DICOM folder at one moment.
+    """An input, with every file that is read of it, at one moment.
 
     Attributes
     ----------
@@ -43,11 +43,19 @@ class Fingerprint:
         Of its content.
     stamp : str
         Of sizes and times of its files; while it stays, so does the content, and nothing need be read.
+    covers : tuple of str
+        Which files those are, where there are more than one; see `input_files.hash_of`.
     """
 
     name: str
     sha256: str
     stamp: str
+    covers: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Give name, hash and what it covers, for a record."""
+        covers = {"covers": list(self.covers)} if self.covers else {}
+        return {"name": self.name, "sha256": self.sha256} | covers
 
 
 def fingerprints(case: Case, known: dict[str, Fingerprint] | None = None) -> dict[str, Fingerprint]:
@@ -77,26 +85,9 @@ def fingerprints(case: Case, known: dict[str, Fingerprint] | None = None) -> dic
             found[kind] = earlier
         else:
             record = input_record(path)
-            found[kind] = Fingerprint(record["name"], record["sha256"], stamp)
+            covers = tuple(record.get("covers", ()))
+            found[kind] = Fingerprint(record["name"], record["sha256"], stamp, covers)
     return found
-
-
-def stamp_of(path: Path) -> str:
-    """Give a hash of names, sizes and times of a file or of all files in a folder.
-
-    Raises
-    ------
-    OSError
-        If it is not there.
-    """
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        told = file.stat()
-        # The time of the last change of the inode cannot be set back, as that of the content can.
-        parts = (file.relative_to(path).as_posix(), told.st_size, told.st_mtime_ns, told.st_ctime_ns)
-        digest.update(repr(parts).encode())
-    return digest.hexdigest()
 
 
 def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
@@ -120,9 +111,9 @@ def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def records_of(case: Case, inputs: dict[str, Fingerprint]) -> dict[str, dict[str, str]]:
+def records_of(case: Case, inputs: dict[str, Fingerprint]) -> dict[str, dict[str, Any]]:
     """Give what a result records of its inputs: names, contents, and the series if one was asked for."""
-    records = {kind: {"name": each.name, "sha256": each.sha256} for kind, each in sorted(inputs.items())}
+    records = {kind: each.record() for kind, each in sorted(inputs.items())}
     if case.series is not None and "ct" in records:
         records["ct"]["series"] = case.series
     return records
@@ -182,19 +173,16 @@ def new_result(results: Path, case: Case, key: str, inputs: dict[str, Fingerprin
         sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
         ledger = {"key": key, "inputs": records_of(case, inputs), "bytes": sizes}
         write_json(temporary / CASE_FILE, ledger)
-        for file in temporary.iterdir():
-            _to_disk(file)
-        _to_disk(temporary)
+        to_disk(temporary)
         remove_result(results, case)
         target = results / case.folder
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.chmod(0o755)  # mkdtemp makes it private
         try:
             os.replace(temporary, target)
         except OSError:  # a worker of a run that was killed may have put the same result there meanwhile
             if not has_result(results, case, key):
                 raise
-        _to_disk(target.parent)
+        folder_to_disk(target.parent)
 
 
 def remove_result(results: Path, case: Case) -> None:
@@ -228,31 +216,16 @@ def read_record(results: Path, case: Case) -> dict[str, Any]:
 def known_fingerprints(record: dict[str, Any]) -> dict[str, Fingerprint]:
     """Give the fingerprints of a record's inputs."""
     try:
-        return {kind: Fingerprint(**each) for kind, each in record["inputs"].items()}
+        inputs = record["inputs"]
+        return {
+            kind: Fingerprint(**each | {"covers": tuple(each["covers"])}) for kind, each in inputs.items()
+        }
     except (KeyError, TypeError, AttributeError):
         return {}
 
 
-@contextmanager
-def _temporary(results: Path, name: str) -> Iterator[Path]:
-    workshop = results / WORKSHOP
-    workshop.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=workshop, prefix=f"writing-{name}-"))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file or the entries of a folder are on the disk, so that a power cut cannot undo them."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows has no such call for folders; NTFS keeps a journal of its own
-    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _temporary(results: Path, name: str) -> AbstractContextManager[Path]:
+    return folder_aside(results / WORKSHOP, f"writing-{name}-")
 
 
 @lru_cache(maxsize=4)

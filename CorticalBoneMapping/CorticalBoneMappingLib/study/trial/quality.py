@@ -65,6 +65,7 @@ _LIMITS = (
     ("expected_error_mm", 4.0, "registration uncertain by {:.1f} mm"),
 )
 _LEAST_COVERED = 0.85
+WARNINGS = "warnings"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def figures_of(folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        With the keys of `FIGURES`.
+        With the keys of `FIGURES`, and `WARNINGS`: how many the scan or the mask came with.
     """
     record = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
     points, registration = record["points"], record["registration"]
@@ -123,7 +124,7 @@ def figures_of(folder: Path) -> dict[str, Any]:
     figures["thickness_mm"] = _mean_thickness(folder)
     found = record.get("segmentation", {})
     figures["segmentation"] = found.get("verdict", found.get("by", ""))
-    return figures | {"notes": len(record["notes"])}
+    return figures | {"notes": len(record["notes"]), WARNINGS: len(record.get("warnings", ()))}
 
 
 def suggestion(figures: dict[str, Any]) -> str:
@@ -133,6 +134,10 @@ def suggestion(figures: dict[str, Any]) -> str:
         reasons.append(f"only {figures['covered']:.0%} of the average femur is in the scan")
     if figures["segmentation"] == LOOK:
         reasons.append("the search for the femur was not sure")
+    if warnings := figures.get(WARNINGS, 0):
+        reasons.append(
+            f"the scan or the mask came with {warnings} warning{'s' * (warnings > 1)}, see its notes"
+        )
     return f"look: {'; '.join(reasons)}" if reasons else "good"
 
 

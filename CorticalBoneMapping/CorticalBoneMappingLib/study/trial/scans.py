@@ -12,6 +12,7 @@ from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT
 from ...wording import counted
 from ...written_numbers import number_of
 from ...written_table import is_missing, is_spreadsheet_error, read_written_table
+from ..found_files import record_beside
 from ..settings import MapSettings
 from .names import case_folder, case_name, label_of
 from .problems import ERROR, NOTE, Problem
@@ -87,6 +88,8 @@ class Case:
         files = {"ct": self.ct}
         if self.mask is not None:
             files["mask"] = self.mask
+            if (record := record_beside(self.mask)) is not None:
+                files["mask_record"] = record
         if self.settings.calibration.startswith("rods:"):
             files["rods"] = Path(self.settings.calibration.removeprefix("rods:"))
         return files

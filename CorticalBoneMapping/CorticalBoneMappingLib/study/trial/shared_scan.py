@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...input_files import stamp_of
 from ...progress import Progress
 from ...segmentation.heads import HeadSighting, asked_for, find_heads
 from ...surface import Surface
 from ...volume import Volume
 from ...volume_files import read_volume
-from .ledger import stamp_of
-from .scans import Case
+
+if TYPE_CHECKING:
+    from .scans import Case
 
 
 class SharedScan:
