@@ -101,7 +101,7 @@ def refuse_missing(source: str, count: int, voxels: int) -> None:
     )
 
 
-def check_around_bone(volume: Volume, surface: Surface) -> None:
+def check_around_bone(volume: Volume, surface: Surface) -> list[str]:
     """Refuse values that cannot be HU by what lies in and around a bone whose place is known.
 
     Parameters
@@ -110,6 +110,11 @@ def check_around_bone(volume: Volume, surface: Surface) -> None:
         The CT.
     surface : Surface
         Of the bone, outward.
+
+    Returns
+    -------
+    list of str
+        A warning where the bone lies in air: what adheres to it is then taken for cortex.
 
     Raises
     ------
@@ -123,7 +128,7 @@ def check_around_bone(volume: Volume, surface: Surface) -> None:
     inside = _below(points, normals, volume, *_CORTEX_MM)
     seen = np.isfinite(around).all(axis=1) & np.isfinite(inside).all(axis=1)
     if not seen.any():
-        return  # what lies at the border of the scan says nothing
+        return []  # what lies at the border of the scan says nothing
     around, inside = around[seen], inside[seen]
     outside = float(np.median(around))
     middle = float(np.median(inside[inside < METAL_HU])) if np.any(inside < METAL_HU) else outside
@@ -138,8 +143,13 @@ def check_around_bone(volume: Volume, surface: Surface) -> None:
         what = f"at the bone's surface there is nothing above {inside.max():.0f}; cortex has 300 to 2000 HU"
     elif darker > brighter:
         what = f"the bone is darker than what is around it (by {darker:.0f}), as in inverted grey"
+    elif outside < _EMPTY_HU[0]:
+        return [
+            "The bone lies in air: soft tissue that adheres to it is taken for cortex, which then looks thicker "
+            "and less dense. Scan it in water."
+        ]
     else:
-        return
+        return []
     raise VolumeError(
         f"{volume.source}: the values cannot be the HU of a CT: {what}. Was the rescale slope or intercept "
         "lost? Export the scan in HU."

@@ -71,6 +71,8 @@ def test_a_bone_in_the_body_in_water_and_in_air_is_a_ct(surface, field, modality
     volume = replace(cylinder(field=field)[0], modality=modality)
     assert refused(volume, surface) == ""
     assert check_image(volume).warnings == ()
+    said = check_around_bone(volume, surface)
+    assert ["lies in air" in each for each in said] == [True] * (field == "air")
 
 
 @pytest.mark.parametrize("modality", [None, "CT"])

@@ -80,7 +80,7 @@ def map_femur(
         calibration = parse_calibration(settings.calibration, volume)
     with watch.time("periosteal surface"):
         found = _surface_of(femur, label, settings, progress.part(0.02, 0.25))
-        check_around_bone(volume, found.surface)
+        notes += check_around_bone(volume, found.surface)
     with watch.time("beam hardening"):
         hardening, calibration = without_hardening(volume, found.surface.points, side, calibration, settings)
     with watch.time("cortex"):

@@ -36,7 +36,7 @@ def _in_water(hu: np.ndarray) -> np.ndarray:
 
 
 def _in_air(hu: np.ndarray) -> np.ndarray:
-    """The femur alone, in air, with a millimetre of water about it."""
+    """The femur alone, in air, with a millimetre of soft tissue about it."""
     return np.where(_bone(), hu, -1000.0 + _noise())
 
 
@@ -230,9 +230,11 @@ INPUTS = [
     ),
     Input(
         "kept",
-        "mapping a femur alone in air",
-        "nearly the plain scan",
+        "mapping a femur alone in air, with a film of tissue",
+        "the film is no cortex",
         partial(_map_alone, _in_air),
+        WARNED,
+        ("lies in air",),
         is_long=True,
     ),
     Input(
