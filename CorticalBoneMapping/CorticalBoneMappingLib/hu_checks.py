@@ -145,8 +145,8 @@ def check_around_bone(volume: Volume, surface: Surface) -> list[str]:
         what = f"the bone is darker than what is around it (by {darker:.0f}), as in inverted grey"
     elif outside < _EMPTY_HU[0]:
         return [
-            "The bone lies in air: soft tissue that adheres to it is taken for cortex, which then looks thicker "
-            "and less dense. Scan it in water."
+            "The bone lies in air: soft tissue that adheres to it is taken for cortex, which then looks "
+            "thicker and less dense. Scan it in water."
         ]
     else:
         return []
