@@ -197,8 +197,8 @@ def _float_labels(folder: Path) -> Answer:
 
 def _labels_on_another_grid(folder: Path) -> Answer:
     matrix = plain_labels().ijk_to_ras.copy()
-    matrix[:3, 3] = plain_labels().points_of([0, 20, 0])
-    cut = replace(plain_labels(), array=plain_labels().array[:, 20:], ijk_to_ras=matrix, stored_axes=None)
+    matrix[:3, 3] = plain_labels().points_of([0, 10, 0])
+    cut = replace(plain_labels(), array=plain_labels().array[:, 10:], ijk_to_ras=matrix, stored_axes=None)
     write_volume(folder / "labels.nrrd", cut)
     return as_plain(base() / "ct.nrrd", folder, "--label", "1", mask=folder / "labels.nrrd")
 
