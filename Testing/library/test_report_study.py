@@ -323,6 +323,9 @@ def test_without_plotly_the_page_says_what_to_install(trial, tmp_path, monkeypat
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
     assert "pip install plotly" in text
     assert "explorer-data" not in text
+    buttons = re.findall(r"<button[^>]*>", text)
+    assert buttons  # the numbers of clusters, which nothing would answer to
+    assert all(" disabled" in button for button in buttons)
     assert "script-src &#x27;none&#x27;" in text
 
 

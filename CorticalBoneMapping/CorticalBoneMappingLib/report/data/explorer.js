@@ -75,7 +75,7 @@
     hoverlabel: { font: { size: 14 } },
     uirevision: "kept",
   };
-  const config = { displaylogo: false, responsive: true, modeBarButtons: [["resetCameraDefault3d", "toImage"]],
+  const config = { displaylogo: false, responsive: true, modeBarButtons: [["resetCameraLastSave3d", "toImage"]],
     toImageButtonOptions: { filename: "femur", scale: 2 } };
 
   // One scale along all axes, by which the longest of them fills the view.
@@ -269,6 +269,7 @@
 
   if (!document.createElement("canvas").getContext("webgl")) {
     plot.textContent = "This browser shows no 3-D graphics (WebGL is off); the figures below show the same maps.";
+    document.querySelectorAll("#explorer .controls, #explorer .hint").forEach((part) => { part.hidden = true; });
     return;
   }
   document.querySelectorAll("button.peak").forEach((button) => {
