@@ -6,9 +6,13 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .common import add_command, say, table
+
+if TYPE_CHECKING:
+    from ..anatomy import Anatomy
+    from ..surface import Surface
 
 _EPILOG = """\
 examples:
@@ -72,16 +76,23 @@ def run(chosen: argparse.Namespace) -> None:
     surface = read_surface(chosen.surface)
     anatomy = measure_anatomy(surface, chosen.side)
     record = anatomy_record(anatomy, condyles)
-    if chosen.picture:
-        from ..atlas.regions import REGION_NAMES, regions_of
-        from ..report.landmarks import draw_regions
-        from ..surface_repair import repaired
-
-        surface = repaired(surface).closed
-        region = regions_of(surface, anatomy)
-        marks = anatomy.landmarks
-        draw_regions(surface, region, REGION_NAMES, chosen.picture, side=chosen.side, landmarks=marks)
     say(chosen, json.dumps(record, indent=2, ensure_ascii=False) if chosen.json else _text(record))
+    if chosen.picture:
+        _draw(chosen, surface, anatomy)
+
+
+def _draw(chosen: argparse.Namespace, surface: Surface, anatomy: Anatomy) -> None:
+    from functools import partial
+
+    from ..atlas.regions import REGION_NAMES, regions_of
+    from ..report.apart import draw_apart
+    from ..report.landmarks import draw_regions
+    from ..surface_repair import repaired
+
+    surface = repaired(surface).closed
+    look = {"side": chosen.side, "landmarks": anatomy.landmarks}
+    region = regions_of(surface, anatomy)
+    draw_apart([partial(draw_regions, surface, region, dict(REGION_NAMES), chosen.picture, **look)])
 
 
 def _point(text: str) -> list[float]:

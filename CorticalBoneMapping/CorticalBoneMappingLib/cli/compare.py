@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_command, add_output_options, number, progress_of, say, table
+from .common import add_command, add_output_options, draw_beside, number, progress_of, say, table
 
 if TYPE_CHECKING:
     from ..study.patient import PatientAnswer
@@ -91,11 +91,16 @@ def summary(answer: PatientAnswer) -> str:
 
 
 def _draw(answer: PatientAnswer, folder: Path) -> None:
+    from functools import partial
+
     import numpy as np
 
     from ..measures import MEASURES, Measure
     from ..report.render import render_views
     from ..study.patient import PICTURE_FILE
+
+    picture = folder / PICTURE_FILE
+    picture.unlink(missing_ok=True)  # that of an earlier comparison does not show this one
 
     kind = MEASURES[answer.provenance["measure"]]
     unit, reach = answer.provenance["unit"], 0.1 * (kind.range[1] - kind.range[0])
@@ -104,16 +109,18 @@ def _draw(answer: PatientAnswer, folder: Path) -> None:
     if not is_change:
         drawn = Measure("z", f"{kind.label} against controls", "z", "z", _Z_RANGE)
     values = answer.surface.arrays[answer.shown].astype(np.float64)
-    render_views(
+    drawing = partial(
+        render_views,
         answer.surface.with_arrays(**{answer.shown: values}),
         answer.shown,
-        folder / PICTURE_FILE,
+        picture,
         measure=drawn,
         side="right",
         is_difference=True,
         superior=True,
         grey_means="not significant" if is_change else "not measured",
     )
+    draw_beside(lambda: [drawing])
 
 
 def _pair(text: str) -> tuple[str, str]:

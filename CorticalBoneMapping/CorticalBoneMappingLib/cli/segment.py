@@ -11,6 +11,7 @@ from .common import (
     add_command,
     add_output_options,
     add_series_option,
+    draw_beside,
     input_of_ct,
     portable,
     progress_of,
@@ -139,18 +140,23 @@ def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> l
 
 
 def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any) -> None:
-    """Write all files, or none; those of an earlier search for another side go."""
+    """Write all files, or none, then draw; those of an earlier search for another side go."""
     from ..files import whole_folder
-    from ..report.slices import render_slices
     from ..study.found_files import PICTURE_FILE, SURFACE_FILE, write_found
 
     with whole_folder(folder, "segmentation") as temporary:
         write_found(found, temporary, **record)
-        for femur in found:
-            if femur.is_usable:
-                title = f"{femur.side.capitalize()} femur: {femur.verdict}"
-                name = PICTURE_FILE.format(side=femur.side)
-                render_slices(volume, femur.surface, temporary / name, title=title, head=femur.head)
-    for side in {"left", "right"} - {femur.side for femur in found if femur.is_usable}:
+    usable = [femur for femur in found if femur.is_usable]
+    for side in {"left", "right"} - {femur.side for femur in usable}:
         for name in (SURFACE_FILE, PICTURE_FILE):
             (folder / name.format(side=side)).unlink(missing_ok=True)
+    for femur in usable:
+        _draw(femur, volume, folder / PICTURE_FILE.format(side=femur.side))
+
+
+def _draw(femur: FoundFemur, volume: Volume, picture: Path) -> None:
+    from ..report.slices import slices_to_draw
+
+    title = f"{femur.side.capitalize()} femur: {femur.verdict}"
+    picture.unlink(missing_ok=True)  # that of an earlier search does not show this surface
+    draw_beside(lambda: [slices_to_draw(volume, femur.surface, picture, title=title, head=femur.head)])

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_command, add_output_options, number, progress_of, say, table
+from .common import add_command, add_output_options, draw_beside, number, progress_of, say, table
 
 if TYPE_CHECKING:
     from ..study.group.run import StudyAnswer
@@ -97,16 +97,17 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _draw(answer: StudyAnswer, folder: Path) -> None:
     """Draw the effect; an F has none."""
+    from functools import partial
+
     from ..measures import MEASURES
     from ..report.effect import render_effect
     from ..study.group.files import EFFECT_PICTURE, effect_surface
 
     picture = folder / EFFECT_PICTURE
-    if not answer.fitted.answered.is_t:
-        picture.unlink(missing_ok=True)
-        return
-    title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
-    render_effect(effect_surface(answer), picture, title=title)
+    picture.unlink(missing_ok=True)  # that of an earlier answer does not show this one
+    if answer.fitted.answered.is_t:
+        title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
+        draw_beside(lambda: [partial(render_effect, effect_surface(answer), picture, title=title)])
 
 
 def summary(answer: StudyAnswer) -> str:

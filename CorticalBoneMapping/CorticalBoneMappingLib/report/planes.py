@@ -44,6 +44,12 @@ class Plane:
     width_mm: float
     height_mm: float
 
+    @property
+    def corners(self) -> np.ndarray:
+        """RAS mm, shape (4, 3)."""
+        half = [0.5 * self.width_mm * self.right, 0.5 * self.height_mm * self.up]
+        return self.centre + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) @ np.array(half)
+
     def grid(self, pixel_mm: float) -> np.ndarray:
         """Places of the pixels, shape (n_rows, n_columns, 3), from the lower left."""
         x = np.arange(-self.width_mm / 2, self.width_mm / 2, pixel_mm)

@@ -137,7 +137,19 @@ def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> Fe
     result = map_femur(volume, femur, case.side, case.settings, progress.part(0.35, 1.0))
     result.provenance["timings_s"] |= {f"search: {stage}": time for stage, time in searched.items()}
     result = result.with_provenance(segmentation=origin)
-    return result if draw is None else replace(result, thumbnail=draw(volume, result))
+    return result if draw is None else _with_thumbnail(result, volume, draw)
+
+
+def _with_thumbnail(result: FemurResult, volume: Volume, draw: Draw) -> FemurResult:
+    """Add the thumbnail; a result whose picture fails is a result, and says so."""
+    try:
+        return replace(result, thumbnail=draw(volume, result))
+    except Exception as error:  # whatever it fails of, the measurement is not harmed
+        why = (
+            str(error) if isinstance(error, CorticalBoneMappingError) else f"{type(error).__name__}: {error}"
+        )
+        notes = [*result.provenance.get("notes", ()), f"The picture of this case could not be drawn ({why})."]
+        return result.with_provenance(notes=notes)
 
 
 def _attempt(
