@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -333,8 +334,8 @@ def test_a_search_for_one_side_leaves_no_files_of_an_earlier_one_for_both(monkey
     for found in ([_found("right"), _found("left")], [_found("left")]):
         monkeypatch.setattr(find_femur, "find_femurs", lambda *_, found=found, **__: found)
         monkeypatch.setattr(
-            "CorticalBoneMappingLib.report.slices.render_slices",
-            lambda volume, surface, path, **_: path.write_bytes(b""),
+            "CorticalBoneMappingLib.report.slices.slices_to_draw",
+            lambda volume, surface, path, **_: partial(path.write_bytes, b""),
         )
         assert main(["segment", str(hip / "ct.nrrd"), "--out", str(tmp_path), "--quiet"]) == 0
     names = ["femur_left.png", "femur_left.vtp", "labels.nrrd", "segmentation.json"]

@@ -172,7 +172,7 @@ class Canvas:
 
 
 def chooses_its_window() -> bool:
-    """Whether this VTK heeds `WINDOW_VARIABLE`: from 9.4 on one build has windows with and without a screen."""
+    """Whether this VTK heeds `WINDOW_VARIABLE`, since one build has windows with and without a screen."""
     version = vtk.vtkVersion()
     return (version.GetVTKMajorVersion(), version.GetVTKMinorVersion()) >= (9, 4)
 
