@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_command, say, table
+from .common import add_command, add_output_options, progress_of, say, table
 
 if TYPE_CHECKING:
     from ..anatomy import Anatomy
@@ -57,7 +57,7 @@ def add_to(commands: Any) -> None:
         )
     parser.add_argument("--picture", type=Path, metavar="PICTURE.png", help="draw regions and landmarks")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--quiet", action="store_true", help="errors only")
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -73,12 +73,17 @@ def run(chosen: argparse.Namespace) -> None:
     condyles = [place for place in (chosen.medial_condyle, chosen.lateral_condyle) if place]
     if len(condyles) == 1:
         raise SettingError("Anteversion needs both condyles: give --medial-condyle and --lateral-condyle.")
+    progress = progress_of(chosen)
+    progress.report(0.0, "Reading the surface")
     surface = read_surface(chosen.surface)
+    progress.report(0.2, "Measuring")
     anatomy = measure_anatomy(surface, chosen.side)
     record = anatomy_record(anatomy, condyles)
     say(chosen, json.dumps(record, indent=2, ensure_ascii=False) if chosen.json else _text(record))
     if chosen.picture:
+        progress.report(0.7, "Drawing")
         _draw(chosen, surface, anatomy)
+    progress.report(1.0, "Done")
 
 
 def _draw(chosen: argparse.Namespace, surface: Surface, anatomy: Anatomy) -> None:

@@ -30,7 +30,7 @@ def render_slices(
     width_px: int = 2400,
     head: tuple[np.ndarray, float] | None = None,
 ) -> None:
-    """Draw a femur's CT in the plane of head and shaft and in three axial planes.
+    """Draw a femur's CT in the plane of head and shaft and in axial planes, each named by what it shows.
 
     The surface is drawn as a line. Where it has ``cortical_thickness``, the measured inner edge of the
     cortex is drawn as a second line, that far along the inward normal from the measured outer edge
