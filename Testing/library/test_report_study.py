@@ -322,7 +322,7 @@ def test_without_plotly_the_page_says_what_to_install(trial, tmp_path, monkeypat
     monkeypatch.setattr(figures, "_MORE_WIDTH_PX", 600)
     study_page.write_study_report(trial / "answers" / "permuted", tmp_path / "one.html")
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
-    assert "pip install plotly" in text
+    assert "pip install &#x27;plotly&gt;=6&#x27;" in text
     assert "explorer-data" not in text
     buttons = re.findall(r"<button[^>]*>", text)
     assert buttons  # the numbers of clusters, which nothing would answer to
