@@ -6,7 +6,7 @@ it is −x in a right femur and +x in a left one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,6 +86,31 @@ def anatomical_views(side: str | None, superior: bool = False) -> list[View]:
         # Anterior is up and the eye is above, so the patient's right is on the right of the page.
         views.append(View("Superior", _SUPERIOR, _ANTERIOR, at_left, at_right))
     return views
+
+
+def file_axis_views(superior: bool = False) -> list[View]:
+    """List the same views for a surface of which it is not known how it lies, named by its coordinates."""
+    names = {
+        "+x": _RIGHT,
+        "−x": -_RIGHT,
+        "+y": _ANTERIOR,
+        "−y": -_ANTERIOR,
+        "+z": _SUPERIOR,
+        "−z": -_SUPERIOR,
+    }
+
+    def name_of(direction: np.ndarray) -> str:
+        return next(name for name, axis in names.items() if direction @ axis > 0.5)
+
+    return [
+        replace(
+            view,
+            name=f"From {name_of(view.towards_viewer)} (RAS)",
+            left_end=name_of(-view.rightwards),
+            right_end=name_of(view.rightwards),
+        )
+        for view in anatomical_views(None, superior)
+    ]
 
 
 def _caption(place: str, side: str | None) -> str:

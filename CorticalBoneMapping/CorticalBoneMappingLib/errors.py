@@ -45,6 +45,10 @@ class SettingError(CorticalBoneMappingError):
     """A setting has a value outside its bounds."""
 
 
+class DrawingError(CorticalBoneMappingError):
+    """Pictures cannot be drawn on this machine; what they show is not harmed."""
+
+
 class Cancelled(CorticalBoneMappingError):
     """The user asked to stop."""
 

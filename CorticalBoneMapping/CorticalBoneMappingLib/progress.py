@@ -61,16 +61,22 @@ class _Part(Progress):
 
 
 class TerminalProgress(Progress):
-    """A bar in a terminal; a line a milestone where the stream is no terminal."""
+    """A bar in a terminal; in a log one line for each text and step of 5 %, however often it is reported."""
 
     width = 28
+    steps = 20
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stderr
+        self._logged: set[tuple[int, str]] = set()
 
     def show(self, fraction: float, text: str) -> None:
         """Draw the bar."""
         if not self._stream.isatty():
+            line = (int(self.steps * fraction + 1e-9), text)
+            if line in self._logged:
+                return
+            self._logged.add(line)
             self._stream.write(f"{fraction:4.0%} {text}\n")
         else:
             bar = ("█" * round(fraction * self.width)).ljust(self.width, "░")

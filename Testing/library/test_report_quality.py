@@ -220,6 +220,62 @@ def test_cases_are_judged_in_the_browser_and_the_saved_table_goes_into_the_study
     assert [row["participant"] for row in rows_of(results / "qc.csv")] == ["P1", "P2", HOSTILE]
 
 
+def test_every_key_button_order_and_filter_of_the_page_works_after_every_other(results, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    assert main(["study", "qc", str(results), "--quiet"]) == 0
+    with open_browser(tmp_path) as browser:
+        browser.open(results / "qc.html")
+        first, second, third = browser.driver.find_elements("css selector", "article")
+        verdicts = "return [...document.querySelectorAll('article')].map((card) => card.dataset.verdict)"
+        focus = "return document.activeElement.querySelector('h2').textContent.split(',')[0]"
+        browser.run("arguments[0].focus()", first)
+        first.send_keys("a")  # judges, and goes on to the next
+        assert browser.run(focus) == "P1"
+        second.send_keys("r")
+        third.send_keys("a")
+        third.send_keys("u")
+        third.send_keys(Keys.ARROW_UP)
+        assert browser.run(focus) == "P1"
+        second.send_keys(Keys.ARROW_DOWN)
+        third.send_keys(Keys.ARROW_DOWN, "x")  # the last one, and a key without a meaning
+        assert browser.run(verdicts) == ["accept", "reject", ""]
+        for button in ("accept", "reject", "reject", "accept"):
+            third.find_element("css selector", f"[data-verdict={button}]").click()
+        assert browser.run(verdicts) == ["accept", "reject", "accept"]
+        picture = first.find_element("css selector", "img")
+        widths = [picture.size["width"]]
+        for _ in range(2):
+            picture.click()
+            widths.append(picture.size["width"])
+        assert widths[0] == widths[2] < widths[1]
+        note = first.find_element("css selector", "input")
+        note.send_keys("a r u")  # letters in a note are no verdicts
+        assert browser.run(verdicts) == ["accept", "reject", "accept"]
+        shown = "return document.querySelectorAll('article:not([hidden])').length"
+        orders, filters = (
+            browser.run(
+                "return [...document.getElementById(arguments[0]).options].map((one) => one.value)", name
+            )
+            for name in ("order", "filter")
+        )
+        counts = {"all": 3, "open": 0, "look": 2, "accept": 2, "reject": 1}
+        for order in orders:
+            choose(browser, "order", order)
+            assert browser.run(shown) == 3
+        for wanted in [*filters, "all"]:
+            choose(browser, "filter", wanted)
+            assert browser.run(shown) == counts[wanted], wanted
+        browser.find("details > summary").click()
+        browser.find("#save").click()
+        assert "3 of 3 judged, 1 rejected" in browser.find("#progress").text
+        third.click()
+        third.send_keys("r")
+        assert "2 rejected; not saved yet" in browser.find("#progress").text
+        browser.find("#save").click()  # or leaving the page would be asked about
+        assert browser.errors() == []
+
+
 def test_a_verdict_on_an_earlier_result_waits_on_the_page_to_be_given_again(results, tmp_path):
     for person, key in (("P1", "new one 1234"), ("P2", "new two 1234")):
         (results / case_folder(person, "12", "left") / "case.json").write_text(json.dumps({"key": key}))

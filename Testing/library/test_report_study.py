@@ -10,6 +10,7 @@ import pytest
 
 from CorticalBoneMappingLib.atlas.regions import REGION_NAMES
 from CorticalBoneMappingLib.cli import main
+from CorticalBoneMappingLib.errors import DrawingError
 from CorticalBoneMappingLib.report.html import figures
 from CorticalBoneMappingLib.report.html import study as study_page
 from CorticalBoneMappingLib.report.html.wording import between, chance, decimals_of, number
@@ -321,9 +322,26 @@ def test_without_plotly_the_page_says_what_to_install(trial, tmp_path, monkeypat
     monkeypatch.setattr(figures, "_MORE_WIDTH_PX", 600)
     study_page.write_study_report(trial / "answers" / "permuted", tmp_path / "one.html")
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
-    assert "pip install plotly" in text
+    assert "pip install &#x27;plotly&gt;=6&#x27;" in text
     assert "explorer-data" not in text
+    buttons = re.findall(r"<button[^>]*>", text)
+    assert buttons  # the numbers of clusters, which nothing would answer to
+    assert all(" disabled" in button for button in buttons)
     assert "script-src &#x27;none&#x27;" in text
+
+
+def test_without_graphics_the_page_says_so_in_place_of_its_figures(trial, tmp_path, monkeypatch, capsys):
+    def draw(*_):
+        raise DrawingError("The pictures could not be drawn (EGL: ended by SIGSEGV).")
+
+    monkeypatch.setattr(study_page, "effect_figures", draw)
+    out = tmp_path / "one.html"
+    assert main(["report", str(trial / "answers"), "--out", str(out)]) == 0
+    assert "Warning: The pictures could not be drawn (EGL: ended by SIGSEGV)." in capsys.readouterr().out
+    text = out.read_text(encoding="utf-8")
+    assert text.count("The pictures could not be drawn (EGL: ended by SIGSEGV).") == 2
+    assert "<img " not in text
+    assert "explorer-data" in text
 
 
 def test_of_many_questions_only_what_is_significant_is_drawn_as_the_page_says(trial, tmp_path, monkeypatch):

@@ -28,12 +28,13 @@ from . import (
     study,
 )
 from . import map as map_
+from .common import complain
 
 _CANCELLED = 130
 
 _EPILOG = """\
 a first look, without any data of your own:
-  cbm demo --out demo                       then open demo/index.html
+  cbm demo --out demo                       then open demo/report.html
 
 your own scan:
   cbm segment ct.nrrd --side right --out femurs
@@ -68,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen.run(chosen)
     except (KeyboardInterrupt, Cancelled):
-        _complain("Cancelled: no file is left half-written.")
+        complain("Cancelled: no file is left half-written.")
         return _CANCELLED
     except CorticalBoneMappingError as error:
-        _complain(f"error: {error}")
+        complain(f"error: {error}")
         return 1
     except OSError as error:
-        _complain(f"error: {error.filename or 'A file could not be written or read'}: {reason(error)}.")
+        complain(f"error: {error.filename or 'A file could not be written or read'}: {reason(error)}.")
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -113,8 +114,3 @@ def _parser() -> argparse.ArgumentParser:
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     """Make a polite request to end look like Ctrl-C, so that both take one way out."""
     raise KeyboardInterrupt
-
-
-def _complain(sentence: str) -> None:
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # a half-drawn progress bar stands on this line
-    sys.stderr.write(f"{clear}{sentence}\n")

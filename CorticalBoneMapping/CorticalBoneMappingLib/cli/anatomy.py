@@ -6,9 +6,13 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .common import add_command, say, table
+from .common import add_command, add_output_options, progress_of, say, table
+
+if TYPE_CHECKING:
+    from ..anatomy import Anatomy
+    from ..surface import Surface
 
 _EPILOG = """\
 examples:
@@ -53,7 +57,7 @@ def add_to(commands: Any) -> None:
         )
     parser.add_argument("--picture", type=Path, metavar="PICTURE.png", help="draw regions and landmarks")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--quiet", action="store_true", help="errors only")
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -72,19 +76,31 @@ def run(chosen: argparse.Namespace) -> None:
         raise SettingError("Anteversion needs both condyles: give --medial-condyle and --lateral-condyle.")
     if chosen.picture:
         ready_file(chosen.picture)
+    progress = progress_of(chosen)
+    progress.report(0.0, "Reading the surface")
     surface = read_surface(chosen.surface)
+    progress.report(0.2, "Measuring")
     anatomy = measure_anatomy(surface, chosen.side)
     record = anatomy_record(anatomy, condyles)
-    if chosen.picture:
-        from ..atlas.regions import REGION_NAMES, regions_of
-        from ..report.landmarks import draw_regions
-        from ..surface_repair import repaired
-
-        surface = repaired(surface).closed
-        region = regions_of(surface, anatomy)
-        marks = anatomy.landmarks
-        draw_regions(surface, region, REGION_NAMES, chosen.picture, side=chosen.side, landmarks=marks)
     say(chosen, json.dumps(record, indent=2, ensure_ascii=False) if chosen.json else _text(record))
+    if chosen.picture:
+        progress.report(0.7, "Drawing")
+        _draw(chosen, surface, anatomy)
+    progress.report(1.0, "Done")
+
+
+def _draw(chosen: argparse.Namespace, surface: Surface, anatomy: Anatomy) -> None:
+    from functools import partial
+
+    from ..atlas.regions import REGION_NAMES, regions_of
+    from ..report.apart import draw_apart
+    from ..report.landmarks import draw_regions
+    from ..surface_repair import repaired
+
+    surface = repaired(surface).closed
+    look = {"side": chosen.side, "landmarks": anatomy.landmarks}
+    region = regions_of(surface, anatomy)
+    draw_apart([partial(draw_regions, surface, region, dict(REGION_NAMES), chosen.picture, **look)])
 
 
 def _point(text: str) -> list[float]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import add_command, number, portable, say, table
+from .common import add_command, add_output_options, number, portable, progress_of, say, table
 
 _EPILOG = """\
 example:
@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("left", metavar="LEFT", type=Path, help="folder of the result of one side")
     parser.add_argument("right", metavar="RIGHT", type=Path, help="folder of the result of the other")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what is written")
-    parser.add_argument("--quiet", action="store_true", help="no table; errors only")
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -45,14 +45,19 @@ def run(chosen: argparse.Namespace) -> None:
     from ..study.result_files import AVERAGE_FILE, read_result
 
     check_place(chosen.out)
+    progress = progress_of(chosen)
+    progress.report(0.0, "Reading the results")
     folders = (chosen.left, chosen.right)
     results = [read_result(folder) for folder in folders]
+    progress.report(0.4, "Bringing both hips together")
     both = both_hips(*results)
     inputs = {
         result.side: {"folder": folder.name} | input_record(folder / AVERAGE_FILE)
         for result, folder in zip(results, folders)
     }
+    progress.report(0.8, "Writing")
     write_both_hips(both, chosen.out, inputs=inputs, command=portable(chosen.command_line))
+    progress.report(1.0, "Done")
     for name, decimals in _SHOWN.items():
         rows = [row for row in both.regions if row["measure"] == name]
         if rows:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,36 @@ def say(chosen: argparse.Namespace, text: str) -> None:
     """Print to stdout, unless quiet."""
     if not chosen.quiet:
         print(text)
+
+
+def draw_beside(drawings: Callable[[], Sequence[Callable[[], Any]]]) -> bool:
+    """Draw pictures that go with a result; if they cannot be drawn say so, and leave the result alone.
+
+    Parameters
+    ----------
+    drawings : callable
+        Gives what `report.apart.draw_apart` takes; what it raises is taken likewise.
+
+    Returns
+    -------
+    bool
+        Whether they were drawn.
+    """
+    from ..errors import CorticalBoneMappingError
+    from ..report.apart import draw_apart
+
+    try:
+        draw_apart(drawings())
+    except CorticalBoneMappingError as error:
+        complain(f"note: {error}")
+        return False
+    return True
+
+
+def complain(sentence: str) -> None:
+    """Write a line to stderr."""
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # a half-drawn progress bar stands on this line
+    sys.stderr.write(f"{clear}{sentence}\n")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

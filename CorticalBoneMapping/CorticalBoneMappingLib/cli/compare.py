@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_command, add_output_options, number, progress_of, say, table
+from .common import add_command, add_output_options, draw_beside, number, progress_of, say, table
 
 if TYPE_CHECKING:
     from ..study.patient import PatientAnswer
@@ -101,6 +101,8 @@ def summary(answer: PatientAnswer) -> str:
 
 
 def _draw(answer: PatientAnswer, picture: Path) -> None:
+    from functools import partial
+
     import numpy as np
 
     from ..measures import MEASURES, Measure
@@ -113,7 +115,8 @@ def _draw(answer: PatientAnswer, picture: Path) -> None:
     if not is_change:
         drawn = Measure("z", f"{kind.label} against controls", "z", "z", _Z_RANGE)
     values = answer.surface.arrays[answer.shown].astype(np.float64)
-    render_views(
+    drawing = partial(
+        render_views,
         answer.surface.with_arrays(**{answer.shown: values}),
         answer.shown,
         picture,
@@ -123,6 +126,7 @@ def _draw(answer: PatientAnswer, picture: Path) -> None:
         superior=True,
         grey_means="not significant" if is_change else "not measured",
     )
+    draw_beside(lambda: [drawing])
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import map as map_
 from . import simulate
-from .common import number, progress_of, say, table
+from .common import draw_beside, number, progress_of, say, table
 
 if TYPE_CHECKING:
     from ..progress import Progress
     from ..report.page import Figure, Part
     from ..study.result import FemurResult
+    from ..surface import Surface
 
 _METHODS = ("surface-map", "constant-density", "half-maximum")
 _PICTURES = ("cortical_thickness", "cortical_mass_surface_density", "trabecular_density")
@@ -95,40 +97,43 @@ def _error_rows(hip: Path, result: FemurResult) -> list[list[str]]:
 
 
 def _draw(out: Path, hip: Path, result: FemurResult) -> dict[str, list[Figure]]:
-    """Draw the truth, the maps on the bone and on the average femur, their error, and CT slices."""
+    """Draw the truth, the maps on the bone and on the average femur, their error, and CT slices.
+
+    Returns
+    -------
+    dict
+        Figures by heading; none where they cannot be drawn.
+    """
     from ..measures import MEASURES, Measure
     from ..report.page import Figure
     from ..report.render import render_views
-    from ..report.slices import render_slices
+    from ..report.slices import slices_to_draw
     from ..study.accuracy import thickness_errors
     from ..surface import read_surface
     from ..volume_files import read_volume
 
     truth, bone = read_surface(hip / simulate.TRUTH_FILE), result.periosteal
-    render_slices(read_volume(hip / simulate.CT_FILE), bone, out / "slices.png")
-    render_views(truth, "cortical_thickness", out / "truth.png", side=result.side)
-    figures = {
-        "The scan": [
-            Figure("slices.png", "CT slices with the periosteal surface and the measured inner edge.")
-        ],
-        "Thickness, true and measured": [Figure("truth.png", "True cortical thickness.")],
-    }
+    figures: dict[str, list[Figure]] = {}
+    drawings = [slices_to_draw(read_volume(hip / simulate.CT_FILE), bone, out / "slices.png")]
+    caption = "CT slices with the periosteal surface and the measured inner edge."
+    figures["The scan"] = [Figure("slices.png", caption)]
+
+    def add(heading: str, caption: str, file: str, surface: Surface, array: str, **look: Any) -> None:
+        figures.setdefault(heading, []).append(Figure(file, caption))
+        drawings.append(partial(render_views, surface, array, out / file, **({"side": result.side} | look)))
+
+    accuracy = "Thickness, true and measured"
+    add(accuracy, "True cortical thickness.", "truth.png", truth, "cortical_thickness")
     for name in _PICTURES:
-        render_views(bone, name, out / f"bone_{name}.png", side=result.side)
-        caption = f"{MEASURES[name].label}, measured, on the bone."
-        heading = (
-            "Thickness, true and measured" if name == "cortical_thickness" else "Mass and trabecular density"
-        )
-        figures.setdefault(heading, []).append(Figure(f"bone_{name}.png", caption))
-    _, error = thickness_errors(bone, truth)
-    measure = Measure("error", "Error of thickness", "mm", "mm", (-0.5, 0.5))
-    shown = bone.with_arrays(error=error)
-    render_views(shown, "error", out / "error.png", measure=measure, side=result.side, is_difference=True)
-    figures["Thickness, true and measured"].append(Figure("error.png", "Measured minus true thickness."))
-    render_views(result.average, "cortical_thickness", out / "average.png", side="right")
+        heading = accuracy if name == "cortical_thickness" else "Mass and trabecular density"
+        add(heading, f"{MEASURES[name].label}, measured, on the bone.", f"bone_{name}.png", bone, name)
+    shown = bone.with_arrays(error=thickness_errors(bone, truth)[1])
+    look = {"measure": Measure("error", "Error of thickness", "mm", "mm", (-0.5, 0.5)), "is_difference": True}
+    add(accuracy, "Measured minus true thickness.", "error.png", shown, "error", **look)
     caption = "Cortical thickness carried to the average femur, where people are compared."
-    figures["On the average femur"] = [Figure("average.png", caption)]
-    return figures
+    name = "cortical_thickness"
+    add("On the average femur", caption, "average.png", result.average, name, side="right")
+    return figures if draw_beside(lambda: drawings) else {}
 
 
 def _write_page(

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_command, say
+from .common import add_command, add_output_options, progress_of, say
 
 if TYPE_CHECKING:
     from ..measures import Measure
+    from ..surface import Surface
 
 _EPILOG = """\
 examples:
@@ -19,7 +20,9 @@ examples:
   cbm render change.vtp --array percent_change --range -10 10 --difference \\
              --label "Change in thickness" --unit % --side right --out change.png
 
-Every measure has one fixed range, so that pictures of different people can be compared."""
+Every measure has one fixed range, so that pictures of different people can be compared.
+A femur that lies otherwise than in a scan is turned into the anatomical position first, by its registration
+or its own shape; where its directions are not found, the views are named by the axes of the coordinates."""
 
 
 def add_to(commands: Any) -> None:
@@ -44,33 +47,62 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--difference", action="store_true", help="colours for gain and loss")
     parser.add_argument("--superior", action="store_true", help="add the view from above")
     parser.add_argument("--width", type=int, default=2400, metavar="PIXELS", help="width (default: 2400)")
-    parser.add_argument("--quiet", action="store_true", help="errors only")
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> None:
     """Read the surface and draw it."""
+    from functools import partial
+
     from ..errors import SettingError
     from ..files import ready_file
+    from ..report.apart import draw_apart
     from ..report.render import render_views
     from ..surface import read_surface
 
     if chosen.out.suffix.lower() != ".png":
         raise SettingError(f"{chosen.out}: pictures are written as PNG; let the name end in .png.")
     ready_file(chosen.out)
+    progress = progress_of(chosen)
+    progress.report(0.0, "Reading the surface")
     surface = read_surface(chosen.surface)
-    render_views(
-        surface,
+    side = chosen.side or _side_beside(chosen.surface)
+    progress.report(0.2, "Finding the directions of the femur")
+    placed = _placed(chosen, surface, side)
+    progress.report(0.4, "Drawing")
+    drawing = partial(
+        render_views,
+        placed or surface,
         chosen.array,
         chosen.out,
         measure=_measure(chosen, surface.units.get(chosen.array)),
-        side=chosen.side or _side_beside(chosen.surface),
+        side=side,
         title=chosen.title,
         is_difference=chosen.difference,
         superior=chosen.superior,
+        is_placed=placed is not None,
         width_px=chosen.width,
     )
+    draw_apart([drawing])
+    progress.report(1.0, "Done")
     say(chosen, f"{chosen.out} written.")
+
+
+def _placed(chosen: argparse.Namespace, surface: Surface, side: str | None) -> Surface | None:
+    """Turn the femur into the anatomical position; None, and why, where its directions are not found."""
+    from ..errors import SurfaceError
+    from ..report.position import in_anatomical_position
+    from ..study.result_files import AVERAGE_FILE, LAID_FILE, PERIOSTEAL_FILE
+
+    if chosen.surface.name == AVERAGE_FILE:
+        return surface
+    record = _record_beside(chosen.surface) if chosen.surface.name in (PERIOSTEAL_FILE, LAID_FILE) else {}
+    try:
+        return in_anatomical_position(surface, side, record.get("registration", {}).get("average_to_bone"))
+    except SurfaceError as error:
+        say(chosen, f"Views are named by the axes of the coordinates: {error}")
+        return None
 
 
 def _measure(chosen: argparse.Namespace, unit: str | None) -> Measure | None:
@@ -100,12 +132,20 @@ def _measure(chosen: argparse.Namespace, unit: str | None) -> Measure | None:
 
 def _side_beside(path: Path) -> str | None:
     """Read the side from the result's folder; the average femur is a right one."""
-    from ..study.result_files import AVERAGE_FILE, PROVENANCE_FILE
+    from ..study.result_files import AVERAGE_FILE
 
     if path.name == AVERAGE_FILE:
         return "right"
-    try:
-        side = json.loads((path.parent / PROVENANCE_FILE).read_text(encoding="utf-8"))["side"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    side = _record_beside(path).get("side")
     return side if side in ("left", "right") else None
+
+
+def _record_beside(path: Path) -> dict[str, Any]:
+    """Read the provenance in the result's folder; empty where there is none."""
+    from ..study.result_files import PROVENANCE_FILE
+
+    try:
+        record = json.loads((path.parent / PROVENANCE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

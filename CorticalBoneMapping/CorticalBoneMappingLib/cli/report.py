@@ -19,7 +19,7 @@ examples:
 DIR is what 'cbm stats' wrote. The page is one file that opens by double click and asks the network for
 nothing: overview, notes, the study in numbers, maps in anatomical views, an interactive average femur,
 tables of clusters, regions and scalars, methods in words with references, provenance.
-The interactive femur needs the package plotly: python -m pip install plotly"""
+The femur that can be turned needs the package plotly: python -m pip install 'plotly>=6'"""
 
 _NAME = "report.html"
 

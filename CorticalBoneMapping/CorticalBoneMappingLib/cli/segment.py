@@ -11,6 +11,7 @@ from .common import (
     add_command,
     add_output_options,
     add_series_option,
+    draw_beside,
     input_of_ct,
     portable,
     progress_of,
@@ -143,7 +144,6 @@ def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> l
 def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any) -> None:
     """Write all files, or none, and then the pictures; a side that was found earlier stays."""
     from ..folders import more_files, whole_folder
-    from ..report.slices import render_slices
     from ..study.found_files import PICTURE_FILE, RECORD_FILE, write_found
 
     with whole_folder(folder, "segmentation", RECORD_FILE) as temporary:
@@ -151,6 +151,11 @@ def _write(found: list[FoundFemur], volume: Volume, folder: Path, **record: Any)
     with more_files(folder, "picture", RECORD_FILE) as temporary:
         for femur in found:
             if femur.is_usable:
-                title = f"{femur.side.capitalize()} femur: {femur.verdict}"
-                name = PICTURE_FILE.format(side=femur.side)
-                render_slices(volume, femur.surface, temporary / name, title=title, head=femur.head)
+                _draw(femur, volume, temporary / PICTURE_FILE.format(side=femur.side))
+
+
+def _draw(femur: FoundFemur, volume: Volume, picture: Path) -> None:
+    from ..report.slices import slices_to_draw
+
+    title = f"{femur.side.capitalize()} femur: {femur.verdict}"
+    draw_beside(lambda: [slices_to_draw(volume, femur.surface, picture, title=title, head=femur.head)])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..wording import counted
-from .common import add_command, add_output_options, number, progress_of, say, table
+from .common import add_command, add_output_options, draw_beside, number, progress_of, say, table
 
 if TYPE_CHECKING:
     from ..study.group.run import StudyAnswer
@@ -109,7 +109,7 @@ def _draw(answer: StudyAnswer, picture: Path) -> None:
     from ..study.group.files import effect_surface
 
     title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
-    render_effect(effect_surface(answer), picture, title=title)
+    draw_beside(lambda: [partial(render_effect, effect_surface(answer), picture, title=title)])
 
 
 def summary(answer: StudyAnswer) -> str:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..errors import CorticalBoneMappingError
+from ..errors import CorticalBoneMappingError, DrawingError
 from ..files import quiet_stderr, raise_if_full, whole_file
 from ..surface import quiet_vtk
 
 INK = (0.13, 0.13, 0.15)
 PALE_INK = (0.42, 0.42, 0.45)
+WINDOW_VARIABLE = "VTK_DEFAULT_OPENGL_WINDOW"
+"""Variable of the environment by which VTK 9.4 and newer choose the kind of window."""
+NO_SCREEN_WINDOWS = {"EGL": "vtkEGLRenderWindow", "OSMesa": "vtkOSOpenGLRenderWindow"}
+"""VTK's classes of windows that need no screen, by the library that draws."""
+
 _SAMPLES = 8
 
 
@@ -173,11 +179,23 @@ def _write_png(grab: vtk.vtkWindowToImageFilter, path: Path) -> bool:
     return not writer.GetErrorCode()
 
 
+def chooses_its_window() -> bool:
+    """Whether this VTK heeds `WINDOW_VARIABLE`, since one build has windows with and without a screen."""
+    version = vtk.vtkVersion()
+    return (version.GetVTKMajorVersion(), version.GetVTKMinorVersion()) >= (9, 4)
+
+
 def _off_screen_window() -> vtk.vtkRenderWindow:
-    """Make a window that needs no screen; asking for X without a screen would print a warning."""
-    headless = os.name == "posix" and not os.environ.get("DISPLAY")
-    window = (
-        vtk.vtkEGLRenderWindow() if headless and hasattr(vtk, "vtkEGLRenderWindow") else vtk.vtkRenderWindow()
-    )
+    """Make a window that needs no screen; one of X without a screen would end this process."""
+    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+        if chooses_its_window():
+            # Only asked for so it works in every version: vtkEGLRenderWindow() itself ends VTK 9.4's process.
+            os.environ.setdefault(WINDOW_VARIABLE, next(iter(NO_SCREEN_WINDOWS.values())))
+        elif not any(hasattr(vtk, window) for window in NO_SCREEN_WINDOWS.values()):
+            raise DrawingError(
+                f"VTK {vtk.vtkVersion.GetVTKVersion()} draws on a screen only, and there is none: use VTK "
+                f"9.4 or newer, or start the program with xvfb-run."
+            )
+    window = vtk.vtkRenderWindow()
     window.SetOffScreenRendering(True)
     return window

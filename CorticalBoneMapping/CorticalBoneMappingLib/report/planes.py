@@ -19,6 +19,10 @@ OUTER_COLOUR, INNER_COLOUR = (0.90, 0.45, 0.05), (0.34, 0.75, 0.95)
 """sRGB of the periosteal surface and of the measured inner edge."""
 
 _MARGIN_MM = 9.0
+_LEAST_MM = 2.0  # from a plane to the end of the bone
+# Heights in radii of the head: the lesser trochanter below the head's centre (1.84 in the shipped average
+# femur), and the level below its tip from which on a section shows the shaft alone.
+_TROCHANTER_RADII, _BELOW_TROCHANTER_RADII = 1.84, 0.5
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ class Plane:
     width_mm: float
     height_mm: float
 
+    @property
+    def corners(self) -> np.ndarray:
+        """RAS mm, shape (4, 3)."""
+        half = [0.5 * self.width_mm * self.right, 0.5 * self.height_mm * self.up]
+        return self.centre + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) @ np.array(half)
+
     def grid(self, pixel_mm: float) -> np.ndarray:
         """Places of the pixels, shape (n_rows, n_columns, 3), from the lower left."""
         x = np.arange(-self.width_mm / 2, self.width_mm / 2, pixel_mm)
@@ -56,20 +66,28 @@ class Plane:
         return np.column_stack([offset @ self.right, offset @ self.up, np.zeros(len(points))])
 
 
-def femur_planes(points: np.ndarray, head: tuple[np.ndarray, float] | None = None) -> list[Plane]:
-    """Choose planes by shape alone: the shaft is below, the head is what reaches farthest from it.
+def femur_planes(
+    points: np.ndarray,
+    head: tuple[np.ndarray, float] | None = None,
+    lesser_trochanter_z: float | None = None,
+) -> list[Plane]:
+    """Choose planes and name them by what they show, which in a short bone is not a shaft.
 
     Parameters
     ----------
     points : ndarray of shape (n, 3)
-        Of the surface, RAS mm.
+        Of the surface, RAS mm; the shaft is below.
     head : tuple of ndarray of shape (3,) and float, optional
-        Centre (RAS mm) and radius of the head, where they are known.
+        Centre (RAS mm) and radius of the head, where they are known; else by shape: the head is what reaches
+        farthest from the axis of the bone.
+    lesser_trochanter_z : float, optional
+        Its height, RAS mm, where it is known; else taken from the head's size.
 
     Returns
     -------
     list of Plane
-        Of head and shaft, seen from in front; then axial ones of head, neck and shaft, seen from the feet.
+        Of head and shaft (in a bone without a shaft: of head and neck), seen from in front; then axial ones
+        of the head, the neck, and the shaft or what the bone ends with, seen from the feet.
 
     Raises
     ------
@@ -81,18 +99,36 @@ def femur_planes(points: np.ndarray, head: tuple[np.ndarray, float] | None = Non
     shaft = _centre_between(points, bottom + 0.25 * height, bottom + 0.35 * height)
     up = (shaft - low) / np.linalg.norm(shaft - low)
     centre_of_head, radius = head or _head_sphere(points, low, up)
+    if lesser_trochanter_z is None:
+        lesser_trochanter_z = centre_of_head[2] - _TROCHANTER_RADII * radius
+    below = lesser_trochanter_z - _BELOW_TROCHANTER_RADII * radius
+    has_shaft = bottom + _LEAST_MM <= below
+    if not has_shaft:
+        up = np.array([0.0, 0.0, 1.0])  # two sections of a neck have no axis in common
+    name = f"Plane of head and {'shaft' if has_shaft else 'neck'}"
+    z = float(np.clip(centre_of_head[2], bottom + 0.6 * radius + _LEAST_MM, bottom + height - _LEAST_MM))
+    heights = {"head": z, "neck": z - 0.6 * radius}
+    last = max(min(float(shaft[2]), below), bottom + _LEAST_MM)
+    if has_shaft:
+        heights["shaft"] = last
+    elif last < lesser_trochanter_z + _BELOW_TROCHANTER_RADII * radius:
+        heights["trochanters"] = last
+    return [
+        _long_plane(points, name, low, up, centre_of_head),
+        *(_axial(points, name, z) for name, z in heights.items()),
+    ]
+
+
+def _long_plane(
+    points: np.ndarray, name: str, low: np.ndarray, up: np.ndarray, centre_of_head: np.ndarray
+) -> Plane:
     to_head = (centre_of_head - low) - ((centre_of_head - low) @ up) * up
     # Seen from in front: the patient's right (+x) is on the left of the page.
     right = to_head / np.linalg.norm(to_head) * (-np.sign(to_head[0]) or 1.0)
     across, along = (points - low) @ right, (points - low) @ up
     centre = low + 0.5 * (across.min() + across.max()) * right + 0.5 * (along.min() + along.max()) * up
     margin = 2 * _MARGIN_MM
-    long_plane = Plane(
-        "Plane of head and shaft", centre, right, up, np.ptp(across) + margin, np.ptp(along) + margin
-    )
-    z = float(np.clip(centre_of_head[2], bottom + 0.6 * radius + 2.0, bottom + height - 2.0))
-    heights = {"head": z, "neck": z - 0.6 * radius, "shaft": shaft[2]}
-    return [long_plane, *(_axial(points, name, z) for name, z in heights.items())]
+    return Plane(name, centre, right, up, np.ptp(across) + margin, np.ptp(along) + margin)
 
 
 def inner_edge(surface: Surface) -> Surface:

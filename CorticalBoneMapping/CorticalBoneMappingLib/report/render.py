@@ -9,7 +9,7 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..anatomical_views import View, anatomical_views
+from ..anatomical_views import View, anatomical_views, file_axis_views
 from ..colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, diverging, sequential
 from ..errors import SettingError
 from ..measures import MEASURES, Measure, Quality
@@ -30,6 +30,7 @@ def render_views(
     title: str | None = None,
     is_difference: bool = False,
     superior: bool = False,
+    is_placed: bool = True,
     grey_means: str = "not measured",
     width_px: int = 2400,
 ) -> None:
@@ -55,6 +56,8 @@ def render_views(
         Use the diverging colours, for a quantity whose middle of the range means "none".
     superior : bool
         Add a fifth view, from above.
+    is_placed : bool
+        Whether the axes of the surface are those of the patient; else views are named by the axes.
     grey_means : str
         What the legend says of points without a finite value.
     width_px : int
@@ -70,7 +73,7 @@ def render_views(
     measure = measure or _known_measure(array_name)
     if width_px < 600:
         raise SettingError(f"The picture has to be at least 600 pixels wide, not {width_px}.")
-    views = anatomical_views(side, superior)
+    views = anatomical_views(side, superior) if is_placed else file_axis_views(superior)
     page = _Page(surface, views, width_px, has_title=title is not None)
     colours = (diverging if is_difference else sequential)(_N_COLOURS)
     canvas = Canvas(width_px, page.height)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import vtk
@@ -27,7 +30,7 @@ def render_slices(
     width_px: int = 2400,
     head: tuple[np.ndarray, float] | None = None,
 ) -> None:
-    """Draw a femur's CT in the plane of head and shaft and in three axial planes.
+    """Draw a femur's CT in the plane of head and shaft and in axial planes, each named by what it shows.
 
     The surface is drawn as a line. Where it has ``cortical_thickness``, the measured inner edge of the
     cortex is drawn as a second line, that far along the inward normal from the measured outer edge
@@ -73,6 +76,26 @@ def render_slices(
     draw_scale_bar(canvas, gap, 0.8 * gap, scale, font)
     _draw_key(canvas, 0.22 * width_px, 0.8 * gap, font, "cortical_thickness" in surface.arrays)
     canvas.save(path_png)
+
+
+def slices_to_draw(
+    volume: Volume,
+    surface: Surface,
+    path_png: str | Path,
+    *,
+    head: tuple[np.ndarray, float] | None = None,
+    **look: Any,
+) -> Callable[[], None]:
+    """Give `render_slices` with all that it needs, and no more of the CT than it shows.
+
+    Raises
+    ------
+    SurfaceError
+        If the surface is too coarse to find a shaft in it.
+    """
+    corners = np.concatenate([plane.corners for plane in femur_planes(surface.points, head)])
+    part = volume.crop(corners, margin_mm=2 * float(volume.spacing_mm.max()))
+    return partial(render_slices, part, surface, path_png, head=head, **look)
 
 
 def _place(

@@ -42,8 +42,9 @@ _LIGHT = np.array([-0.35, 0.45, 0.82])  # rightwards, up, towards the viewer
 def thumbnail(volume: Volume, result: FemurResult) -> bytes:
     """Draw a case as a small JPEG.
 
-    From the left: the CT in the plane of head and shaft and in three axial planes (head, neck, shaft), with
-    the periosteal surface and the measured inner edge; then cortical thickness, anterior and posterior.
+    From the left: the CT in the plane of head and shaft and in axial planes (head, neck, and shaft where the
+    bone has one), with the periosteal surface and the measured inner edge; then cortical thickness, anterior
+    and posterior.
 
     Parameters
     ----------
@@ -59,29 +60,31 @@ def thumbnail(volume: Volume, result: FemurResult) -> bytes:
     """
     height = _HEIGHT_PX * _FINER
     bone = result.periosteal
-    panels = _slices(volume, bone, _head(result), height)
+    panels = _slices(volume, bone, _planes(result), height)
     panels += [_map(bone, view, height) for view in anatomical_views(result.side)[:2]]
     gap = np.ones((height, _GAP_PX * _FINER, 3))
     row = np.concatenate([part for panel in panels for part in (panel, gap)][:-1], axis=1)
     return _jpeg(_averaged(row))
 
 
-def _head(result: FemurResult) -> tuple[np.ndarray, float] | None:
-    """Give the head as anatomy found it; None where it did not."""
+def _planes(result: FemurResult) -> list[Plane]:
+    """Choose the planes by the anatomy, as far as it was found; none where they cannot be found."""
     anatomy = result.provenance.get("anatomy") or {}
-    centre = anatomy.get("landmarks_ras_mm", {}).get("head_centre")
-    radius = anatomy.get("measurements", {}).get("head_radius_mm")
-    return None if centre is None or radius is None else (np.array(centre), radius)
-
-
-def _slices(
-    volume: Volume, bone: Surface, head: tuple[np.ndarray, float] | None, height: int
-) -> list[np.ndarray]:
-    """Draw the long plane, and the axial ones over each other; none where they cannot be found."""
+    places = anatomy.get("landmarks_ras_mm", {})
+    centre, radius = places.get("head_centre"), anatomy.get("measurements", {}).get("head_radius_mm")
+    head = None if centre is None or radius is None else (np.array(centre), radius)
+    trochanter = places.get("lesser_trochanter")
     try:
-        long_plane, *axial = femur_planes(bone.points, head)
+        return femur_planes(result.periosteal.points, head, trochanter and trochanter[2])
     except SurfaceError:
         return []
+
+
+def _slices(volume: Volume, bone: Surface, planes: list[Plane], height: int) -> list[np.ndarray]:
+    """Draw the long plane, and the axial ones over each other."""
+    if not planes:
+        return []
+    long_plane, *axial = planes
     edges = [(bone, OUTER_COLOUR)]
     if "cortical_thickness" in bone.arrays:
         edges.append((inner_edge(bone), INNER_COLOUR))

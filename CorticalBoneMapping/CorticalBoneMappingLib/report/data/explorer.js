@@ -75,7 +75,7 @@
     hoverlabel: { font: { size: 14 } },
     uirevision: "kept",
   };
-  const config = { displaylogo: false, responsive: true, modeBarButtons: [["resetCameraDefault3d", "toImage"]],
+  const config = { displaylogo: false, responsive: true, modeBarButtons: [["resetCameraLastSave3d", "toImage"]],
     toImageButtonOptions: { filename: "femur", scale: 2 } };
 
   // One scale along all axes, by which the longest of them fills the view.
@@ -180,6 +180,36 @@
     const length = Math.hypot(...sum) || 1;
     return sum.map((part) => part / length);
   }
+  // Plotly gives "plotly_click" at every frame that is drawn while a button is held down, while the femur is
+  // turned as well, and a restyle draws frames: so its events only say which vertex is under the pointer, and
+  // a click is a press that is let go where it began.
+  const STILL_PX = 4;
+  function watchPointer() {
+    let under = null;
+    let pressed = null;
+    const point_at = (event) => {
+      const [hit] = event.points;
+      if (hit.curveNumber !== 0 || hit.pointNumber === under) return;
+      under = hit.pointNumber;
+      showPoint(under);
+    };
+    plot.on("plotly_hover", point_at);
+    plot.on("plotly_click", point_at);
+    plot.on("plotly_unhover", () => { under = null; });
+    // Before Plotly's own listeners, which may keep the events to themselves.
+    const onStage = (event) => event.button === 0 && event.target.closest(".gl-container, .svg-container") !== null
+      && event.target.closest(".modebar-container") === null;
+    plot.addEventListener("pointerdown", (event) => {
+      pressed = onStage(event) ? { x: event.clientX, y: event.clientY } : null;
+    }, true);
+    window.addEventListener("pointerup", (event) => {
+      const from = pressed;
+      pressed = null;
+      if (!from || Math.hypot(event.clientX - from.x, event.clientY - from.y) > STILL_PX) return;
+      // After the events that belong to this release, so that no frame is drawn with the button down.
+      setTimeout(() => { if (under !== null) pick(under); }, 0);
+    }, true);
+  }
   function pick(n) {
     showPoint(n);
     showGroups(n);
@@ -231,8 +261,7 @@
       button.addEventListener("click", () => look(cameraOf(view)));
     }
     redraw().then(() => {
-      plot.on("plotly_hover", (event) => showPoint(event.points[0].pointNumber));
-      plot.on("plotly_click", (event) => pick(event.points[0].pointNumber));
+      watchPointer();
       plot.dataset.ready = "yes";
       document.dispatchEvent(new Event("explorer-ready"));
     });
@@ -240,6 +269,7 @@
 
   if (!document.createElement("canvas").getContext("webgl")) {
     plot.textContent = "This browser shows no 3-D graphics (WebGL is off); the figures below show the same maps.";
+    document.querySelectorAll("#explorer .controls, #explorer .hint").forEach((part) => { part.hidden = true; });
     return;
   }
   document.querySelectorAll("button.peak").forEach((button) => {

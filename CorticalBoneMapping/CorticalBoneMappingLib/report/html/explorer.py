@@ -21,8 +21,8 @@ from .wording import number
 
 DATA_ID, PLOTLY_ID = "explorer-data", "plotly"
 INSTALL = (
-    "The interactive femur is not part of this page, because the package plotly is not installed. To have "
-    "it: python -m pip install plotly (or cortical-bone-mapping[report]), then run 'cbm report' again."
+    "The femur that can be turned is not part of this page, because the package plotly is not installed. To "
+    "have it: python -m pip install 'plotly>=6', then run 'cbm report' again."
 )
 _N_COLOURS = 129
 _MOST_TICKS = 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ...measures import Measure
 from ...study.group.shown import VIEWS, Shown, shown_of
 from ...surface import Surface
+from ..apart import draw_apart
 from ..render import render_views
 from .answers import Answer
 from .markup import Html, join, picture
@@ -19,6 +21,7 @@ _MAIN_WIDTH_PX, _MORE_WIDTH_PX = 2400, 1500
 _MAIN = ("significant",)
 _MORE = ("effect", "thickness", "density")
 _WITHOUT_EFFECT = ("statistic", "p")
+_GREY = dict.fromkeys(VIEWS, "not tested") | {"significant": "not significant"}
 
 
 def effect_figures(answer: Answer, brief: bool = False) -> Html:
@@ -29,11 +32,20 @@ def effect_figures(answer: Answer, brief: bool = False) -> Html:
     answer : Answer
     brief : bool
         Draw only what is significant.
+
+    Raises
+    ------
+    DrawingError
+        If no picture can be drawn on this machine.
     """
     main, more = (_MAIN, () if brief else _MORE) if answer.has_effect else (_WITHOUT_EFFECT, ())
-    drawn = [_figure(answer, view, _MAIN_WIDTH_PX) for view in main]
-    drawn += [_figure(answer, view, _MORE_WIDTH_PX) for view in more]
-    return join(drawn, "\n")
+    widths = dict.fromkeys(main, _MAIN_WIDTH_PX) | dict.fromkeys(more, _MORE_WIDTH_PX)
+    shown = {view: found for view in widths if (found := shown_of(answer.surface, view)) is not None}
+    drawn = draw_apart(
+        [partial(png_of, answer.surface, found, widths[view], _GREY[view]) for view, found in shown.items()]
+    )
+    captions = [_caption(answer, view, found) for view, found in shown.items()]
+    return join(map(picture, drawn, captions), "\n")
 
 
 def png_of(surface: Surface, shown: Shown, width_px: int, grey_means: str) -> bytes:
@@ -52,14 +64,6 @@ def png_of(surface: Surface, shown: Shown, width_px: int, grey_means: str) -> by
             width_px=width_px,
         )
         return path.read_bytes()
-
-
-def _figure(answer: Answer, view: str, width_px: int) -> Html | None:
-    shown = shown_of(answer.surface, view)
-    if shown is None:
-        return None
-    grey = "not significant" if view == "significant" else "not tested"
-    return picture(png_of(answer.surface, shown, width_px, grey), _caption(answer, view, shown))
 
 
 def _caption(answer: Answer, view: str, shown: Shown) -> str:

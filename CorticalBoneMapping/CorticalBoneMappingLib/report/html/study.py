@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...errors import DrawingError
 from ...progress import Progress
 from ...study.group.plan import StudyPlan
 from .answers import Answer, read_answers
@@ -63,7 +64,8 @@ def write_study_report(
     Returns
     -------
     list of str
-        Which answers were left out, and which are in doubt; the page says it as well.
+        Which answers were left out, which are in doubt, and why there are no figures, if they could not be
+        drawn; the page says it as well.
 
     Raises
     ------
@@ -86,9 +88,17 @@ def write_study_report(
             explorer(answers, brief) if plotly else element("p", INSTALL),
         ),
     ]
+    undrawn = None
     for number, answer in enumerate(answers):
         progress.report(0.9 * number / len(answers), f"Drawing {answer.name}")
-        sections.append((answer.name, anchor(number), _analysis(answer, brief)))
+        if undrawn is None:
+            try:
+                figures = effect_figures(answer, brief)
+            except DrawingError as error:
+                undrawn = str(error)
+        if undrawn is not None:
+            figures = element("p", undrawn, class_="notes")
+        sections.append((answer.name, anchor(number), _analysis(answer, figures)))
     sections += [
         ("Methods", "methods", methods_section(answers, measured_in_words(cases))),
         ("Provenance", "provenance", provenance_section(answers)),
@@ -99,7 +109,7 @@ def write_study_report(
     held = {PLOTLY_ID: plotly} if plotly else {}
     write_document(path, title, body, style=shipped("page.css"), scripts=scripts, held=held)
     progress.report(1.0, "Report written")
-    return warnings
+    return warnings if undrawn is None else [*warnings, undrawn]
 
 
 def _head(title: str, sections: Sequence[tuple[str, str, Html]]) -> Html:
@@ -157,7 +167,7 @@ def _widest(answers: Sequence[Answer]) -> Answer:
     return max(answers, key=lambda answer: answer.record["design"]["rows"])
 
 
-def _analysis(answer: Answer, brief: bool) -> Html:
+def _analysis(answer: Answer, figures: Html) -> Html:
     share = answer.record["significant_area"]
     found = counted(sum(map(answer.significant, answer.files.clusters)), "significant cluster")
     lead = (
@@ -168,7 +178,7 @@ def _analysis(answer: Answer, brief: bool) -> Html:
     made_of = attribution_table(answer)
     parts = [
         element("p", lead),
-        effect_figures(answer, brief),
+        figures,
         element("h3", "Clusters"),
         clusters_table(answer),
         element("h3", "Regions"),

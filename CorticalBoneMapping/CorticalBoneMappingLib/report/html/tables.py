@@ -55,9 +55,13 @@ def _clusters(answer: Answer, rows: list[dict[str, Any]], caption: str) -> Html:
 
 
 def _peak(row: dict[str, Any]) -> Html:
-    """Make the number of a cluster a button, which turns the interactive femur to its peak."""
+    """Make the number of a cluster a button, which turns the interactive femur to its peak.
+
+    The script of the femur enables it: where there is none, the button is a plain number.
+    """
+    vertex = row["peak_vertex"]
     return element(
-        "button", str(row["cluster"]), type="button", class_="peak", data_vertex=row["peak_vertex"]
+        "button", str(row["cluster"]), type="button", class_="peak", data_vertex=vertex, disabled=True
     )
 
 
