@@ -21,7 +21,7 @@ from CorticalBoneMappingLib.report.canvas import Canvas
 from CorticalBoneMappingLib.report.render import render_views
 from CorticalBoneMappingLib.report.slices import render_slices, slices_to_draw
 from CorticalBoneMappingLib.study.result import FemurResult
-from CorticalBoneMappingLib.study.trial import case as case_
+from CorticalBoneMappingLib.study.trial import measuring
 from CorticalBoneMappingLib.surface import write_surface
 from CorticalBoneMappingLib.volume import Volume
 
@@ -134,9 +134,9 @@ def test_render_ends_with_a_sentence_where_nothing_can_be_drawn(no_graphics, bal
 
 def test_a_case_whose_thumbnail_fails_is_done_and_says_so(monkeypatch, ball):
     result = FemurResult(ball, ball, [], {"notes": ["As before."], "timings_s": {}}, "right")
-    monkeypatch.setattr(case_, "scan_of", lambda *_: Scan())
-    monkeypatch.setattr(case_, "femur_in", lambda *_: (ball, {}))
-    monkeypatch.setattr(case_, "map_femur", lambda *_: result)
+    monkeypatch.setattr(measuring, "scan_of", lambda *_: Scan())
+    monkeypatch.setattr(measuring, "femur_in", lambda *_: (ball, {}))
+    monkeypatch.setattr(measuring, "map_femur", lambda *_: result)
     for error, told in (
         (SurfaceError("No shaft."), "No shaft."),
         (ZeroDivisionError("x"), "ZeroDivisionError: x"),
@@ -145,7 +145,7 @@ def test_a_case_whose_thumbnail_fails_is_done_and_says_so(monkeypatch, ball):
         def draw(*_, error=error):
             raise error
 
-        done = case_.measure_case(Case(), Progress(), draw)
+        done = measuring.measure_case(Case(), Progress(), draw)
         assert done.thumbnail is None
         assert done.provenance["notes"] == [
             "As before.",

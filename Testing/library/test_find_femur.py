@@ -171,7 +171,7 @@ def test_a_surface_of_another_origin_is_refused_in_words(tmp_path):
         read_ready_surface(tmp_path / "bone.vtp")
     open_ = replace(TETRAHEDRON, triangles=TETRAHEDRON.triangles[:3])
     write_surface(tmp_path / "open.vtp", open_)
-    with pytest.raises(SurfaceError, match="not closed"):
+    with pytest.raises(SurfaceError, match="is open"):
         read_ready_surface(tmp_path / "open.vtp")
 
 

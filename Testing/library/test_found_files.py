@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,8 +50,8 @@ def segment(tmp_path, monkeypatch):
     array[2:8, 2:8, 2:8] = np.linspace(-50, 900, 216).reshape(6, 6, 6)
     write_volume(tmp_path / "ct.nrrd", Volume(array, np.eye(4), modality="CT"))
     monkeypatch.setattr(
-        "CorticalBoneMappingLib.report.slices.render_slices",
-        lambda volume, surface, path, **_: path.write_bytes(b""),
+        "CorticalBoneMappingLib.report.slices.slices_to_draw",
+        lambda volume, surface, path, **_: partial(path.write_bytes, b""),
     )
 
     def run(femurs, *options, ct="ct.nrrd"):

@@ -47,7 +47,7 @@ def test_a_scan_is_read_and_searched_once_for_both_hips_and_again_if_it_changed(
     left, right, other, _ = cases_in(tmp_path)
     did = []
 
-    def read(path, progress):
+    def read(path, series, progress):
         did.append(f"read {path.name}")
         return read_volume(path)
 

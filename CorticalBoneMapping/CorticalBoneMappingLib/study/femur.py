@@ -72,9 +72,9 @@ def map_femur(
     settings, progress = settings or MapSettings(), progress or Progress()
     check_side(side)
     watch = Stopwatch()
+    average = load_atlas(settings.atlas)
     volume = check_image(slices_along_k(volume))
     volume = without_interpolated_slices(with_slice_thickness(volume, settings))
-    average = load_atlas(settings.atlas)
     with watch.time("calibration"):
         label, notes = _label_in(femur, settings.label, side, volume)
         calibration = parse_calibration(settings.calibration, volume)

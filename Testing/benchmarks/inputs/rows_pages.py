@@ -28,7 +28,7 @@ from CorticalBoneMappingLib.report.html import study as study_page
 from CorticalBoneMappingLib.report.planes import femur_planes
 from CorticalBoneMappingLib.report.position import in_anatomical_position
 from CorticalBoneMappingLib.study.result import FemurResult
-from CorticalBoneMappingLib.study.trial import case as case_
+from CorticalBoneMappingLib.study.trial import measuring
 from CorticalBoneMappingLib.surface import Surface, write_surface
 
 from .hip import base, cbm
@@ -91,11 +91,11 @@ def _thumbnail_fails(_folder: Path) -> Answer:
 
     settings = {"mask": None, "side": "right", "settings": None}
     with (
-        patch.object(case_, "scan_of", lambda *_: argparse.Namespace(volume=None, find_heads=None)),
-        patch.object(case_, "femur_in", lambda *_: (None, {})),
-        patch.object(case_, "map_femur", lambda *_: result),
+        patch.object(measuring, "scan_of", lambda *_: argparse.Namespace(volume=None, find_heads=None)),
+        patch.object(measuring, "femur_in", lambda *_: (None, {})),
+        patch.object(measuring, "map_femur", lambda *_: result),
     ):
-        done = case_.measure_case(argparse.Namespace(**settings), Progress(), draw)
+        done = measuring.measure_case(argparse.Namespace(**settings), Progress(), draw)
     return Answer("mapped, without a picture", done.thumbnail is None, done.provenance["notes"])
 
 

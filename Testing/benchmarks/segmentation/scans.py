@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from CorticalBoneMappingLib.files import whole_folder, write_json
+from CorticalBoneMappingLib.files import write_json
+from CorticalBoneMappingLib.folders import whole_folder
 from CorticalBoneMappingLib.simulation import scanner as scanner_module
 from CorticalBoneMappingLib.surface import read_surface, write_surface
 from CorticalBoneMappingLib.volume_files import read_labelmap, read_volume, write_volume
@@ -46,7 +47,7 @@ def ct_of(folder: Path) -> Path:
 
 def read_known(folder: Path) -> KnownScan:
     """Read a scan and its truth."""
-    told = json.loads((folder / _TRUTH).read_text(encoding="utf-8"))
+    told = json.loads((folder / _TRUTH).read_text(encoding="utf-8"))["femurs"]
     femurs = tuple(
         TrueFemur(
             one["side"],
@@ -62,7 +63,7 @@ def read_known(folder: Path) -> KnownScan:
 
 def _write(folder: Path, known: KnownScan) -> None:
     told = []
-    with whole_folder(folder, "scan of the benchmark") as temporary:
+    with whole_folder(folder, "scan of the benchmark", _TRUTH) as temporary:
         write_volume(ct_of(temporary), known.volume)
         write_volume(temporary / "labels.nrrd", known.labelmap)
         for femur in known.femurs:
@@ -75,7 +76,7 @@ def _write(folder: Path, known: KnownScan) -> None:
                     "head_radius_mm": femur.head_radius_mm,
                 }
             )
-        write_json(temporary / _TRUTH, told)
+        write_json(temporary / _TRUTH, {"femurs": told})
 
 
 @once
