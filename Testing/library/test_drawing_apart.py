@@ -17,7 +17,6 @@ from CorticalBoneMappingLib.errors import DrawingError, SettingError, SurfaceErr
 from CorticalBoneMappingLib.progress import Progress
 from CorticalBoneMappingLib.report import apart
 from CorticalBoneMappingLib.report.apart import Way, draw_apart
-from CorticalBoneMappingLib.report.canvas import Canvas
 from CorticalBoneMappingLib.report.render import render_views
 from CorticalBoneMappingLib.report.slices import render_slices, slices_to_draw
 from CorticalBoneMappingLib.study.result import FemurResult
@@ -82,30 +81,18 @@ def test_a_fault_of_the_program_is_named_and_a_wrong_setting_is_refused_as_it_wo
         draw_apart([partial(render_views, ball, "nothing", "none.png")])
 
 
-def test_without_a_screen_every_way_that_this_vtk_has_is_tried(monkeypatch):
+def test_every_way_to_draw_is_tried_the_screen_first(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setattr(apart.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(apart, "chooses_its_window", lambda: True)
     assert [way.name for way in apart.ways()] == ["EGL", "OSMesa", "xvfb"]
-    monkeypatch.setattr(apart, "chooses_its_window", lambda: False)
-    assert [way.name for way in apart.ways()] == ["this VTK's own window", "xvfb"]
     monkeypatch.setenv("DISPLAY", ":7")
-    assert [way.name for way in apart.ways()] == ["the screen", "xvfb"]
+    assert [way.name for way in apart.ways()] == ["the screen", "EGL", "OSMesa", "xvfb"]
     monkeypatch.setattr(sys, "platform", "darwin")
     assert len(apart.ways()) == 1
 
 
-def test_a_vtk_that_needs_a_screen_says_so_instead_of_ending_the_process(monkeypatch):
-    monkeypatch.setattr("CorticalBoneMappingLib.report.canvas.chooses_its_window", lambda: False)
-    monkeypatch.setattr("CorticalBoneMappingLib.report.canvas.NO_SCREEN_WINDOWS", {"none": "vtkNoWindow"})
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(DrawingError, match="draws on a screen only, and there is none"):
-        Canvas(600, 400)
-
-
-def test_slices_drawn_apart_are_those_that_are_drawn_here_from_less_of_the_scan(tmp_path, drawing):
+def test_slices_drawn_apart_are_those_that_are_drawn_here_from_less_of_the_scan(tmp_path):
     bone = bent_femur()
     low = bone.points.min(axis=0) - 120
     shape = np.ceil((np.ptp(bone.points, axis=0) + 240) / 2).astype(int)

@@ -144,7 +144,7 @@ def test_seen_from_in_front_the_patients_right_is_on_the_left_of_the_page():
     assert anterior.project(np.array([[10.0, 0.0, 0.0]]))[0] == pytest.approx([-10.0, 0.0])
 
 
-def test_each_view_shows_the_side_of_the_bone_that_faces_the_viewer(tmp_path, drawing):
+def test_each_view_shows_the_side_of_the_bone_that_faces_the_viewer(tmp_path):
     ball = sphere()
     # Anterior half thin, posterior half thick: the first view is all dark violet, the second all yellow.
     values = np.where(ball.points[:, 1] > 0, 0.0, 6.0)
@@ -158,7 +158,7 @@ def test_each_view_shows_the_side_of_the_bone_that_faces_the_viewer(tmp_path, dr
     assert count_near(second, high) > 50 * max(count_near(second, low), 1)
 
 
-def test_points_without_a_value_are_grey_and_those_without_cortex_have_their_own_colour(tmp_path, drawing):
+def test_points_without_a_value_are_grey_and_those_without_cortex_have_their_own_colour(tmp_path):
     ball = sphere()
     quality = np.full(len(ball.points), Quality.GOOD)
     quality[ball.points[:, 2] > 12] = Quality.NO_CORTEX
@@ -181,7 +181,7 @@ def runs(line: np.ndarray) -> np.ndarray:
     return edges[1::2] - edges[::2]
 
 
-def test_all_views_and_the_scale_bar_share_one_scale(tmp_path, drawing):
+def test_all_views_and_the_scale_bar_share_one_scale(tmp_path):
     ball = sphere(radius=25.0)
     path = tmp_path / "scale.png"
     render_views(
@@ -201,7 +201,7 @@ def test_all_views_and_the_scale_bar_share_one_scale(tmp_path, drawing):
     assert min(abs(length_mm - n) / n for n in (5, 10, 20, 50)) < 0.03
 
 
-def test_the_scale_is_fixed_so_that_equal_values_have_equal_colours_in_two_pictures(tmp_path, drawing):
+def test_the_scale_is_fixed_so_that_equal_values_have_equal_colours_in_two_pictures(tmp_path):
     ball = sphere()
     colours = []
     for name, rest in (("thin", 0.5), ("thick", 5.5)):
@@ -220,7 +220,7 @@ def test_an_array_that_is_not_there_is_named_with_those_that_are(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_array_needs_a_range(tmp_path, drawing):
+def test_an_unknown_array_needs_a_range(tmp_path):
     ball = sphere()
     ball = ball.with_arrays(change=ball.points[:, 2])
     with pytest.raises(SettingError, match="no fixed range"):
@@ -247,7 +247,7 @@ def bent_femur() -> Surface:
     return Surface(np.concatenate([shaft, head.points]), np.concatenate([wall, head.triangles + len(shaft)]))
 
 
-def test_the_contour_is_drawn_where_the_edge_of_the_bone_is(tmp_path, drawing):
+def test_the_contour_is_drawn_where_the_edge_of_the_bone_is(tmp_path):
     bone = bent_femur()
     spacing = 1.0
     low = bone.points.min(axis=0) - 20

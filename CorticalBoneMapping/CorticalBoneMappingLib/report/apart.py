@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CorticalBoneMappingError, DrawingError
-from .canvas import NO_SCREEN_WINDOWS, WINDOW_VARIABLE, chooses_its_window
+from .canvas import NO_SCREEN_WINDOWS, WINDOW_VARIABLE
 
 _LIBRARY_FOLDER = Path(__file__).parents[2]
 _TIMEOUT_S = 300.0  # a page of 2400 pixels takes 3 s on one core without graphics hardware
 _LONGEST_REASON = 160
-_INSTALL = "On Linux without a screen they need libegl1 and libgl1 with VTK 9.4 or newer, else xvfb."
+_INSTALL = "On Linux without a screen they need libegl1 and libgl1, else xvfb."
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,10 @@ def ways() -> list[Way]:
         return [Way("this machine's graphics")]
     has_screen = bool(os.environ.get("DISPLAY"))
     found = [Way("the screen")] if has_screen else []
-    if chooses_its_window():
-        found += [
-            Way(name, variables={WINDOW_VARIABLE: window}, has_screen=False)
-            for name, window in NO_SCREEN_WINDOWS.items()
-        ]
-    if not found:
-        found.append(Way("this VTK's own window", has_screen=False))
+    found += [
+        Way(name, variables={WINDOW_VARIABLE: window}, has_screen=False)
+        for name, window in NO_SCREEN_WINDOWS.items()
+    ]
     if starter := shutil.which("xvfb-run"):
         found.append(Way("xvfb", before=(starter, "-a"), has_screen=False))
     return found

@@ -10,7 +10,7 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..errors import CorticalBoneMappingError, DrawingError
+from ..errors import CorticalBoneMappingError
 from ..files import quiet_stderr, raise_if_full, whole_file
 from ..surface import quiet_vtk
 
@@ -179,23 +179,11 @@ def _write_png(grab: vtk.vtkWindowToImageFilter, path: Path) -> bool:
     return not writer.GetErrorCode()
 
 
-def chooses_its_window() -> bool:
-    """Whether this VTK heeds `WINDOW_VARIABLE`, since one build has windows with and without a screen."""
-    version = vtk.vtkVersion()
-    return (version.GetVTKMajorVersion(), version.GetVTKMinorVersion()) >= (9, 4)
-
-
 def _off_screen_window() -> vtk.vtkRenderWindow:
     """Make a window that needs no screen; one of X without a screen would end this process."""
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-        if chooses_its_window():
-            # Only asked for so it works in every version: vtkEGLRenderWindow() itself ends VTK 9.4's process.
-            os.environ.setdefault(WINDOW_VARIABLE, next(iter(NO_SCREEN_WINDOWS.values())))
-        elif not any(hasattr(vtk, window) for window in NO_SCREEN_WINDOWS.values()):
-            raise DrawingError(
-                f"VTK {vtk.vtkVersion.GetVTKVersion()} draws on a screen only, and there is none: use VTK "
-                f"9.4 or newer, or start the program with xvfb-run."
-            )
+        # Only asked for so it works in every version: vtkEGLRenderWindow() itself ends VTK 9.4's process.
+        os.environ.setdefault(WINDOW_VARIABLE, next(iter(NO_SCREEN_WINDOWS.values())))
     window = vtk.vtkRenderWindow()
     window.SetOffScreenRendering(True)
     return window
