@@ -161,17 +161,17 @@ def _coronal_nrrd(folder: Path) -> Answer:
 
 
 def _thick(volume: Volume) -> Volume:
-    """Average three slices each, as a reconstruction of 6 mm would."""
-    count = len(volume.array) // 3 * 3
-    array = volume.array[:count].reshape(-1, 3, *volume.array.shape[1:]).mean(axis=1)
+    """Average two slices each, as a reconstruction of 4 mm would."""
+    count = len(volume.array) // 2 * 2
+    array = volume.array[:count].reshape(-1, 2, *volume.array.shape[1:]).mean(axis=1)
     matrix = volume.ijk_to_ras.copy()
-    matrix[:3, 3] = volume.points_of(np.array([0.0, 0.0, 1.0]))
-    matrix[:3, 2] *= 3.0
-    return Volume(np.round(array), matrix, modality="CT", slice_thickness_mm=6.0, kvp=120.0)
+    matrix[:3, 3] = volume.points_of(np.array([0.0, 0.0, 0.5]))
+    matrix[:3, 2] *= 2.0
+    return Volume(np.round(array), matrix, modality="CT", slice_thickness_mm=4.0, kvp=120.0)
 
 
 def _mapped(folder: Path, is_thick: bool) -> Answer:
-    """Map the hip out of a folder that holds it as it is and in slices of 6 mm, by ``--series``."""
+    """Map the hip out of a folder that holds it as it is and in slices of 4 mm, by ``--series``."""
     volume = read_volume(base() / "ct.nrrd")
     plain = write_dicom_series(folder / "ct" / "a", volume, seed=1)
     thick = write_dicom_series(folder / "ct" / "b", _thick(volume), seed=2)
@@ -246,7 +246,7 @@ _HEADERS = [
             change=_slice(3, frame_of_reference="1.5"), frame_of_reference="1.4"),
     Input("A9", "slices 5 mm apart, in study check", _LESS, partial(_checked, which="series 2"), WARNED,
           ("5 mm apart",)),
-    Input("A9", "slices of 6 mm, mapped", _LESS, partial(_mapped, is_thick=True), WARNED, ("6 mm apart",),
+    Input("A9", "slices of 4 mm, mapped", _LESS, partial(_mapped, is_thick=True), WARNED, ("4 mm apart",),
           is_long=True),
     _refused("kept", "a gantry tilted by 10°", "no rectangular grid", "tilted by 10.0°",
              shift_mm=np.tan(np.pi / 18)),
