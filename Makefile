@@ -41,8 +41,11 @@ test-newest: .environments/newest/ready
 test-slicer: .environments/slicer/ready
 	.environments/slicer/bin/python $(PYTEST) Testing/scene Testing/panel
 
-test-slicer-5.10 test-minimum: test-%: .environments/%/ready
-	.environments/$*/bin/python $(PYTEST) $(REPRESENTATIVE)
+test-slicer-5.10: .environments/slicer-5.10/ready
+	.environments/slicer-5.10/bin/python $(PYTEST) $(REPRESENTATIVE)
+
+test-minimum: .environments/minimum/ready
+	.environments/minimum/bin/python $(PYTEST) $(REPRESENTATIVE)
 
 test-all: REPRESENTATIVE := Testing/library
 test-all: test

@@ -136,7 +136,7 @@ class BodySection:
         offset = np.array([slices.start / self.step[2], *(-self.first / self.step[:2])[::-1]])
         shape = (slices.stop - slices.start, *shape[1:])
         return ndimage.affine_transform(
-            image, 1.0 / self.step[::-1], offset, shape, np.float32, order=1, mode="nearest"
+            image, np.diag(1.0 / self.step[::-1]), offset, shape, np.float32, order=1, mode="nearest"
         )
 
     def _mirrored_columns(self) -> np.ndarray:

@@ -152,7 +152,9 @@ def _slab(volume: Volume, start: int, slices: int) -> _Slab:
     mean = volume.array[start : start + slices].mean(axis=0, dtype=np.float32)
     mean = ndimage.gaussian_filter(mean, (_SMOOTHING_MM / spacing)[::-1])
     size = ((np.array(mean.shape[::-1]) - 1) * spacing).astype(int) + 1
-    image = ndimage.affine_transform(mean, 1.0 / spacing[::-1], output_shape=tuple(size[::-1]), order=1)
+    # A matrix, since SciPy before 1.16 warns of its diagonal alone.
+    step = np.diag(1.0 / spacing[::-1])
+    image = ndimage.affine_transform(mean, step, output_shape=tuple(size[::-1]), order=1)
     directions = volume.ijk_to_ras[:3, :2] / spacing
     across, anterior = directions[0] / np.linalg.norm(directions[0]), directions[1]
     y, x = np.indices(image.shape)
