@@ -10,7 +10,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 # The part of the tests that is run in the older versions too: the main job from CT to files, and what each room
 # asks of numpy, SciPy, VTK and SimpleITK. At most two minutes a set of versions.
 REPRESENTATIVE := $(addprefix Testing/library/test_,$(addsuffix .py,atlas cli cli_map closest cortex inputs \
-  meshing registration_parts segmentation segmentation_voxelised smoothing statistics_inference \
+  find_femur meshing registration_parts segmentation segmentation_voxelised smoothing statistics_inference \
   statistics_least_squares statistics_mixed_model study_statistics volume_dicom volume_files))
 export OMP_NUM_THREADS ?= 1
 
