@@ -65,6 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without ³ shows ?, and the work goes on
     chosen = _parser().parse_args(arguments)
     chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
+    if unreadable := [argument for argument in chosen.command_line if not _is_text(argument)]:
+        complain(
+            f"error: {ascii(unreadable[0])}: this name has letters that the locale of this terminal lacks. Set a "
+            "UTF-8 locale, for example LC_ALL=C.UTF-8."
+        )
+        return 1
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         chosen.run(chosen)
@@ -109,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command.add_to(commands)
     return parser
+
+
+def _is_text(argument: str) -> bool:
+    """Whether a name can be handed on: with a byte that the locale lacks, ITK would end the process."""
+    try:
+        argument.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
