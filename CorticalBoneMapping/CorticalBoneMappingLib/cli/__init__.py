@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.command_line = list(sys.argv[1:] if arguments is None else arguments)
     if unreadable := [argument for argument in chosen.command_line if not _is_text(argument)]:
         complain(
-            f"error: {ascii(unreadable[0])}: this name has letters that the locale of this terminal lacks. Set a "
-            "UTF-8 locale, for example LC_ALL=C.UTF-8."
+            f"error: {unreadable[0]!a}: this name has letters that the locale of this terminal lacks. "
+            "Set a UTF-8 locale, for example LC_ALL=C.UTF-8."
         )
         return 1
     before = signal.signal(signal.SIGTERM, _interrupt)
