@@ -34,7 +34,8 @@ help:
 
 test: lint test-newest test-slicer test-slicer-5.10 test-minimum
 
-test-newest: .environments/newest/ready
+# Whether another Python hashes the source alike is tested with that of Slicer 5.10.
+test-newest: .environments/newest/ready | .environments/slicer-5.10/ready
 	@Testing/setup/chromium.sh
 	$(TESTED)/python $(PYTEST) Testing/library
 
