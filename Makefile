@@ -9,9 +9,12 @@ TRIAL ?= --people 80 --months 0 12 24 36 --spacing 2
 PYTEST := -m pytest -n 2 --dist loadfile
 # The part of the tests that is run in the older versions too: the main job from CT to files, and what each room
 # asks of numpy, SciPy, VTK and SimpleITK. At most two minutes a set of versions.
-REPRESENTATIVE := $(addprefix Testing/library/test_,$(addsuffix .py,atlas cli cli_map closest cortex inputs \
-  find_femur meshing registration_parts segmentation segmentation_voxelised smoothing statistics_inference \
-  statistics_least_squares statistics_mixed_model study_statistics volume_dicom volume_files))
+REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas cli/test_cli cli/test_cli_map \
+  cortex/test_cortex io/test_volume_dicom io/test_volume_files mesh/test_closest mesh/test_meshing \
+  mesh/test_smoothing pipeline/test_find_femur registration/test_registration_parts \
+  segmentation/test_segmentation segmentation/test_segmentation_voxelised statistics/test_statistics_inference \
+  statistics/test_statistics_least_squares statistics/test_statistics_mixed_model study/test_study_statistics \
+  validation/test_inputs))
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help test test-all test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
@@ -40,7 +43,7 @@ test-newest: .environments/newest/ready | .environments/slicer-5.10/ready
 	$(TESTED)/python $(PYTEST) Testing/library
 
 test-slicer: .environments/slicer/ready
-	.environments/slicer/bin/python $(PYTEST) Testing/scene Testing/panel
+	.environments/slicer/bin/python $(PYTEST) Testing/slicer
 
 test-slicer-5.10: .environments/slicer-5.10/ready
 	.environments/slicer-5.10/bin/python $(PYTEST) $(REPRESENTATIVE)
@@ -60,32 +63,33 @@ demo: .venv/.report
 	$(BIN)/cbm demo --out demo
 
 bench: .environments/newest/ready
-	@set -e; for benchmark in Testing/benchmarks/*.py; do echo "$$benchmark"; $(TESTED)/python $$benchmark; done
+	@set -e; for benchmark in $(basename $(notdir $(wildcard validation/*.py))); do \
+	  echo "$$benchmark"; $(TESTED)/python -m validation.$$benchmark; done
 
 bench-measurement: .environments/newest/ready
 	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
-	nice $(TESTED)/python -m Testing.benchmarks.measurement
+	nice $(TESTED)/python -m validation.measurement
 
 bench-registration: .environments/newest/ready
 	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
-	nice $(TESTED)/python -m Testing.benchmarks.registration
-	nice $(TESTED)/python -m Testing.benchmarks.registration.shape_model
+	nice $(TESTED)/python -m validation.registration
+	nice $(TESTED)/python -m validation.registration.shape_model
 
 bench-segmentation: .environments/newest/ready
 	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
-	nice $(TESTED)/python -m Testing.benchmarks.segmentation
+	nice $(TESTED)/python -m validation.segmentation
 
 bench-statistics: .environments/newest/ready
-	nice $(TESTED)/python -m Testing.benchmarks.statistics.null
+	nice $(TESTED)/python -m validation.statistics.null
 
 bench-trial: .environments/newest/ready
-	nice $(TESTED)/python -m Testing.benchmarks.trial $(TRIAL)
+	nice $(TESTED)/python -m validation.trial $(TRIAL)
 
 bench-inputs: .environments/newest/ready
-	nice $(TESTED)/python -m Testing.benchmarks.inputs
+	nice $(TESTED)/python -m validation.inputs
 
 atlas: .venv/.library
-	OMP_NUM_THREADS=1 $(BIN)/python -m CorticalBoneMappingLib.atlas.shipped
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.shipped_atlas
 
 clean:
 	rm -rf .venv .environments demo build

@@ -19,10 +19,15 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from CorticalBoneMappingLib.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.panel.application import facts_of_scan, python_beside_slicer, simulate_hip
-from CorticalBoneMappingLib.panel.child_run import RunState
-from CorticalBoneMappingLib.panel.choices import (
+from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
+from CorticalBoneMappingLib.pipeline.settings import MapSettings
+from CorticalBoneMappingLib.slicer.panel.application import (
+    facts_of_scan,
+    python_beside_slicer,
+    simulate_hip,
+)
+from CorticalBoneMappingLib.slicer.panel.child_process import RunState
+from CorticalBoneMappingLib.slicer.panel.choices import (
     CalibrationKind,
     Hardening,
     Method,
@@ -31,25 +36,24 @@ from CorticalBoneMappingLib.panel.choices import (
     Substance,
     is_set,
     map_settings,
+    parameters_of,
     show_calibration_fields,
 )
-from CorticalBoneMappingLib.panel.find_section import FindSection, add_found, start_finding
-from CorticalBoneMappingLib.panel.mapping_run import MappingRun
-from CorticalBoneMappingLib.panel.result_section import show_in_panel
-from CorticalBoneMappingLib.panel.run_section import POLL_MILLISECONDS, RunSection
-from CorticalBoneMappingLib.panel.stored_choices import parameters_of
-from CorticalBoneMappingLib.scene.models import surface_from_model
-from CorticalBoneMappingLib.scene.registration import add_registration
-from CorticalBoneMappingLib.scene.results import (
+from CorticalBoneMappingLib.slicer.panel.runs import MappingRun
+from CorticalBoneMappingLib.slicer.panel.sections.find_section import FindSection, add_found, start_finding
+from CorticalBoneMappingLib.slicer.panel.sections.result_section import show_in_panel
+from CorticalBoneMappingLib.slicer.panel.sections.run_section import POLL_MILLISECONDS, RunSection
+from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
+from CorticalBoneMappingLib.slicer.scene.registration import add_registration
+from CorticalBoneMappingLib.slicer.scene.results import (
     ROLE_ATTRIBUTE,
     ResultNodes,
     add_result,
     result_of,
     results_in,
 )
-from CorticalBoneMappingLib.scene.segmentation import side_of_segment, surface_of_segment
-from CorticalBoneMappingLib.scene.volumes import labelmap_from_segment, volume_from_node
-from CorticalBoneMappingLib.study.settings import MapSettings
+from CorticalBoneMappingLib.slicer.scene.segmentation import side_of_segment, surface_of_segment
+from CorticalBoneMappingLib.slicer.scene.volumes import labelmap_from_segment, volume_from_node
 
 
 class CorticalBoneMapping(ScriptedLoadableModule):

@@ -18,17 +18,18 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from CorticalBoneMappingLib.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.measures import measure_named
-from CorticalBoneMappingLib.panel import desktop
-from CorticalBoneMappingLib.panel.answer_section import show_answer_in_panel
-from CorticalBoneMappingLib.panel.application import python_beside_slicer
-from CorticalBoneMappingLib.panel.cases_section import CasesSection
-from CorticalBoneMappingLib.panel.choices import is_set
-from CorticalBoneMappingLib.panel.question_section import QuestionSection
-from CorticalBoneMappingLib.panel.run_section import RunSection
-from CorticalBoneMappingLib.panel.stored_choices import parameters_of
-from CorticalBoneMappingLib.panel.study_choices import (
+from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
+from CorticalBoneMappingLib.core.measures import measure_named
+from CorticalBoneMappingLib.slicer.panel import desktop
+from CorticalBoneMappingLib.slicer.panel.application import python_beside_slicer
+from CorticalBoneMappingLib.slicer.panel.choices import is_set, parameters_of
+from CorticalBoneMappingLib.slicer.panel.runs import StudyRun
+from CorticalBoneMappingLib.slicer.panel.sections.answer_section import show_answer_in_panel
+from CorticalBoneMappingLib.slicer.panel.sections.cases_section import CasesSection
+from CorticalBoneMappingLib.slicer.panel.sections.mapping_section import TrialSection
+from CorticalBoneMappingLib.slicer.panel.sections.question_section import QuestionSection
+from CorticalBoneMappingLib.slicer.panel.sections.run_section import RunSection
+from CorticalBoneMappingLib.slicer.panel.study_choices import (
     Alternative,
     AskedMeasure,
     Correction,
@@ -41,23 +42,20 @@ from CorticalBoneMappingLib.panel.study_choices import (
     take_study,
     terms_of,
 )
-from CorticalBoneMappingLib.panel.study_overview import overview_of
-from CorticalBoneMappingLib.panel.study_run import StudyRun
-from CorticalBoneMappingLib.panel.table_widget import fill
-from CorticalBoneMappingLib.panel.terms_table import TermsTable
-from CorticalBoneMappingLib.panel.trial_section import TrialSection
-from CorticalBoneMappingLib.scene.answers import (
+from CorticalBoneMappingLib.slicer.panel.study_overview import overview_of
+from CorticalBoneMappingLib.slicer.panel.tables import TermsTable, fill
+from CorticalBoneMappingLib.slicer.scene.answers import (
     ANSWER_ROLE,
     AnswerNodes,
     add_answer,
     answer_of,
     answers_in,
 )
-from CorticalBoneMappingLib.scene.models import surface_from_model
-from CorticalBoneMappingLib.scene.tables import table_rows
-from CorticalBoneMappingLib.scene.vertex_plot import nearest_vertex, plot_vertex
-from CorticalBoneMappingLib.study.group.plan import read_plan
-from CorticalBoneMappingLib.study.group.rows import CLUSTER_COLUMNS
+from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
+from CorticalBoneMappingLib.slicer.scene.tables import table_rows
+from CorticalBoneMappingLib.slicer.scene.vertex_plot import nearest_vertex, plot_vertex
+from CorticalBoneMappingLib.study.analysis.rows import CLUSTER_COLUMNS
+from CorticalBoneMappingLib.study.study_file.plan import read_plan
 
 
 class CorticalBoneStatistics(ScriptedLoadableModule):

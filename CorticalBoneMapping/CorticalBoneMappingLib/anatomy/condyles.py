@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from ..surface import Surface
+from ..core.surface import Surface
 from .frame import Frame
 
 _WHOLE = 12.0  # radii of the head from its centre to the far end; whole femurs have 16 to 20

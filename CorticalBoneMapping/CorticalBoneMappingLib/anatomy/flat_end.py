@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..surface import Surface
+from ..core.surface import Surface
 from .frame import Axis
 
 FLAT_MM = 0.6

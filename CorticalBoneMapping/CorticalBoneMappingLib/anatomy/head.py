@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..errors import SurfaceError
-from ..surface import Surface
+from ..core.errors import SurfaceError
+from ..core.surface import Surface
 
 SMALLEST_MM, LARGEST_MM = 14.0, 36.0
 """Radii that a human femoral head may have; Noble et al. 1988 saw 17 to 30 mm."""

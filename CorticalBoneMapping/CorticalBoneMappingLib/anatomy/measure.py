@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import SettingError, SurfaceError
-from ..surface import Surface
-from ..surface_repair import repaired
+from ..core.errors import SettingError, SurfaceError
+from ..core.surface import Surface
+from ..mesh.surface_repair import repaired
 from .condyles import find_condyles
 from .frame import Axis, Frame
 from .head import Head, find_head, fit_head

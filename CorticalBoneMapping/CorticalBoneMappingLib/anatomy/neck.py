@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SurfaceError
-from ..surface import Surface
+from ..core.errors import SurfaceError
+from ..core.surface import Surface
 from .head import Head
 from .sections import Section, sections
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..surface import Surface
+from ..core.surface import Surface
 from .frame import unit
 from .result import Anatomy
 from .sections import sections

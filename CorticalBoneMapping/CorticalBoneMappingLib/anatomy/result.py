@@ -151,5 +151,5 @@ class Anatomy:
         return replace(self, side="left" if self.side == "right" else "right", landmarks=flipped)
 
 
-# Length of shaft, mm, and uncertainty of the angle, degrees: Testing/benchmarks/anatomy.py.
+# Length of shaft, mm, and uncertainty of the angle, degrees: validation/anatomy.py.
 _ANGLE_SD = ([7.0, 10.0, 15.0, 24.0, 30.0, 33.0, 53.0], [8.1, 7.6, 4.7, 2.5, 1.7, 1.0, 0.3])

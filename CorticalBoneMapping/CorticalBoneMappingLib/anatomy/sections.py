@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..surface import Surface
-from ..topology import connected
+from ..core.surface import Surface
+from ..mesh.topology import connected
 
 
 @dataclass(frozen=True)

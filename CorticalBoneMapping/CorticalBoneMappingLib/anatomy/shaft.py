@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import SurfaceError
-from ..surface import Surface
+from ..core.errors import SurfaceError
+from ..core.surface import Surface
 from .flat_end import flat_end
 from .frame import Axis, Frame, evenly_spread, unit
 from .head import Head

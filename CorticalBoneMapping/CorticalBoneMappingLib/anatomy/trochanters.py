@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..closest import closest_points
-from ..errors import SurfaceError
-from ..surface import Surface
+from ..core.errors import SurfaceError
+from ..core.surface import Surface
+from ..mesh.closest import closest_points
 from .frame import Frame
 from .head import Head
 

@@ -1,1 +1,1 @@
-"""The average femur: its surface, regions and landmarks."""
+"""The average femur: load it, or build one from a cohort."""

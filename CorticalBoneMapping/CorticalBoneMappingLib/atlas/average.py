@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SettingError
-from ..shape_model import ShapeModel, read_shape_model
-from ..surface import Surface, read_surface
-from .regions import CUT_END
+from ..anatomy.regions import CUT_END
+from ..core.errors import SettingError
+from ..core.surface import Surface
+from ..io.surface_files import read_surface
+from ..mesh.shape_model import ShapeModel, read_shape_model
 
 DATA = Path(__file__).parent / "data"
 DENSITIES = {"standard": "average_femur.vtp", "fine": "average_femur_fine.vtp"}

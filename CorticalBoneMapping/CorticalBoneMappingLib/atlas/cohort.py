@@ -1,18 +1,183 @@
-"""The femurs of a cohort, by their files and sides, and their atlas."""
+"""The femurs of a cohort, by their files and sides, and their atlas.
+
+An atlas as a folder: written whole beside its place, then put there.
+
+What an average femur is told apart by: its origin, its landmarks, and its regions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from ..errors import SettingError
-from ..progress import Progress
-from ..surface import Surface, read_surface
-from ..written_table import read_written_table
-from .average import AverageFemur
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .. import __version__
+from ..anatomy import Anatomy, measure_anatomy
+from ..anatomy.regions import CUT_END, regions_of
+from ..core.errors import SettingError
+from ..core.progress import Progress
+from ..core.surface import Surface
+from ..io.files import write_json
+from ..io.folders import ready_folder, whole_folder
+from ..io.surface_files import read_surface, write_surface
+from ..io.tables import read_written_table
+from ..mesh.meshing import remesh
+from ..mesh.shape_model import ShapeModel, write_shape_model
+from ..registration import RegistrationSettings, register
+from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_record
 from .build import Average, BuildSettings, Subject, build_average
-from .folder import write_atlas
-from .labels import centred, with_regions_of
+
+_SHAPE_MODEL_POINTS = 2000  # modes are smooth: interpolated from so few points they are right to 0.01 mm
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that holds anything but an atlas, before the work begins.
+
+    Raises
+    ------
+    SettingError
+        If writing an atlas there would destroy something.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            read_record(folder)
+        except SettingError as error:
+            raise SettingError(
+                f"{folder}: this folder holds something else than an atlas. Give one that is new or empty."
+            ) from error
+    ready_folder(folder, "atlas", RECORD, [*DENSITIES.values(), SHAPE_MODEL])
+
+
+def write_atlas(
+    folder: Path,
+    average: Average,
+    anatomy: Anatomy,
+    region_names: dict[int, str],
+    name: str,
+    settings: BuildSettings,
+) -> None:
+    """Write an atlas, whole or not at all; one that is there already is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        New, empty, or an atlas.
+    average : Average
+        Its meshes have the arrays ``region`` and ``cut_end``.
+    anatomy : Anatomy
+        Of the average.
+    region_names : dict of int to str
+        By the values of ``region``.
+    name : str
+        Of the atlas.
+    settings : BuildSettings
+        With which it was built.
+
+    Raises
+    ------
+    SettingError
+        If the folder holds something else.
+    """
+    check_place(folder)
+    with whole_folder(folder, "atlas", RECORD) as temporary:
+        _write_files(temporary, average)
+        write_json(temporary / RECORD, _record(average, anatomy, region_names, name, settings))
+
+
+def _record(
+    average: Average, anatomy: Anatomy, region_names: dict[int, str], name: str, settings: BuildSettings
+) -> dict[str, Any]:
+    rounds = [{key: round(value, 4) for key, value in asdict(one).items()} for one in average.rounds]
+    return {
+        "kind": KIND,
+        "name": name,
+        "people": average.rounds[-1].people,
+        "region_names": {str(number): region for number, region in region_names.items()},
+        "landmarks": {
+            place: (np.round(point, 3) + 0.0).tolist() for place, point in anatomy.landmarks.items()
+        },
+        "head_radius_mm": round(anatomy.head_radius_mm, 3),
+        "settings": asdict(settings),
+        "rounds": rounds,
+        "left_out": average.left_out,
+        "remarks": average.remarks,
+        "program": {"name": "cortical-bone-mapping", "version": __version__},
+    }
+
+
+def _write_files(folder: Path, average: Average) -> None:
+    meshes = {"standard": average.surface, "fine": average.fine}
+    for density, name in DENSITIES.items():
+        write_surface(folder / name, meshes[density])
+    bare = Surface(average.surface.points, average.surface.triangles)
+    coarse = remesh(bare, n_points=min(_SHAPE_MODEL_POINTS, len(bare.points)))
+    write_shape_model(folder / SHAPE_MODEL, average.shape_model.resampled(coarse))
+
+
+def centred(average: Average) -> tuple[Average, Anatomy]:
+    """Put the origin at the head's centre, and measure the anatomy there.
+
+    Raises
+    ------
+    SurfaceError
+        If a landmark cannot be found on the average.
+    """
+    shift = -measure_anatomy(average.fine, "right").landmarks["head_centre"]
+    model = average.shape_model
+
+    def moved(surface: Surface) -> Surface:
+        return replace(surface, points=surface.points + shift)
+
+    moved_model = ShapeModel(
+        moved(model.surface), model.modes, model.residual_sd_mm, model.people, model.explained
+    )
+    average = replace(
+        average, surface=moved(average.surface), fine=moved(average.fine), shape_model=moved_model
+    )
+    return average, measure_anatomy(average.fine, "right")
+
+
+def with_regions_by_anatomy(average: Average, anatomy: Anatomy) -> Average:
+    """Give the meshes the array ``region`` (int8) by the definitions of `regions`."""
+    return _labelled(average, lambda surface: regions_of(surface, anatomy))
+
+
+def with_regions_of(average: Average, atlas: AverageFemur) -> Average:
+    """Carry the regions of an atlas to an average femur by registration.
+
+    Parameters
+    ----------
+    average : Average
+        Without regions.
+    atlas : AverageFemur
+        Whose regions are taken over; its fine mesh draws their borders best.
+
+    Returns
+    -------
+    Average
+        Its meshes with the array ``region`` (int8). Places that the atlas does not reach take the region of
+        the closest place that it does.
+    """
+    settings = RegistrationSettings(check_side=False)
+    laid = register(average.fine, atlas.surface, "right", shape_model=atlas.shape_model, settings=settings)
+    carried = laid.to_subject(atlas.region.astype(np.int64))
+    known = (carried >= 0) & (carried != CUT_END)
+    tree = cKDTree(average.fine.points[known])
+    return _labelled(average, lambda surface: carried[known][tree.query(surface.points)[1]])
+
+
+def _labelled(average: Average, region_of: Callable[[Surface], np.ndarray]) -> Average:
+    """Label both meshes; what lies on the flat end is no region."""
+
+    def labelled(surface: Surface) -> Surface:
+        at_end = surface.arrays["cut_end"] == 1
+        return surface.with_arrays(region=np.where(at_end, CUT_END, region_of(surface)).astype(np.int8))
+
+    return replace(average, surface=labelled(average.surface), fine=labelled(average.fine))
 
 
 def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subject]:

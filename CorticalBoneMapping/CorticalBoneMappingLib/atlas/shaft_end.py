@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import vtk
 
-from ..errors import SurfaceError
-from ..surface import Surface, from_polydata, to_polydata
-from ..topology import pieces
+from ..core.errors import SurfaceError
+from ..core.surface import Surface, from_polydata, to_polydata
+from ..mesh.topology import pieces
 
 _ON_PLANE_MM = 0.5
 _AROUND_END_MM = 5.0

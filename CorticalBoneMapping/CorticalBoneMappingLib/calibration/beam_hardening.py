@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..volume import Volume
+from ..core.volume import Volume
 from .attenuation import REFERENCES, WATER_IN_SOLUTION, effective_energy, hu_per_density
 from .tissues import TissueSample, find_tissues
 

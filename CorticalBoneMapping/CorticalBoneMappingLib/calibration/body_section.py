@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..volume import Volume
+from ..core.volume import Volume
 from .attenuation import WATER_IN_SOLUTION
 
 PIXEL_MM, SLICE_MM = 2.0, 4.0

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ..volume import Volume
-from .attenuation import WATER_IN_SOLUTION
+from ..core.volume import Volume
+from .attenuation import WATER_IN_SOLUTION, Tube
 from .body_section import PIXEL_MM, SLICE_MM, BodySection, Pelvis, water_and_mineral
 from .parallel_beam import ParallelBeam
-from .tube import Tube
 
 ASSUMED_KVP = 120.0
 LEFT_RELATIVE_SD = 0.025

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import CalibrationError
-from ..volume import Volume
+from ..core.errors import CalibrationError
+from ..core.volume import Volume
 from .beam_hardening import HARDENING_RELATIVE_SD, HARDENING_STATED, PatientCheck, check_in_patient
 from .internal_calibration import InternalFit, internal_calibration
 from .rod_line import RodFit, fit_rods

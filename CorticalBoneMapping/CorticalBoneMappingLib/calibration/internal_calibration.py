@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from ..errors import CalibrationError
-from ..volume import Volume
+from ..core.errors import CalibrationError
+from ..core.volume import Volume
 from .attenuation import REFERENCES, WATER_IN_SOLUTION, hu_per_density
 from .tissues import TissueSample, find_tissues
 

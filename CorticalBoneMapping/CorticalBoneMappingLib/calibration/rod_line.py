@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import CalibrationError
+from ..core.errors import CalibrationError
 from .rods import Rods, known_equivalent
 
 # Mindways' phantom is held against liquid K2HPO4 solutions: (HU per mg/cm³, HU).

@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 from scipy import ndimage
 
-from ..errors import CalibrationError
-from ..volume import Volume
+from ..core.errors import CalibrationError
+from ..core.volume import Volume
 from .circles import Circles, find_circles
 
 _SLAB_MM, _MOST_SLABS, _LEAST_SLABS = 12.0, 12, 3

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from ..errors import CalibrationError, TableError
-from ..volume import Volume
-from ..written_numbers import ReadColumn, number_of, read_columns
-from ..written_table import read_written_table
+from ..core.errors import CalibrationError, TableError
+from ..core.volume import Volume
+from ..io.numbers import ReadColumn, number_of, read_columns
+from ..io.tables import read_written_table
 from .rod_search import RodRow, find_row
 
 EQUIVALENTS = ("K2HPO4", "HA")

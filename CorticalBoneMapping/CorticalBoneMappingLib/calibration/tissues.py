@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..volume import Volume
+from ..core.volume import Volume
 
 # Name -> (lowest HU, highest HU, half width of the mode in HU, least volume in cm³). Between 80 and 140 kVp.
 _WINDOWS = {

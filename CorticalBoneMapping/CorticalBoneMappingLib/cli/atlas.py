@@ -48,8 +48,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Read, build, write, and say how the average came to rest."""
     from ..atlas.average import load_atlas
     from ..atlas.build import BuildSettings
-    from ..atlas.cohort import build_atlas, read_cohort
-    from ..atlas.folder import check_place
+    from ..atlas.cohort import build_atlas, check_place, read_cohort
 
     check_place(chosen.out)
     settings = BuildSettings(**({"rounds": chosen.rounds} if "rounds" in chosen else {}))

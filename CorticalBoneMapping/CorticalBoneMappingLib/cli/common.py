@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..progress import JsonProgress, Progress, TerminalProgress
+from ..core.progress import JsonProgress, Progress, TerminalProgress
 
 
 def add_command(commands: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
@@ -57,7 +57,7 @@ def add_series_option(parser: argparse.ArgumentParser) -> None:
 
 def input_of_ct(chosen: argparse.Namespace) -> dict[str, str]:
     """Record a CT by its content, and which series of it was asked for."""
-    from ..study.provenance import input_record
+    from ..pipeline.provenance import input_record
 
     return input_record(chosen.ct) | ({"series": chosen.series} if chosen.series else {})
 
@@ -90,8 +90,8 @@ def draw_beside(drawings: Callable[[], Sequence[Callable[[], Any]]]) -> bool:
     bool
         Whether they were drawn.
     """
-    from ..errors import CorticalBoneMappingError
-    from ..report.apart import draw_apart
+    from ..core.errors import CorticalBoneMappingError
+    from ..report.pictures.drawing_process import draw_apart
 
     try:
         draw_apart(drawings())
@@ -127,6 +127,6 @@ def number(value: float, decimals: int) -> str:
 
 def portable(arguments: Sequence[str]) -> str:
     """Write a command line without the folders of this machine: of every path its last part is kept."""
-    from ..study.provenance import without_folders
+    from ..pipeline.provenance import without_folders
 
     return " ".join(["cbm", *(without_folders(argument) for argument in arguments)])

@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import map as map_
 from . import simulate
 from .common import draw_beside, number, progress_of, say, table
+from .femur import map as map_
 
 if TYPE_CHECKING:
-    from ..progress import Progress
-    from ..report.page import Figure, Part
-    from ..study.result import FemurResult
-    from ..surface import Surface
+    from ..core.progress import Progress
+    from ..core.surface import Surface
+    from ..pipeline.result import FemurResult
+    from ..report.pages.page import Figure, Part
 
 _METHODS = ("surface-map", "constant-density", "half-maximum")
 _PICTURES = ("cortical_thickness", "cortical_mass_surface_density", "trabecular_density")
@@ -81,8 +81,8 @@ def _true_density(hip: Path) -> float:
 
 
 def _error_rows(hip: Path, result: FemurResult) -> list[list[str]]:
-    from ..study.accuracy import accuracy_rows, thickness_errors
-    from ..surface import read_surface
+    from ..io.surface_files import read_surface
+    from ..pipeline.accuracy import accuracy_rows, thickness_errors
 
     true, error = thickness_errors(result.periosteal, read_surface(hip / simulate.TRUTH_FILE))
     return [
@@ -104,13 +104,13 @@ def _draw(out: Path, hip: Path, result: FemurResult) -> dict[str, list[Figure]]:
     dict
         Figures by heading; none where they cannot be drawn.
     """
-    from ..measures import MEASURES, Measure
-    from ..report.page import Figure
-    from ..report.render import render_views
-    from ..report.slices import slices_to_draw
-    from ..study.accuracy import thickness_errors
-    from ..surface import read_surface
-    from ..volume_files import read_volume
+    from ..core.measures import MEASURES, Measure
+    from ..io.surface_files import read_surface
+    from ..io.volume_files import read_volume
+    from ..pipeline.accuracy import thickness_errors
+    from ..report.pages.page import Figure
+    from ..report.pictures.render import render_views
+    from ..report.pictures.slices import slices_to_draw
 
     truth, bone = read_surface(hip / simulate.TRUTH_FILE), result.periosteal
     figures: dict[str, list[Figure]] = {}
@@ -139,7 +139,7 @@ def _draw(out: Path, hip: Path, result: FemurResult) -> dict[str, list[Figure]]:
 def _write_page(
     out: Path, errors: dict[str, list[list[str]]], figures: dict[str, list[Figure]], result: FemurResult
 ) -> None:
-    from ..report.page import Heading, Paragraph, Table, write_page
+    from ..report.pages.page import Heading, Paragraph, Table, write_page
 
     parts: list[Part] = [
         Paragraph(

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import report, stats, study
 from .common import number, progress_of, say, table
+from .study import report, stats, study
 
 _PEOPLE, _MONTHS = 12, (0, 36)
 _EFFECT_PERCENT = 10.8  # twice the published one: twelve people are few
@@ -20,11 +20,11 @@ _HEADER = ("effect on cortical mass, month 36", "true (%)", "found (%)", "95 % C
 
 def run(chosen: argparse.Namespace) -> None:
     """Simulate, map, test, and write the pages."""
-    from ..simulation.scanner_settings import ScannerSettings
+    from ..simulation.scanner.settings import ScannerSettings
     from ..simulation.treatment import Treatment
     from ..simulation.trial import TrialSettings
+    from ..study.mapping.executors import open_executor
     from ..study.simulated_trial import PLAN_FILE, TRUTH, TRUTH_TABLE, write_trial
-    from ..study.trial.executors import open_executor
 
     begun, progress = time.perf_counter(), progress_of(chosen)
     settings = TrialSettings(
@@ -64,8 +64,8 @@ def _step(chosen: argparse.Namespace, add_to: Callable, words: list[str], start:
 
 def _against_truth(answers: Path, truth: Path) -> list[list[str]]:
     """Rows of the table that is printed: truth, effect and bounds of a few regions."""
-    from ..study.csv_rows import read_rows
-    from ..study.group.rows import ATTRIBUTION_COLUMNS
+    from ..io.tables import read_rows
+    from ..study.analysis.rows import ATTRIBUTION_COLUMNS
     from ..study.simulated_trial import TRUE_COLUMNS
 
     attributed = read_rows(next(answers.glob("*/attribution.csv")), ATTRIBUTION_COLUMNS)

@@ -10,8 +10,8 @@ from . import simulate_trial
 from .common import add_command, add_output_options, portable, progress_of, say
 
 if TYPE_CHECKING:
-    from ..progress import Progress
-    from ..volume import Volume
+    from ..core.progress import Progress
+    from ..core.volume import Volume
 
 CT_FILE, LABELS_FILE, TRUTH_FILE, RODS_FILE = "ct.nrrd", "labels.nrrd", "truth.vtp", "rods.csv"
 SIMULATION_FILE, NIFTI_FILE, DICOM_FOLDER = "simulation.json", "ct.nii.gz", "dicom"
@@ -84,12 +84,12 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
 
     import numpy as np
 
-    from ..files import write_json
-    from ..folders import ready_folder, whole_folder
+    from ..io.files import write_json
+    from ..io.folders import ready_folder, whole_folder
+    from ..io.surface_files import write_surface
+    from ..io.volume_files import write_volume
+    from ..pipeline.provenance import plain, program
     from ..simulation import ScannerSettings, scan, simulate_hip
-    from ..study.provenance import plain, program
-    from ..surface import write_surface
-    from ..volume_files import write_volume
 
     written = (_CT_FILES[chosen.format], LABELS_FILE, TRUTH_FILE, RODS_FILE)
     ready_folder(chosen.out, "simulated hip", SIMULATION_FILE, written)
@@ -134,8 +134,8 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
 
 
 def _write_ct(volume: Volume, folder: Path, chosen: argparse.Namespace, progress: Progress) -> None:
-    from ..simulation.dicom_writer import write_dicom_series
-    from ..volume_files import write_volume
+    from ..io.volume_files import write_volume
+    from ..simulation.scanner.dicom_writer import write_dicom_series
 
     place = folder / _CT_FILES[chosen.format]
     if chosen.format == "dicom":

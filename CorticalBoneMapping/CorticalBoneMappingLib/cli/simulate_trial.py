@@ -55,8 +55,8 @@ def run(chosen: argparse.Namespace) -> None:
 
     from ..simulation.treatment import Treatment
     from ..simulation.trial import TrialSettings
+    from ..study.mapping.executors import open_executor
     from ..study.simulated_trial import write_trial
-    from ..study.trial.executors import open_executor
 
     given = {name: getattr(chosen, name) for name in ("people", "seed") if name in chosen}
     if "months" in chosen:

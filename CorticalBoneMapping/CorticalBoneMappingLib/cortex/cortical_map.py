@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..measures import Quality
+from ..core.measures import Quality
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import SettingError
-from ..metal import METAL_HU
+from ..core.errors import SettingError
+from ..core.metal import METAL_HU
 
 # name -> (lowest, highest, unit); densities may be HU or mg/cm³, so their bounds are wide.
 _BOUNDS = {

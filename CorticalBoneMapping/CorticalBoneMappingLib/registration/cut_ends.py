@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..surface import Surface
-from ..topology import connected
+from ..core.surface import Surface
+from ..mesh.topology import connected
 
 CUT_END = "cut_end"
 _N_SEEDS = 300

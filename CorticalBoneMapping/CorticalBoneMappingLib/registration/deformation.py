@@ -18,9 +18,9 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dtrtri
 from scipy.spatial.transform import Rotation
 
-from ..progress import Progress
-from ..shape_model import pose_basis
-from ..surface import Surface
+from ..core.progress import Progress
+from ..core.surface import Surface
+from ..mesh.shape_model import pose_basis
 from .pairs import Pairs, Sample, pairs_between
 from .pose import Pose
 from .prior import WIDTHS_MM, Prior

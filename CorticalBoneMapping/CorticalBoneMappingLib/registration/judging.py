@@ -1,15 +1,81 @@
-"""What a registration is worth: what is left between the surfaces, and what is unusual about it."""
+"""What a registration is worth: what is left between the surfaces, and what is unusual about it.
+
+Whether a femur is of the side that it is said to be.
+
+How far from its true place each vertex of a registered average may be.
+
+Where a surface is curved in two ways its shape tells the place along it; on a ball, on a tube and beyond what
+was seen only the prior does. The covariance of the deformation, given the pairs, says which is which.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..closest import closest_points
-from ..errors import RegistrationError
-from ..surface import Surface
+from ..core.errors import RegistrationError
+from ..core.surface import Surface
+from ..mesh.closest import closest_points
+from ..mesh.shape_model import pose_basis
 from .cut_ends import cut_end_of, widened
-from .pose import Pose
+from .deformation import Bending, Step, across, bend, partners
+from .pairs import Sample
+from .pose import Clouds, Pose, pose_between
 from .result import Plausibility, SurfaceDistances
+from .template import Template
+
+_COARSE = (Step(3.0, 3),)
+_CLEARLY = 1.8  # given over mirrored misfits: at most 0.4 for the right side, at least 2.5 for the wrong one
+_BEYOND_DOUBT = 0.8  # of the misfits in the two poses alone, at most 0.75 for the right side
+
+
+def check_side(clouds: Clouds, target: Sample, template: Template, pose: Pose, side: str) -> tuple[str, ...]:
+    """Refuse a femur whose mirror image fits clearly better, in its pose and after a coarse bending.
+
+    Parameters
+    ----------
+    clouds, target : Clouds, Sample
+        Of the subject as a right femur, if it is of the side given.
+    template : Template
+        The average femur.
+    pose : Pose
+        From the average to the subject.
+    side : {"left", "right"}
+        What the subject is said to be.
+
+    Returns
+    -------
+    tuple of str
+        A remark if the shape does not tell the side.
+
+    Raises
+    ------
+    RegistrationError
+        If the femur is of the other side.
+    """
+    other_pose = pose_between(clouds.mirrored(), template.clouds)
+    evidence = pose.misfit_mm / other_pose.misfit_mm
+    if evidence < _BEYOND_DOUBT:
+        return ()
+    evidence *= _coarse_misfit(target, template, pose) / _coarse_misfit(
+        target.mirrored(), template, other_pose
+    )
+    if evidence > _CLEARLY:
+        other = "right" if side == "left" else "left"
+        raise RegistrationError(
+            f"The femur is said to be a {side} one but looks like a {other} one: the average femur fits its "
+            f"mirror image better. Give the side as '{other}'."
+        )
+    if evidence > 1.0 / _CLEARLY:
+        return (f"The shape of this bone does not tell its side; make sure that it is a {side} one.",)
+    return ()
+
+
+def _coarse_misfit(target: Sample, template: Template, pose: Pose) -> float:
+    """Mean distance along the normal of what may be one place, after bending by wide bumps, mm."""
+    bending = bend(template.widely_bendable, target, pose, steps=_COARSE)
+    here, there, pairs = partners(bending, template.widely_bendable, target, np.inf)
+    return float(np.abs(across(here, there, pairs)[pairs.weight > 0]).mean())
+
 
 _WORST_MISFIT_MM, _UNUSUAL_MISFIT_MM, _UNUSUAL_DISTANCE_MM = 1.0, 0.5, 1.0
 _UNUSUAL_ERROR_MM = 2.0
@@ -163,3 +229,41 @@ def remarks_on(
     if folded:
         remarks.append(f"{folded} triangles of the average femur are folded over.")
     return tuple(remarks)
+
+
+def expected_errors(bending: Bending, laid: Surface, template: Template) -> np.ndarray:
+    """Foretell the distance of each vertex from its true place, along the surface.
+
+    Parameters
+    ----------
+    bending : Bending
+        With the covariance of its coefficients.
+    laid : Surface
+        The average as it lies in its own frame now; n vertices.
+    template : Template
+        The average.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Root mean square error expected, mm in the frame of the average.
+    """
+    root = bending.uncertainty.astype(np.float32)
+    points, normals = laid.points[template.judged], laid.normals[template.judged]
+    prior = template.bendable.prior.at(template.judged)
+    dense = np.concatenate([pose_basis(points).reshape(7, -1, 3), prior.modes])
+    variance = np.zeros(len(points))
+    for direction in _along(normals):
+        rows = [np.einsum("mni,ni->nm", dense, direction).astype(np.float32)]
+        rows += [(prior.bumps * direction[:, i, None]).astype(np.float32) for i in range(3)]
+        spread = np.concatenate(rows, axis=1) @ root
+        variance += np.einsum("ij,ij->i", spread, spread)
+    return template.between_judged(np.sqrt(variance))
+
+
+def _along(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two unit vectors along the surface at each vertex."""
+    least = np.eye(3)[np.abs(normals).argmin(axis=1)]
+    first = np.cross(normals, least)
+    first /= np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-12)
+    return first, np.cross(normals, first)

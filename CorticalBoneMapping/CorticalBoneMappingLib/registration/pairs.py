@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from ..surface import Surface
+from ..core.surface import Surface
 from .cut_ends import cut_end_of, thinned, widened
 
 _TURN_MM = 10.0  # what a normal turned by a radian counts when closest points are looked for

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from ..shape_model import ShapeModel
+from ..mesh.shape_model import ShapeModel
 from .cut_ends import thinned
 
 WIDTHS_MM = (60.0, 25.0, 12.0)

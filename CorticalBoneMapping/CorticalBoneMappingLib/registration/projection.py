@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from ..closest import closest_points, interpolate
-from ..surface import Surface
+from ..core.surface import Surface
+from ..mesh.closest import closest_points, interpolate
 from .cut_ends import cut_end_of, widened
 
 _SPREADS = (8.0, 0.5, 0.01)  # squared reach of the smoothing in edges, ever shorter

@@ -1,6 +1,6 @@
 """Results as pictures and pages."""
 
-from .render import render_views
-from .slices import render_slices
+from .pictures.render import render_views
+from .pictures.slices import render_slices
 
 __all__ = ["render_slices", "render_views"]

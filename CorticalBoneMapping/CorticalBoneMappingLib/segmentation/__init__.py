@@ -1,5 +1,5 @@
-"""From a label map to the periosteal surface of one bone."""
+"""Find a femur in a CT: detect the hip, fit a shape, refine it to the edge; or read a label map."""
 
-from .periosteal import PeriostealSurface, periosteal_surface
+from .mask.periosteal import PeriostealSurface, periosteal_surface
 
 __all__ = ["PeriostealSurface", "periosteal_surface"]

@@ -1,8 +1,8 @@
 """A digital hip and a CT scanner: scans whose truth is known."""
 
-from .digital_hip import simulate_hip
-from .scanner import Scan, scan
-from .scanner_settings import ScannerSettings
-from .tissue import Tissue
+from .hip.bone import simulate_hip
+from .hip.tissue import Tissue
+from .scanner.scanner import Scan, scan
+from .scanner.settings import ScannerSettings
 
 __all__ = ["Scan", "ScannerSettings", "Tissue", "scan", "simulate_hip"]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SettingError
-from .femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE
-from .tissue import blend
+from ..core.errors import SettingError
+from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE
+from .hip.tissue import blend
 
 # Place on the mean shape, and the change of mass there (%) when the whole femur's is 5.4 %. With these the
 # mean over the region "lateral trochanter" of the average femur is 12 %.

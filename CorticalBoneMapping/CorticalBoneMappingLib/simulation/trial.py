@@ -14,13 +14,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..errors import SettingError
-from .bone import Bone, Hip
-from .femur import make_femur
-from .population import FemurDimensions, draw_dimensions
-from .scanner_settings import ScannerSettings
-from .surroundings import with_pelvis
-from .tissue import Tissue
+from ..core.errors import SettingError
+from .hip.bone import Bone, Hip
+from .hip.femur import make_femur
+from .hip.population import FemurDimensions, draw_dimensions
+from .hip.surroundings import with_pelvis
+from .hip.tissue import Tissue
+from .scanner.settings import ScannerSettings
 from .treatment import Treatment
 
 PLACEBO, TREATED = "placebo", "denosumab"

@@ -1,1 +1,1 @@
-"""Group statistics on the average femur: designs, models and what may be concluded from them."""
+"""Statistics of maps on one surface: tables, models, and inference at every vertex."""

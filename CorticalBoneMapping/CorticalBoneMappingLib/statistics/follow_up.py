@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from ..errors import StatisticsError
-from .contrast_map import t_p_value, t_quantile
-from .least_squares import Fit
+from ..core.errors import StatisticsError
 from .maps import Maps
+from .model.contrast_map import t_p_value, t_quantile
+from .model.least_squares import Fit
 from .table import PARTICIPANT, SIDE, VISIT, Table
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import StatisticsError
-from ..surface import Surface
+from ..core.errors import StatisticsError
+from ..core.surface import Surface
 from .table import Table
 
 

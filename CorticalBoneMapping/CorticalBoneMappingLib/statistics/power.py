@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize, special
 
-from ..errors import SettingError, StatisticsError
-from .contrast_map import ContrastMap, check_alternative, t_p_value, t_quantile
-from .contrasts import Contrast
-from .design import Design
+from ..core.errors import SettingError, StatisticsError
+from .model.contrast_map import ContrastMap, check_alternative, t_p_value, t_quantile
+from .model.contrasts import Contrast
+from .model.design import Design
 
 LARGEST_ARM = 100_000
 _PROBABILITY, _SHARE = np.polynomial.legendre.leggauss(256)

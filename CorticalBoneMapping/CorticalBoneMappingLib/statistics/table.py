@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StatisticsError
-from ..written_numbers import number_of, read_columns
-from ..written_table import is_missing, is_spreadsheet_error, read_written_table
+from ..core.errors import StatisticsError
+from ..io.numbers import number_of, read_columns
+from ..io.tables import is_missing, is_spreadsheet_error, read_written_table
 
 PARTICIPANT, VISIT, SIDE, ARM, PATH = "participant", "visit", "side", "arm", "path"
 TEXT_COLUMNS = (PARTICIPANT, VISIT, SIDE, ARM, PATH)

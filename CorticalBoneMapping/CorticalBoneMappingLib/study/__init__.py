@@ -1,1 +1,1 @@
-"""One femur from file to files, and many of them."""
+"""A study: its file and table, the mapping of its scans, the analysis of its maps, and one patient."""

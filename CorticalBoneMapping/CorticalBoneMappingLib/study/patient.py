@@ -10,14 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from ..atlas.regions import CUT_END, REGION_NAMES
-from ..errors import SettingError, StatisticsError
-from ..files import write_json, write_text
-from ..folders import ready_folder, whole_folder
-from ..measures import MEASURES
-from ..progress import Progress
-from ..statistics.design import build_design
-from ..statistics.false_discovery import q_values
+from ..anatomy.regions import CUT_END, REGION_NAMES
+from ..core.errors import SettingError, StatisticsError
+from ..core.measures import MEASURES
+from ..core.progress import Progress
+from ..core.surface import Surface
+from ..io.files import write_json, write_text
+from ..io.folders import ready_folder, whole_folder
+from ..io.surface_files import write_surface
+from ..io.tables import Columns, csv_of_rows
+from ..pipeline.provenance import input_record, plain, program
+from ..pipeline.regions import WHOLE_FEMUR
+from ..pipeline.result import AVERAGE_FILE, PROVENANCE_FILE
 from ..statistics.follow_up import (
     Change,
     Comparison,
@@ -25,16 +29,13 @@ from ..statistics.follow_up import (
     compare_with_controls,
     precision_from_repeats,
 )
-from ..statistics.least_squares import fit_least_squares
+from ..statistics.inference.false_discovery import q_values
 from ..statistics.maps import Maps
+from ..statistics.model.design import build_design
+from ..statistics.model.least_squares import fit_least_squares
 from ..statistics.table import PARTICIPANT, PATH, Table, is_numeric, read_table
-from ..surface import Surface, write_surface
-from .csv_rows import Columns, csv_of_rows
-from .group.collect import collect_maps, parse_terms, smoothed
-from .group.plan import StudyPlan
-from .provenance import input_record, plain, program
-from .regions import WHOLE_FEMUR
-from .result_files import AVERAGE_FILE, PROVENANCE_FILE
+from .analysis.collect import collect_maps, parse_terms, smoothed
+from .study_file.plan import StudyPlan
 
 SURFACE_FILE, PICTURE_FILE = "comparison.vtp", "comparison.png"
 REGIONS_FILE = "regions.csv"

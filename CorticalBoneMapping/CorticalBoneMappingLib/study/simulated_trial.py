@@ -10,15 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
+from ..anatomy.regions import CUT_END
 from ..atlas.average import AverageFemur, load_average
-from ..atlas.regions import CUT_END
-from ..errors import SettingError
-from ..files import check_room, write_json, write_text
-from ..progress import Progress
+from ..core.errors import SettingError
+from ..core.progress import Progress
+from ..core.surface import Surface
+from ..core.volume import Volume
+from ..io.files import check_room, write_json, write_text
+from ..io.surface_files import write_surface
+from ..io.tables import Columns, csv_of_rows, csv_text
+from ..io.volume_files import write_volume
+from ..pipeline.provenance import plain
+from ..pipeline.regions import WHOLE_FEMUR
 from ..registration import register
-from ..simulation.femur_shape import mean_shape
-from ..simulation.scanner import scan
-from ..simulation.tissue import Tissue, cortex
+from ..simulation.hip.femur_shape import mean_shape
+from ..simulation.hip.tissue import Tissue, cortex
+from ..simulation.scanner.scanner import scan
 from ..simulation.trial import (
     PLACEBO,
     TREATED,
@@ -30,12 +37,6 @@ from ..simulation.trial import (
     recruit,
     scanner_at,
 )
-from ..surface import Surface, write_surface
-from ..volume import Volume
-from ..volume_files import write_volume
-from .csv_rows import Columns, csv_of_rows, csv_text
-from .provenance import plain
-from .regions import WHOLE_FEMUR
 
 TABLE_FILE, PLAN_FILE, RECORD_FILE = "participants.csv", "study.toml", "trial.json"
 SCANS, TRUTH = "scans", "truth"

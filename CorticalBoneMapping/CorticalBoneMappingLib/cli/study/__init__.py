@@ -1,0 +1,1 @@
+"""Commands for a study, and for one patient."""

@@ -1,0 +1,1 @@
+"""The nouns that every room uses: volume, surface, measures, colours, errors, progress."""

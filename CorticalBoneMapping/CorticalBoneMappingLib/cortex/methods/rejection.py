@@ -1,0 +1,75 @@
+"""When a fit is no measurement, and when there is no cortex to measure.
+
+Such points are flagged and counted, never filled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..scan.scan import Scan
+
+_LEAST_PEAK_IN_NOISE = 5.0
+_LEAST_CONTRAST_IN_RESIDUALS = 2.0
+_LEAST_THICKNESS_IN_SE = 3.0
+# Toward zero thickness, place and thickness of the shell look alike and the standard error is too small.
+_THINNEST_MM = 0.15
+
+
+def without_cortex(scan: Scan) -> np.ndarray:
+    """Find points where no step of density could be a cortex.
+
+    Every method asks the same question, so that all find the same places: would a cortex of the bone's
+    density be thicker than nothing there? A fit with a free density cannot tell: without a shell, its
+    cortex is just more of what lies inside.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of n points.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    marks, fit = scan.landmarks, scan.constant_density_fit
+    faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
+    return faint | (fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se))
+
+
+def breaks_rules(
+    scan: Scan,
+    outer_edge: np.ndarray,
+    thickness: np.ndarray,
+    outside: np.ndarray,
+    cortex: np.ndarray,
+    inside: np.ndarray,
+    residual: np.ndarray,
+) -> np.ndarray:
+    """Find fits that cannot be true.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of n points.
+    outer_edge, thickness : ndarray of shape (n,)
+        In mm.
+    outside, cortex, inside : ndarray of shape (n,)
+        y0, y1, y2.
+    residual : ndarray of shape (n,)
+        Root mean square difference between profile and model.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        x1 ≤ x0, an edge off the line, y1 not clearly above y0 and y2, y1 above the highest density, or
+        anything not finite (Treece et al. 2010, Med Image Anal 14:276).
+    """
+    profiles = scan.profiles
+    first = np.min(np.where(profiles.valid, profiles.depth, np.inf), axis=1)
+    last = np.max(np.where(profiles.valid, profiles.depth, -np.inf), axis=1)
+    with np.errstate(invalid="ignore"):
+        sound = (thickness > 0) & (outer_edge > first) & (outer_edge + thickness < last)
+        sound &= cortex - np.maximum(outside, inside) > _LEAST_CONTRAST_IN_RESIDUALS * residual
+        sound &= cortex < scan.settings.highest_density
+    return ~sound

@@ -1,0 +1,311 @@
+"""Soft tissue, cortex and trabecular bone: two blurred steps, fitted to many profiles at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from .blur import Blur, LineBlur, blurred_step
+from .levenberg_marquardt import BatchFit, fit_batch
+from .profile_features import Landmarks
+from .profiles import Profiles
+
+_CHUNK = 1024  # problems at once: their arrays stay in the cache
+_LONGEST_OFFSET_MM = 4.0
+_THICKEST_MM = 12.0
+# Weight of a sample (on the squared residual), by its distance outside the cortex: full while the blurred
+# cortex reaches, then falling, since farther tissue is not one constant density.
+_FULL_WEIGHT_BLURS = 2.0
+_OUTER_FALL_MM = 2.0
+_INNER_FALL_MM = 2.0
+_LEAST_WEIGHT = 0.02  # less is nothing
+_SURFACE_SD_MM = 1.0  # of the given surface about the true edge
+_FIRST_ITERATIONS = 6  # enough to place the weights
+LAYER_SCALE = np.array([1.0, 1.0, 1000.0, 1000.0, 1000.0])
+
+
+@dataclass(frozen=True)
+class LayerFit:
+    """The model on n profiles: y(x) = y0 + (y1 − y0) B(x − x0) + (y2 − y1) B(x − x0 − t).
+
+    Attributes
+    ----------
+    outer_edge, thickness : ndarray of shape (n,)
+        x0 and t in mm.
+    outside, cortex, inside : ndarray of shape (n,)
+        y0, y1, y2.
+    residual : ndarray of shape (n,)
+        Weighted root mean square difference between profile and model.
+    outer_edge_se, thickness_se : ndarray of shape (n,)
+        Standard errors of x0 and t in mm, from the noise or the residual (the greater), voxels independent.
+    converged, at_bound : ndarray of bool, shape (n,)
+        Whether the fit came to rest, and whether at a bound other than t = 0.
+    """
+
+    outer_edge: np.ndarray
+    thickness: np.ndarray
+    outside: np.ndarray
+    cortex: np.ndarray
+    inside: np.ndarray
+    residual: np.ndarray
+    outer_edge_se: np.ndarray
+    thickness_se: np.ndarray
+    converged: np.ndarray
+    at_bound: np.ndarray
+
+    def take(self, which: np.ndarray) -> LayerFit:
+        """Give the fits of some points only."""
+        return LayerFit(*(getattr(self, item.name)[which] for item in fields(self)))
+
+
+def fit_three_layers(
+    profiles: Profiles,
+    landmarks: Landmarks,
+    blur: Blur,
+    cortical_density: float | np.ndarray | None,
+    highest_density: float,
+    noise: float,
+    near: LayerFit | None = None,
+) -> LayerFit:
+    """Fit edges and densities with a known blur.
+
+    Parameters
+    ----------
+    profiles : Profiles
+        Of n points.
+    landmarks : Landmarks
+        Where to begin.
+    blur : Blur
+        Of the scan, in its plane.
+    cortical_density : float, ndarray of shape (n,) or None
+        y1 of every point, or of each; None fits it at each point.
+    highest_density : float
+        Upper bound of y1 where it is fitted.
+    noise : float
+        Standard deviation of the values. It weighs the knowledge that the outer edge is within about a
+        millimetre of the given surface, which decides only where the profile does not: where one thick
+        slice swallows both edges, the profile knows the mass and not the place.
+    near : LayerFit, optional
+        Fits with much the same blur and density, to begin at instead of the landmarks: sooner done, and
+        weights stay as theirs were, so that residuals can be compared.
+
+    Returns
+    -------
+    LayerFit
+    """
+    known = None if cortical_density is None else np.broadcast_to(cortical_density, len(profiles))
+    start = first_guess(landmarks, known) if near is None else _parameters(near, known is None)
+    iterate = fit_following if near is None else fit_about
+
+    def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
+        own = None if known is None else known[part]
+        model = ThreeLayers(profiles.take(part), landmarks.outer_limit[part], blur, own, noise)
+        found = _fit_chunk(model, start[part], highest_density, iterate)
+        return tuple(getattr(found, item.name) for item in fields(LayerFit))
+
+    return LayerFit(*in_chunks(start[:, 1], fit_part))
+
+
+def in_chunks(
+    thickness: np.ndarray, fit_part: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+) -> tuple[np.ndarray, ...]:
+    """Fit points of like thickness together: they need the same part of the line and as many steps.
+
+    Parameters
+    ----------
+    thickness : ndarray of shape (n,)
+        First guess.
+    fit_part : callable
+        From the indices (k,) of some points to arrays of first dimension k.
+
+    Returns
+    -------
+    tuple of ndarray
+        What `fit_part` gives, of first dimension n, in the order of the points.
+    """
+    order = np.argsort(thickness, kind="stable")
+    parts = [fit_part(order[first : first + _CHUNK]) for first in range(0, len(order), _CHUNK)]
+    back = np.argsort(order, kind="stable")
+    return tuple(np.concatenate(arrays)[back] for arrays in zip(*parts, strict=True))
+
+
+def fit_following(
+    model: ThreeLayers,
+    start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    scale: np.ndarray,
+    iterations: int = 40,
+) -> BatchFit:
+    """Fit with weights about the first guess, then with weights that follow the cortex found.
+
+    Parameters
+    ----------
+    model : ThreeLayers
+        Of k points; the first two parameters are x0 and t.
+    start, lower, upper : ndarray of shape (k, p)
+    scale : ndarray of shape (p,)
+    iterations : int
+        As for `fit_batch`; those of the second fit.
+
+    Returns
+    -------
+    BatchFit
+    """
+    fit = fit_about(model, start, lower, upper, scale, _FIRST_ITERATIONS)
+    return fit_about(model, fit.parameters, lower, upper, scale, iterations)
+
+
+def fit_about(
+    model: ThreeLayers,
+    start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    scale: np.ndarray,
+    iterations: int = 40,
+) -> BatchFit:
+    """Fit with weights about `start`; arguments as for `fit_following`."""
+    model.follow(start[:, 0], start[:, 1])
+    return fit_batch(model, start, lower, upper, scale, iterations)
+
+
+class ThreeLayers:
+    """Residuals and Jacobian for `fit_batch`; parameters x0, t, y0, y2 and, if it is free, y1.
+
+    Arguments are those of `fit_three_layers`; `follow` must place the weights before the first call.
+    """
+
+    def __init__(
+        self,
+        profiles: Profiles,
+        outer_limit: np.ndarray,
+        blur: Blur,
+        cortical_density: np.ndarray | None,
+        noise: float,
+    ) -> None:
+        self.profiles, self.outer_limit = profiles, outer_limit
+        self.blur = blur.along(profiles.across, profiles.slice_thickness_mm)
+        self.cortical_density = cortical_density
+        self.noise = noise
+        self.edge_weight = noise / _SURFACE_SD_MM
+
+    def follow(self, outer_edge: np.ndarray, thickness: np.ndarray) -> None:
+        """Weigh the samples by their distance from the cortex; leave out the columns without weight."""
+        depth = self.profiles.depth
+        reach = _FULL_WEIGHT_BLURS * np.sqrt(self.blur.sigma**2 + self.blur.half_width**2 / 3.0)
+        outer = np.maximum((outer_edge - reach)[:, None] - depth, 0.0) / _OUTER_FALL_MM
+        inner = np.maximum(depth - (outer_edge + thickness + reach)[:, None], 0.0) / _INNER_FALL_MM
+        weight = np.exp(-0.5 * (outer**2 + inner**2))
+        weight[(weight < _LEAST_WEIGHT) | ~self.profiles.valid] = 0.0
+        weight[depth < self.outer_limit[:, None]] = 0.0
+        columns = np.flatnonzero(weight.any(axis=0))
+        used = slice(columns[0], columns[-1] + 1) if len(columns) else slice(0, 1)
+        self.root_weight = np.sqrt(weight[:, used])
+        self.depth, self.values = depth[:, used], self.root_weight * self.profiles.values[:, used]
+
+    def blur_of(self, which: np.ndarray, parameters: np.ndarray) -> LineBlur:
+        """Blur along the normals of the points `which`, of shape (k, 1): here, that of the scan."""
+        return self.blur.at(which)
+
+    def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give residuals, shape (k, m), and their Jacobian, shape (p, k, m), as `fit_batch` wants them."""
+        x0, thickness, y0, y2 = (parameters[:, column, None] for column in range(4))
+        free = self.cortical_density is None
+        y1 = parameters[:, 4, None] if free else self.cortical_density[which, None]
+        weight = self.root_weight[which]
+        blur = self.blur_of(which, parameters)
+        distance = self.depth[which] - x0
+        outer, outer_slope = blurred_step(distance, *blur)
+        inner, inner_slope = blurred_step(distance - thickness, *blur)
+        outer *= weight
+        inner *= weight
+        samples = weight.shape[1]
+        jacobian = np.zeros((parameters.shape[1], len(which), samples + 1))
+        by = jacobian[:, :, :samples]
+        np.multiply(inner_slope, weight * (y1 - y2), out=by[1])
+        np.add(by[1], outer_slope * weight * (y0 - y1), out=by[0])
+        np.subtract(weight, outer, out=by[2])
+        by[3] = inner
+        share = outer - inner
+        if free:
+            by[4] = share
+        residual = np.empty((len(which), samples + 1))
+        residual[:, :samples] = y0 * by[2] + y1 * share + y2 * inner - self.values[which]
+        residual[:, samples] = self.edge_weight * parameters[:, 0]
+        jacobian[0, :, samples] = self.edge_weight
+        return residual, jacobian
+
+
+def _fit_chunk(
+    model: ThreeLayers, start: np.ndarray, highest_density: float, iterate: Callable[..., BatchFit]
+) -> LayerFit:
+    lower, upper = layer_bounds(len(start), model.cortical_density, highest_density)
+    fit = iterate(model, start, lower, upper, LAYER_SCALE[: start.shape[1]])
+    stuck = (fit.parameters <= lower) | (fit.parameters >= upper)
+    stuck[:, 1] &= fit.parameters[:, 1] > 0.0  # no thickness at all is a finding, not a bound
+    return _as_layers(model, fit, stuck.any(axis=1))
+
+
+def first_guess(landmarks: Landmarks, cortical_density: np.ndarray | None) -> np.ndarray:
+    """Guess x0, t, y0, y2 (and y1, if no density is known): shape (n, 4 or 5).
+
+    The half-maximum edges, drawn together until the mass fits the density (Treece, Poole, Gee 2012):
+    t = t_half (peak − y_b) / (y1 − y_b), y_b = (y0 + y2)/2.
+    """
+    y0, y2, peak = landmarks.outside, landmarks.inside, landmarks.peak
+    y2 = np.where(np.isfinite(y2), y2, y0)
+    outer = np.where(np.isfinite(landmarks.outer_edge), landmarks.outer_edge, 0.0)
+    inner = np.where(np.isfinite(landmarks.inner_edge), landmarks.inner_edge, outer + 3.0)
+    thickness = np.maximum(inner - outer, 0.3)
+    if cortical_density is None:
+        return np.stack([outer, thickness, y0, y2, peak], axis=1)
+    background = 0.5 * (y0 + y2)
+    shrink = np.clip((peak - background) / np.maximum(cortical_density - background, 1.0), 0.1, 1.0)
+    middle = outer + 0.5 * thickness
+    thickness = np.maximum(thickness * shrink, 0.2)
+    start = np.where(shrink > 0.95, outer, np.maximum(middle - 0.5 * thickness, outer))
+    return np.stack([start, thickness, y0, y2], axis=1)
+
+
+def layer_bounds(
+    count: int, cortical_density: np.ndarray | None, highest_density: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds, each of shape (count, 4 or 5), of x0, t, y0, y2 (and y1 if it is free)."""
+    top = highest_density if cortical_density is None else cortical_density
+    lower = np.tile([-_LONGEST_OFFSET_MM, 0.0, -2000.0, -2000.0, 0.0], (count, 1))
+    upper = np.tile([_LONGEST_OFFSET_MM, _THICKEST_MM, 0.0, 0.0, 0.0], (count, 1))
+    upper[:, 2:] = np.broadcast_to(top, count)[:, None]  # no background is denser than the cortex
+    size = 5 if cortical_density is None else 4
+    return lower[:, :size], upper[:, :size]
+
+
+def _parameters(fit: LayerFit, free: bool) -> np.ndarray:
+    columns = [fit.outer_edge, fit.thickness, fit.outside, fit.inside, *([fit.cortex] if free else [])]
+    return np.stack(columns, axis=1)
+
+
+def _as_layers(model: ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> LayerFit:
+    parameters, free = fit.parameters, fit.parameters.shape[1]
+    weight = np.maximum((model.root_weight**2).sum(axis=1), 1e-9)
+    # With few voxels on the line a fit can pass through all of them: its residual then says nothing.
+    variance = np.maximum(fit.cost / np.maximum(weight - free, 1.0), model.noise**2)
+    variance *= model.profiles.samples_per_voxel
+    own = np.einsum("kii->ki", fit.normal_matrix)
+    ridge = (1e-9 * own[:, :, None] + 1e-12) * np.eye(free)  # where y0 or y2 has no sample
+    covariance = np.einsum("kii->ki", np.linalg.inv(fit.normal_matrix + ridge))[:, :2]
+    standard_errors = np.sqrt(np.maximum(covariance, 0.0) * variance[:, None])
+    known = model.cortical_density
+    return LayerFit(
+        outer_edge=parameters[:, 0],
+        thickness=parameters[:, 1],
+        outside=parameters[:, 2],
+        cortex=parameters[:, 4] if known is None else known,
+        inside=parameters[:, 3],
+        residual=np.sqrt(fit.cost / weight),
+        outer_edge_se=standard_errors[:, 0],
+        thickness_se=standard_errors[:, 1],
+        converged=fit.converged,
+        at_bound=at_bound,
+    )

@@ -1,0 +1,1 @@
+"""Triangle surfaces as mathematics: closest points, meshing, topology, smoothing, modes of shape."""

@@ -1,0 +1,106 @@
+"""Maps from a subject's bone to the average femur."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..core.measures import MEASURES, Quality
+from ..core.surface import Surface
+from ..mesh.shape_model import ShapeModel
+from ..mesh.smoothing import smooth
+from ..registration import Registration
+
+
+def carry_to_average(
+    bone: Surface, average: Surface, registration: Registration, fwhm_mm: float = 0.0
+) -> Surface:
+    """Carry the measures of a bone to the average femur.
+
+    Parameters
+    ----------
+    bone : Surface
+        The subject's, with measures and ``quality``.
+    average : Surface
+        The average femur; its arrays stay.
+    registration : Registration
+        Of `bone` onto `average`.
+    fwhm_mm : float
+        Smoothing on the average femur; 0 for none. Points without a value stay without.
+
+    Returns
+    -------
+    Surface
+        The average femur with the bone's measures and ``quality``; without their standard deviations if
+        they are smoothed, since the average of values is surer than the values. A place that the subject's
+        scan did not reach is `Quality.NOT_MEASURED`.
+    """
+    maps = {
+        name: registration.to_average(bone.arrays[name])
+        for name, measure in MEASURES.items()
+        if name in bone.arrays and not (measure.is_uncertainty and fwhm_mm > 0)
+    }
+    quality = registration.to_average(bone.arrays["quality"].astype(np.int64))
+    quality = np.where(quality < 0, Quality.NOT_MEASURED, quality)
+    measured = np.isfinite(np.stack(list(maps.values()))).all(axis=0)
+    # Beside a gap the interpolated value and the nearest quality may differ; the value decides.
+    quality = np.where(
+        measured, Quality.GOOD, np.where(quality == Quality.GOOD, Quality.NOT_MEASURED, quality)
+    )
+    if fwhm_mm > 0:
+        maps = {name: smooth(average, values, fwhm_mm) for name, values in maps.items()}
+    maps = {name: np.where(measured, values, np.nan).astype(np.float32) for name, values in maps.items()}
+    units = {name: bone.units[name] for name in maps if name in bone.units}
+    return average.with_arrays(units=units, **maps, quality=quality.astype(np.uint8))
+
+
+def registration_summary(registration: Registration) -> dict[str, Any]:
+    """Give the figures by which a registration is judged, as plain values.
+
+    Returns
+    -------
+    dict
+        ``scale`` (subject over average), distances between the surfaces in mm, the error along the surface
+        that is to be expected on average in mm, the area of the average that the subject covers (0 to 1),
+        folded triangles, and remarks.
+    """
+    areas = registration.average.point_areas
+    return {
+        "scale": round(registration.scale, 5),
+        "distances_mm": {name: round(value, 4) for name, value in asdict(registration.distances).items()},
+        "bending_misfit_mm": round(registration.bending_misfit_mm, 4),
+        "expected_error_mm": round(registration.expected_error_mm, 3),
+        "covered": round(float(areas[registration.covered].sum() / areas.sum()), 4),
+        "folded_triangles": registration.folded,
+        "remarks": list(registration.remarks),
+    }
+
+
+def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[str, Any]:
+    """Give a femur's size and shape, which may serve as covariates, as plain values.
+
+    Parameters
+    ----------
+    registration : Registration
+        Of the femur.
+    shape_model : ShapeModel
+        With which it was registered.
+
+    Returns
+    -------
+    dict
+        ``size`` over that of the average femur, whatever length of shaft was scanned; ``coordinates``
+        in standard deviations of the population; ``mahalanobis``, the distance from the average shape
+        in such; ``plausibility``, the share of the population that is at least as far from it.
+    """
+    # Those that the bending found, not those of the laid points: these slide along the surface in ways
+    # that no mode describes, which would look like an impossible shape.
+    coordinates = registration.shape_coordinates
+    return {
+        "size": round(registration.scale, 5),
+        "coordinates": np.round(coordinates, 3).tolist(),
+        "mahalanobis": round(shape_model.mahalanobis(coordinates), 3),
+        "plausibility": round(shape_model.plausibility(coordinates), 4),
+    }

@@ -1,0 +1,258 @@
+"""Find the femurs of a CT: where a head is, which shape fits there, and where exactly the bone ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...atlas.average import AverageFemur, load_atlas
+from ...core.errors import MeasurementError, SegmentationError, SettingError, SurfaceError
+from ...core.progress import Progress
+from ...core.surface import Surface
+from ...core.volume import Volume
+from ...io.volume_warnings import thickness_warnings
+from ...mesh.closest import closest_points
+from ...segmentation.detect.hips import HeadSighting, find_heads
+from ...segmentation.fit.model_fit import ModelFit, fit_model
+from ..provenance import Stopwatch
+from ..settings import check_side
+from .found_femur import FoundFemur
+from .near_metal import implant_apart
+from .refine_femur import exact_femur
+from .verdict import FAILED, Evidence, judge
+
+HeadSearch = Callable[..., list[HeadSighting]]
+"""As `find_heads`."""
+
+_HEAD, _NECK = "femoral head", "neck"
+_SOCKET, _WIDEST = 0.15, 1.6  # cosine of the angle to the neck's axis, and radii, within which the socket is
+_USUAL_RADIUS_MM = 24.0
+_BETWEEN_HIPS_MM = 110.0  # metal farther than this from a head belongs to the other hip
+
+
+def find_femurs(
+    volume: Volume,
+    side: str | None = None,
+    seed: np.ndarray | None = None,
+    atlas: str | Path | None = None,
+    spacing_mm: float = 1.2,
+    progress: Progress | None = None,
+    search: HeadSearch | None = None,
+) -> list[FoundFemur]:
+    """Find the femurs of a CT and give their surfaces.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+    side : {"left", "right", "both"}, optional
+        Which femur has to be found; by default every one that the CT shows.
+    seed : ndarray of shape (3,), optional
+        A point in the femoral head, RAS mm: only that hip is given. With a side as well, the fit begins there
+        even where the search sees no hip.
+    atlas : str or Path, optional
+        Folder of the average femur whose shape model is fitted; by default the one that is shipped.
+    spacing_mm : float
+        Mean distance between neighbouring vertices in mm.
+    progress : Progress, optional
+        Is told how far the work is, and may stop it.
+    search : callable, optional
+        Looks for the heads; by default `find_heads`. Who measures one CT twice looks for them once.
+
+    Returns
+    -------
+    list of FoundFemur
+        One a hip that was seen, the right before the left. One that failed says why.
+
+    Raises
+    ------
+    SegmentationError
+        If no hip is found, or not the one that was asked for.
+    SettingError
+        If the side is none.
+    SurfaceError, MeasurementError
+        If there is only one hip, and no femur can be fitted to it.
+    """
+    progress = progress or Progress()
+    if side not in (None, "both"):
+        check_side(side)
+    if not 0.4 <= spacing_mm <= 5.0:
+        raise SettingError(f"The distance between points has to be 0.4 to 5 mm, not {spacing_mm:g} mm.")
+    average = load_atlas(atlas)
+    watch = Stopwatch()
+    with watch.time("heads"):
+        sightings = _sighted(volume, average, side, seed, progress.part(0.0, 0.2), search or find_heads)
+    found = []
+    for number, sighting in enumerate(sightings):
+        begin, end = (0.2 + 0.8 * (number + n) / len(sightings) for n in (0, 1))
+        try:
+            found.append(femur_at(volume, sighting, average, spacing_mm, progress.part(begin, end)))
+        except (SurfaceError, MeasurementError) as error:
+            if len(sightings) == 1:
+                raise
+            found.append(_failed(sighting, str(error)))
+        found[-1].seconds["heads"] = watch.seconds["heads"]
+    if side is None and seed is None and len(sightings) == 1:
+        found += _hidden_by_metal(volume, sightings[0])
+    progress.report(1.0, "Femurs found")
+    return sorted(found, key=lambda femur: femur.side, reverse=True)
+
+
+def femur_at(
+    volume: Volume,
+    sighting: HeadSighting | _Told,
+    average: AverageFemur,
+    spacing_mm: float = 1.2,
+    progress: Progress | None = None,
+) -> FoundFemur:
+    """Give the femur whose head was sighted.
+
+    Parameters
+    ----------
+    volume : Volume
+        CT in HU.
+    sighting : HeadSighting
+        Side, centre and radius of the head.
+    average : AverageFemur
+        Whose shape model is fitted.
+    spacing_mm : float
+        Mean distance between neighbouring vertices in mm.
+    progress : Progress, optional
+        Is told how far the work is, and may stop it.
+
+    Returns
+    -------
+    FoundFemur
+
+    Raises
+    ------
+    SurfaceError
+        If no femur can be fitted there.
+    """
+    progress = progress or Progress()
+    side, watch = sighting.side, Stopwatch()
+    with watch.time("model"):
+        fit = fit_model(
+            volume,
+            side,
+            sighting.centre,
+            sighting.radius_mm,
+            average.shape_model,
+            average.landmarks,
+            progress=progress.part(0.0, 0.5),
+        )
+    exact = exact_femur(fit.surface, volume, side, spacing_mm, watch, progress.part(0.5, 0.9))
+    with watch.time("verdict"):
+        head = _head(exact.surface, fit, average)
+        moved_mm = float(np.linalg.norm(head.centre - sighting.centre))
+        evidence = _evidence(fit, head, sighted=sighting.confidence, head_moved_mm=moved_mm, **exact.evidence)
+    verdict, reasons = judge(evidence)
+    progress.report(1.0, f"The {side} femur: {verdict}")
+    return FoundFemur(
+        side=side,
+        verdict=verdict,
+        reasons=reasons,
+        surface=exact.surface,
+        labelmap=exact.labelmap,
+        head_centre=head.centre,
+        head_radius_mm=head.radius_mm,
+        notes=[*volume.warnings, *thickness_warnings(volume), *exact.notes],
+        evidence=evidence,
+        coordinates=fit.coordinates,
+        seconds=watch.seconds,
+    )
+
+
+def _sighted(
+    volume: Volume,
+    average: AverageFemur,
+    side: str | None,
+    seed: np.ndarray | None,
+    progress: Progress,
+    search: HeadSearch,
+) -> list[HeadSighting | _Told]:
+    try:
+        return search(volume, average.surface, side, seed, progress)
+    except SegmentationError as error:
+        if seed is not None and side in ("left", "right"):
+            return [_Told(side, np.asarray(seed, dtype=np.float64))]
+        if implant := implant_apart(volume, [], 0.0):
+            raise SegmentationError(f"{error} There is {implant}, which may hide a hip.") from error
+        raise
+
+
+def _hidden_by_metal(volume: Volume, seen: HeadSighting) -> list[FoundFemur]:
+    """The hip of the other side, if an implant is all that is seen of it."""
+    implant = implant_apart(volume, [seen.centre], _BETWEEN_HIPS_MM)
+    side = "left" if seen.side == "right" else "right"
+    if implant is None or (implant.middle[0] > seen.centre[0]) != (side == "right"):
+        return []
+    reason = f"No {side} hip was found; there is {implant}, which may hide it."
+    return [FoundFemur(side, FAILED, [reason], None, None)]
+
+
+def _failed(sighting: HeadSighting, reason: str) -> FoundFemur:
+    return FoundFemur(
+        side=sighting.side,
+        verdict=FAILED,
+        reasons=[reason],
+        surface=None,
+        labelmap=None,
+        head_centre=np.asarray(sighting.centre),
+        head_radius_mm=sighting.radius_mm,
+    )
+
+
+class _Told(NamedTuple):
+    """A head that was not seen but told: where `HeadSighting` cannot be had."""
+
+    side: str
+    centre: np.ndarray
+    radius_mm: float = _USUAL_RADIUS_MM
+    confidence: float = 0.0
+
+
+class _Head(NamedTuple):
+    """The sphere of a head, what it leaves (root mean square), and how far the head bulges out of it, mm."""
+
+    centre: np.ndarray
+    radius_mm: float
+    residual_mm: float
+    bulge_mm: float
+
+
+def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
+    names = np.array([average.region_names[number] for number in average.region])
+    parts = fit.surface.points[: len(names)]
+    points = closest_points(surface, parts[names == _HEAD]).points(surface)
+    # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
+    origin = points.mean(axis=0)
+    local = points - origin
+    system = np.column_stack([2.0 * local, np.ones(len(local))])
+    solved = np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0]
+    radius = float(np.sqrt(solved[3] + solved[:3] @ solved[:3]))
+    left = np.linalg.norm(local - solved[:3], axis=1) - radius
+    centre = solved[:3] + origin
+    # Within the socket; towards the neck the head is no sphere.
+    towards = centre - parts[np.char.startswith(names, _NECK)].mean(axis=0)
+    offset = surface.points - centre
+    far = np.linalg.norm(offset, axis=1)
+    in_socket = (offset @ towards > _SOCKET * np.linalg.norm(towards) * far) & (far < _WIDEST * radius)
+    bulge = float(np.percentile(far[in_socket] - radius, 99.5))
+    return _Head(centre, radius, float(np.sqrt((left**2).mean())), bulge)
+
+
+def _evidence(fit: ModelFit, head: _Head, **known: float) -> Evidence:
+    return Evidence(
+        seen_share=fit.seen_share,
+        edge_rms_mm=fit.edge_rms_mm,
+        believed_share=fit.believed_share,
+        implausibility=float(np.linalg.norm(fit.coordinates) / np.sqrt(len(fit.coordinates))),
+        size=fit.size,
+        head_residual_mm=head.residual_mm,
+        head_bulge_mm=head.bulge_mm,
+        **known,
+    )

@@ -1,0 +1,112 @@
+"""What one chooses when a femur is mapped; the command line, the panel and the sidecar read the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..core.errors import SettingError
+from ..core.volume import GIVEN, Volume
+from ..cortex import METHODS
+
+_SPACING_MM = (0.4, 5.0)
+_FWHM_MM = (0.0, 40.0)
+_KVP = (70.0, 150.0)
+_SLICE_THICKNESS_MM = (0.2, 10.0)
+HARDENING = ("auto", "on", "off")
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """Choices for one femur.
+
+    Attributes
+    ----------
+    label : int or None
+        Value of the femur in the label map; None where the label map holds only one.
+    method : str
+        One of `cortex.METHODS`.
+    cortical_density : float or None
+        Density of the cortex in the calibrated unit (HU without calibration): of every point for
+        ``constant-density``, of thick cortex for ``surface-map``; None estimates it from the scan.
+    calibration : str
+        ``none``, ``linear:SLOPE,INTERCEPT``, ``rods:FILE`` or ``internal``; see `parse_calibration`.
+    spacing_mm : float
+        Distance between neighbouring points of the surface, 0.4 to 5 mm.
+    smoothing_fwhm_mm : float
+        Smoothing of the maps on the average femur, full width at half maximum, 0 (none) to 40 mm.
+    hardening : {"auto", "on", "off"}
+        Whether beam hardening by bone is corrected before a CT with rods or a given line is measured;
+        "auto" where the CT shows that it needs it. See `correct_hardening`.
+    kvp : float or None
+        Voltage of the X-ray tube, 70 to 150 kV; None for what the CT tells, else 120.
+    slice_thickness_mm : float or None
+        Width of the slice profile, 0.2 to 10 mm; None for what the scan states or, failing that, its image
+        shows. See `choose_slice_thickness`.
+    atlas : Path or None
+        Folder of the average femur to map to, as ``cbm atlas build`` wrote it; None for the one that is
+        shipped.
+
+    Raises
+    ------
+    SettingError
+        If a value is outside its bounds.
+    """
+
+    label: int | None = None
+    method: str = "surface-map"
+    cortical_density: float | None = None
+    calibration: str = "none"
+    spacing_mm: float = 1.2
+    smoothing_fwhm_mm: float = 0.0
+    hardening: str = "auto"
+    kvp: float | None = None
+    slice_thickness_mm: float | None = None
+    atlas: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise SettingError(
+                f"The method '{self.method}' is not known; choose one of {', '.join(METHODS)}."
+            )
+        _check_range("distance between points", self.spacing_mm, _SPACING_MM, "mm")
+        _check_range("smoothing", self.smoothing_fwhm_mm, _FWHM_MM, "mm")
+        if self.hardening not in HARDENING:
+            raise SettingError(
+                f"The correction of beam hardening is {', '.join(HARDENING)}, not '{self.hardening}'."
+            )
+        if self.kvp is not None:
+            _check_range("tube voltage", self.kvp, _KVP, "kV")
+        if self.slice_thickness_mm is not None:
+            _check_range("slice thickness", self.slice_thickness_mm, _SLICE_THICKNESS_MM, "mm")
+        if self.label is not None and self.label < 1:
+            raise SettingError(f"The label of the femur is a number from 1 up, not {self.label}.")
+        if self.cortical_density is not None and not math.isfinite(self.cortical_density):
+            raise SettingError(f"The cortical density has to be a number, not {self.cortical_density}.")
+
+
+def check_side(side: str) -> None:
+    """Refuse a side that is none.
+
+    Raises
+    ------
+    SettingError
+        If `side` is neither ``left`` nor ``right``.
+    """
+    if side not in ("left", "right"):
+        raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
+
+
+def with_slice_thickness(volume: Volume, settings: MapSettings) -> Volume:
+    """Give a CT with the slice thickness that the settings give, if they do, in place of its own."""
+    if settings.slice_thickness_mm is None:
+        return volume
+    return replace(volume, slice_thickness_mm=settings.slice_thickness_mm, slice_thickness_from=GIVEN)
+
+
+def _check_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
+    if not limits[0] <= value <= limits[1]:
+        raise SettingError(
+            f"The {name} has to be {limits[0]:g} to {limits[1]:g} {unit}, not {value:g} {unit}."
+        )

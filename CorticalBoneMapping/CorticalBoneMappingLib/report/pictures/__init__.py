@@ -1,0 +1,1 @@
+"""Pictures: maps in anatomical views, slices of the CT, regions and landmarks."""

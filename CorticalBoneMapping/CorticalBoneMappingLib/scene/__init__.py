@@ -1,1 +1,0 @@
-"""Results as MRML nodes; the only room that imports slicer."""

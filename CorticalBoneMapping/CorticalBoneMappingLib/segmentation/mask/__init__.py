@@ -1,0 +1,1 @@
+"""Between label maps and surfaces: the filled mask of one bone, its surface, and back."""

@@ -1,0 +1,151 @@
+"""The truth of a digital hip: bones with a cortex of known thickness and density.
+
+A simulated scan is made from these objects, and they keep the truth that a measurement is compared with.
+
+A digital hip: one person's femur in its socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...core.errors import SettingError
+from ...core.surface import Surface
+from .femur import draw_femur
+from .surroundings import with_pelvis
+from .tissue import Tissue
+
+TrabecularDensity = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From points (n, 3) in RAS mm and their depth below the surface (n,) in mm to mg/cm³ (n,)."""
+
+
+@dataclass(frozen=True)
+class Bone:
+    """A bone as a shell of cortex around trabecular bone.
+
+    Attributes
+    ----------
+    surface : Surface
+        Closed periosteal surface, dense (vertices about 0.7 mm apart), with the point arrays
+        ``cortical_thickness`` (mm, along the inward normal) and ``cortical_density`` (mg/cm³).
+    trabecular_density : callable
+        Density inside the cortex in mg/cm³, of points (n, 3) in RAS mm and their depth below the surface
+        (n,) in mm; it must give finite values on and just outside the surface too (depth 0).
+    """
+
+    surface: Surface
+    trabecular_density: TrabecularDensity
+
+    def moved(self, rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> Bone:
+        """Give the bone rotated about a point, then shifted.
+
+        Parameters
+        ----------
+        rotation : ndarray of shape (3, 3)
+            Proper rotation, acting on RAS column vectors.
+        centre : ndarray of shape (3,)
+            The point that the rotation leaves, in RAS mm.
+        shift : ndarray of shape (3,)
+            In RAS mm.
+
+        Returns
+        -------
+        Bone
+        """
+        points = (self.surface.points - centre) @ rotation.T + centre + shift
+        moved = _Moved(self.trabecular_density, rotation, centre, shift)
+        return Bone(replace(self.surface, points=points), moved)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Trabecular density of a bone that was moved; an object, so that it can go to another process."""
+
+    at_home: TrabecularDensity
+    rotation: np.ndarray
+    centre: np.ndarray
+    shift: np.ndarray
+
+    def __call__(self, points: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        return self.at_home((points - self.shift - self.centre) @ self.rotation + self.centre, depth)
+
+
+@dataclass(frozen=True)
+class Hip:
+    """One femur and the bones around it.
+
+    Attributes
+    ----------
+    femur : Bone
+        The bone that is measured.
+    side : str
+        ``"left"`` or ``"right"``.
+    head_centre : ndarray of shape (3,)
+        Centre of the femoral head in RAS mm.
+    head_radius_mm : float
+        Its radius in mm.
+    other_bones : tuple of Bone
+        The pelvis and whatever else a scan shows.
+    """
+
+    femur: Bone
+    side: str
+    head_centre: np.ndarray
+    head_radius_mm: float
+    other_bones: tuple[Bone, ...] = ()
+
+    @property
+    def lateral(self) -> np.ndarray:
+        """Unit vector (RAS) away from the midline of the body, shape (3,)."""
+        return np.array([1.0 if self.side == "right" else -1.0, 0.0, 0.0])
+
+    def moved(self, rotation: np.ndarray, shift: np.ndarray) -> Hip:
+        """Give the hip rotated about the centre of the femoral head by a (3, 3) matrix, then shifted (3,)."""
+        centre = self.head_centre
+        femur, *others = (bone.moved(rotation, centre, shift) for bone in (self.femur, *self.other_bones))
+        return replace(self, femur=femur, head_centre=centre + shift, other_bones=tuple(others))
+
+
+def simulate_hip(
+    seed: int = 0,
+    side: str = "right",
+    tissue: Tissue | None = None,
+    joint_space_mm: float = 3.0,
+    density_variation: float = 1.0,
+) -> Hip:
+    """Draw a person from the population and make a hip.
+
+    Parameters
+    ----------
+    seed : int
+        The person.
+    side : str
+        ``"left"`` or ``"right"``; the two hips of a seed are mirror images.
+    tissue : Tissue, optional
+        Cortex and trabecular bone of the femur; else drawn like its dimensions.
+    joint_space_mm : float
+        Between head and socket, 1 to 6 mm.
+    density_variation : float
+        Of a drawn tissue, how much the cortical density differs from place to place: 0 is not at all, 1 is as
+        in the table of sites, at most 3.
+
+    Returns
+    -------
+    Hip
+        Head centre at the origin of RAS.
+
+    Raises
+    ------
+    SettingError
+        If the side is neither left nor right, or a value is out of bounds.
+    """
+    if side not in ("left", "right"):
+        raise SettingError(f"The side is '{side}': choose left or right.")
+    if not 0.0 <= density_variation <= 3.0:
+        raise SettingError(f"The density variation is {density_variation:g}: choose a value from 0 to 3.")
+    femur = draw_femur(seed, side, tissue, density_variation)
+    hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
+    return with_pelvis(hip, joint_space_mm)

@@ -1,0 +1,185 @@
+"""What can be chosen in the panel, with the words that a user reads; the one file here that needs Slicer.
+
+Choices of a saved scene that this version does not know: they become the default, and that is said.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+import os
+import typing
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from slicer.i18n import tr as _
+
+from ...cortex import METHODS
+from ...pipeline.settings import MapSettings
+
+
+class _Choice(Enum):
+    """A choice in a combo box; Slicer shows what `label` gives, and saves the name."""
+
+    def label(self) -> str:
+        """Give what the user reads."""
+        return _(self.value)
+
+
+class Labelled(_Choice):
+    """A choice whose words differ from its value."""
+
+    def __new__(cls, value: str, words: str):
+        """Keep the words beside the value; they are translated when they are shown."""
+        choice = object.__new__(cls)
+        choice._value_, choice.words = value, words
+        return choice
+
+    def label(self) -> str:
+        """Give what the user reads."""
+        return _(self.words)
+
+
+class Side(Labelled):
+    """Side of the body; nothing is assumed."""
+
+    UNSET = "unset", "(choose)"
+    LEFT = "left", "Left"
+    RIGHT = "right", "Right"
+
+
+class CalibrationKind(Labelled):
+    """How Hounsfield units become density."""
+
+    NONE = "none", "None: values stay in HU"
+    LINEAR = "linear", "Slope and intercept"
+    RODS = "rods", "Phantom rods (file)"
+    INTERNAL = "internal", "The patient's own tissues"
+
+
+class Hardening(Labelled):
+    """Whether beam hardening by bone is corrected; the values are `study.settings.HARDENING`."""
+
+    AUTO = "auto", "Where the CT shows it"
+    ON = "on", "Always"
+    OFF = "off", "Never"
+
+
+class Substance(_Choice):
+    """Substance in which a density is expressed."""
+
+    K2HPO4 = "K2HPO4"
+    HA = "HA"
+
+
+class ShownOn(Labelled):
+    """What is shown; the values are roles in `scene.results`, or `scene.registration`."""
+
+    BONE = "bone", "Bone"
+    AVERAGE = "average", "Average femur"
+    REGISTRATION = "registration", "Average femur laid on the bone"
+
+
+Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
+"""Methods of `cortex`, by their names."""
+
+
+def is_set(path: Path | str) -> bool:
+    """Whether a path was chosen; Slicer keeps one that was not as the current folder."""
+    return str(path) not in ("", os.curdir)
+
+
+def show_calibration_fields(ui, parameters) -> None:
+    """Show only the fields that the chosen calibration has, and the unit that it gives a density."""
+    linear, rods = CalibrationKind.LINEAR, CalibrationKind.RODS
+    for names, kinds in (
+        (("slope", "intercept", "substance"), (linear,)),
+        (("rodsFile",), (rods,)),
+        (("hardening", "kvp"), (linear, rods)),
+    ):
+        for name in names:
+            for widget in (getattr(ui, f"{name}Edit"), getattr(ui, f"{name}Label")):
+                widget.setVisible(parameters.calibration in kinds)
+    calibrated = parameters.calibration != CalibrationKind.NONE
+    ui.corticalDensityEdit.enabled = parameters.useCorticalDensity
+    ui.corticalDensityEdit.suffix = " mg/cm³" if calibrated else " HU"
+
+
+def map_settings(parameters) -> MapSettings:
+    """Give what was chosen in the panel, its parameter node, as the library takes it."""
+    calibration = {
+        CalibrationKind.NONE: "none",
+        CalibrationKind.INTERNAL: "internal",
+        CalibrationKind.LINEAR: f"linear:{parameters.slope},{parameters.intercept},"
+        f"{parameters.substance.value}",
+        CalibrationKind.RODS: f"rods:{parameters.rodsFile}",
+    }[parameters.calibration]
+    return MapSettings(
+        method=parameters.method.value,
+        cortical_density=parameters.corticalDensity if parameters.useCorticalDensity else None,
+        calibration=calibration,
+        hardening=parameters.hardening.value,
+        kvp=parameters.kvp or None,
+        slice_thickness_mm=parameters.sliceThickness or None,
+        spacing_mm=parameters.spacing,
+    )
+
+
+Parameters = TypeVar("Parameters")
+
+
+def parameters_of(node, kind: type[Parameters]) -> tuple[Parameters, list[str]]:
+    """Give the typed parameters that a node of the scene holds.
+
+    Slicer stores a choice by its name and cannot read one that was renamed or taken out since: it raises as
+    soon as the parameters are made, so that the panel could not be opened.
+
+    Parameters
+    ----------
+    node : vtkMRMLScriptedModuleNode
+        As the scene has it.
+    kind : type
+        A class of parameters, made by `parameterNodeWrapper`.
+
+    Returns
+    -------
+    parameters : object
+        Of that class.
+    warnings : list of str
+        A sentence for every choice that fell back to its default.
+    """
+    unknown = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        if node.HasParameter(name) and not _is_known(node.GetParameter(name), hint):
+            unknown[name] = node.GetParameter(name)
+            node.UnsetParameter(name)  # the default is then written by Slicer
+    parameters = kind(node)
+    told = _(
+        "The scene was saved with {name} = '{stored}', which this version does not know; now it is {now}."
+    )
+    warnings = [
+        told.format(name=name, stored=stored, now=_in_words(getattr(parameters, name)))
+        for name, stored in unknown.items()
+    ]
+    for warning in warnings:
+        logging.warning(warning)
+    return parameters, warnings
+
+
+def _is_known(stored: str, hint: Any) -> bool:
+    if not isinstance(hint, type):
+        return True
+    if issubclass(hint, enum.Enum):
+        return stored in hint.__members__
+    if hint is float:
+        try:
+            return math.isfinite(float(stored))
+        except ValueError:
+            return False
+    return True
+
+
+def _in_words(value: Any) -> str:
+    return f"'{value.label()}'" if isinstance(value, enum.Enum) else str(value)

@@ -1,0 +1,1 @@
+"""The sections of the two panels, one file each."""

@@ -1,0 +1,176 @@
+"""The section of the panel that maps the scans of a study: what is wrong with it first, then the run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+from slicer.i18n import tr as _
+
+from ....core.errors import CorticalBoneMappingError
+from ....study.study_file.problems import ERROR, NOTE, WARNING, Problem
+from ....study.study_file.scans import Case
+from ..application import python_beside_slicer
+from ..cases import sound_cases_of, stamp_of_study, trial_plan
+from ..child_process import ChildRun
+from ..runs import CheckRun, TrialRun
+from ..tables import fill
+from .run_section import RunSection
+
+_MAY_BREAK = "\u200b"  # without width: a table wraps a path nowhere else
+_KINDS = {ERROR: ("error", "errors"), WARNING: ("warning", "warnings"), NOTE: ("note", "notes")}
+
+
+class TrialSection:
+    """Checks the chosen study, and maps its scans.
+
+    Parameters
+    ----------
+    ui : namespace of widgets
+        With ``studyFileEdit``, ``checkButton``, ``mapButton``, ``trialProgressBar``, ``trialStatusLabel`` and
+        ``problemsTable``.
+    mapped : callable
+        Called at every look at a run: there may be more cases than before.
+    changed : callable
+        Called when a check or a run has begun or ended.
+
+    Attributes
+    ----------
+    study : Path or None
+        The study file; it stays while a check or a run is on.
+    """
+
+    def __init__(self, ui: SimpleNamespace, mapped: Callable[[], None], changed: Callable[[], None]) -> None:
+        self._ui, self._changed = ui, changed
+        self.study: Path | None = None
+        self._seen = None  # study file, and when it and its table were written
+        self._is_checked = False
+        self._sections: tuple[RunSection, ...] = ()
+        self._check = RunSection(
+            self._widgets(ui.checkButton),
+            (ui.studyFileEdit,),
+            lambda: self._missing(is_check=True),
+            self._start_check,
+            self._take_problems,
+            _("Read the table and the headers of the scans, and say what is wrong with them."),
+            changed=self._update,
+            stopped=_("Cancelled."),
+            stop=_("Stop looking."),
+        )
+        self._run = RunSection(
+            self._widgets(ui.mapButton),
+            (ui.studyFileEdit,),
+            lambda: self._missing(is_check=False),
+            self._start_run,
+            self._take_end,
+            _("Map every femur that is not mapped yet; a run that was stopped goes on where it was."),
+            changed=self._update,
+            looked=mapped,
+            stop=_("Stop; what is mapped stays, and the next run goes on there."),
+            stopped=_("Cancelled: what is mapped stays, and the next run goes on there."),
+        )
+        self._sections = (self._check, self._run)
+        self._show_problems([])
+
+    @property
+    def running(self) -> bool:
+        """Whether a check or a run is on."""
+        return any(section.run is not None for section in self._sections)
+
+    def show(self, study: Path | None) -> None:
+        """Show a study, or none, with its files as they are now."""
+        if not self.running:
+            self.study = study
+        self._update()
+
+    def abandon(self) -> None:
+        """End a check or a run at once."""
+        for section in self._sections:
+            section.abandon()
+
+    def _widgets(self, button) -> SimpleNamespace:
+        ui = self._ui
+        return SimpleNamespace(
+            applyButton=button, progressBar=ui.trialProgressBar, statusLabel=ui.trialStatusLabel
+        )
+
+    def _update(self) -> None:
+        """Forget the check of another study, or of this one before it was mended; set the buttons."""
+        if not self.running and (stamp := self._stamp()) != self._seen:
+            self._seen, self._is_checked = stamp, False
+            self._ui.trialStatusLabel.text = ""
+            self._show_problems([])
+        for section in self._sections:
+            section.show_apply()
+        self._changed()
+
+    def _missing(self, is_check: bool) -> list[str]:
+        if self.running:  # the other one: this button is Cancel while its own run is on
+            return [_("Wait until the run has ended.") if is_check else _("Wait until the check is done.")]
+        if self.study is None:
+            return [_("Choose the study file.")]
+        return [] if is_check or self._is_checked else [_("Check the study first.")]
+
+    def _start_check(self) -> ChildRun:
+        self._update()
+        trial_plan(self.study)  # one that cannot be read is told at once
+        return CheckRun(self.study, python=python_beside_slicer())
+
+    def _start_run(self) -> ChildRun:
+        self._update()
+        if not self._is_checked:
+            raise CorticalBoneMappingError(_("The study was changed since it was checked; check it again."))
+        return TrialRun(self.study, python=python_beside_slicer())
+
+    def _take_problems(self, run: CheckRun) -> None:
+        problems = run.problems()
+        self._is_checked = True
+        self._show_problems(problems)
+        self._ui.trialStatusLabel.text = summary(sound_cases_of(trial_plan(self.study)), problems)
+        self._run.show_apply()
+
+    def _take_end(self, _run: TrialRun) -> None:
+        self._ui.trialStatusLabel.text = _("All femurs of the study are mapped.")
+
+    def _show_problems(self, problems: list[Problem]) -> None:
+        table = self._ui.problemsTable
+        table.setVisible(bool(problems))
+        fill(table, [_("Kind"), _("Row"), _("Cell"), _("What is wrong")], problem_cells(problems))
+        table.resizeRowsToContents()  # sentences are wrapped
+
+    def _stamp(self) -> tuple | None:
+        """Tell the study as it is from another, and from itself before it was mended."""
+        if self.study is None:
+            return None
+        try:
+            return (self.study, *stamp_of_study(self.study, trial_plan(self.study)))
+        except (CorticalBoneMappingError, OSError):
+            return (self.study,)
+
+
+def summary(cases: list[Case], problems: list[Problem]) -> str:
+    """Say in a line what a check has found; `cases` are those in whose cells nothing is wrong."""
+    wrong = {problem.row for problem in problems if problem.severity == ERROR}
+    femurs = 0 if 0 in wrong else sum(case.row not in wrong for case in cases)  # row 0 is the whole study
+    found = Counter(problem.severity for problem in problems)
+    told = [f"{found[kind]} {one if found[kind] == 1 else more}" for kind, (one, more) in _KINDS.items()]
+    advice = " " + _("Mend the errors, then check again.") if wrong else ""
+    if not problems:
+        told = [_("nothing is wrong")]
+    counted = _("1 femur") if femurs == 1 else _("{count} femurs").format(count=femurs)
+    return _("{femurs} can be mapped: {told}.").format(femurs=counted, told=", ".join(told)) + advice
+
+
+def problem_cells(problems: list[Problem]) -> list[tuple[str, ...]]:
+    """Give the rows of the table of problems; a fault of the whole table has no row."""
+    return [
+        (
+            problem.severity,
+            str(problem.row) if problem.row else "",
+            f"{problem.column} '{problem.value}'" if problem.value else problem.column,
+            problem.sentence.replace("/", f"/{_MAY_BREAK}"),
+        )
+        for problem in problems
+    ]

@@ -1,0 +1,60 @@
+"""The table of the statistics panel in which the terms of the model are ticked.
+
+Texts in a table of the panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import qt
+from slicer.i18n import tr as _
+
+
+class TermsTable:
+    """Offers terms, and tells which are ticked; Slicer's parameter node has no connector for such a table.
+
+    Parameters
+    ----------
+    table : qt.QTableWidget
+    changed : callable
+        Is given the ticked terms when a person has ticked or unticked one.
+    """
+
+    def __init__(self, table: qt.QTableWidget, changed: Callable[[tuple[str, ...]], None]) -> None:
+        self._table, self._changed = table, changed
+        table.connect("itemChanged(QTableWidgetItem*)", self.on_ticked)
+
+    def on_ticked(self, _item: object = None) -> None:
+        """Take up what a person ticked."""
+        self._changed(self._ticked())
+
+    def show(self, terms: Sequence[str], ticked: Sequence[str]) -> None:
+        """Offer what the table of the study allows, and what is ticked without being among it."""
+        offered = [*terms, *(term for term in ticked if term not in terms)]
+        if offered == [item.text() for item in self._items()] and set(ticked) == set(self._ticked()):
+            return  # a table that is filled while one of its items changes would lose that item
+        self._table.blockSignals(True)
+        fill(self._table, [_("Columns of the table")], [(term,) for term in offered])
+        for item in self._items():
+            item.setCheckState(qt.Qt.Checked if item.text() in ticked else qt.Qt.Unchecked)
+        self._table.blockSignals(False)
+
+    def _items(self) -> list[qt.QTableWidgetItem]:
+        return [self._table.item(row, 0) for row in range(self._table.rowCount)]
+
+    def _ticked(self) -> tuple[str, ...]:
+        return tuple(item.text() for item in self._items() if item.checkState() == qt.Qt.Checked)
+
+
+def fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...]]) -> None:
+    """Fill a table widget with rows of texts; what a narrow column cuts off is in the tooltip."""
+    table.setHorizontalHeaderLabels(headings)
+    table.setRowCount(len(cells))
+    for row, texts in enumerate(cells):
+        for column, text in enumerate(texts):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            table.setItem(row, column, item)
+    for column in range(len(headings) - 1):  # the last has the room that is left
+        table.resizeColumnToContents(column)

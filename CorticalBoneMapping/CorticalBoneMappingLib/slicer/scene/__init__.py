@@ -1,0 +1,1 @@
+"""Results as MRML nodes, and back."""

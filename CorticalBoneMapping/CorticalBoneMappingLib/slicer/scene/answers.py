@@ -1,0 +1,147 @@
+"""The answer of a study as nodes of a scene: the effect on the average femur, its tables, and back."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, fields
+
+import slicer
+import vtk
+
+from ...study.analysis.files import AnswerFiles
+from ...study.analysis.rows import ANSWER_COLUMNS, ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS, GROUP_COLUMNS
+from ...study.analysis.shown import VIEWS, shown_of, with_significant
+from .models import (
+    add_map_model,
+    colour_table,
+    difference_table,
+    families_in,
+    hide_legend,
+    label_legend,
+    put_in_folder,
+    surface_from_model,
+)
+from .tables import add_table, table_rows
+
+_ANSWER = "CorticalBoneMapping.Answer"
+ANSWER_ROLE = "CorticalBoneMapping.AnswerRole"
+"""Attribute by which a selector finds the effects (``effect``) of all answers."""
+
+_COLUMNS = {
+    "clusters": CLUSTER_COLUMNS,
+    "regions": ANSWER_COLUMNS,
+    "attributed": ATTRIBUTION_COLUMNS,
+    "groups": GROUP_COLUMNS,
+}
+
+
+@dataclass(frozen=True)
+class AnswerNodes:
+    """The nodes of one answer.
+
+    Attributes
+    ----------
+    effect : vtkMRMLModelNode
+        The average femur with the answer at every vertex.
+    clusters, regions, attributed, groups : vtkMRMLTableNode
+        As the files of `study.group.files` hold them.
+    provenance : vtkMRMLTextNode
+        How the answer was made, as JSON.
+    """
+
+    effect: slicer.vtkMRMLModelNode
+    clusters: slicer.vtkMRMLTableNode
+    regions: slicer.vtkMRMLTableNode
+    attributed: slicer.vtkMRMLTableNode
+    groups: slicer.vtkMRMLTableNode
+    provenance: slicer.vtkMRMLTextNode
+
+
+_ROLES = tuple(field.name for field in fields(AnswerNodes))
+
+
+def add_answer(scene: slicer.vtkMRMLScene, answer: AnswerFiles, name: str) -> AnswerNodes:
+    """Add an answer to a scene, in a folder of its own, the effect shown where it is significant.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the nodes are added.
+    answer : AnswerFiles
+        From `read_answer`.
+    name : str
+        Of the folder; the nodes' names begin with it.
+
+    Returns
+    -------
+    AnswerNodes
+    """
+    provenance = scene.AddNewNodeByClass("vtkMRMLTextNode", f"{name} provenance")
+    provenance.SetText(json.dumps(answer.provenance, indent=2, ensure_ascii=False))
+    tables = {
+        role: add_table(scene, getattr(answer, role), columns, f"{name} {role}")
+        for role, columns in _COLUMNS.items()
+    }
+    effect = add_map_model(scene, with_significant(answer.surface), f"{name} effect")
+    nodes = AnswerNodes(effect=effect, provenance=provenance, **tables)
+    identifier, by_role = uuid.uuid4().hex, {role: getattr(nodes, role) for role in _ROLES}
+    for role, node in by_role.items():
+        node.SetAttribute(_ANSWER, identifier)
+        node.SetAttribute(ANSWER_ROLE, role)
+    put_in_folder(scene, by_role, name)
+    show_answer(nodes, views_of(nodes)[0])
+    return nodes
+
+
+def show_answer(nodes: AnswerNodes, view: str) -> None:
+    """Show one view of an answer; the other answers of the scene are hidden, they lie in the same place.
+
+    Parameters
+    ----------
+    nodes : AnswerNodes
+        The answer.
+    view : str
+        One of `views_of` the answer.
+    """
+    for other in answers_in(nodes.effect.GetScene()):
+        hide_legend(other.effect)
+        other.effect.GetDisplayNode().SetVisibility(other.effect is nodes.effect)
+    shown = shown_of(surface_from_model(nodes.effect), view)
+    display = nodes.effect.GetDisplayNode()
+    table = (difference_table if shown.is_difference else colour_table)(nodes.effect.GetScene())
+    display.SetAndObserveColorNodeID(table.GetID())
+    display.SetActiveScalar(shown.array, vtk.vtkDataObject.POINT)
+    display.SetScalarRange(*shown.range)
+    display.SetScalarVisibility(True)
+    label_legend(nodes.effect, f"{shown.label}\n({shown.unit})" if shown.unit else shown.label)
+
+
+def views_of(nodes: AnswerNodes) -> list[str]:
+    """List the views that an answer has; an F test has no effect to show."""
+    surface = surface_from_model(nodes.effect)
+    return [view for view in VIEWS if shown_of(surface, view) is not None]
+
+
+def answers_in(scene: slicer.vtkMRMLScene) -> list[AnswerNodes]:
+    """Find the answers of a scene, also of one that was restored from a file, in order of making."""
+    whole = [AnswerNodes(**nodes) for nodes in families_in(scene, _ANSWER, ANSWER_ROLE, _ROLES)]
+    if whole:  # a scene file does not keep the colour of not-a-number
+        colour_table(scene)
+        difference_table(scene)
+    return whole
+
+
+def answer_of(effect: slicer.vtkMRMLModelNode | None) -> AnswerNodes | None:
+    """Find the answer that an effect belongs to; None where it is none, or its answer is not whole."""
+    if effect is None or effect.GetScene() is None:
+        return None
+    return next((nodes for nodes in answers_in(effect.GetScene()) if nodes.effect is effect), None)
+
+
+def restore_answer(nodes: AnswerNodes) -> AnswerFiles:
+    """Give the answer that the nodes hold, as it was added (and with the array that is made for showing)."""
+    rows = {role: table_rows(getattr(nodes, role), columns) for role, columns in _COLUMNS.items()}
+    return AnswerFiles(
+        surface=surface_from_model(nodes.effect), provenance=json.loads(nodes.provenance.GetText()), **rows
+    )

@@ -1,0 +1,208 @@
+"""MRML volumes and segments as the library's volumes, in RAS mm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from ...core.errors import VolumeError
+from ...core.slice_axis import as_stored
+from ...core.volume import Volume
+
+
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """Give the CT of a volume node, where the scene shows it.
+
+    Parameters
+    ----------
+    node : vtkMRMLScalarVolumeNode
+        Scalar volume. A rigid parent transform moves it; its voxels are not resampled.
+
+    Returns
+    -------
+    Volume
+        HU as float32.
+
+    Raises
+    ------
+    VolumeError
+        If the node holds no voxels, or a parent transform bends or shears it.
+    """
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        raise VolumeError(f"The volume '{node.GetName()}' holds no voxels.")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise VolumeError(f"The volume '{node.GetName()}' is a colour picture, not a CT.")
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    ijk_to_ras = to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
+    _refuse_shear(ijk_to_ras, node)
+    return Volume(_voxels(image).astype(np.float32), ijk_to_ras, source=node.GetName())
+
+
+def labelmap_from_segment(
+    segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, volume: Volume
+) -> Volume:
+    """Give one segment as a label map (1 inside, 0 outside), on the segment's own grid.
+
+    Slicer trims a segment's grid to where it was painted. It is widened here to the extent of the CT, so
+    that bone at the border of the grid means that the scan ends there, and nothing else.
+
+    Parameters
+    ----------
+    segmentation : vtkMRMLSegmentationNode
+        Has, or can make, a binary label map. A rigid parent transform moves it.
+    segment_id : str
+        Which segment.
+    volume : Volume
+        The CT, in the same scene coordinates.
+
+    Returns
+    -------
+    Volume
+        Labels as uint8.
+
+    Raises
+    ------
+    VolumeError
+        If there is no such segment, it is empty, or a parent transform bends or shears it.
+    """
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        raise VolumeError(f"The segmentation '{segmentation.GetName()}' has no segment '{segment_id}'.")
+    image = slicer.vtkOrientedImageData()
+    if not segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
+        raise VolumeError(f"The segment '{segment.GetName()}' cannot be turned into a label map.")
+    trimmed = _labels_of(image, segmentation, segment.GetName())
+    if not trimmed.array.any():
+        raise VolumeError(f"The segment '{segment.GetName()}' is empty: draw the femur into it first.")
+    return _widened(trimmed, volume)
+
+
+def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add a CT to a scene.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the node is added.
+    volume : Volume
+        HU.
+    name : str
+        Name of the node.
+
+    Returns
+    -------
+    vtkMRMLScalarVolumeNode
+    """
+    return _add_node(scene, "vtkMRMLScalarVolumeNode", volume, name)
+
+
+def add_segmentation(
+    scene: slicer.vtkMRMLScene, labelmap: Volume, names: dict[int, str], name: str
+) -> slicer.vtkMRMLSegmentationNode:
+    """Add a label map to a scene as a segmentation.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        Where the node is added.
+    labelmap : Volume
+        Labels; a label that `names` has not is left out.
+    names : dict of int to str
+        Name of the segment of each label.
+    name : str
+        Name of the segmentation.
+
+    Returns
+    -------
+    vtkMRMLSegmentationNode
+    """
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    segmentation.CreateDefaultDisplayNodes()
+    for label, segment_name in names.items():
+        one = replace(labelmap, array=(labelmap.array == label).astype(np.uint8))
+        node = _add_node(scene, "vtkMRMLLabelMapVolumeNode", one, segment_name)
+        slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(node, segmentation)
+        segments = segmentation.GetSegmentation()
+        segments.GetNthSegment(segments.GetNumberOfSegments() - 1).SetName(segment_name)
+        scene.RemoveNode(node)
+    return segmentation
+
+
+def to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+    """Give the matrix of a node's parent transforms, shape (4, 4).
+
+    Raises
+    ------
+    VolumeError
+        If a parent transform bends: that cannot be a matrix.
+    """
+    transform = node.GetParentTransformNode()
+    if transform is None:
+        return np.eye(4)
+    if not transform.IsTransformToWorldLinear():
+        raise VolumeError(
+            f"'{node.GetName()}' is under the warping transform '{transform.GetName()}': "
+            "harden the transform first."
+        )
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def _add_node(
+    scene: slicer.vtkMRMLScene, kind: str, volume: Volume, name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    node, volume = scene.AddNewNodeByClass(kind, name), as_stored(volume)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.ijk_to_ras))
+    slicer.util.updateVolumeFromArray(node, volume.array)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _labels_of(image: slicer.vtkOrientedImageData, node: slicer.vtkMRMLNode, name: str) -> Volume:
+    if image.GetNumberOfPoints() == 0:
+        raise VolumeError(f"The segment '{name}' is empty: draw the femur into it first.")
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    ijk_to_ras = to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
+    _refuse_shear(ijk_to_ras, node)
+    labels = Volume((_voxels(image) > 0).astype(np.uint8), ijk_to_ras, source=name)
+    first = np.array(image.GetExtent()[::2])  # the array begins here, not at voxel (0, 0, 0)
+    shifted = ijk_to_ras.copy()
+    shifted[:3, 3] = labels.points_of(first)
+    return replace(labels, ijk_to_ras=shifted)
+
+
+def _widened(labels: Volume, volume: Volume) -> Volume:
+    """Extend the grid of a label map to hold every voxel centre of a volume."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in volume.array.shape[::-1]])).reshape(3, -1).T
+    places = labels.index_of(volume.points_of(corners))
+    size = np.array(labels.array.shape[::-1])
+    low = np.minimum(np.floor(places.min(axis=0) + 1e-3).astype(int), 0)
+    high = np.maximum(np.ceil(places.max(axis=0) - 1e-3).astype(int) + 1, size)
+    array = np.zeros((high - low)[::-1], labels.array.dtype)
+    i, j, k = -low
+    array[k : k + size[2], j : j + size[1], i : i + size[0]] = labels.array
+    matrix = labels.ijk_to_ras.copy()
+    matrix[:3, 3] = labels.points_of(low)
+    return replace(labels, array=array, ijk_to_ras=matrix)
+
+
+def _voxels(image: vtk.vtkImageData) -> np.ndarray:
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+
+
+def _refuse_shear(ijk_to_ras: np.ndarray, node: slicer.vtkMRMLNode) -> None:
+    axes = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
+        raise VolumeError(
+            f"The axes of '{node.GetName()}' are not at right angles (tilted gantry, or a shearing transform)"
+            ": resample it first, for example with Slicer's Crop Volume."
+        )

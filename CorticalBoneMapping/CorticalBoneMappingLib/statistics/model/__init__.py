@@ -1,0 +1,1 @@
+"""Linear models at every vertex: design, contrasts, least squares, mixed model, effects."""

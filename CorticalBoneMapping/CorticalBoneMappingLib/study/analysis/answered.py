@@ -1,0 +1,157 @@
+"""What a folder of answers was asked last, so that an answer to an earlier question is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from ...io.files import own_record, refuse_another_record, write_json
+from ...pipeline.provenance import input_record, plain, program
+from ..study_file.plan import Analysis, StudyPlan, columns_record
+from .collect import maps_record, read_study_table
+from .files import PROVENANCE_FILE
+
+ANSWERED_FILE = "answered.json"
+ASKED_FILE = "asked.toml"
+"""Study file that the panel writes for a question of one's own; it stands beside that of the study."""
+
+
+def note_answered(folder: Path, plan: StudyPlan, record: dict[str, Any]) -> None:
+    """Note in a folder of answers what the study asks, now that one of its analyses was answered.
+
+    The folder belongs to one study file, and to the one that the panel writes.
+
+    Parameters
+    ----------
+    folder : Path
+        Of all answers.
+    plan : StudyPlan
+        Of which one was answered.
+    record : dict
+        Of the answer.
+
+    Raises
+    ------
+    SettingError
+        If there is another file of that name.
+    """
+    path, name = folder / ANSWERED_FILE, Path(plan.source).name
+    refuse_another_record(path)
+    before = (own_record(path) or {}).get("studies", {})
+    kept = {other: entry for other, entry in before.items() if ASKED_FILE in (name, other)}
+    entry = {
+        "study": plan.name,
+        "columns": columns_record(plan),
+        "analyses": {analysis.name: asdict(analysis) for analysis in plan.analyses},
+        "inputs": {what: record["inputs"][what] for what in ("table", "maps")},
+    }
+    write_json(path, plain({"program": program(), "studies": kept | {name: entry}}))
+
+
+def why_outdated(record: dict[str, Any], folder: Path) -> str | None:
+    """Say why an answer is not one of the study as it was answered last.
+
+    Parameters
+    ----------
+    record : dict
+        Of the answer.
+    folder : Path
+        Of all answers.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where the answer is up to date, or nothing is known of the folder.
+    """
+    studies = (own_record(folder / ANSWERED_FILE) or {}).get("studies")
+    if not studies:
+        return None
+    name, study = record["analysis"]["name"], _study_of(record)
+    if study not in studies:
+        return f"'{name}' was answered for {study}; last answered here was {' and '.join(studies)}."
+    entry = studies[study]
+    if name not in entry["analyses"]:
+        return f"{study} no longer has the analysis '{name}'."
+    asked = _whole(record["analysis"]), record.get("columns", entry["columns"])
+    if asked != (_whole(entry["analyses"][name]), entry["columns"]):
+        return f"'{name}' is asked otherwise in {study} by now, and was not answered again."
+    return None
+
+
+def why_doubtful(record: dict[str, Any], folder: Path) -> str | None:
+    """Say from what other inputs an answer was made than the last one in its folder; None from the same."""
+    studies = (own_record(folder / ANSWERED_FILE) or {}).get("studies", {})
+    entry = studies.get(_study_of(record))
+    return None if entry is None else _other_inputs(record, entry["inputs"], "when it was answered last")
+
+
+def why_not_of_now(record: dict[str, Any], plan: StudyPlan, inputs: dict[str, Any]) -> str | None:
+    """Say in what an answer differs from its study as that is now.
+
+    Parameters
+    ----------
+    record : dict
+        Of the answer.
+    plan : StudyPlan
+        The study file as it is now.
+    inputs : dict
+        From `inputs_now`.
+    """
+    name, study = record["analysis"]["name"], Path(plan.source).name
+    asked = {analysis.name: plain(asdict(analysis)) for analysis in plan.analyses}
+    if asked and _study_of(record) == study:
+        now, columns = asked.get(name), record.get("columns", columns_record(plan))
+        if (_whole(record["analysis"]), columns) != (now, columns_record(plan)):
+            return f"'{name}' is asked otherwise in {study} now; run 'cbm stats' again."
+    return _other_inputs(record, inputs, "now")
+
+
+def inputs_now(plan: StudyPlan) -> dict[str, dict[str, str]]:
+    """Name table and maps of a study as they are now.
+
+    Returns
+    -------
+    dict
+        ``table`` and ``maps``, each with ``name`` and ``sha256``.
+
+    Raises
+    ------
+    CorticalBoneMappingError, OSError
+        If they cannot be read.
+    """
+    maps = maps_record(read_study_table(plan), plan.results)
+    return {"table": input_record(plan.table), "maps": maps}
+
+
+def outdated_answers(folder: Path) -> Iterator[str]:
+    """Say of every answer in a folder that is not one of the study as it was answered last why not."""
+    for path in sorted(folder.glob(f"*/{PROVENANCE_FILE}")):
+        record = own_record(path)
+        is_answer = record is not None and "name" in record.get("analysis", {}) and "question" in record
+        if is_answer and (why := why_outdated(record, folder)) is not None:
+            yield f"{path.parent.name}: {why}"
+
+
+def _study_of(record: dict[str, Any]) -> str:
+    """Give the name of the study file that an answer is of; empty in a record of an earlier version."""
+    return record.get("inputs", {}).get("study", {}).get("name", "")
+
+
+def _whole(analysis: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the settings that an earlier version did not know: it did what is the default now."""
+    defaults = {field.name: field.default for field in fields(Analysis)}
+    return plain(defaults) | analysis
+
+
+def _other_inputs(record: dict[str, Any], inputs: dict[str, Any], when: str) -> str | None:
+    differ = [
+        words
+        for what, words in (("table", "another table"), ("maps", "other maps or decisions on them"))
+        if what in inputs and record["inputs"].get(what, inputs[what])["sha256"] != inputs[what]["sha256"]
+    ]
+    if not differ:
+        return None
+    name = record["analysis"]["name"]
+    return f"'{name}' was answered from {' and '.join(differ)} than the study has {when}; answer it again."

@@ -1,0 +1,268 @@
+"""Run the analyses of a study: from its file to answers."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.progress import Progress
+from ...pipeline.provenance import Stopwatch, input_record, plain, program
+from ...pipeline.regions import WHOLE_FEMUR
+from ...statistics.maps import Maps
+from ...statistics.model.attribution import Attribution, attribute
+from ...statistics.table import ARM, PARTICIPANT, VISIT, Table
+from ..mapping.mapped import left_out
+from ..study_file.names import alike
+from ..study_file.plan import Analysis, StudyPlan, columns_record, folder_name
+from .analysis import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
+from .collect import collect_maps, maps_record, read_study_table, rows_of_hips, smoothed
+from .questions import check_question, with_shape
+from .rows import Groups, answer_rows, cluster_rows, group_means
+
+_NAMES = (PARTICIPANT, VISIT, ARM)
+THICKNESS, DENSITY = "cortical_thickness", "cortical_density"
+
+
+@dataclass(frozen=True)
+class StudyAnswer:
+    """What an analysis found.
+
+    Attributes
+    ----------
+    analysis : Analysis
+    fitted : Fitted
+        The model on the average femur.
+    tests : CorrectedTests
+        Corrected for the many vertices.
+    clusters, regions : list of dict
+        Rows with the keys of `rows.CLUSTER_COLUMNS` and `rows.ANSWER_COLUMNS`.
+    attribution : Attribution or None
+        Of the effect on mass to thickness and density at every vertex, where the question compares values.
+    groups : Groups
+        What each arm is like at each visit.
+    attributed : list of dict
+        The same by region, rows with the keys of `rows.ATTRIBUTION_COLUMNS`; empty without.
+    provenance : dict
+        How it was made; plain JSON values.
+    """
+
+    analysis: Analysis
+    fitted: Fitted
+    tests: CorrectedTests
+    clusters: list[dict[str, Any]]
+    regions: list[dict[str, Any]]
+    groups: Groups
+    attribution: Attribution | None
+    attributed: list[dict[str, Any]]
+    provenance: dict[str, Any]
+
+
+def answer_study(
+    plan: StudyPlan,
+    analysis: Analysis,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> StudyAnswer:
+    """Collect the maps of a study, fit the model of an analysis and test its question.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+        From `read_plan`.
+    analysis : Analysis
+        One of the plan's.
+    executor : Executor, optional
+        For permutations; numbers do not depend on it.
+    progress : Progress, optional
+        Told how far it is, and may stop it.
+
+    Returns
+    -------
+    StudyAnswer
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        Of the kind that tells what is wrong with table, maps, design or question.
+    """
+    progress = progress or Progress()
+    watch = Stopwatch()
+    with watch.time("reading"):
+        table = read_study_table(plan)
+        check_question(plan, table, analysis)
+        table = with_shape(table, plan.results, analysis.terms)
+        weigh = (f"{analysis.measure}_sd",) if analysis.weights == "measurement" else ()
+        measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY, *weigh)))
+        unsmoothed = collect_maps(table, plan.results, measures, progress=progress.part(0.0, 0.2))
+        fwhm = analysis.smoothing_fwhm_mm
+        maps = smoothed(unsmoothed[analysis.measure], fwhm, progress.part(0.2, 0.3))
+        for name in weigh:  # smoothing makes all values surer alike, so what was less sure stays less sure
+            maps = replace(maps, sd=smoothed(unsmoothed[name], fwhm).values)
+    with watch.time("model"):
+        fitted = fit_analysis(maps, analysis, plan, progress.part(0.3, 0.5))
+    with watch.time("correction"):
+        tests = corrected_tests(fitted, analysis, executor, progress.part(0.5, 0.95))
+    names = region_names(maps)
+    with watch.time("regions and endpoints"):
+        answers = _regions_and_endpoints(unsmoothed[analysis.measure], names, analysis, plan)
+    with watch.time("attribution"):
+        attribution = _attribution(unsmoothed, fitted, analysis, analysis.smoothing_fwhm_mm)
+        # Smoothing carries an effect over the border of its region, so regions take the maps as they are.
+        attributed = _attributed(_attribution(unsmoothed, fitted, analysis, 0.0), maps, names)
+    record = _provenance(plan, analysis, maps, fitted, tests) | {"timings_s": watch.seconds}
+    progress.report(1.0, f"{analysis.name}: answered")
+    rows = answer_rows(answers)
+    clusters = cluster_rows(fitted, tests, names)
+    groups = group_means(fitted.maps)
+    return StudyAnswer(
+        analysis, fitted, tests, clusters, rows, groups, attribution, attributed, plain(record)
+    )
+
+
+def _regions_and_endpoints(
+    maps: Maps, names: dict[int, str], analysis: Analysis, plan: StudyPlan
+) -> list[tuple[str, Fitted]]:
+    regions = maps.region_means(maps.surface.arrays["region"], names)
+    answers = [("region", fit_analysis(regions, analysis, plan))]
+    if analysis.endpoints:
+        answers.append(("endpoint", fit_analysis(*endpoints_of(maps.table, analysis), plan)))
+    return answers
+
+
+def _attribution(
+    maps: dict[str, Maps], fitted: Fitted, analysis: Analysis, fwhm_mm: float
+) -> Attribution | None:
+    """Split the effect on mass; a change from baseline has no logarithm to split."""
+    answered = fitted.answered
+    if analysis.outcome != "value" or not answered.is_t or answered.contrast.reference is None:
+        return None
+    fitted_to = rows_of_hips(maps[analysis.measure], analysis.hips).measured.any(axis=1)
+    parts = [rows_of_hips(maps[name], analysis.hips).take(fitted_to) for name in (THICKNESS, DENSITY)]
+    return attribute(*(smoothed(part, fwhm_mm) for part in parts), fitted.design, answered.contrast)
+
+
+def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, str]) -> list[dict[str, Any]]:
+    if attribution is None:
+        return []
+    region, area = maps.surface.arrays["region"], maps.surface.point_areas
+    inside = np.stack([np.isin(region, list(names)), *(region == number for number in names)], axis=1)
+    return attribution.over(inside * area[:, None]).rows([WHOLE_FEMUR, *names.values()])
+
+
+def _provenance(
+    plan: StudyPlan, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
+) -> dict[str, Any]:
+    rows, tested = fitted.maps, tests.peaks.tested
+    correction = tests.deciding
+    doubts = [*tests.peaks.warnings, *tests.clusters.warnings]
+    lost = left_out(maps.table, plan.results, (plan.table, plan.scans) if plan.scans else None)
+    notes = [
+        *lost.notes(),
+        *_alike(maps.table),
+        *fitted.design.remarks,
+        *_clustered(analysis, fitted),
+        *_gaps(maps, rows, tested),
+        *doubts,
+    ]
+    return {
+        "program": program(),
+        "study": plan.name,
+        "analysis": asdict(analysis),
+        "columns": columns_record(plan),
+        "inputs": {
+            "study": input_record(plan.source),
+            "table": input_record(plan.table),
+            "maps": maps_record(maps.table, plan.results),
+        },
+        "design": {
+            "columns": list(fitted.design.columns),
+            "rows": len(rows.table),
+            "participants": len(np.unique(fitted.design.participants)),
+            "rows_in_table": len(maps.table),
+        },
+        "left_out": lost.record(),
+        "question": {
+            "contrast": fitted.answered.contrast.name,
+            "weights": fitted.answered.contrast.matrix.tolist(),
+            "alternative": analysis.alternative,
+            "degrees_of_freedom": fitted.answered.dof_method,
+            "dof_range": _range(np.asarray(fitted.answered.dof, dtype=np.float64)),
+        },
+        "methods": {
+            "vertices": tests.peaks.method,
+            "clusters": tests.clusters.method,
+            "discovery": tests.discovery.method,
+            "decides": correction.method,
+        },
+        "thresholds": {
+            "vertices": tests.peaks.threshold,
+            "clusters": tests.clusters.threshold,
+            "discovery": tests.discovery.threshold,
+        },
+        "smoothness": {
+            "fwhm_mm": tests.smoothness.fwhm_mm,
+            "resels": tests.smoothness.resels.tolist(),
+            "vertices_tested": int(tested.sum()),
+        },
+        "significant_area": _significant_share(fitted, tests),
+        "notes": list(dict.fromkeys(notes)),
+    }
+
+
+def _alike(table: Table) -> list[str]:
+    """Point to participants, visits and arms that are different letter by letter, but may be meant as one."""
+    found = [(name, table.labels(name), alike(table.labels(name))) for name in _NAMES if name in table]
+    return [
+        f"The {name} '{labels[row]}' of {table.describe(row)} counts as another than '{earlier}'."
+        for name, labels, others in found
+        for row, earlier in others.items()
+    ]
+
+
+def _clustered(analysis: Analysis, fitted: Fitted) -> list[str]:
+    """Warn of least squares on rows that belong together: it takes them for independent people."""
+    most = int(np.bincount(fitted.design.participants).max())
+    if analysis.model == "mixed" or most == 1:
+        return []
+    return [
+        f"Least squares takes the rows of a participant (up to {most}) for those of different people, which "
+        "makes p too small; use the mixed model, or one row a participant."
+    ]
+
+
+def _gaps(collected: Maps, maps: Maps, tested: np.ndarray) -> list[str]:
+    """Say which rows have no value at all, and how many vertices some rows lack."""
+    notes = []
+    empty = np.flatnonzero(~collected.measured.any(axis=1))
+    if len(empty):
+        told = collected.table.describe_rows(empty)
+        notes.append(f"No map was given for {told}; these rows count for nothing.")
+    partial = int(np.sum(tested & ~maps.measured.all(axis=0)))
+    if partial:
+        notes.append(
+            f"At {partial} of {int(tested.sum())} vertices some rows have no value; the model there is "
+            "fitted to the rows that have one."
+        )
+    return notes
+
+
+def _significant_share(fitted: Fitted, tests: CorrectedTests) -> dict[str, float]:
+    area, tested = fitted.maps.surface.point_areas, tests.deciding.tested
+    return {
+        "mm2": float(area[tests.deciding.significant].sum()),
+        "share_of_tested": float(area[tests.deciding.significant].sum() / area[tested].sum()),
+    }
+
+
+def _range(values: np.ndarray) -> list[float]:
+    known = values[np.isfinite(values)]
+    return [float(known.min()), float(known.max())] if len(known) else []
+
+
+def plan_folder(out: Path, analysis: Analysis) -> Path:
+    """Give the folder of an analysis' results."""
+    return out / folder_name(analysis.name)

@@ -1,0 +1,241 @@
+"""All that is wrong with a study's table and scans, before anything runs; only headers of scans are read.
+
+The questions of a study of scans, checked on its table before anything is mapped.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..calibration import check_calibration
+from ..core.errors import CorticalBoneMappingError, SettingError
+from ..core.progress import Progress
+from ..core.volume import Volume
+from ..core.wording import counted
+from ..io.volume_files import read_header
+from ..io.volume_warnings import thickness_warnings
+from ..pipeline.find.femur_in_scan import SURFACE_SUFFIX
+from ..pipeline.find.found_files import read_ready_surface
+from .analysis.questions import COLUMNS, faults_of_questions, refuse_wrong_questions
+from .mapping.mapped import table_of_femurs
+from .mapping.run import scans_of
+from .study_file.people import problems_of_people
+from .study_file.plan import StudyPlan
+from .study_file.problems import ERROR, NOTE, WARNING, Problem
+from .study_file.scans import (
+    CALIBRATION,
+    MASK,
+    PATH,
+    SERIES,
+    Case,
+    ScanTable,
+    cases_of,
+    read_scans,
+    sound_cases,
+)
+
+
+@dataclass(frozen=True)
+class StudyCheck:
+    """What a check found.
+
+    Attributes
+    ----------
+    cases, scans : int
+        Femurs, and files and DICOM folders that they are in, as far as the table is sound.
+    problems : tuple of Problem
+        By row.
+    """
+
+    cases: int
+    scans: int
+    problems: tuple[Problem, ...]
+
+    def summary(self) -> str:
+        """Say all of it."""
+        kinds = {kind: sum(p.severity == kind for p in self.problems) for kind in (ERROR, WARNING, NOTE)}
+        found = ", ".join(counted(count, kind) for kind, count in kinds.items())
+        lines = [f"{counted(self.cases, 'femur')} in {counted(self.scans, 'scan')}: {found}"]
+        return "\n".join([*lines, *(f"  {problem}" for problem in self.problems)])
+
+
+def cases_to_run(plan: StudyPlan) -> list[Case]:
+    """Give the cases of a study, if its table is sound and its questions can be asked of it.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the study names no scans, a cell of its table cannot be, or a question names what is not in the
+        table; names the first of them.
+    """
+    scans = read_scans(plan.table)
+    cases = sound_cases(scans, scans_of(plan))
+    if not cases:
+        raise SettingError(f"{plan.table}: no row names a scan in its column 'path', so there is no case.")
+    refuse_questions_before_mapping(plan, scans, cases)
+    return cases
+
+
+def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck:
+    """Look for all that is wrong, and tell it all at once.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+        With scans.
+    progress : Progress, optional
+        Told of every scan.
+
+    Returns
+    -------
+    StudyCheck
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the table itself cannot be read.
+    """
+    progress = progress or Progress()
+    table = read_scans(plan.table)
+    cases, problems = cases_of(table, scans_of(plan))
+    problems += [Problem(str(table.path), 0, "", "", WARNING, text) for text in table.warnings]
+    problems += problems_of_people(table, plan.levels)
+    problems += problems_of_questions(plan, table, cases)
+    problems += _shared_scans(table, cases)
+    problems += _calibrations(table, cases)
+    scans: dict[tuple[Path, str | None], list[Case]] = defaultdict(list)
+    for case in cases:
+        scans[case.ct, case.series].append(case)
+    places: dict[tuple[Path, bytes], Case] = {}
+    for number, shown in enumerate(scans.values()):
+        progress.report(number / len(scans), f"Reading header {number + 1} of {len(scans)}")
+        problems += _scan(table, shown, places)
+    progress.report(1.0, "Checked")
+    unique = dict.fromkeys(problems)  # both hips of a row would say the same twice
+    return StudyCheck(len(cases), len(scans), tuple(sorted(unique, key=lambda p: (p.row, p.column))))
+
+
+def _shared_scans(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+    """Refuse one scan for two people or two visits."""
+    first: dict[tuple[Path, str | None], Case] = {}
+    found = []
+    for case in cases:
+        other = first.setdefault((case.ct, case.series), case)
+        if (other.participant, other.visit) != (case.participant, case.visit):
+            whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
+            found.append(table.problem_of(case, PATH, f"This scan is given for {whose} as well."))
+    return found
+
+
+def _calibrations(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+    """Try each calibration once; tell it in every row that names it, or of the whole study if none does."""
+    wrong: dict[str, str] = {}
+    for text in {case.settings.calibration for case in cases}:
+        try:
+            check_calibration(text)
+        except CorticalBoneMappingError as error:
+            wrong[text] = str(error)
+    found = []
+    for case in cases:
+        if case.settings.calibration in wrong:
+            of_row = table.problem_of(case, CALIBRATION, wrong[case.settings.calibration])
+            found.append(of_row if of_row.value else replace(of_row, row=0, value=case.settings.calibration))
+    return found
+
+
+def _scan(
+    table: ScanTable, cases: Sequence[Case], places: dict[tuple[Path, bytes], Case]
+) -> Iterator[Problem]:
+    """Read the header of a scan, and those of the masks drawn on it."""
+    path = cases[0].ct
+    try:
+        ct = read_header(path, cases[0].series)
+        doubts = [*ct.warnings, *thickness_warnings(ct)]
+        yield from (table.problem_of(case, PATH, said, WARNING) for case in cases for said in doubts)
+        yield from _same_place(table, ct, cases, places)
+    except CorticalBoneMappingError as error:
+        yield from (table.problem_of(case, PATH, str(error)) for case in cases)
+        ct = None
+    for case in cases:
+        if case.mask is None:
+            continue  # the femur will be found
+        try:
+            mask = None if case.mask.suffix.lower() == SURFACE_SUFFIX else read_header(case.mask)
+            if mask is None:
+                read_ready_surface(case.mask)
+        except CorticalBoneMappingError as error:
+            yield table.problem_of(case, MASK, str(error))
+            continue
+        if ct is not None and mask is not None and not _meet(ct, mask):
+            sentence = f"The mask lies outside the scan {path.name}; was it drawn on another?"
+            yield table.problem_of(case, MASK, sentence)
+
+
+def _same_place(
+    table: ScanTable, ct: Volume, cases: Sequence[Case], places: dict[tuple[Path, bytes], Case]
+) -> Iterator[Problem]:
+    """Warn of two series of one folder that are one scan, reconstructed twice or named in two ways."""
+    place = ct.ijk_to_ras.round(3).tobytes() + repr(ct.array.shape).encode()
+    other = places.setdefault((cases[0].ct, place), cases[0])
+    for case in cases:
+        if other is not cases[0] and (other.participant, other.visit) != (case.participant, case.visit):
+            whose = f"participant {other.participant} at visit {other.visit} (row {other.row})"
+            sentence = f"The series covers exactly the same place as that of {whose}; is it the same scan?"
+            yield table.problem_of(case, SERIES, sentence, WARNING)
+
+
+def _meet(one: Volume, other: Volume) -> bool:
+    """Whether the boxes of two volumes share some space, along the axes of either."""
+    return _reaches(one, other) and _reaches(other, one)
+
+
+def _reaches(one: Volume, other: Volume) -> bool:
+    """Whether the corners of `other` span any of the voxels of `one` along each of its axes."""
+    size = np.array(other.array.shape[::-1])
+    corners = one.index_of(other.points_of(np.indices((2, 2, 2)).reshape(3, -1).T * (size - 1.0)))
+    return bool(
+        np.all((corners.max(axis=0) >= 0) & (corners.min(axis=0) <= np.array(one.array.shape[::-1]) - 1))
+    )
+
+
+_ANALYSIS = "analysis"
+
+
+def problems_of_questions(plan: StudyPlan, scans: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+    """Find what is wrong with the questions, as if all cases were mapped.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+    scans : ScanTable
+    cases : sequence of Case
+        In whose rows nothing is wrong; without any there is nothing to ask.
+
+    Returns
+    -------
+    list of Problem
+        Of the study file.
+    """
+    if not cases:
+        return []
+    faults = faults_of_questions(plan, table_of_femurs(scans, cases, plan.levels))
+    return [
+        Problem(plan.source, 0, *((where, "") if where == COLUMNS else (_ANALYSIS, where)), ERROR, sentence)
+        for where, sentence in faults
+    ]
+
+
+def refuse_questions_before_mapping(plan: StudyPlan, scans: ScanTable, cases: Sequence[Case]) -> None:
+    """Refuse a study whose questions could not be answered when all cases are mapped.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        See `refuse_wrong_questions`.
+    """
+    refuse_wrong_questions(plan, table_of_femurs(scans, cases, plan.levels))

@@ -1,0 +1,100 @@
+"""From the scan of a case to its result: all that the result's numbers follow from is imported here.
+
+The scan that a process has read last: its other hip is measured without reading or searching it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.errors import CorticalBoneMappingError
+from ...core.progress import Progress
+from ...core.surface import Surface
+from ...core.volume import Volume
+from ...io.input_files import stamp_of
+from ...io.volume_files import read_volume
+from ...pipeline.find.femur_in_scan import femur_in
+from ...pipeline.map_femur import map_femur
+from ...pipeline.result import FemurResult
+from ...segmentation.detect.hips import HeadSighting, asked_for, find_heads
+
+if TYPE_CHECKING:
+    from ..study_file.scans import Case
+
+
+Draw = Callable[[Volume, FemurResult], bytes]
+
+
+def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> FemurResult:
+    """Read the scan of a case and map its femur; `draw` makes the thumbnail of the result."""
+    scan = scan_of(case, progress.part(0.0, 0.1))
+    volume = scan.volume
+    part = progress.part(0.1, 0.35)
+    femur, origin = femur_in(volume, case.mask, case.side, case.settings, part, scan.find_heads)
+    searched = origin.pop("timings_s", {})  # a record that tells times would be another every time
+    result = map_femur(volume, femur, case.side, case.settings, progress.part(0.35, 1.0))
+    result.provenance["timings_s"] |= {f"search: {stage}": time for stage, time in searched.items()}
+    result = result.with_provenance(segmentation=origin)
+    return result if draw is None else _with_thumbnail(result, volume, draw)
+
+
+def _with_thumbnail(result: FemurResult, volume: Volume, draw: Draw) -> FemurResult:
+    """Add the thumbnail; a result whose picture fails is a result, and says so."""
+    try:
+        return replace(result, thumbnail=draw(volume, result))
+    except Exception as error:  # whatever it fails of, the measurement is not harmed
+        is_said = isinstance(error, CorticalBoneMappingError)
+        why = str(error) if is_said else f"{type(error).__name__}: {error}"
+        notes = [*result.provenance.get("notes", ()), f"The picture of this case could not be drawn ({why})."]
+        return result.with_provenance(notes=notes)
+
+
+class SharedScan:
+    """A CT, and the femoral heads in it once they were looked for.
+
+    Parameters
+    ----------
+    volume : Volume
+        In HU.
+    """
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self._heads: list[HeadSighting] | None = None
+
+    def find_heads(
+        self,
+        volume: Volume,
+        femur: Surface,
+        side: str | None = None,
+        seed: np.ndarray | None = None,
+        progress: Progress | None = None,
+    ) -> list[HeadSighting]:
+        """Do as `segmentation.heads.find_heads`, whose search is the same whatever side is asked for."""
+        if self._heads is None:
+            self._heads = find_heads(volume, femur, progress=progress)
+        return asked_for(self._heads, side, seed, volume.source)
+
+
+_last: dict[tuple[Path, str | None, str, Path | None], SharedScan] = {}
+
+
+def scan_of(case: Case, progress: Progress | None = None) -> SharedScan:
+    """Give the scan of a case, read now unless this process has read it last.
+
+    Raises
+    ------
+    VolumeError
+        If it cannot be read.
+    """
+    # The heads follow from the atlas, too.
+    identity = case.ct, case.series, stamp_of(case.ct), case.settings.atlas
+    if identity not in _last:
+        _last.clear()  # before the next one is read: two would need twice the memory
+        _last[identity] = SharedScan(read_volume(case.ct, case.series, progress))
+    return _last[identity]

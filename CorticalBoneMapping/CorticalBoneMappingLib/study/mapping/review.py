@@ -1,0 +1,268 @@
+"""Quality control: what the figures of a case suggest, and what a person has decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import SettingError
+from ...core.measures import QUALITY_LABELS, Quality
+from ...io.files import write_text
+from ...io.tables import Columns, csv_of_rows, read_rows, read_written_table
+from ...pipeline.find.verdict import LOOK
+from ...pipeline.regions import REGION_COLUMNS, WHOLE_FEMUR
+from ...pipeline.result import PROVENANCE_FILE, REGIONS_FILE
+from ..study_file.names import Identity, in_words, known_identity, result_folders
+from ..study_file.scans import Case
+from .ledger import mark_of
+
+QUALITY_FILE = "qc.csv"
+ACCEPT, REJECT, UNSEEN = "accept", "reject", ""
+VERDICTS = (ACCEPT, REJECT, UNSEEN)
+OF_RESULT = "of_result"
+QUALITY_COLUMNS: Columns = {
+    "participant": str,
+    "visit": str,
+    "side": str,
+    "verdict": str,
+    "note": str,
+    "suggestion": str,
+    OF_RESULT: str,
+}
+"""Of ``qc.csv``; verdict and note are a person's. The others are the program's: what it suggests, and the
+mark of the result (`ledger.mark_of`) that the verdict was given on, or that waits for one."""
+
+FIGURES: Columns = {
+    "measured": float,
+    "no_cortex": float,
+    "fit_failed": float,
+    "outside_scan": float,
+    "metal": float,
+    "surface_distance_mm": float,
+    "expected_error_mm": float,
+    "covered": float,
+    "thickness_mm": float,
+    "segmentation": str,
+    "notes": int,
+}
+"""Figures of a case in ``cases.csv``: shares of the points that are not cut ends, the 95th percentile of the
+distance from the bone to the average laid on it, the error to be expected along the surface, the share of the
+average that the bone covers, mean thickness, the verdict on a femur that was found or what told where it is,
+and how many notes the result bears."""
+
+# Beyond these a person should look. They are wide of what the benchmarks find on sound scans.
+_LIMITS = (
+    ("fit_failed", 0.05, "fit failed at {:.0%} of the points"),
+    ("no_cortex", 0.10, "no measurable cortex at {:.0%} of the points"),
+    ("outside_scan", 0.02, "{:.0%} of the points outside the scan"),
+    ("metal", 0.0, "metal at {:.0%} of the points"),
+    ("surface_distance_mm", 1.5, "the average lies {:.1f} mm off the bone"),
+    ("expected_error_mm", 4.0, "registration uncertain by {:.1f} mm"),
+)
+_LEAST_COVERED = 0.85
+WARNINGS = "warnings"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided on a case.
+
+    Attributes
+    ----------
+    verdict : str
+        `ACCEPT`, `REJECT` or `UNSEEN`.
+    note : str
+        A person's.
+    suggestion : str
+        The program's: ``look: …`` with reasons, or ``good``.
+    of_result : str
+        Mark of the result that it was given on; empty if that is not known.
+    is_of_earlier : bool
+        Whether the case has been mapped anew since.
+    """
+
+    verdict: str
+    note: str
+    suggestion: str
+    of_result: str = ""
+    is_of_earlier: bool = False
+
+    @property
+    def counted(self) -> str:
+        """The verdict as it counts: who accepted an earlier result has not seen the one that stands there."""
+        return UNSEEN if self.is_of_earlier and self.verdict == ACCEPT else self.verdict
+
+
+def figures_of(folder: Path) -> dict[str, Any]:
+    """Read the figures of a mapped case from its folder.
+
+    Returns
+    -------
+    dict
+        With the keys of `FIGURES`, and `WARNINGS`: how many the scan or the mask came with.
+    """
+    record = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
+    points, registration = record["points"], record["registration"]
+    cut = points[QUALITY_LABELS[Quality.NOT_MEASURED]]
+    total = max(sum(points.values()) - cut, 1)
+    kinds = {
+        "measured": Quality.GOOD,
+        "no_cortex": Quality.NO_CORTEX,
+        "fit_failed": Quality.FIT_FAILED,
+        "outside_scan": Quality.OUTSIDE_SCAN,
+        "metal": Quality.METAL,
+    }
+    figures = {name: points[QUALITY_LABELS[kind]] / total for name, kind in kinds.items()}
+    figures["surface_distance_mm"] = registration["distances_mm"]["to_average_95"]
+    figures["expected_error_mm"] = registration["expected_error_mm"]
+    figures["covered"] = registration["covered"]
+    figures["thickness_mm"] = _mean_thickness(folder)
+    found = record.get("segmentation", {})
+    figures["segmentation"] = found.get("verdict", found.get("by", ""))
+    return figures | {"notes": len(record["notes"]), WARNINGS: len(record.get("warnings", ()))}
+
+
+def suggestion(figures: dict[str, Any]) -> str:
+    """Say whether a person should look at a case, and why."""
+    reasons = [text.format(figures[name]) for name, limit, text in _LIMITS if figures[name] > limit]
+    if figures["covered"] < _LEAST_COVERED:
+        reasons.append(f"only {figures['covered']:.0%} of the average femur is in the scan")
+    if figures["segmentation"] == LOOK:
+        reasons.append("the search for the femur was not sure")
+    if warnings := figures.get(WARNINGS, 0):
+        reasons.append(
+            f"the scan or the mask came with {warnings} warning{'s' * (warnings > 1)}, see its notes"
+        )
+    return f"look: {'; '.join(reasons)}" if reasons else "good"
+
+
+def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, str]) -> None:
+    """Add a row to ``qc.csv`` for every mapped case that has none; what a person wrote stays as it is.
+
+    Rows without a verdict, or whose verdict is not tied to a result, are tied to the one that stands there.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of results.
+    cases : iterable of Case
+        Of the study; rows stand in their order, others at the end.
+    suggestions : dict of str to str
+        What `suggestion` said of each mapped case, by its name.
+    """
+    path = results / QUALITY_FILE
+    marks = marks_of_results(results)
+    by_identity = {(case.participant, case.visit, case.side): case for case in cases}
+    read = _rows(path, by_identity, marks)
+    before = [row for _, _, row in read]
+    suggested = {identity: suggestions.get(case.name, "") for identity, case in by_identity.items()}
+    named = [(identity, row | {OF_RESULT: row.get(OF_RESULT, "")}) for _, identity, row in read]
+    present = {identity for identity, _ in named}
+    missing = [identity for identity in by_identity if suggested[identity] and identity not in present]
+    named += [(identity, _row_of(by_identity[identity])) for identity in missing]
+    for identity, row in named:
+        _bring_up_to_date(row, marks.get(identity, ""), suggested.get(identity, ""))
+    if missing:  # otherwise they stay as a person may have sorted them
+        places = {identity: place for place, identity in enumerate(by_identity)}
+        named.sort(key=lambda one: places.get(one[0], len(places)))
+    rows = [row for _, row in named]
+    if rows == before:
+        return
+    columns = {name: str for row in rows for name in row}  # a column that a person added stays
+    write_text(path, csv_of_rows(columns, [dict.fromkeys(columns, "") | row for row in rows]))
+
+
+def tie_verdicts(results: Path) -> None:
+    """Note in ``qc.csv`` which result each verdict was given on, while what a person saw still stands."""
+    add_to_quality(results, (), {})
+
+
+def marks_of_results(results: Path) -> dict[Identity, str]:
+    """Give the marks of all results that stand in a folder."""
+    return {name: mark_of(folder) for name, folder in result_folders(results).items()}
+
+
+def read_quality(results: Path, cases: Collection[Identity] = ()) -> dict[Identity, Verdict]:
+    """Read what was decided; empty where there is no ``qc.csv``.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of results.
+    cases : collection of Identity
+        Of the study, by which a row is found after a spreadsheet has written 001 as 1.
+
+    Returns
+    -------
+    dict
+        By participant, visit and side as the study, else a result in the folder, else ``qc.csv`` has them.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        If the file is no such table, a verdict is none, or a case stands twice; names file, row and value.
+    """
+    path = results / QUALITY_FILE
+    found: dict[Identity, Verdict] = {}
+    marks = marks_of_results(results)
+    for number, identity, row in _rows(path, dict.fromkeys(cases), marks):
+        verdict = row["verdict"].lower()
+        if verdict not in VERDICTS:
+            raise SettingError(
+                f"{path}: row {number}: the verdict is '{ACCEPT}', '{REJECT}' or empty, not '{verdict}'."
+            )
+        if identity in found:
+            raise SettingError(f"{path}: row {number}: {in_words(identity)} stands twice; keep one row.")
+        given_on, stands = row.get(OF_RESULT, ""), marks.get(identity, "")
+        is_of_earlier = bool(verdict and given_on and stands) and given_on != stands
+        found[identity] = Verdict(verdict, row["note"], row["suggestion"], given_on, is_of_earlier)
+    return found
+
+
+def identity_in(row: dict[str, str]) -> Identity:
+    """Give participant, visit and side as a row of ``qc.csv`` writes them."""
+    return row["participant"], row["visit"], row["side"]
+
+
+def _rows(path: Path, *known: Collection[Identity]) -> list[tuple[int, Identity, dict[str, str]]]:
+    """Give the rows of a table of verdicts: its number, which of the known cases it is of, its cells."""
+    if not path.is_file():
+        return []
+    written = read_written_table(path)
+    columns = written.columns
+    needed = (name for name in QUALITY_COLUMNS if name != OF_RESULT)  # a person's own table has none
+    if lacking := [name for name in needed if name not in columns]:
+        raise SettingError(f"{path}: there is no column '{lacking[0]}'; put it back.")
+    rows = []
+    for number, cells in zip(written.rows, zip(*columns.values())):
+        row = dict(zip(columns, cells))
+        try:
+            rows.append((number, known_identity(identity_in(row), *known), row))
+        except SettingError as error:
+            raise SettingError(f"{path}: row {number}: {error}") from error
+    return rows
+
+
+def _row_of(case: Case) -> dict[str, str]:
+    own = {"participant": case.participant, "visit": case.visit, "side": case.side}
+    return dict.fromkeys(QUALITY_COLUMNS, "") | own
+
+
+def _bring_up_to_date(row: dict[str, str], mark: str, suggested: str) -> None:
+    """Tie a row to the result that stands there, unless its verdict is tied; what is a person's stays."""
+    if not (row["verdict"] and row[OF_RESULT]):
+        row[OF_RESULT] = mark or row[OF_RESULT]
+    if not row["verdict"]:
+        row["suggestion"] = suggested or row["suggestion"]
+
+
+def _mean_thickness(folder: Path) -> float:
+    """Mean over the whole femur, from the table of regions."""
+    rows = read_rows(folder / REGIONS_FILE, REGION_COLUMNS)
+    return next(
+        (r["mean"] for r in rows if (r["region"], r["measure"]) == (WHOLE_FEMUR, "cortical_thickness")),
+        float("nan"),
+    )

@@ -1,0 +1,1 @@
+"""What the file ``study.toml`` and its table say: scans, columns, analyses, people."""

@@ -1,0 +1,71 @@
+"""The average femur is the population's average, evenly meshed, its regions where anatomy has them."""
+
+import numpy as np
+import pytest
+
+from CorticalBoneMappingLib.atlas.average import DENSITIES, load_average
+from CorticalBoneMappingLib.core.errors import SettingError
+
+
+@pytest.mark.parametrize(("density", "vertices"), [("standard", 5600), ("fine", 20000)])
+def test_average_femur_is_closed_even_and_of_the_promised_size(density, vertices):
+    surface = load_average(density).surface
+    assert surface.is_closed()
+    assert len(surface.points) == pytest.approx(vertices, rel=0.03)
+    ends = surface.points[surface.edges]
+    length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+    assert length.std() / length.mean() < 0.16
+    assert surface.volume_mm3 > 0
+
+
+def test_head_is_a_sphere_of_the_published_size_around_the_origin():
+    average = load_average("fine")
+    head = average.surface.points[average.region == 1]
+    radius = np.linalg.norm(head, axis=1)
+    # Noble 1988: 46.1 mm; averaging keeps the size.
+    assert np.median(radius) == pytest.approx(46.1 / 2, abs=0.5)
+    assert np.percentile(np.abs(radius - np.median(radius)), 90) < 0.6
+
+
+def test_shaft_reaches_40_mm_below_the_lesser_trochanter():
+    average = load_average()
+    z = average.surface.points[:, 2]
+    lesser = average.region == 8
+    assert z[lesser].min() - z.min() > 40.0
+
+
+def test_regions_lie_where_anatomy_has_them():
+    average = load_average()
+    centre = {
+        name: average.surface.points[average.region == code].mean(axis=0)
+        for code, name in average.region_names.items()
+    }
+    lateral, anterior, up = range(3)
+    assert centre["femoral head"][lateral] < centre["neck superior"][lateral]
+    assert centre["neck superior"][lateral] < centre["greater trochanter"][lateral]
+    assert centre["greater trochanter"][lateral] < centre["lateral trochanter"][lateral]
+    assert centre["neck superior"][up] > centre["neck inferior"][up] + 15
+    assert centre["neck anterior"][anterior] > centre["neck posterior"][anterior] + 15
+    assert centre["lesser trochanter"][anterior] < centre["intertrochanteric"][anterior] - 10
+    assert centre["lesser trochanter"][lateral] < centre["intertrochanteric"][lateral]
+    assert centre["subtrochanteric shaft"][up] < centre["lesser trochanter"][up]
+
+
+def test_every_region_is_one_piece():
+    average = load_average()
+    edges = average.surface.edges
+    for code, name in average.region_names.items():
+        members = np.flatnonzero(average.region == code)
+        within = edges[np.all(average.region[edges] == code, axis=1)]
+        reached = {int(members[0])}
+        size = 0
+        while len(reached) > size:
+            size = len(reached)
+            touching = np.isin(within, list(reached)).any(axis=1)
+            reached |= set(within[touching].ravel().tolist())
+        assert len(reached) >= 0.99 * len(members), name
+
+
+def test_unknown_density_is_refused_with_the_known_ones():
+    with pytest.raises(SettingError, match=", ".join(DENSITIES)):
+        load_average("huge")

@@ -1,0 +1,141 @@
+"""The average femur laid on a bone, and its landmarks, as nodes of a real MRML scene."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+import slicer.util
+import vtk
+
+from CorticalBoneMappingLib.atlas.average import load_average
+from CorticalBoneMappingLib.pipeline.anatomy import BENDING
+from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
+from CorticalBoneMappingLib.slicer.scene.registration import (
+    BENDING_RANGE_MM,
+    add_registration,
+    hide_registration,
+    registration_of,
+    show_registration,
+)
+from CorticalBoneMappingLib.slicer.scene.results import add_result, restore_result, results_in, show_result
+
+SHIFT = np.array([70.0, -20.0, 100.0])
+
+
+@pytest.fixture
+def left_result(femur_result):
+    """A left femur: the average's mirror image elsewhere, bent upward by up to 8 mm at the head."""
+    atlas = load_average()
+    matrix = np.diag([-1.0, 1.0, 1.0, 1.0])
+    matrix[:3, 3] = SHIFT
+    moved = atlas.surface.mirrored()
+    bent = np.clip((60.0 - atlas.surface.points[:, 0]) / 8.0, 0.0, 8.0)
+    laid = replace(moved, points=moved.points + SHIFT + np.outer(bent, [0.0, 0.0, 1.0]))
+    bent = np.where(atlas.measured, bent, np.nan).astype(np.float32)
+    laid = laid.with_arrays({BENDING: "mm"}, **{BENDING: bent})
+    places = {name: (place * [-1, 1, 1] + SHIFT).tolist() for name, place in atlas.landmarks.items()}
+    provenance = femur_result.provenance | {
+        "registration": {"average_to_bone": matrix.tolist()},
+        "anatomy": {"landmarks_ras_mm": places},
+    }
+    return replace(femur_result, laid=laid, provenance=provenance)
+
+
+def test_the_laid_average_the_way_there_and_the_landmarks_stand_in_the_results_folder(scene, left_result):
+    nodes = add_result(scene, left_result, "Hip")
+    found = add_registration(scene, left_result, nodes, "Hip")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    folder = hierarchy.GetItemByName("Hip")
+    for node in (found.laid, found.average_to_bone, found.landmarks):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == folder
+    assert not found.laid.GetDisplayNode().GetVisibility()
+    assert not found.landmarks.GetDisplayNode().GetVisibility()
+    matrix = vtk.vtkMatrix4x4()
+    found.average_to_bone.GetMatrixTransformToParent(matrix)
+    assert matrix.Determinant() == pytest.approx(-1.0)
+    # A point of the average under the transform lies where the left bone has it.
+    far = load_average().surface.points[:, 0].argmax()
+    moved = np.array(matrix.MultiplyPoint([*load_average().surface.points[far], 1.0]))[:3]
+    np.testing.assert_allclose(moved, left_result.laid.points[far], atol=0.6)
+
+
+def test_landmarks_carry_their_names_and_cannot_be_dragged(scene, left_result):
+    nodes = add_result(scene, left_result, "Hip")
+    landmarks = add_registration(scene, left_result, nodes, "Hip").landmarks
+    names = [landmarks.GetNthControlPointLabel(i) for i in range(landmarks.GetNumberOfControlPoints())]
+    assert names == [name.replace("_", " ") for name in load_average().landmarks]
+    np.testing.assert_allclose(
+        slicer.util.arrayFromMarkupsControlPoints(landmarks),
+        list(left_result.provenance["anatomy"]["landmarks_ras_mm"].values()),
+    )
+    assert landmarks.GetLocked()
+
+
+def test_the_bending_is_shown_in_mm_and_a_measure_takes_the_view_back(scene, left_result):
+    nodes = add_result(scene, left_result, "Hip")
+    found = add_registration(scene, left_result, nodes, "Hip")
+    assert show_registration(nodes)
+    display = found.laid.GetDisplayNode()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
+    assert (display.GetActiveScalarName(), display.GetScalarRange()) == (BENDING, BENDING_RANGE_MM)
+    assert legend.GetTitleText().endswith("(mm)")
+    assert legend.GetVisibility()
+    assert display.GetVisibility()
+    assert found.landmarks.GetDisplayNode().GetVisibility()
+    assert not any(model.GetDisplayNode().GetVisibility() for model in nodes.models)
+    hide_registration(nodes)
+    show_result(nodes, "cortical_thickness", on="bone")
+    assert not display.GetVisibility()
+    assert not legend.GetVisibility()
+    assert not found.landmarks.GetDisplayNode().GetVisibility()
+    assert nodes.bone.GetDisplayNode().GetVisibility()
+
+
+def test_a_result_without_a_registration_says_so_and_keeps_its_view(scene, femur_result):
+    nodes = add_result(scene, femur_result, "Hip")
+    assert add_registration(scene, femur_result, nodes, "Hip") is None
+    assert not show_registration(nodes)
+    assert nodes.bone.GetDisplayNode().GetVisibility()
+
+
+def test_a_femur_whose_anatomy_could_not_be_measured_has_no_landmarks(scene, left_result):
+    provenance = left_result.provenance | {"anatomy": {"missing": "No femoral neck was found."}}
+    result = replace(left_result, provenance=provenance)
+    nodes = add_result(scene, result, "Hip")
+    found = add_registration(scene, result, nodes, "Hip")
+    assert found.landmarks.GetNumberOfControlPoints() == 0
+    assert show_registration(nodes)
+
+
+def test_the_registration_survives_saving_and_a_restart_of_slicer(new_scene, left_result, tmp_path: Path):
+    before = new_scene()
+    nodes = add_result(before, left_result, "Hip")
+    first = add_registration(before, left_result, nodes, "Hip")
+    show_registration(nodes)
+    expected = slicer.util.arrayFromMarkupsControlPoints(first.landmarks)
+    assert before.WriteToMRB(str(tmp_path / "hip.mrb"))
+
+    after = new_scene()
+    assert after.ReadFromMRB(str(tmp_path / "hip.mrb"))
+    found = registration_of(results_in(after)[0])
+    assert restore_result(results_in(after)[0]).side == "left"
+    laid = surface_from_model(found.laid)
+    np.testing.assert_allclose(laid.points, left_result.laid.points, atol=1e-4)
+    np.testing.assert_array_equal(laid.arrays[BENDING], left_result.laid.arrays[BENDING])
+    np.testing.assert_allclose(
+        slicer.util.arrayFromMarkupsControlPoints(found.landmarks), expected, atol=1e-3
+    )
+    assert found.landmarks.GetNthControlPointLabel(0) == "head centre"
+    matrix = vtk.vtkMatrix4x4()
+    found.average_to_bone.GetMatrixTransformToParent(matrix)
+    np.testing.assert_allclose(
+        slicer.util.arrayFromVTKMatrix(matrix),
+        left_result.provenance["registration"]["average_to_bone"],
+        atol=1e-6,
+    )
+    assert found.laid.GetDisplayNode().GetVisibility()
+    assert found.laid.GetDisplayNode().GetActiveScalarName() == BENDING

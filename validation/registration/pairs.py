@@ -1,0 +1,113 @@
+"""Three ways to ask whether a point means the same place in all femurs, all on the same subjects.
+
+``from the mean femur``
+    The mean shape itself, meshed anew, is the template. Truth is exact, but it is not the atlas that is
+    shipped, and no shape model helps.
+``from the average femur``
+    The shipped average is laid on every subject, as users do it. A vertex of the average means the place on
+    the mean shape that the *other* subjects say it is, on average; its error on one subject is how far it
+    lies from that place there. This holds however the average was made.
+``from femur to femur``
+    A point goes from one subject to the average and from there to the next subject. Truth is exact; the error
+    is that of two registrations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from CorticalBoneMappingLib.atlas.average import load_average
+from CorticalBoneMappingLib.core.surface import Surface
+from CorticalBoneMappingLib.mesh.closest import closest_points
+
+from .errors import Errors, errors_of, looks_inward, part_of
+from .ours import Laid, lay, lay_average
+from .subjects import Subject, Template, mean_femur
+
+_FEWEST = 3  # others that must cover a vertex of the average for its meaning to be known
+
+
+def from_mean_femur(subject: Subject) -> tuple[Errors, Laid]:
+    """Lay the mean femur on a subject."""
+    template = mean_femur()
+    laid = lay(template.surface, subject.surface, subject.side)
+    return errors_of(subject, template, laid.surface, laid.covered), laid
+
+
+def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Laid]], Template]:
+    """Lay the shipped average on each subject; the others tell what its vertices mean.
+
+    Returns
+    -------
+    found : list of (Errors, Laid)
+        One a subject.
+    meaning : Template
+        The average with what its vertices mean to all subjects together.
+    """
+    meanings = _Meanings(subjects)
+    found = []
+    for row, (subject, laid) in enumerate(zip(subjects, meanings.laid)):
+        template = meanings.template(without=row)
+        counted = laid.covered & ~template.cut_end
+        found.append((errors_of(subject, template, laid.surface, counted), laid))
+    return found, meanings.template()
+
+
+class _Meanings:
+    """The average laid on subjects, and the place on the mean shape that each vertex of it came to mean."""
+
+    def __init__(self, subjects: list[Subject]) -> None:
+        self.laid = [lay_average(subject.surface, subject.side) for subject in subjects]
+        self._covered = np.array([each.covered for each in self.laid])
+        self._meant = (
+            np.array([one.on_mean(each.surface.points) for one, each in zip(subjects, self.laid)])
+            * self._covered[:, :, None]
+        )
+
+    def template(self, without: int | None = None) -> Template:
+        """The average as a template whose truth the subjects tell, all of them or all but one."""
+        others = np.ones(len(self.laid), dtype=bool)
+        if without is not None:
+            others[without] = False
+        count = self._covered[others].sum(axis=0)
+        mean_points = self._meant[others].sum(axis=0) / np.maximum(count, 1)[:, None]
+        average = load_average()
+        return Template(_bare(average.surface), mean_points, ~average.measured | (count < _FEWEST))
+
+
+def from_femur_to_femur(first: Subject, second: Subject) -> Errors:
+    """Carry the vertices of one subject by way of the average to another."""
+    triangles = load_average().surface.triangles
+    there, onward = (lay_average(subject.surface, subject.side) for subject in (first, second))
+    bone = first.surface
+    on_average = Surface(there.surface.points, triangles)
+    place = closest_points(on_average, bone.points)
+    both = (there.covered & onward.covered)[triangles[place.triangle]].all(axis=1)
+    counted = both & (place.distance < 1.5 * on_average.mean_spacing_mm)
+    arrived = place.points(Surface(onward.surface.points, triangles))
+    mean_points = first.on_mean(bone.points)
+    truth = second.truth(mean_points)
+    same_side = first.side == second.side
+    laid = Surface(arrived, bone.triangles if same_side else bone.triangles[:, ::-1])
+    folded = looks_inward(laid, second.surface)[counted[laid.triangles].all(axis=1)]
+    return Errors(
+        distance=np.linalg.norm(arrived - truth, axis=1),
+        counted=counted,
+        expected=second.exists(truth) & first.exists(bone.points, margin_mm=0.2),
+        part=part_of(mean_points),
+        folded=int(folded.sum()),
+        off_surface=closest_points(second.surface, arrived).distance,
+    )
+
+
+def pooled(errors: list[Errors]) -> Errors:
+    """All vertices of all subjects as one."""
+    names = ("distance", "counted", "expected", "part", "off_surface")
+    joined = {name: np.concatenate([getattr(each, name) for each in errors]) for name in names}
+    return replace(errors[0], folded=sum(each.folded for each in errors), **joined)
+
+
+def _bare(surface: Surface) -> Surface:
+    return Surface(surface.points, surface.triangles)

@@ -1,0 +1,67 @@
+"""What is left of a small spot after it was carried to the average femur from many people and averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from CorticalBoneMappingLib.mesh.closest import closest_points
+from CorticalBoneMappingLib.registration.result import carry
+
+from .ours import Laid
+from .subjects import Subject, Template, dense_mean
+
+FWHM_MM = 10.0
+_NEAR_MM = 12.0
+# On or near the mean shape; the closest place on it is taken.
+PLACES = {
+    "neck, superior": (-22.0, 3.0, -3.0),
+    "neck, inferior": (-27.0, 2.0, -32.0),
+    "neck, anterior": (-25.0, 18.0, -15.0),
+    "intertrochanteric, anterior": (-4.0, 22.0, -32.0),
+    "greater trochanter, lateral": (24.0, 9.0, -14.0),
+    "lesser trochanter": (-18.8, -29.2, -43.2),
+    "head, superior": (-50.0, 1.5, 24.0),
+    "shaft, lateral": (19.0, -2.0, -75.0),
+}
+
+
+def kept_depths(
+    subjects: list[Subject], laid: list[Laid], template: Template
+) -> dict[str, tuple[float, int]]:
+    """Paint a spot of depth 1 at homologous points, carry it to the average, and average.
+
+    Parameters
+    ----------
+    subjects : list of Subject
+        Who is painted.
+    laid : list of Laid
+        The average on each.
+    template : Template
+        The average, and what its vertices mean.
+
+    Returns
+    -------
+    dict of str to (float, int)
+        By place: the greatest depth of the average map, and how many subjects have the place.
+    """
+    on_mean = closest_points(dense_mean(), np.array(list(PLACES.values()))).points(dense_mean())
+    near = np.linalg.norm(template.mean_points[:, None] - on_mean, axis=2) < _NEAR_MM
+    maps, there = zip(*[_carried(subject, each, on_mean) for subject, each in zip(subjects, laid)])
+    known = np.isfinite(maps)
+    mean = np.where(known, maps, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    count = np.sum(there, axis=0)
+    return {
+        name: (float(mean[near[:, place], place].max()), int(count[place]))
+        for place, name in enumerate(PLACES)
+    }
+
+
+def _carried(subject: Subject, laid: Laid, on_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The spots of one subject on the average, shape (n_average, n_places), and whether it has the places."""
+    centres = subject.truth(on_mean)
+    squared = ((subject.surface.points[:, None] - centres) ** 2).sum(axis=2)
+    spots = np.exp(-4.0 * np.log(2.0) * squared / FWHM_MM**2)
+    place = closest_points(subject.surface, laid.surface.points)
+    carried = carry(subject.surface, place, laid.covered, spots, "subject")
+    there = subject.exists(centres, margin_mm=FWHM_MM)
+    return np.where(there, carried, np.nan), there
