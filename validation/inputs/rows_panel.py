@@ -17,8 +17,8 @@ import numpy as np
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.core.measures import measure_named
 from CorticalBoneMappingLib.report.pages.answers import current_answers, read_answers
-from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess
-from CorticalBoneMappingLib.slicer.panel.runs import StudyRun, error_sentence
+from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, error_sentence
+from CorticalBoneMappingLib.slicer.panel.runs import StudyRun
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
 from CorticalBoneMappingLib.study.study_file.plan import Analysis, StudyPlan, read_plan, write_plan

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from CorticalBoneMappingLib.core.progress import Progress
-from CorticalBoneMappingLib.simulation.hip.bone import Hip, simulate_hip
+from CorticalBoneMappingLib.simulation import simulate_hip
+from CorticalBoneMappingLib.simulation.hip.bone import Hip
 from CorticalBoneMappingLib.simulation.hip.femur import draw_femur
 
 from .files import cached

@@ -159,7 +159,7 @@ def template_seconds() -> float:
 def _library() -> bytes:
     """Code of everything a registration depends on: its own room and the ground floor."""
     room = Path(registration.__file__).parent
-    ground = [room.parent / f"{name}.py" for name in ("closest", "surface", "shape_model")]
+    ground = [room.parent / f"{name}.py" for name in ("mesh/closest", "core/surface", "mesh/shape_model")]
     files = [Path(__file__), *sorted(room.glob("*.py")), *ground]
     return b"".join(code(ast.parse(path.read_bytes())) for path in files)
 

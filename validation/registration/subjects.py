@@ -175,5 +175,9 @@ def _tilted(axis: np.ndarray, angle: float, random: np.random.Generator) -> np.n
 @lru_cache(maxsize=1)
 def _key() -> str:
     room, here = Path(simulation.__file__).parent, Path(__file__)
-    library = [room / "individual.py", room.parent / "meshing.py", room.parent / "topology.py"]
+    library = [
+        room / "hip" / "population.py",
+        room.parent / "mesh" / "meshing.py",
+        room.parent / "mesh" / "topology.py",
+    ]
     return digest(*[sources(path) for path in (here, *library)])

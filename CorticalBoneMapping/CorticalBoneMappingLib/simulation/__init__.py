@@ -1,6 +1,6 @@
 """A digital hip and a CT scanner: scans whose truth is known."""
 
-from .hip.bone import simulate_hip
+from .hip.femur import simulate_hip
 from .hip.tissue import Tissue
 from .scanner.scanner import Scan, scan
 from .scanner.settings import ScannerSettings

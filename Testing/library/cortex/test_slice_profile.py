@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_cortex_scan_estimates import NOISE, SLICE_MM, lines
 
 from CorticalBoneMappingLib.core.volume import GIVEN, Volume
 from CorticalBoneMappingLib.cortex.scan.scan import Scan
@@ -16,6 +15,8 @@ from CorticalBoneMappingLib.cortex.scan.slice_thickness import (
     measure_slice_width,
 )
 from CorticalBoneMappingLib.cortex.settings import CortexSettings
+
+from .test_cortex_scan_estimates import NOISE, SLICE_MM, lines
 
 
 def scan(stated_mm=SLICE_MM, oblique=300, thick=150, **how):

@@ -7,7 +7,6 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_both_hips import result
 
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.surface import Surface
@@ -17,6 +16,8 @@ from CorticalBoneMappingLib.io.surface_files import write_surface
 from CorticalBoneMappingLib.io.volume_files import write_volume
 from CorticalBoneMappingLib.pipeline.result import write_result
 from CorticalBoneMappingLib.report.pictures.canvas import Canvas
+
+from ..pipeline.test_both_hips import result
 
 resource = pytest.importorskip("resource")
 

@@ -110,7 +110,8 @@ def test_another_version_of_python_gives_the_same_hash(environment):
         pytest.skip(f"the environment {environment} is not made here")
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from CorticalBoneMappingLib.pipeline.provenance import source_hash; print(source_hash(Path(sys.argv[2])))"
+        "from CorticalBoneMappingLib.pipeline.provenance import source_hash\n"
+        "print(source_hash(Path(sys.argv[2])))"
     )
     command = [str(python), "-c", code, str(OWN.parent), str(OWN)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

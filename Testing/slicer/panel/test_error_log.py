@@ -13,8 +13,7 @@ import slicer.util
 from PySide6.QtTest import QTest
 
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess
-from CorticalBoneMappingLib.slicer.panel.runs import error_sentence
+from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, error_sentence
 
 TOLD = "The program stopped by a fault of its own; the details are in Slicer's error log."
 FAULT = "print('all went well so far'); 1 / 0"

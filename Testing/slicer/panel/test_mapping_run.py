@@ -15,8 +15,8 @@ from CorticalBoneMappingLib.core.progress import JsonProgress
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
-from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, RunState
-from CorticalBoneMappingLib.slicer.panel.runs import MappingRun, error_sentence, map_command
+from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, RunState, error_sentence
+from CorticalBoneMappingLib.slicer.panel.runs import MappingRun, map_command
 from CorticalBoneMappingLib.slicer.panel.sections.result_section import quality_line, region_cells
 
 

@@ -1,4 +1,4 @@
-"""One person's digital femur: shape, cortex and marrow, each point's truth known."""
+"""One person's digital femur, in its socket: shape, cortex and marrow, each point's truth known."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...core.errors import SettingError
 from ...core.surface import Surface
-from .bone import Bone
+from .bone import Bone, Hip
 from .femur_shape import HEAD_CENTRE, mean_shape
 from .population import FemurDimensions, draw_dimensions, individual_map
+from .surroundings import with_pelvis
 from .tissue import Tissue, blend, cortex, sites
 
 
@@ -133,3 +135,45 @@ def shape_only(dimensions: FemurDimensions, random: np.random.Generator | None =
     """Give a right femur's surface alone, for populations of shapes; see `make_femur`."""
     mean = mean_shape()
     return replace(mean, points=individual_map(dimensions, random)(mean.points))
+
+
+def simulate_hip(
+    seed: int = 0,
+    side: str = "right",
+    tissue: Tissue | None = None,
+    joint_space_mm: float = 3.0,
+    density_variation: float = 1.0,
+) -> Hip:
+    """Draw a person from the population and make a hip.
+
+    Parameters
+    ----------
+    seed : int
+        The person.
+    side : str
+        ``"left"`` or ``"right"``; the two hips of a seed are mirror images.
+    tissue : Tissue, optional
+        Cortex and trabecular bone of the femur; else drawn like its dimensions.
+    joint_space_mm : float
+        Between head and socket, 1 to 6 mm.
+    density_variation : float
+        Of a drawn tissue, how much the cortical density differs from place to place: 0 is not at all, 1 is as
+        in the table of sites, at most 3.
+
+    Returns
+    -------
+    Hip
+        Head centre at the origin of RAS.
+
+    Raises
+    ------
+    SettingError
+        If the side is neither left nor right, or a value is out of bounds.
+    """
+    if side not in ("left", "right"):
+        raise SettingError(f"The side is '{side}': choose left or right.")
+    if not 0.0 <= density_variation <= 3.0:
+        raise SettingError(f"The density variation is {density_variation:g}: choose a value from 0 to 3.")
+    femur = draw_femur(seed, side, tissue, density_variation)
+    hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
+    return with_pelvis(hip, joint_space_mm)

@@ -16,8 +16,8 @@ from slicer.i18n import tr as _
 from ...core.errors import Cancelled, CorticalBoneMappingError
 from ...io.volume_files import read_labelmap, read_volume
 from ..scene.volumes import add_segmentation, add_volume
-from .child_process import ChildProcess
-from .runs import error_sentence, simulate_command
+from .child_process import ChildProcess, error_sentence
+from .runs import simulate_command
 
 _POLL_SECONDS = 0.1
 _DICOM_TAGS = {"slice_thickness_mm": "0018,0050", "kvp": "0018,0060"}

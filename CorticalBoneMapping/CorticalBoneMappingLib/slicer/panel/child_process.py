@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import takewhile
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from .runs import error_sentence
-
 _GRACE_SECONDS = 3.0  # from asking the child to stop to ending it
+_ERROR_MARK = "error:"
+_KILLED = (-9, 137)  # how Linux and macOS end what takes too much memory; the second by way of a launcher
 _LIBRARY_FOLDER = Path(__file__).parents[3]
 _ENDED = ""  # no line is empty: each has at least its line end
 
@@ -271,3 +272,19 @@ class AnsweringRun(ChildRun):
             return read(Path(self._answer.name))
         finally:
             self._answer.cleanup()
+
+
+def error_sentence(messages: list[str], exit_code: int | None = None) -> str:
+    """Pick the sentence for the user out of what a failed command wrote, with the indented lines after it.
+
+    A traceback is a fault of the program, which no sentence of its own explains; whoever shows this sentence
+    writes `ChildProcess.failure` to the error log.
+    """
+    said = [number for number, line in enumerate(messages) if line.startswith(_ERROR_MARK)]
+    if said:
+        more = takewhile(lambda line: line.startswith(" "), messages[said[-1] + 1 :])
+        return "\n".join([messages[said[-1]].removeprefix(_ERROR_MARK).strip(), *more])
+    details = "the details are in Slicer's error log."
+    if exit_code in _KILLED:
+        return f"The program was ended by the system, perhaps because memory ran out; {details}"
+    return f"The program stopped by a fault of its own; {details}"

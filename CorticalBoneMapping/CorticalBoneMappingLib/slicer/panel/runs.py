@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 
 from ...core.errors import CorticalBoneMappingError
@@ -38,8 +37,6 @@ LABEL = 1
 """Value of the femur in the label map that is handed over."""
 
 _PROGRAM = ["-m", "CorticalBoneMappingLib.cli"]
-_ERROR_MARK = "error:"
-_KILLED = (-9, 137)  # how Linux and macOS end what takes too much memory; the second by way of a launcher
 
 
 def map_command(
@@ -104,22 +101,6 @@ def simulate_command(python: str, folder: Path, options: Sequence[str] = ()) -> 
         Program and arguments.
     """
     return [python, *_PROGRAM, "simulate", "hip", "--out", str(folder), *options, "--progress", "json"]
-
-
-def error_sentence(messages: list[str], exit_code: int | None = None) -> str:
-    """Pick the sentence for the user out of what a failed command wrote, with the indented lines after it.
-
-    A traceback is a fault of the program, which no sentence of its own explains; whoever shows this sentence
-    writes `ChildProcess.failure` to the error log.
-    """
-    said = [number for number, line in enumerate(messages) if line.startswith(_ERROR_MARK)]
-    if said:
-        more = takewhile(lambda line: line.startswith(" "), messages[said[-1] + 1 :])
-        return "\n".join([messages[said[-1]].removeprefix(_ERROR_MARK).strip(), *more])
-    details = "the details are in Slicer's error log."
-    if exit_code in _KILLED:
-        return f"The program was ended by the system, perhaps because memory ran out; {details}"
-    return f"The program stopped by a fault of its own; {details}"
 
 
 class MappingRun(ChildRun):
