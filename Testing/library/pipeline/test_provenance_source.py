@@ -39,7 +39,7 @@ def test_the_source_is_the_same_elsewhere_with_other_line_ends_and_beside_byte_c
 
 def test_comments_docstrings_and_line_breaks_change_nothing(library):
     before = source_hash(library)
-    for name in ("cortex/scan.py", "study/femur.py", "surface.py"):
+    for name in ("cortex/scan/scan.py", "pipeline/map_femur.py", "core/surface.py"):
         file = library / name
         text = file.read_text(encoding="utf-8")
         first = text.index('"""')
@@ -52,33 +52,33 @@ def test_comments_docstrings_and_line_breaks_change_nothing(library):
 def test_the_source_changes_with_what_maps_follow_from_and_with_nothing_else(library):
     before = source_hash(library)
     for name in (
-        "report/page.py",
-        "cli/map.py",
+        "report/pages/page.py",
+        "cli/femur/map.py",
         "statistics/maps.py",
-        "study/group/run.py",
+        "study/analysis/run.py",
         "study/patient.py",
     ):
         (library / name).write_bytes((library / name).read_bytes() + b"\nchanged = 1\n")
     assert source_hash(library) == before
     seen = {before}
-    for name in ("cortex/scan.py", "study/femur.py", "atlas/__init__.py"):
+    for name in ("cortex/scan/scan.py", "pipeline/map_femur.py", "atlas/__init__.py"):
         (library / name).write_bytes((library / name).read_bytes() + b"\nchanged = 1\n")
         seen.add(source_hash(library))
     data = library / "atlas" / "data" / "average_femur.vtp"
     data.write_bytes(data.read_bytes() + b"\n")
     seen.add(source_hash(library))
-    change(library / "study" / "femur.py", "_MARGIN_MM = 25.0", "_MARGIN_MM = 25.5")
+    change(library / "pipeline" / "map_femur.py", "_MARGIN_MM = 25.0", "_MARGIN_MM = 25.5")
     seen.add(source_hash(library))
-    (library / "cortex" / "scan.py").rename(library / "cortex" / "scan2.py")
+    (library / "cortex" / "scan" / "scan.py").rename(library / "cortex" / "scan" / "scan2.py")
     assert len(seen | {source_hash(library)}) == 7
 
 
 def test_a_module_that_is_newly_imported_counts(library):
     (library / "report" / "new.py").write_text("value = 1\n", encoding="utf-8")
     change(
-        library / "cortex" / "scan.py",
+        library / "cortex" / "scan" / "scan.py",
         "import numpy as np\n",
-        "import numpy as np\nfrom ..report import new\n",
+        "import numpy as np\nfrom ...report import new\n",
     )
     before = source_hash(library)
     (library / "report" / "new.py").write_text("value = 2\n", encoding="utf-8")
@@ -97,9 +97,9 @@ def test_everything_that_measuring_loads_is_walked():
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = {name.partition("Lib.")[2].replace(".", "/") for name in told.split() if "MappingLib." in name}
     walked = {name.removesuffix(".py").removesuffix("/__init__") for name in modules_of_maps(OWN)}
-    assert "cortex/surface_map" in loaded
+    assert "cortex/methods/surface_map" in loaded
     assert loaded <= walked
-    left_out = ("cli", "panel", "report", "scene", "simulation", "statistics", "study/group")
+    left_out = ("cli", "report", "simulation", "slicer", "statistics", "study/analysis")
     assert not [name for name in walked if name.startswith(left_out)]
 
 

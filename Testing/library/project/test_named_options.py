@@ -57,7 +57,7 @@ def _texts(folder: Path) -> dict[str, str]:
 
 
 TEXTS = _texts(LIBRARY) | {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
-OF_BENCHMARKS = set(_OPTION.findall("\n".join(_texts(ROOT / "Testing" / "benchmarks").values())))
+OF_BENCHMARKS = set(_OPTION.findall("\n".join(_texts(ROOT / "validation").values())))
 
 
 @pytest.mark.parametrize("where", TEXTS)

@@ -18,7 +18,7 @@ def test_every_script_in_the_tree_is_listed_and_every_listed_one_exists(module):
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda folder: folder.name)
 def test_every_resource_in_the_tree_is_listed_and_every_listed_one_exists(module):
-    folders = [module / "Resources", *module.glob("*Lib/*/data")]
+    folders = [module / "Resources", *module.glob("*Lib/**/data")]
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     in_tree = {path.relative_to(module).as_posix() for path in files}
     assert _listed(module, "MODULE_PYTHON_RESOURCES") == in_tree
