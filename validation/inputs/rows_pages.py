@@ -76,12 +76,12 @@ def _render_without_graphics(folder: Path) -> Answer:
 
 def _crash(_folder: Path) -> Answer:
     with patch.object(apart, "ways", lambda: [apart.Way("a child")]):
-        return Answer(str(apart.draw_apart([partial(faulthandler._sigsegv)])), False)
+        return Answer(str(apart.draw_in_process([partial(faulthandler._sigsegv)])), False)
 
 
 def _hang(_folder: Path) -> Answer:
     with patch.object(apart, "ways", lambda: [apart.Way("a child")]):
-        return Answer(str(apart.draw_apart([partial(time.sleep, 600)], timeout_s=0.3)), False)
+        return Answer(str(apart.draw_in_process([partial(time.sleep, 600)], timeout_s=0.3)), False)
 
 
 def _thumbnail_fails(_folder: Path) -> Answer:
@@ -144,7 +144,7 @@ def _no_femur(folder: Path) -> Answer:
     patch_ = patch_.with_arrays(cortical_thickness=np.full(len(patch_.points), 2.0))
     write_surface(folder / "patch.vtp", patch_)
     command = ["render", folder / "patch.vtp", "--array", "cortical_thickness", "--side", "right"]
-    with patch.object(apart, "draw_apart", lambda drawings: [drawing.keywords for drawing in drawings]):
+    with patch.object(apart, "draw_in_process", lambda drawings: [drawing.keywords for drawing in drawings]):
         return Answer("drawn", True, [cbm(*command, "--out", folder / "x.png", "--progress", "none")])
 
 

@@ -66,7 +66,9 @@ class Errors:
         return self.distance[chosen]
 
 
-def errors_of(subject: Subject, template: Template, laid: Surface, counted: np.ndarray) -> Errors:
+def errors_of(
+    subject: Subject, template: Template, registered_template: Surface, counted: np.ndarray
+) -> Errors:
     """Judge a template laid on a subject.
 
     Parameters
@@ -85,13 +87,17 @@ def errors_of(subject: Subject, template: Template, laid: Surface, counted: np.n
     Errors
     """
     truth = subject.truth(template.mean_points)
-    place = closest_points(subject.surface, laid.points)
+    place = closest_points(subject.surface, registered_template.points)
     return Errors(
-        distance=np.linalg.norm(laid.points - truth, axis=1),
+        distance=np.linalg.norm(registered_template.points - truth, axis=1),
         counted=counted,
         expected=subject.exists(truth) & ~template.cut_end,
         part=part_of(template.mean_points),
-        folded=int(looks_inward(laid, subject.surface)[counted[laid.triangles].all(axis=1)].sum()),
+        folded=int(
+            looks_inward(registered_template, subject.surface)[
+                counted[registered_template.triangles].all(axis=1)
+            ].sum()
+        ),
         off_surface=place.distance,
     )
 
@@ -106,9 +112,9 @@ def part_of(mean_points: np.ndarray) -> np.ndarray:
     return part
 
 
-def looks_inward(laid: Surface, bone: Surface) -> np.ndarray:
+def looks_inward(registered_template: Surface, bone: Surface) -> np.ndarray:
     """Whether each triangle looks more than 90° away from the bone's surface, shape (n_triangles,)."""
-    corners = laid.points[laid.triangles]
+    corners = registered_template.points[registered_template.triangles]
     facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     place = closest_points(bone, corners.mean(axis=1))
     outward = interpolate(bone, bone.normals, place.triangle, place.weights)

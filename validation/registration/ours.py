@@ -24,7 +24,7 @@ _NEVER_USED = 1.0 + 1e-9  # a flexibility for which no template was made before
 
 
 @dataclass(frozen=True)
-class Laid:
+class Registered:
     """A template laid on a bone, and what it took.
 
     Attributes
@@ -57,9 +57,9 @@ class Laid:
     seconds: float
 
 
-def lay_average(
+def register_average(
     bone: Surface, side: str, density: str = "standard", start: dict[str, np.ndarray] | None = None
-) -> Laid:
+) -> Registered:
     """Lay the shipped average on a bone, with its shape model, as `lay` does."""
     average = load_average(density)
     return lay(average.surface, bone, side, average.shape_model, start)
@@ -71,7 +71,7 @@ def lay(
     side: str,
     shape_model: ShapeModel | None = None,
     start: dict[str, np.ndarray] | None = None,
-) -> Laid:
+) -> Registered:
     """Register a bone to a template, or take the result from the cache.
 
     Parameters
@@ -99,7 +99,7 @@ def lay(
     if "refused" in made:
         raise RegistrationError(str(made["refused"]))
     triangles = template.triangles if side == "right" else template.triangles[:, ::-1]
-    return Laid(
+    return Registered(
         Surface(made["points"], triangles),
         made["covered"],
         made["matrix"],

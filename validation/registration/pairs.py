@@ -23,20 +23,22 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.mesh.closest import closest_points
 
 from .errors import Errors, errors_of, looks_inward, part_of
-from .ours import Laid, lay, lay_average
+from .ours import Registered, lay, register_average
 from .subjects import Subject, Template, mean_femur
 
 _FEWEST = 3  # others that must cover a vertex of the average for its meaning to be known
 
 
-def from_mean_femur(subject: Subject) -> tuple[Errors, Laid]:
+def from_mean_femur(subject: Subject) -> tuple[Errors, Registered]:
     """Lay the mean femur on a subject."""
     template = mean_femur()
-    laid = lay(template.surface, subject.surface, subject.side)
-    return errors_of(subject, template, laid.surface, laid.covered), laid
+    registered_template = lay(template.surface, subject.surface, subject.side)
+    return errors_of(
+        subject, template, registered_template.surface, registered_template.covered
+    ), registered_template
 
 
-def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Laid]], Template]:
+def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Registered]], Template]:
     """Lay the shipped average on each subject; the others tell what its vertices mean.
 
     Returns
@@ -48,10 +50,12 @@ def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Laid]], Te
     """
     meanings = _Meanings(subjects)
     found = []
-    for row, (subject, laid) in enumerate(zip(subjects, meanings.laid)):
+    for row, (subject, registered_template) in enumerate(zip(subjects, meanings.registered_template)):
         template = meanings.template(without=row)
-        counted = laid.covered & ~template.cut_end
-        found.append((errors_of(subject, template, laid.surface, counted), laid))
+        counted = registered_template.covered & ~template.cut_end
+        found.append(
+            (errors_of(subject, template, registered_template.surface, counted), registered_template)
+        )
     return found, meanings.template()
 
 
@@ -59,16 +63,18 @@ class _Meanings:
     """The average laid on subjects, and the place on the mean shape that each vertex of it came to mean."""
 
     def __init__(self, subjects: list[Subject]) -> None:
-        self.laid = [lay_average(subject.surface, subject.side) for subject in subjects]
-        self._covered = np.array([each.covered for each in self.laid])
+        self.registered_template = [register_average(subject.surface, subject.side) for subject in subjects]
+        self._covered = np.array([each.covered for each in self.registered_template])
         self._meant = (
-            np.array([one.on_mean(each.surface.points) for one, each in zip(subjects, self.laid)])
+            np.array(
+                [one.on_mean(each.surface.points) for one, each in zip(subjects, self.registered_template)]
+            )
             * self._covered[:, :, None]
         )
 
     def template(self, without: int | None = None) -> Template:
         """The average as a template whose truth the subjects tell, all of them or all but one."""
-        others = np.ones(len(self.laid), dtype=bool)
+        others = np.ones(len(self.registered_template), dtype=bool)
         if without is not None:
             others[without] = False
         count = self._covered[others].sum(axis=0)
@@ -80,7 +86,7 @@ class _Meanings:
 def from_femur_to_femur(first: Subject, second: Subject) -> Errors:
     """Carry the vertices of one subject by way of the average to another."""
     triangles = load_average().surface.triangles
-    there, onward = (lay_average(subject.surface, subject.side) for subject in (first, second))
+    there, onward = (register_average(subject.surface, subject.side) for subject in (first, second))
     bone = first.surface
     on_average = Surface(there.surface.points, triangles)
     place = closest_points(on_average, bone.points)
@@ -90,8 +96,10 @@ def from_femur_to_femur(first: Subject, second: Subject) -> Errors:
     mean_points = first.on_mean(bone.points)
     truth = second.truth(mean_points)
     same_side = first.side == second.side
-    laid = Surface(arrived, bone.triangles if same_side else bone.triangles[:, ::-1])
-    folded = looks_inward(laid, second.surface)[counted[laid.triangles].all(axis=1)]
+    registered_template = Surface(arrived, bone.triangles if same_side else bone.triangles[:, ::-1])
+    folded = looks_inward(registered_template, second.surface)[
+        counted[registered_template.triangles].all(axis=1)
+    ]
     return Errors(
         distance=np.linalg.norm(arrived - truth, axis=1),
         counted=counted,

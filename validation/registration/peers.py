@@ -60,8 +60,8 @@ def peer_errors(
     made = kept(CACHE / "peers", key, lambda: _run(method, pair.arrays()))
     moved = pair.back(made["points"])
     place = closest_points(subject.surface, moved.points)
-    laid = Surface(place.points(subject.surface), moved.triangles)
-    errors = [errors_of(subject, template, surface, pair.shared) for surface in (moved, laid)]
+    registered_template = Surface(place.points(subject.surface), moved.triangles)
+    errors = [errors_of(subject, template, surface, pair.shared) for surface in (moved, registered_template)]
     return errors[0], errors[1], float(made["seconds"])
 
 

@@ -27,7 +27,7 @@ from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE
 from .cache import remeshed
 from .deformation import LARGEST_SCALE, own_deformation
 from .errors import HEAD, MIDDLE, SHAFT
-from .ours import Laid, lay_average
+from .ours import Registered, register_average
 from .subjects import CACHE
 
 _ROOT = Path(__file__).parents[2]
@@ -98,14 +98,17 @@ class Fit:
 
 def fit_of(femur: RealFemur) -> Fit:
     """Lay the average on a real femur in several poses."""
-    right, laid = as_right(femur)
+    right, registered_template = as_right(femur)
     poses = [_in_pose(femur, seed) for seed in range(_POSES)]
-    covered = laid.covered
+    covered = registered_template.covered
     to_bone = [closest_points(right, points[covered]).distance.mean() for points, _ in poses]
-    apart = [np.linalg.norm(points - laid.surface.points, axis=1)[covered].mean() for points, _ in poses]
+    apart = [
+        np.linalg.norm(points - registered_template.surface.points, axis=1)[covered].mean()
+        for points, _ in poses
+    ]
     average = load_average()
     moved = find_pose(right, average.surface).apply(average.surface.points)
-    fit = average.shape_model.fit(laid.surface.points, covered)
+    fit = average.shape_model.fit(registered_template.surface.points, covered)
     shape = average.shape_model.reconstruct(fit.coordinates)
     shape = fit.size * shape @ fit.rotation.T + fit.translation
     return Fit(
@@ -114,35 +117,41 @@ def fit_of(femur: RealFemur) -> Fit:
         to_bone=float(max(to_bone)),
         from_bone=max(each.off_template_mm for _, each in poses),
         between_poses=float(np.mean(apart)),
-        lost={wavelength: _lost(laid, right, wavelength) for wavelength in WAVELENGTHS_MM},
+        lost={wavelength: _lost(registered_template, right, wavelength) for wavelength in WAVELENGTHS_MM},
         folded=max(each.folded for _, each in poses),
         neck_shaft_angle_deg=measure_anatomy(femur.surface, femur.side).neck_shaft_angle_deg,
     )
 
 
-def as_right(femur: RealFemur) -> tuple[Surface, Laid]:
+def as_right(femur: RealFemur) -> tuple[Surface, Registered]:
     """Give the femur as a right one, and the average laid on it."""
     right = femur.surface if femur.side == "right" else femur.surface.mirrored()
-    return right, lay_average(right, "right")
+    return right, register_average(right, "right")
 
 
-def _in_pose(femur: RealFemur, seed: int) -> tuple[np.ndarray, Laid]:
+def _in_pose(femur: RealFemur, seed: int) -> tuple[np.ndarray, Registered]:
     """Lay the average on the femur in a random pose; the points are brought back to the right-sided one."""
     turn = Rotation.random(random_state=100 + seed).as_matrix()
     shift = np.random.default_rng(seed).uniform(-300.0, 300.0, 3)
     turned = replace(femur.surface, points=femur.surface.points @ turn.T + shift)
-    laid = lay_average(turned, femur.side)
-    points = (laid.surface.points - shift) @ turn
-    return (points if femur.side == "right" else points * [-1.0, 1.0, 1.0]), laid
+    registered_template = register_average(turned, femur.side)
+    points = (registered_template.surface.points - shift) @ turn
+    return (points if femur.side == "right" else points * [-1.0, 1.0, 1.0]), registered_template
 
 
-def _lost(laid: Laid, bone: Surface, wavelength_mm: float) -> float:
+def _lost(registered_template: Registered, bone: Surface, wavelength_mm: float) -> float:
     """Carry waves along three axes to the average and back."""
     waves = np.cos(2.0 * np.pi * bone.points / wavelength_mm + 0.5)
-    there = carry(bone, closest_points(bone, laid.surface.points), laid.covered, waves, "bone")
-    place = closest_points(laid.surface, bone.points)
-    seen = laid.covered[laid.surface.triangles[place.triangle]].all(axis=1)
-    back = carry(laid.surface, place, seen, there, "average")
+    there = carry(
+        bone,
+        closest_points(bone, registered_template.surface.points),
+        registered_template.covered,
+        waves,
+        "bone",
+    )
+    place = closest_points(registered_template.surface, bone.points)
+    seen = registered_template.covered[registered_template.surface.triangles[place.triangle]].all(axis=1)
+    back = carry(registered_template.surface, place, seen, there, "average")
     seen &= np.isfinite(back).all(axis=1)
     return float(np.sqrt(np.mean((back - waves)[seen] ** 2) / np.var(waves[seen], axis=0).mean()))
 
@@ -159,8 +168,10 @@ def dice_of_sides(left: RealFemur, right: RealFemur) -> dict[str, float]:
     average = load_average()
     bones, labels = [], []
     for femur in (left, right):
-        bone, laid = as_right(femur)
-        place = closest_points(Surface(laid.surface.points, average.surface.triangles), bone.points)
+        bone, registered_template = as_right(femur)
+        place = closest_points(
+            Surface(registered_template.surface.points, average.surface.triangles), bone.points
+        )
         corner = place.weights.argmax(axis=1)
         labels.append(average.region[average.surface.triangles[place.triangle, corner]])
         bones.append(bone)
@@ -189,18 +200,18 @@ def deformed_again(femur: RealFemur, seed: int) -> tuple[np.ndarray, np.ndarray]
     part : ndarray of shape (n,)
         Keys of `errors.PARTS`, by the region of the average.
     """
-    right, laid = as_right(femur)
+    right, registered_template = as_right(femur)
     random = np.random.default_rng([seed, 99])
-    to_average = np.linalg.inv(laid.matrix)
+    to_average = np.linalg.inv(registered_template.matrix)
     upright = replace(right, points=right.points @ to_average[:3, :3].T + to_average[:3, 3] + HEAD_CENTRE)
     scale = 1.0 + random.uniform(-LARGEST_SCALE, LARGEST_SCALE)
     carried = replace(upright, points=scale * own_deformation(upright, random)(upright.points))
     turn = Rotation.random(random_state=seed).as_matrix()
     bone = remeshed(CACHE / "real", carried, _VERTICES - 800)
-    there = lay_average(replace(bone, points=bone.points @ turn.T), "right")
+    there = register_average(replace(bone, points=bone.points @ turn.T), "right")
     triangles = load_average().surface.triangles
-    place = closest_points(Surface(laid.surface.points, triangles), right.points)
-    counted = (laid.covered & there.covered)[triangles[place.triangle]].all(axis=1)
+    place = closest_points(Surface(registered_template.surface.points, triangles), right.points)
+    counted = (registered_template.covered & there.covered)[triangles[place.triangle]].all(axis=1)
     arrived = place.points(Surface(there.surface.points, triangles))
     distance = np.linalg.norm(arrived - carried.points @ turn.T, axis=1)
     corner = triangles[place.triangle, place.weights.argmax(axis=1)]

@@ -26,7 +26,7 @@ from CorticalBoneMappingLib.simulation.hip.femur_shape import (
 from .cache import remeshed
 from .cutting import cut_off
 from .errors import Errors, errors_of
-from .ours import Laid, lay_average
+from .ours import Registered, register_average
 from .subjects import CACHE, Subject, Template, dense_mean, draw_subject
 
 PERSON = 100  # an even number: a right femur with a long shaft
@@ -51,7 +51,7 @@ class Outcome:
 
     damage: str
     errors: Errors | None
-    laid: Laid | None
+    registered_template: Registered | None
     refusal: str
 
 
@@ -70,11 +70,13 @@ def outcomes(template: Template) -> list[Outcome]:
 
 def _outcome(name: str, subject: Subject, template: Template) -> Outcome:
     try:
-        laid = lay_average(subject.surface, subject.side)
+        registered_template = register_average(subject.surface, subject.side)
     except RegistrationError as error:
         return Outcome(name, None, None, str(error))
-    counted = laid.covered & ~template.cut_end
-    return Outcome(name, errors_of(subject, template, laid.surface, counted), laid, "")
+    counted = registered_template.covered & ~template.cut_end
+    return Outcome(
+        name, errors_of(subject, template, registered_template.surface, counted), registered_template, ""
+    )
 
 
 def _unharmed(subject: Subject) -> Subject:

@@ -12,7 +12,7 @@ from CorticalBoneMappingLib.core.progress import Progress
 from . import pairs, real, robustness, spot
 from .cache import remeshed
 from .errors import Errors, errors_of
-from .ours import Laid, lay_average, template_seconds
+from .ours import Registered, register_average, template_seconds
 from .peer_worker import METHODS, WITH_MODEL
 from .peers import peer_errors, similarity_errors, true_start
 from .subjects import CACHE, Subject, Template, draw_subjects, mean_femur
@@ -61,12 +61,12 @@ class Results:
     """
 
     subjects: list[Subject]
-    averaged: list[tuple[Errors, Laid]]
+    averaged: list[tuple[Errors, Registered]]
     meaning: Template
-    direct: list[tuple[Errors, Laid]]
+    direct: list[tuple[Errors, Registered]]
     crossed: list[Errors]
     peers: dict[str, list[tuple[Errors, Errors, float]]]
-    started: list[tuple[Errors, Laid]]
+    started: list[tuple[Errors, Registered]]
     similarity: list[Errors]
     template_seconds: float
     dense_seconds: list[float]
@@ -95,7 +95,7 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
     progress.report(0.1, "The average femur on the subjects")
     averaged, meaning = pairs.from_average(subjects)
     crossed = [pairs.from_femur_to_femur(*two) for two in zip(subjects, subjects[1:] + subjects[:1])]
-    spots = spot.kept_depths(subjects, [laid for _, laid in averaged], meaning)
+    spots = spot.kept_depths(subjects, [registered_template for _, registered_template in averaged], meaning)
     progress.report(0.35, "20,000 vertices")
     dense_seconds = [_dense_seconds(subject) for subject in subjects[:_PEOPLE_DENSE]]
     progress.report(0.4, "Real femurs")
@@ -138,16 +138,18 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
     )
 
 
-def _from_true_pose(subject: Subject, meaning: Template) -> tuple[Errors, Laid]:
+def _from_true_pose(subject: Subject, meaning: Template) -> tuple[Errors, Registered]:
     """Lay the average on a subject from the true similarity, as the peers do."""
-    laid = lay_average(subject.surface, subject.side, start=true_start(meaning, subject))
-    return errors_of(subject, meaning, laid.surface, laid.covered & ~meaning.cut_end), laid
+    registered_template = register_average(subject.surface, subject.side, start=true_start(meaning, subject))
+    return errors_of(
+        subject, meaning, registered_template.surface, registered_template.covered & ~meaning.cut_end
+    ), registered_template
 
 
 def _dense_seconds(subject: Subject) -> float:
     """Lay the fine average on a subject of 20,000 vertices."""
     bone = remeshed(CACHE / "dense", subject.surface, _DENSE)
-    return lay_average(bone, subject.side, _DENSE_TEMPLATE).seconds
+    return register_average(bone, subject.side, _DENSE_TEMPLATE).seconds
 
 
 def _persons(femurs: list[real.RealFemur]) -> list[tuple[real.RealFemur, real.RealFemur]]:

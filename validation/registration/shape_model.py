@@ -72,9 +72,13 @@ def generalisation(shapes: np.ndarray, surface: Surface, most: int) -> np.ndarra
         others = np.delete(shapes, out, axis=0)
         model = shape_model_of(others, np.ones(others.shape[:2], dtype=bool), surface, explained=0.9999)
         fit = model.fit(shapes[out])
-        laid = (shapes[out] - fit.translation) @ fit.rotation / fit.size
+        registered_template = (shapes[out] - fit.translation) @ fit.rotation / fit.size
         parts = fit.coordinates[:most, None, None] * model.modes[:most]
-        left = laid - model.mean - np.concatenate([np.zeros((1, *laid.shape)), np.cumsum(parts, axis=0)])
+        left = (
+            registered_template
+            - model.mean
+            - np.concatenate([np.zeros((1, *registered_template.shape)), np.cumsum(parts, axis=0)])
+        )
         errors.append(np.linalg.norm(left, axis=2).mean(axis=1))
     return np.mean(errors, axis=0)
 
@@ -122,8 +126,12 @@ def registered_shapes(maps: list[PointMap], atlas: AverageFemur) -> tuple[np.nda
     shapes = []
     for number, subject in enumerate(_subjects(maps)):
         print(f"registering person {number + 1} of {len(maps)}", flush=True)
-        laid = register(subject.surface, atlas.surface, "right", shape_model=atlas.shape_model)
-        shapes.append(interpolate(laid.deformed, laid.points, place.triangle, place.weights))
+        registered_template = register(subject.surface, atlas.surface, "right", shape_model=atlas.shape_model)
+        shapes.append(
+            interpolate(
+                registered_template.deformed, registered_template.points, place.triangle, place.weights
+            )
+        )
     return np.array(shapes), coarse
 
 
@@ -184,18 +192,24 @@ def real_rows(atlas: AverageFemur) -> list[str]:
     for path in sorted(REAL.glob("*.stl")):
         side = "left" if "_l" in path.stem else "right"
         bone = remesh(read_surface(path), spacing_mm=1.6)
-        laid = register(bone, atlas.surface, side, shape_model=atlas.shape_model)
+        registered_template = register(bone, atlas.surface, side, shape_model=atlas.shape_model)
         right = bone.mirrored() if side == "left" else bone
         rows.append(
-            f"| {path.stem.split('_')[0]}, {side} | " + " | ".join(_real_cells(laid, right, atlas)) + " |"
+            f"| {path.stem.split('_')[0]}, {side} | "
+            + " | ".join(_real_cells(registered_template, right, atlas))
+            + " |"
         )
     return rows
 
 
-def _real_cells(laid: Registration, bone: Surface, atlas: AverageFemur) -> list[str]:
+def _real_cells(registered_template: Registration, bone: Surface, atlas: AverageFemur) -> list[str]:
     """Fit to closest points on the bone, which hold no point of it to a place along the surface."""
-    points = laid.points * [-1.0, 1.0, 1.0] if laid.side == "left" else laid.points
-    known, model = laid.covered, atlas.shape_model
+    points = (
+        registered_template.points * [-1.0, 1.0, 1.0]
+        if registered_template.side == "left"
+        else registered_template.points
+    )
+    known, model = registered_template.covered, atlas.shape_model
     size, rotation, shift = similarity(model.mean[known], points[known])
     shape = size * model.mean @ rotation.T + shift
     for _ in range(_FITTINGS):

@@ -7,7 +7,7 @@ import numpy as np
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.registration.result import carry
 
-from .ours import Laid
+from .ours import Registered
 from .subjects import Subject, Template, dense_mean
 
 FWHM_MM = 10.0
@@ -26,7 +26,7 @@ PLACES = {
 
 
 def kept_depths(
-    subjects: list[Subject], laid: list[Laid], template: Template
+    subjects: list[Subject], registered_template: list[Registered], template: Template
 ) -> dict[str, tuple[float, int]]:
     """Paint a spot of depth 1 at homologous points, carry it to the average, and average.
 
@@ -46,7 +46,9 @@ def kept_depths(
     """
     on_mean = closest_points(dense_mean(), np.array(list(PLACES.values()))).points(dense_mean())
     near = np.linalg.norm(template.mean_points[:, None] - on_mean, axis=2) < _NEAR_MM
-    maps, there = zip(*[_carried(subject, each, on_mean) for subject, each in zip(subjects, laid)])
+    maps, there = zip(
+        *[_carried(subject, each, on_mean) for subject, each in zip(subjects, registered_template)]
+    )
     known = np.isfinite(maps)
     mean = np.where(known, maps, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     count = np.sum(there, axis=0)
@@ -56,12 +58,14 @@ def kept_depths(
     }
 
 
-def _carried(subject: Subject, laid: Laid, on_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _carried(
+    subject: Subject, registered_template: Registered, on_mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The spots of one subject on the average, shape (n_average, n_places), and whether it has the places."""
     centres = subject.truth(on_mean)
     squared = ((subject.surface.points[:, None] - centres) ** 2).sum(axis=2)
     spots = np.exp(-4.0 * np.log(2.0) * squared / FWHM_MM**2)
-    place = closest_points(subject.surface, laid.surface.points)
-    carried = carry(subject.surface, place, laid.covered, spots, "subject")
+    place = closest_points(subject.surface, registered_template.surface.points)
+    carried = carry(subject.surface, place, registered_template.covered, spots, "subject")
     there = subject.exists(centres, margin_mm=FWHM_MM)
     return np.where(there, carried, np.nan), there

@@ -24,9 +24,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def subjects(results: Results) -> str:
     """One row a simulated femur: the shipped average on it."""
     rows = []
-    for subject, (errors, laid) in zip(results.subjects, results.averaged):
-        cells = [f"{errors.coverage:.1%}", str(errors.folded), _off(errors), _expected(errors, laid)]
-        rows.append([subject.name, *_errors(errors), *cells, f"{laid.seconds:.2f}"])
+    for subject, (errors, registered_template) in zip(results.subjects, results.averaged):
+        cells = [
+            f"{errors.coverage:.1%}",
+            str(errors.folded),
+            _off(errors),
+            _expected(errors, registered_template),
+        ]
+        rows.append([subject.name, *_errors(errors), *cells, f"{registered_template.seconds:.2f}"])
     return table(["femur", *_COLUMNS, "covered", "folded", "off surface", "expected", "s"], rows)
 
 
@@ -62,7 +67,13 @@ def peers(results: Results) -> str:
     }
     for name, found in ours.items():
         errors = pooled([each for each, _ in found])
-        rows.append(_peer_row(name, [errors, errors], float(np.mean([laid.seconds for _, laid in found]))))
+        rows.append(
+            _peer_row(
+                name,
+                [errors, errors],
+                float(np.mean([registered_template.seconds for _, registered_template in found])),
+            )
+        )
     return table(["method", *_COLUMNS, "mean if moved to the surface", "folded", "off surface", "s"], rows)
 
 
@@ -132,9 +143,9 @@ def damages(results: Results) -> str:
         if outcome.errors is None:
             rows.append([outcome.damage, *["–"] * 8, f"refused: {outcome.refusal}"])
             continue
-        errors, laid = outcome.errors, outcome.laid
-        cells = [f"{errors.coverage:.1%}", str(errors.folded), _expected(errors, laid)]
-        asked = "asks to be looked at" if laid.look_at_it else "registered"
+        errors, registered_template = outcome.errors, outcome.registered_template
+        cells = [f"{errors.coverage:.1%}", str(errors.folded), _expected(errors, registered_template)]
+        asked = "asks to be looked at" if registered_template.look_at_it else "registered"
         rows.append([outcome.damage, *_errors(errors), *cells, asked])
     return table(["damage", *_COLUMNS, "covered", "folded", "expected", "outcome"], rows)
 
@@ -155,8 +166,8 @@ def _off(errors: Errors) -> str:
     return f"{errors.off_surface[errors.counted].mean():.3f}"
 
 
-def _expected(errors: Errors, laid) -> str:
-    return f"{laid.expected_mm[errors.counted].mean():.2f}"
+def _expected(errors: Errors, registered_template) -> str:
+    return f"{registered_template.expected_mm[errors.counted].mean():.2f}"
 
 
 def rank_correlations(results: Results) -> tuple[float, float]:
@@ -170,5 +181,8 @@ def rank_correlations(results: Results) -> tuple[float, float]:
 def quality_pairs(results: Results) -> list[tuple[np.ndarray, np.ndarray]]:
     """True and expected errors of the counted vertices, one pair a femur."""
     found = list(results.averaged)
-    found += [(one.errors, one.laid) for one in results.outcomes if one.errors is not None]
-    return [(errors.distance[errors.counted], laid.expected_mm[errors.counted]) for errors, laid in found]
+    found += [(one.errors, one.registered_template) for one in results.outcomes if one.errors is not None]
+    return [
+        (errors.distance[errors.counted], registered_template.expected_mm[errors.counted])
+        for errors, registered_template in found
+    ]

@@ -35,7 +35,9 @@ def _simulated(results: Results) -> list[tuple[str, str, bool]]:
             (f"{name}: neck, trochanters, metaphysis ≤ 0.7 mm", f"{middle:.2f} mm", middle <= 0.7),
         ]
     off = float(averaged.off_surface[averaged.counted].mean())
-    from_bone = float(np.mean([laid.off_template_mm for _, laid in results.averaged]))
+    from_bone = float(
+        np.mean([registered_template.off_template_mm for _, registered_template in results.averaged])
+    )
     return [
         *rows,
         ("no folded triangles", str(averaged.folded), averaged.folded == 0),
@@ -59,7 +61,14 @@ def _peers(results: Results) -> list[tuple[str, str, bool | None]]:
         nearest = min(best, key=best.get)
         found = f"{error:.2f} mm; best peer {nearest}, {best[nearest]:.2f} mm"
         rows.append((f"lower error than each peer, {job}", found, error < best[nearest]))
-        rows.append(_time_row(job, float(np.mean([laid.seconds for _, laid in ours])), peers, best))
+        rows.append(
+            _time_row(
+                job,
+                float(np.mean([registered_template.seconds for _, registered_template in ours])),
+                peers,
+                best,
+            )
+        )
     return rows
 
 
@@ -79,7 +88,7 @@ def _peer_means(found: list) -> list[float]:
 
 
 def _times(results: Results) -> list[tuple[str, str, bool]]:
-    usual = max(laid.seconds for _, laid in results.averaged)
+    usual = max(registered_template.seconds for _, registered_template in results.averaged)
     dense = max(results.dense_seconds)
     return [
         ("8,000 vertices ≤ 5 s on one core", f"at most {usual:.2f} s", usual <= 5.0),

@@ -197,17 +197,21 @@ def _registered(
     for done, subject in enumerate(subjects):
         progress.report(done / len(subjects), f"Round {number}: {subject.name}")
         try:
-            laid = register(
+            registered_template = register(
                 subject.surface, average, subject.side, shape_model=shape_model, settings=settings
             )
         except (RegistrationError, SurfaceError) as error:
             left_out[subject.name] = str(error)
             continue
-        right = laid.deformed.mirrored() if subject.side == "left" else laid.deformed
+        right = (
+            registered_template.deformed.mirrored()
+            if subject.side == "left"
+            else registered_template.deformed
+        )
         shapes.append(right.points)
-        covered.append(laid.covered)
-        if laid.look_at_it:
-            remarks[subject.name] = list(laid.remarks)
+        covered.append(registered_template.covered)
+        if registered_template.look_at_it:
+            remarks[subject.name] = list(registered_template.remarks)
     return np.array(shapes), np.array(covered), remarks
 
 

@@ -163,8 +163,10 @@ def with_regions_of(average: Average, atlas: AverageFemur) -> Average:
         the closest place that it does.
     """
     settings = RegistrationSettings(check_side=False)
-    laid = register(average.fine, atlas.surface, "right", shape_model=atlas.shape_model, settings=settings)
-    carried = laid.to_subject(atlas.region.astype(np.int64))
+    registered_template = register(
+        average.fine, atlas.surface, "right", shape_model=atlas.shape_model, settings=settings
+    )
+    carried = registered_template.to_subject(atlas.region.astype(np.int64))
     known = (carried >= 0) & (carried != CUT_END)
     tree = cKDTree(average.fine.points[known])
     return _labelled(average, lambda surface: carried[known][tree.query(surface.points)[1]])

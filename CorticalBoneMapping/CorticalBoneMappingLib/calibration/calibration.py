@@ -175,7 +175,7 @@ class Calibration:
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the densities must know, as sentences."""
         if isinstance(self.fit, InternalFit):
-            return _internal_remarks(self.fit, float(self.density_sd(np.array(1300.0))))
+            return _internal_warnings(self.fit, float(self.density_sd(np.array(1300.0))))
         stated = (HARDENING_STATED,) if self.kind == "rods" and self.hardening_sd is None else ()
         return stated + (self.patient.remarks if self.patient else ())
 
@@ -271,7 +271,7 @@ def _checked(calibration: Calibration, volume: Volume | None) -> Calibration:
     return replace(calibration, patient=patient)
 
 
-def _internal_remarks(fit: InternalFit, sd_at_cortex: float) -> tuple[str, ...]:
+def _internal_warnings(fit: InternalFit, sd_at_cortex: float) -> tuple[str, ...]:
     relative = sd_at_cortex / (fit.slope * 1300.0 + fit.intercept)
     names = [tissue.name for tissue in fit.tissues]
     said = [

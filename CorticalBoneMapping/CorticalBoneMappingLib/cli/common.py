@@ -83,7 +83,7 @@ def draw_beside(drawings: Callable[[], Sequence[Callable[[], Any]]]) -> bool:
     Parameters
     ----------
     drawings : callable
-        Gives what `report.apart.draw_apart` takes; what it raises is taken likewise.
+        Gives what `report.apart.draw_in_process` takes; what it raises is taken likewise.
 
     Returns
     -------
@@ -91,10 +91,10 @@ def draw_beside(drawings: Callable[[], Sequence[Callable[[], Any]]]) -> bool:
         Whether they were drawn.
     """
     from ..core.errors import CorticalBoneMappingError
-    from ..report.pictures.drawing_process import draw_apart
+    from ..report.pictures.drawing_process import draw_in_process
 
     try:
-        draw_apart(drawings())
+        draw_in_process(drawings())
     except CorticalBoneMappingError as error:
         complain(f"note: {error}")
         return False

@@ -36,7 +36,7 @@ MEASUREMENTS = (
 _NEAR_MM = 15.0  # how far around a landmark the bending of the surface is averaged
 
 
-def laid_average(registration: Registration) -> Surface:
+def registered_average(registration: Registration) -> Surface:
     """Give the average femur laid on a subject, with how far it had to be bent.
 
     Parameters
@@ -52,9 +52,9 @@ def laid_average(registration: Registration) -> Surface:
     """
     bent = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
     bent = np.where(registration.covered, bent, np.nan).astype(np.float32)
-    laid = registration.deformed.with_arrays(**registration.average.arrays)
+    registered_template = registration.deformed.with_arrays(**registration.average.arrays)
     arrays = {BENDING: bent, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
-    return laid.with_arrays(dict.fromkeys(arrays, "mm"), **arrays)
+    return registered_template.with_arrays(dict.fromkeys(arrays, "mm"), **arrays)
 
 
 def similarity_to_subject(registration: Registration) -> np.ndarray:

@@ -25,7 +25,7 @@ from ..io.volume_checks import check_image, check_overlap
 from ..io.volume_warnings import thickness_warnings, without_interpolated_slices
 from ..registration import register
 from ..segmentation import PeriostealSurface, periosteal_surface
-from .anatomy import laid_average, similarity_to_subject, subject_anatomy
+from .anatomy import registered_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
 from .find.known_labels import label_of_femur
 from .provenance import Stopwatch, count_quality, plain, program, without_folders
@@ -140,7 +140,7 @@ def map_femur(
         "timings_s": watch.seconds,
     }
     progress.report(1.0, "Femur mapped")
-    return FemurResult(bone, on_average, rows, plain(provenance), side, laid_average(registration))
+    return FemurResult(bone, on_average, rows, plain(provenance), side, registered_average(registration))
 
 
 def _label_in(

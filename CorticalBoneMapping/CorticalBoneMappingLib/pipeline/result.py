@@ -50,7 +50,7 @@ class FemurResult:
     regions: list[dict[str, Any]]
     provenance: dict[str, Any]
     side: str
-    laid: Surface | None = None
+    registered_template: Surface | None = None
     thumbnail: bytes | None = None
 
     def with_provenance(self, **more: Any) -> FemurResult:
@@ -62,12 +62,12 @@ class FemurResult:
 
 PERIOSTEAL_FILE = "periosteal_surface.vtp"
 AVERAGE_FILE = "average_femur.vtp"
-LAID_FILE = "registered_average.vtp"
+REGISTERED_FILE = "registered_average.vtp"
 POINTS_FILE = "points.csv"
 REGIONS_FILE = "regions.csv"
 PROVENANCE_FILE = "provenance.json"
 THUMBNAIL_FILE = "thumbnail.jpg"
-_WRITTEN = (PERIOSTEAL_FILE, AVERAGE_FILE, LAID_FILE, POINTS_FILE, REGIONS_FILE, PROVENANCE_FILE)
+_WRITTEN = (PERIOSTEAL_FILE, AVERAGE_FILE, REGISTERED_FILE, POINTS_FILE, REGIONS_FILE, PROVENANCE_FILE)
 
 
 def check_place(folder: str | Path) -> None:
@@ -93,8 +93,8 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
     with whole_folder(folder, "result", PROVENANCE_FILE) as temporary:
         write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
         write_surface(temporary / AVERAGE_FILE, result.average)
-        if result.laid is not None:
-            write_surface(temporary / LAID_FILE, result.laid)
+        if result.registered_template is not None:
+            write_surface(temporary / REGISTERED_FILE, result.registered_template)
         if result.thumbnail is not None:
             (temporary / THUMBNAIL_FILE).write_bytes(result.thumbnail)
         write_text(temporary / POINTS_FILE, points_table(result.periosteal))
@@ -123,9 +123,9 @@ def read_result(folder: str | Path) -> FemurResult:
             f"{folder}: this is no folder of a mapped femur, or it is damaged ({error})."
         ) from error
     periosteal, average = read_surface(folder / PERIOSTEAL_FILE), read_surface(folder / AVERAGE_FILE)
-    has_laid = LAID_FILE in provenance.pop(FILES, ())
-    laid = read_surface(folder / LAID_FILE) if has_laid else None
-    return FemurResult(periosteal, average, rows, provenance, side, laid)
+    has_registered = REGISTERED_FILE in provenance.pop(FILES, ())
+    registered_template = read_surface(folder / REGISTERED_FILE) if has_registered else None
+    return FemurResult(periosteal, average, rows, provenance, side, registered_template)
 
 
 def points_table(surface: Surface) -> str:

@@ -141,7 +141,7 @@ def _unlike_a_femur(why: str) -> RegistrationError:
 
 
 def surface_distances(
-    laid: Surface, posed: Surface, covered: np.ndarray, left: np.ndarray, scale: float
+    registered_template: Surface, posed: Surface, covered: np.ndarray, left: np.ndarray, scale: float
 ) -> SurfaceDistances:
     """Measure what is left between the average laid on a subject and the subject, where both exist.
 
@@ -161,8 +161,8 @@ def surface_distances(
     SurfaceDistances
     """
     forth = scale * left[covered]
-    place = closest_points(laid, posed.points)
-    counted = covered[laid.triangles[place.triangle]].all(axis=1)
+    place = closest_points(registered_template, posed.points)
+    counted = covered[registered_template.triangles[place.triangle]].all(axis=1)
     counted &= ~widened(posed, cut_end_of(posed))
     back = scale * place.distance[counted]
     return SurfaceDistances(mean_mm(forth), _high(forth), mean_mm(back), _high(back))
@@ -177,7 +177,7 @@ def _high(distances: np.ndarray) -> float:
     return float(np.quantile(distances, 0.95)) if len(distances) else np.inf
 
 
-def remarks_on(
+def warnings_on(
     scale: float,
     misfit_mm: float,
     distances: SurfaceDistances,
@@ -231,7 +231,7 @@ def remarks_on(
     return tuple(remarks)
 
 
-def expected_errors(bending: Bending, laid: Surface, template: Template) -> np.ndarray:
+def expected_errors(bending: Bending, registered_template: Surface, template: Template) -> np.ndarray:
     """Foretell the distance of each vertex from its true place, along the surface.
 
     Parameters
@@ -249,7 +249,10 @@ def expected_errors(bending: Bending, laid: Surface, template: Template) -> np.n
         Root mean square error expected, mm in the frame of the average.
     """
     root = bending.uncertainty.astype(np.float32)
-    points, normals = laid.points[template.judged], laid.normals[template.judged]
+    points, normals = (
+        registered_template.points[template.judged],
+        registered_template.normals[template.judged],
+    )
     prior = template.bendable.prior.at(template.judged)
     dense = np.concatenate([pose_basis(points).reshape(7, -1, 3), prior.modes])
     variance = np.zeros(len(points))

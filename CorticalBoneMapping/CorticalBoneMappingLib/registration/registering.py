@@ -19,8 +19,8 @@ from .judging import (
     check_side,
     expected_errors,
     mean_mm,
-    remarks_on,
     surface_distances,
+    warnings_on,
 )
 from .pairs import Sample
 from .pose import Clouds, Pose, landmark_pose, pose_between
@@ -118,9 +118,9 @@ def register(
     steps = ALONE_STEPS if shape_model is None else MODEL_STEPS
     bending = bend(template.bendable, target, pose, steps=steps, progress=progress.part(0.5, 0.8))
     progress.report(0.8, "Laying the average femur on the surface")
-    laid = _Laid.on(right, template.surface, bending)
+    registered_template = _Registered.on(right, template.surface, bending)
     progress.report(0.95, "Measuring how well they agree")
-    registration = _measured(laid, prepared.given, average, side, template, remarks)
+    registration = _measured(registered_template, prepared.given, average, side, template, remarks)
     progress.report(1.0, "Registered")
     return registration
 
@@ -142,7 +142,7 @@ def _right_sided(landmarks: Landmarks, side: str) -> Landmarks:
 
 
 @dataclass(frozen=True)
-class _Laid:
+class _Registered:
     """The average, bent and laid on a right-sided subject, all in the frame of the average.
 
     Of the bent and of the laid average: which vertices have a counterpart, and how far it is.
@@ -150,20 +150,20 @@ class _Laid:
 
     bending: Bending
     posed: Surface
-    laid: Surface
+    registered_template: Surface
     there: np.ndarray
     misfit: np.ndarray
     covered: np.ndarray
     left: np.ndarray
 
     @classmethod
-    def on(cls, right: Surface, average: Surface, bending: Bending) -> _Laid:
+    def on(cls, right: Surface, average: Surface, bending: Bending) -> _Registered:
         posed = replace(right, points=bending.pose.undo(right.points))
         bent = replace(average, points=bending.points)
         there, step = counterparts(bent, posed)
-        laid = replace(average, points=project(bent, posed, average, (there, step)))
-        covered, left = counterparts(laid, posed)
-        return cls(bending, posed, laid, there, _length(step), covered, _length(left))
+        registered_template = replace(average, points=project(bent, posed, average, (there, step)))
+        covered, left = counterparts(registered_template, posed)
+        return cls(bending, posed, registered_template, there, _length(step), covered, _length(left))
 
     @property
     def pose(self) -> Pose:
@@ -175,19 +175,24 @@ def _length(steps: np.ndarray) -> np.ndarray:
 
 
 def _measured(
-    found: _Laid, subject: Surface, average: Surface, side: str, template: Template, remarks: tuple[str, ...]
+    found: _Registered,
+    subject: Surface,
+    average: Surface,
+    side: str,
+    template: Template,
+    remarks: tuple[str, ...],
 ) -> Registration:
     """Measure the result, and carry it from the frame of the average to the subject's own space."""
-    laid, covered, scale = found.laid, found.covered, found.pose.scale
+    registered_template, covered, scale = found.registered_template, found.covered, found.pose.scale
     misfit = scale * mean_mm(found.misfit[found.there])
-    distances = surface_distances(laid, found.posed, covered, found.left, scale)
-    folded = folded_triangles(laid, replace(laid, points=average.points))
-    check_fit(misfit, covered, folded, laid)
-    error = np.where(covered, scale * expected_errors(found.bending, laid, template), np.nan)
+    distances = surface_distances(registered_template, found.posed, covered, found.left, scale)
+    folded = folded_triangles(registered_template, replace(registered_template, points=average.points))
+    check_fit(misfit, covered, folded, registered_template)
+    error = np.where(covered, scale * expected_errors(found.bending, registered_template, template), np.nan)
     coordinates = found.bending.mode_coefficients
     usual = Plausibility.of(coordinates)
-    remarks += remarks_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
-    deformed = replace(average, points=found.pose.apply(laid.points), arrays={}, units={})
+    remarks += warnings_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
+    deformed = replace(average, points=found.pose.apply(registered_template.points), arrays={}, units={})
     return Registration(
         subject=subject,
         average=average,

@@ -36,7 +36,7 @@ from .study_file.scans import (
     ScanTable,
     cases_of,
     read_scans,
-    sound_cases,
+    valid_cases,
 )
 
 
@@ -74,7 +74,7 @@ def cases_to_run(plan: StudyPlan) -> list[Case]:
         table; names the first of them.
     """
     scans = read_scans(plan.table)
-    cases = sound_cases(scans, scans_of(plan))
+    cases = valid_cases(scans, scans_of(plan))
     if not cases:
         raise SettingError(f"{plan.table}: no row names a scan in its column 'path', so there is no case.")
     refuse_questions_before_mapping(plan, scans, cases)

@@ -271,11 +271,11 @@ def test_the_shaft_is_found_on_any_coarse_mesh():
     ],
     ids=["inside out", "some triangles turned", "holes"],
 )
-def test_a_surface_that_can_be_repaired_measures_as_the_whole_one_does(femur, anatomy, damage, remark):
+def test_a_surface_that_can_be_repaired_measures_as_the_whole_one_does(femur, anatomy, damage, warning):
     found = measure_anatomy(damage(femur), "right")
     for name, place in anatomy.landmarks.items():
         assert np.linalg.norm(found.landmarks[name] - place) < 0.1, name
-    assert remark in found.remarks[0]
+    assert warning in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -380,6 +380,6 @@ def test_short_shafts_and_open_edges_of_real_people_are_read_and_never_as_the_ot
     found = measure_anatomy(surface, side)
     assert 19.0 < found.head_radius_mm < 23.0
     assert 115.0 < found.neck_shaft_angle_deg < 140.0
-    assert any("of shaft are there" in remark for remark in found.remarks)
+    assert any("of shaft are there" in warning for warning in found.remarks)
     with pytest.raises(SurfaceError, match=f"Give the side as '{side}'"):
         measure_anatomy(surface, other)

@@ -110,8 +110,8 @@ def test_register_finds_a_known_scale_and_carries_the_map_to_the_mirrored_side(l
     assert record["registration"]["scale"] == pytest.approx(1.05, rel=0.003)
     assert record["command"] == f"cbm register femur.vtp --side left --out {tmp_path.name} --progress none"
     assert str(tmp_path) not in json.dumps(record)
-    laid = read_surface(tmp_path / "registered_average.vtp")
-    assert np.linalg.norm(laid.points - femur.points, axis=1).mean() < 0.3
+    registered_template = read_surface(tmp_path / "registered_average.vtp")
+    assert np.linalg.norm(registered_template.points - femur.points, axis=1).mean() < 0.3
     carried = read_surface(tmp_path / "average_femur.vtp").arrays["cortical_thickness"]
     measured = np.isfinite(carried)
     # The femur's vertices are the average's, so every vertex has to get its own value back.

@@ -73,8 +73,10 @@ def test_coordinates_are_the_most_likely_ones(model):
 
     def penalties(unknowns: np.ndarray) -> np.ndarray:
         size, turn, shift = np.exp(unknowns[4]), Rotation.from_rotvec(unknowns[5:8]), unknowns[8:]
-        laid = size * few.reconstruct(unknowns[:4])[known] @ turn.as_matrix().T + _SHIFT + shift
-        off = (points[known] - laid) / noise  # the size is about 1, so mm are mm of the model
+        registered_template = (
+            size * few.reconstruct(unknowns[:4])[known] @ turn.as_matrix().T + _SHIFT + shift
+        )
+        off = (points[known] - registered_template) / noise  # the size is about 1, so mm are mm of the model
         return np.concatenate([off.ravel(), unknowns[:4]])
 
     start = np.concatenate([np.zeros(5), Rotation.from_matrix(_TURN).as_rotvec(), np.zeros(3)])

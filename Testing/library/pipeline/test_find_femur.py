@@ -223,14 +223,14 @@ def empty_ct():
     return Volume(np.zeros((10, 12, 12), np.float32), np.eye(4), "empty.nrrd")
 
 
-def _sighted(monkeypatch, *sides):
-    sightings = [SimpleNamespace(side=side, centre=np.zeros(3), radius_mm=23.0) for side in sides]
-    monkeypatch.setattr(find_femur, "find_heads", lambda *_: sightings)
+def _detected(monkeypatch, *sides):
+    detections = [SimpleNamespace(side=side, centre=np.zeros(3), radius_mm=23.0) for side in sides]
+    monkeypatch.setattr(find_femur, "find_heads", lambda *_: detections)
 
 
 def _no_left(monkeypatch):
-    def at(volume, sighting, *_):
-        if sighting.side == "left":
+    def at(volume, detection, *_):
+        if detection.side == "left":
             raise SurfaceError("no edge of a bone was found where the bone should be.")
         return _found("right")
 
@@ -245,7 +245,7 @@ def _found(side, verdict=GOOD, reasons=()):
 
 
 def test_a_hip_that_cannot_be_fitted_is_returned_as_failed_beside_the_other(monkeypatch, empty_ct):
-    _sighted(monkeypatch, "right", "left")
+    _detected(monkeypatch, "right", "left")
     _no_left(monkeypatch)
     right, left = find_femur.find_femurs(empty_ct)
     assert (right.verdict, left.verdict) == (GOOD, FAILED)
@@ -255,7 +255,7 @@ def test_a_hip_that_cannot_be_fitted_is_returned_as_failed_beside_the_other(monk
 
 
 def test_the_only_hip_that_cannot_be_fitted_is_an_error(monkeypatch, empty_ct):
-    _sighted(monkeypatch, "left")
+    _detected(monkeypatch, "left")
     _no_left(monkeypatch)
     with pytest.raises(SurfaceError, match="no edge of a bone"):
         find_femur.find_femurs(empty_ct)
@@ -270,7 +270,7 @@ def _with_nail(at):
 
 
 def test_a_hip_that_an_implant_hides_is_told_as_failed(monkeypatch):
-    _sighted(monkeypatch, "left")
+    _detected(monkeypatch, "left")
     monkeypatch.setattr(find_femur, "femur_at", lambda *_: _found("left"))
     right, left = find_femur.find_femurs(_with_nail([200.0, 0.0, 0.0]))
     assert (right.side, right.verdict, left.side) == ("right", FAILED, "left")

@@ -13,7 +13,7 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.pipeline.anatomy import (
     BENDING,
     EXPECTED_ERROR,
-    laid_average,
+    registered_average,
     similarity_to_subject,
     subject_anatomy,
 )
@@ -55,15 +55,17 @@ def moved_by(average: Surface) -> np.ndarray:
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_laid_average_tells_how_far_it_was_bent_and_where_it_has_no_counterpart(side):
     found = registration(side)
-    laid = laid_average(found)
-    bent = laid.arrays[BENDING]
+    registered_template = registered_average(found)
+    bent = registered_template.arrays[BENDING]
     expected = np.linalg.norm(moved_by(found.average), axis=1)
     np.testing.assert_allclose(bent[found.covered], expected[found.covered], atol=1e-4)
     assert np.isnan(bent[~found.covered]).all()
-    assert laid.units[BENDING] == laid.units[EXPECTED_ERROR] == "mm"
-    np.testing.assert_array_equal(laid.arrays[EXPECTED_ERROR], found.expected_error.astype(np.float32))
-    np.testing.assert_array_equal(laid.arrays["region"], found.average.arrays["region"])
-    assert laid.volume_mm3 > 0
+    assert registered_template.units[BENDING] == registered_template.units[EXPECTED_ERROR] == "mm"
+    np.testing.assert_array_equal(
+        registered_template.arrays[EXPECTED_ERROR], found.expected_error.astype(np.float32)
+    )
+    np.testing.assert_array_equal(registered_template.arrays["region"], found.average.arrays["region"])
+    assert registered_template.volume_mm3 > 0
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

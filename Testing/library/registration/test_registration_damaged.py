@@ -157,10 +157,10 @@ def test_steps_of_voxels_hardly_matter():
         ),
     ],
 )
-def test_triangles_that_look_the_wrong_way_are_turned_round_and_told(damage, remark):
+def test_triangles_that_look_the_wrong_way_are_turned_round_and_told(damage, warning):
     person = _person()
     found = prepare(replace(person, triangles=damage(person.triangles).copy()))
-    assert remark in found.remarks[0]
+    assert warning in found.remarks[0]
     assert found.given.volume_mm3 == pytest.approx(person.volume_mm3)
     assert found.closed.is_closed()
 
@@ -232,5 +232,5 @@ def test_a_bone_like_its_own_mirror_image_is_told_to_have_no_side():
     likeness = register(reflected, average, "right", settings=UNCHECKED)
     even = Surface(0.4 * average.points + 0.6 * likeness.points, average.triangles)
     found = register(even, average, "right")
-    assert any("does not tell its side" in remark for remark in found.remarks)
+    assert any("does not tell its side" in warning for warning in found.remarks)
     assert found.look_at_it

@@ -19,7 +19,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.surface_files import write_surface
 from CorticalBoneMappingLib.pipeline.result import FemurResult
 from CorticalBoneMappingLib.report.pictures import drawing_process as apart
-from CorticalBoneMappingLib.report.pictures.drawing_process import Way, draw_apart
+from CorticalBoneMappingLib.report.pictures.drawing_process import Way, draw_in_process
 from CorticalBoneMappingLib.report.pictures.render import render_views
 from CorticalBoneMappingLib.report.pictures.slices import render_slices, slices_to_draw
 from CorticalBoneMappingLib.study.mapping import measuring
@@ -43,9 +43,9 @@ def ball():
 
 
 def test_what_the_functions_return_comes_back_in_their_order():
-    assert draw_apart([]) == []
-    assert draw_apart([partial(int, "7"), partial(pow, 2, 3)]) == [7, 8]
-    (other,) = draw_apart([os.getpid])
+    assert draw_in_process([]) == []
+    assert draw_in_process([partial(int, "7"), partial(pow, 2, 3)]) == [7, 8]
+    (other,) = draw_in_process([os.getpid])
     assert other != os.getpid()
 
 
@@ -54,21 +54,21 @@ def test_a_process_that_crashes_leaves_a_sentence(monkeypatch):
     with pytest.raises(
         DrawingError, match=r"could not be drawn \(as here: ended by SIG.*; crashes: ended by SIGABRT\)"
     ):
-        draw_apart([partial(faulthandler._sigsegv)])
+        draw_in_process([partial(faulthandler._sigsegv)])
 
 
 def test_a_process_that_hangs_is_ended_in_time(monkeypatch):
     monkeypatch.setattr(apart, "ways", lambda: [AS_HERE])
     begun = time.perf_counter()
     with pytest.raises(DrawingError, match=r"not done after 0\.5 s"):
-        draw_apart([partial(time.sleep, 600)], timeout_s=0.5)
+        draw_in_process([partial(time.sleep, 600)], timeout_s=0.5)
     assert time.perf_counter() - begun < 30
 
 
 def test_the_next_way_is_tried_and_a_program_that_is_not_there_is_only_a_way_that_fails(monkeypatch):
     missing = Way("missing", before=("/nowhere/xvfb-run",))
     monkeypatch.setattr(apart, "ways", lambda: [missing, CRASHES, AS_HERE])
-    assert draw_apart([partial(int, "7")]) == [7]
+    assert draw_in_process([partial(int, "7")]) == [7]
 
 
 def test_a_fault_of_the_program_is_named_and_a_wrong_setting_is_refused_as_it_would_be_here(
@@ -76,9 +76,9 @@ def test_a_fault_of_the_program_is_named_and_a_wrong_setting_is_refused_as_it_wo
 ):
     monkeypatch.setattr(apart, "ways", lambda: [AS_HERE])
     with pytest.raises(DrawingError, match="ValueError: invalid literal"):
-        draw_apart([partial(int, "seven")])
+        draw_in_process([partial(int, "seven")])
     with pytest.raises(SettingError, match="no array 'nothing'"):
-        draw_apart([partial(render_views, ball, "nothing", "none.png")])
+        draw_in_process([partial(render_views, ball, "nothing", "none.png")])
 
 
 def test_every_way_to_draw_is_tried_the_screen_first(monkeypatch):
@@ -103,7 +103,7 @@ def test_slices_drawn_apart_are_those_that_are_drawn_here_from_less_of_the_scan(
     render_slices(volume, bone, tmp_path / "here.png", title="t")
     apart_ = slices_to_draw(volume, bone, tmp_path / "apart.png", title="t")
     assert apart_.args[0].array.size < 0.3 * volume.array.size
-    draw_apart([apart_])
+    draw_in_process([apart_])
     assert (tmp_path / "apart.png").read_bytes() == (tmp_path / "here.png").read_bytes()
 
 

@@ -99,7 +99,7 @@ def test_render_names_its_views_by_anatomy_or_by_the_coordinates(
     what, is_placed, monkeypatch, tmp_path, capsys
 ):
     drawn = []
-    monkeypatch.setattr(apart, "draw_apart", lambda drawings: drawn.extend(drawings))
+    monkeypatch.setattr(apart, "draw_in_process", lambda drawings: drawn.extend(drawings))
     surface = femur("left", LYING["upside down"]) if what == "lying" else sphere()
     surface = surface.with_arrays(cortical_thickness=np.full(len(surface.points), 2.0))
     write_surface(tmp_path / f"{what}.vtp", surface)
@@ -116,7 +116,7 @@ def test_render_names_its_views_by_anatomy_or_by_the_coordinates(
 
 def test_render_takes_the_pose_that_a_result_was_registered_with(monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(apart, "draw_apart", lambda drawings: drawn.extend(drawings))
+    monkeypatch.setattr(apart, "draw_in_process", lambda drawings: drawn.extend(drawings))
     surface = femur("left", LYING["anyhow"])
     surface = surface.with_arrays(cortical_thickness=np.full(len(surface.points), 2.0))
     write_surface(tmp_path / "periosteal_surface.vtp", surface)

@@ -52,11 +52,11 @@ def ball_phantom(balls, size=(90, 90, 90), spacing=2.0):
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_the_head_of_a_coarse_oblique_scan_is_found_with_its_side(side):
     _, centre, radius = hip(side)
-    (sighting,) = found(side)
-    assert sighting.side == side
-    assert np.linalg.norm(sighting.centre - centre) < 3.0
-    assert abs(sighting.radius_mm - radius) < 2.0
-    assert sighting.confidence > 0.8
+    (detection,) = found(side)
+    assert detection.side == side
+    assert np.linalg.norm(detection.centre - centre) < 3.0
+    assert abs(detection.radius_mm - radius) < 2.0
+    assert detection.confidence > 0.8
 
 
 def test_the_pose_brings_the_average_femur_near_the_head_and_mirrors_it_for_the_left():
@@ -73,18 +73,18 @@ def test_voxels_stored_in_another_order_give_the_same_head():
     matrix[:3, 2] *= -1.0
     turned = np.flip(volume.array, 0).transpose(2, 0, 1)  # (i, k, j), as a reformat is stored
     reordered = matrix[:, [1, 2, 0, 3]]
-    (sighting,) = find_heads(Volume(turned, reordered, "feet first"), load_average().surface)
-    np.testing.assert_allclose(sighting.centre, found("right")[0].centre, atol=1e-3)
-    assert sighting.radius_mm == found("right")[0].radius_mm
+    (detection,) = find_heads(Volume(turned, reordered, "feet first"), load_average().surface)
+    np.testing.assert_allclose(detection.centre, found("right")[0].centre, atol=1e-3)
+    assert detection.radius_mm == found("right")[0].radius_mm
 
 
 def test_a_head_whose_top_is_outside_the_scan_is_found():
     volume, centre, radius = hip("left")
     top = int(volume.index_of(centre + np.array([0.0, 0.0, 0.6 * radius]))[2])
-    (sighting,) = find_heads(replace(volume, array=volume.array[:top]), load_average().surface)
-    assert sighting.side == "left"
-    assert np.linalg.norm(sighting.centre - centre) < 3.0
-    assert abs(sighting.radius_mm - radius) < 2.0
+    (detection,) = find_heads(replace(volume, array=volume.array[:top]), load_average().surface)
+    assert detection.side == "left"
+    assert np.linalg.norm(detection.centre - centre) < 3.0
+    assert abs(detection.radius_mm - radius) < 2.0
 
 
 def test_a_side_that_is_not_there_is_said_and_a_seed_chooses_the_hip():
@@ -126,8 +126,8 @@ def test_the_hips_of_a_real_coarse_ct_are_on_their_sides():
     path = DATA / "hips_ct_3mm" / "ct.nrrd"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
-    sightings = find_heads(read_volume(path), load_average().surface)
-    right = next(one for one in sightings if one.side == "right")
+    detections = find_heads(read_volume(path), load_average().surface)
+    right = next(one for one in detections if one.side == "right")
     # Ball fitted to the right femur's label (label 2) by RANSAC on its border voxels.
     assert np.linalg.norm(right.centre - [82.0, 144.3, 124.4]) < 6.0
     assert 22.0 < right.radius_mm < 28.5

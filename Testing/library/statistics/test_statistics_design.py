@@ -174,7 +174,7 @@ def test_one_participant_in_a_group_and_near_collinearity_are_remarked_on(table)
     built = build_design(_with(table, arm=arm, near=near), [ARM, Continuous("age"), Continuous("near")])
     assert "Only one participant" in built.remarks[0]
     assert "P007" in built.remarks[0]
-    assert any("'near' can hardly be told" in remark and "'age'" in remark for remark in built.remarks)
+    assert any("'near' can hardly be told" in warning and "'age'" in warning for warning in built.remarks)
 
 
 def test_a_table_is_read_from_csv_and_tsv(tmp_path):

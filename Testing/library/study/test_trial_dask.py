@@ -30,7 +30,9 @@ def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     file = folder / "scheduler.json"
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "helpers"), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parents[1] / "helpers"), os.environ.get("PYTHONPATH", "")]
+        ),
         "PYTHONWARNINGS": "ignore",
         "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",  # so that it is this library that tries again
     }

@@ -27,7 +27,7 @@ from CorticalBoneMappingLib.study.mapping.executors import (
     open_executor,
     workers_that_fit,
 )
-from CorticalBoneMappingLib.study.mapping.ledger import CASE_FILE, WORKSHOP, has_result, only_run
+from CorticalBoneMappingLib.study.mapping.ledger import CASE_FILE, TEMPORARY_FOLDER, has_result, only_run
 from CorticalBoneMappingLib.study.mapping.run import run_study
 
 
@@ -191,10 +191,10 @@ def test_a_worker_that_dies_costs_its_own_case_alone(tmp_path):
     assert (done.mapped, done.failed) == (5, 1)
     folders = [folder.name for folder in (tmp_path / "results").glob("sub-*/*/*")]
     assert not any("diesinwriting" in name for name in folders)
-    assert list((tmp_path / "results" / WORKSHOP).glob("writing-*"))  # what the dead have left
+    assert list((tmp_path / "results" / TEMPORARY_FOLDER).glob("writing-*"))  # what the dead have left
     study_of(tmp_path, "P00", "P02")
     run(tmp_path)
-    assert not list((tmp_path / "results" / WORKSHOP).glob("writing-*"))
+    assert not list((tmp_path / "results" / TEMPORARY_FOLDER).glob("writing-*"))
 
 
 def test_workers_that_cannot_begin_are_told_with_the_reason(tmp_path):

@@ -19,7 +19,7 @@ from validation.registration import spot, subjects
 from validation.registration.cutting import cut_off
 from validation.registration.deformation import own_deformation
 from validation.registration.errors import HEAD, MIDDLE, SHAFT, errors_of, part_of
-from validation.registration.ours import Laid
+from validation.registration.ours import Registered
 from validation.registration.subjects import Subject, Template
 
 
@@ -78,8 +78,10 @@ def test_an_error_is_the_distance_from_the_true_place_by_part_of_the_bone():
     subject = subject_of()
     part = part_of(_MEAN.points)
     shift = np.where(part == HEAD, 1.0, np.where(part == SHAFT, 3.0, 0.0))
-    laid = replace(subject.surface, points=subject.surface.points + shift[:, None] * [0.6, 0.0, 0.8])
-    found = errors_of(subject, template(), laid, part != MIDDLE)
+    registered_template = replace(
+        subject.surface, points=subject.surface.points + shift[:, None] * [0.6, 0.0, 0.8]
+    )
+    found = errors_of(subject, template(), registered_template, part != MIDDLE)
     assert found.mean(HEAD) == pytest.approx(1.0)
     assert found.mean(SHAFT) == pytest.approx(3.0)
     assert found.high() == pytest.approx(3.0)
@@ -131,16 +133,16 @@ def test_a_spot_keeps_its_depth_if_all_agree_and_loses_what_sliding_apart_makes_
     along /= np.linalg.norm(along)
     depths = []
     for slide_mm in (0.0, 2.0):
-        laid = [_laid(subject, step * along) for step in (slide_mm, -slide_mm)]
-        depth, count = spot.kept_depths([subject, subject], laid, template())[place]
+        registered_template = [_laid(subject, step * along) for step in (slide_mm, -slide_mm)]
+        depth, count = spot.kept_depths([subject, subject], registered_template, template())[place]
         assert count == 2
         depths.append(depth)
     assert depths[0] > 0.95  # the nearest vertex of this coarse mesh is 1 mm away
     assert depths[1] / depths[0] == pytest.approx(np.exp(-(2.0**2) / (2.0 * sigma**2)), abs=0.015)
 
 
-def _laid(subject: Subject, shift: np.ndarray) -> Laid:
+def _laid(subject: Subject, shift: np.ndarray) -> Registered:
     """The template at its true place, and all of it a little aside."""
     surface = replace(subject.surface, points=subject.surface.points + shift)
     covered = np.ones(len(surface.points), dtype=bool)
-    return Laid(surface, covered, np.eye(4), np.zeros(len(covered)), False, 0, 0.0, 0.0)
+    return Registered(surface, covered, np.eye(4), np.zeros(len(covered)), False, 0, 0.0, 0.0)

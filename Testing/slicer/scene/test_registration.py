@@ -34,15 +34,15 @@ def left_result(femur_result):
     matrix[:3, 3] = SHIFT
     moved = atlas.surface.mirrored()
     bent = np.clip((60.0 - atlas.surface.points[:, 0]) / 8.0, 0.0, 8.0)
-    laid = replace(moved, points=moved.points + SHIFT + np.outer(bent, [0.0, 0.0, 1.0]))
+    registered_template = replace(moved, points=moved.points + SHIFT + np.outer(bent, [0.0, 0.0, 1.0]))
     bent = np.where(atlas.measured, bent, np.nan).astype(np.float32)
-    laid = laid.with_arrays({BENDING: "mm"}, **{BENDING: bent})
+    registered_template = registered_template.with_arrays({BENDING: "mm"}, **{BENDING: bent})
     places = {name: (place * [-1, 1, 1] + SHIFT).tolist() for name, place in atlas.landmarks.items()}
     provenance = femur_result.provenance | {
         "registration": {"average_to_bone": matrix.tolist()},
         "anatomy": {"landmarks_ras_mm": places},
     }
-    return replace(femur_result, laid=laid, provenance=provenance)
+    return replace(femur_result, registered_template=registered_template, provenance=provenance)
 
 
 def test_the_laid_average_the_way_there_and_the_landmarks_stand_in_the_results_folder(scene, left_result):
@@ -50,9 +50,9 @@ def test_the_laid_average_the_way_there_and_the_landmarks_stand_in_the_results_f
     found = add_registration(scene, left_result, nodes, "Hip")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     folder = hierarchy.GetItemByName("Hip")
-    for node in (found.laid, found.average_to_bone, found.landmarks):
+    for node in (found.registered_template, found.average_to_bone, found.landmarks):
         assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == folder
-    assert not found.laid.GetDisplayNode().GetVisibility()
+    assert not found.registered_template.GetDisplayNode().GetVisibility()
     assert not found.landmarks.GetDisplayNode().GetVisibility()
     matrix = vtk.vtkMatrix4x4()
     found.average_to_bone.GetMatrixTransformToParent(matrix)
@@ -60,7 +60,7 @@ def test_the_laid_average_the_way_there_and_the_landmarks_stand_in_the_results_f
     # A point of the average under the transform lies where the left bone has it.
     far = load_average().surface.points[:, 0].argmax()
     moved = np.array(matrix.MultiplyPoint([*load_average().surface.points[far], 1.0]))[:3]
-    np.testing.assert_allclose(moved, left_result.laid.points[far], atol=0.6)
+    np.testing.assert_allclose(moved, left_result.registered_template.points[far], atol=0.6)
 
 
 def test_landmarks_carry_their_names_and_cannot_be_dragged(scene, left_result):
@@ -79,7 +79,7 @@ def test_the_bending_is_shown_in_mm_and_a_measure_takes_the_view_back(scene, lef
     nodes = add_result(scene, left_result, "Hip")
     found = add_registration(scene, left_result, nodes, "Hip")
     assert show_registration(nodes)
-    display = found.laid.GetDisplayNode()
+    display = found.registered_template.GetDisplayNode()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
     assert (display.GetActiveScalarName(), display.GetScalarRange()) == (BENDING, BENDING_RANGE_MM)
     assert legend.GetTitleText().endswith("(mm)")
@@ -123,9 +123,11 @@ def test_the_registration_survives_saving_and_a_restart_of_slicer(new_scene, lef
     assert after.ReadFromMRB(str(tmp_path / "hip.mrb"))
     found = registration_of(results_in(after)[0])
     assert restore_result(results_in(after)[0]).side == "left"
-    laid = surface_from_model(found.laid)
-    np.testing.assert_allclose(laid.points, left_result.laid.points, atol=1e-4)
-    np.testing.assert_array_equal(laid.arrays[BENDING], left_result.laid.arrays[BENDING])
+    registered_template = surface_from_model(found.registered_template)
+    np.testing.assert_allclose(registered_template.points, left_result.registered_template.points, atol=1e-4)
+    np.testing.assert_array_equal(
+        registered_template.arrays[BENDING], left_result.registered_template.arrays[BENDING]
+    )
     np.testing.assert_allclose(
         slicer.util.arrayFromMarkupsControlPoints(found.landmarks), expected, atol=1e-3
     )
@@ -137,5 +139,5 @@ def test_the_registration_survives_saving_and_a_restart_of_slicer(new_scene, lef
         left_result.provenance["registration"]["average_to_bone"],
         atol=1e-6,
     )
-    assert found.laid.GetDisplayNode().GetVisibility()
-    assert found.laid.GetDisplayNode().GetActiveScalarName() == BENDING
+    assert found.registered_template.GetDisplayNode().GetVisibility()
+    assert found.registered_template.GetDisplayNode().GetActiveScalarName() == BENDING

@@ -94,13 +94,13 @@ def _draw(chosen: argparse.Namespace, surface: Surface, anatomy: Anatomy) -> Non
 
     from ...anatomy.regions import REGION_NAMES, regions_of
     from ...mesh.surface_repair import repaired
-    from ...report.pictures.drawing_process import draw_apart
+    from ...report.pictures.drawing_process import draw_in_process
     from ...report.pictures.landmarks import draw_regions
 
     surface = repaired(surface).closed
     look = {"side": chosen.side, "landmarks": anatomy.landmarks}
     region = regions_of(surface, anatomy)
-    draw_apart([partial(draw_regions, surface, region, dict(REGION_NAMES), chosen.picture, **look)])
+    draw_in_process([partial(draw_regions, surface, region, dict(REGION_NAMES), chosen.picture, **look)])
 
 
 def _point(text: str) -> list[float]:
@@ -132,6 +132,6 @@ def _text(record: dict[str, Any]) -> str:
         table(("measurement", "value", "unit"), measured),
         "",
         table(("landmark (RAS, mm)", "x", "y", "z"), places),
-        *(f"Look at it: {remark}" for remark in record["remarks"]),
+        *(f"Look at it: {warning}" for warning in record["remarks"]),
     ]
     return "\n".join(lines)

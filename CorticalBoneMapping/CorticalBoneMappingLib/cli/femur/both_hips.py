@@ -64,8 +64,8 @@ def run(chosen: argparse.Namespace) -> None:
             say(chosen, f"{name.replace('_', ' ').capitalize()} ({rows[0]['unit']})")
             header = ("region", "left", "right", "difference", "%", "both measured")
             say(chosen, table(header, [_cells(row, decimals) for row in rows]) + "\n")
-    for remark in both.remarks:
-        say(chosen, f"Note: {remark}")
+    for warning in both.remarks:
+        say(chosen, f"Note: {warning}")
 
 
 def _cells(row: dict[str, Any], decimals: int) -> tuple[str, ...]:

@@ -43,11 +43,11 @@ def run(chosen: argparse.Namespace) -> None:
     from ...io.surface_files import read_surface, write_surface
     from ...pipeline.carry import carry_to_average, registration_summary, shape_summary
     from ...pipeline.provenance import input_record, plain, program
-    from ...pipeline.result import AVERAGE_FILE, LAID_FILE
+    from ...pipeline.result import AVERAGE_FILE, REGISTERED_FILE
     from ...registration import register
 
     progress = progress_of(chosen)
-    ready_folder(chosen.out, "registration", _RECORD, [LAID_FILE, AVERAGE_FILE])
+    ready_folder(chosen.out, "registration", _RECORD, [REGISTERED_FILE, AVERAGE_FILE])
     atlas = load_atlas(chosen.atlas)
     bone, average = read_surface(chosen.surface), atlas.surface
     registration = register(
@@ -55,7 +55,7 @@ def run(chosen: argparse.Namespace) -> None:
     )
     summary = registration_summary(registration)
     progress.report(0.95, "Writing")
-    laid = registration.deformed.with_arrays(region=average.arrays["region"])
+    registered_template = registration.deformed.with_arrays(region=average.arrays["region"])
     on_average = carry_to_average(bone, average, registration) if "quality" in bone.arrays else average
     record = {
         "side": chosen.side,
@@ -67,7 +67,7 @@ def run(chosen: argparse.Namespace) -> None:
         "shape": shape_summary(registration, atlas.shape_model),
     }
     with whole_folder(chosen.out, "registration", _RECORD) as temporary:
-        write_surface(temporary / LAID_FILE, laid)
+        write_surface(temporary / REGISTERED_FILE, registered_template)
         write_surface(temporary / AVERAGE_FILE, on_average)
         write_json(temporary / _RECORD, plain(record))
     progress.report(1.0, "Done")
@@ -81,5 +81,5 @@ def run(chosen: argparse.Namespace) -> None:
         f"Distance to the bone: mean {apart['to_subject_mean']:.2f} mm, "
         f"95 % within {apart['to_subject_95']:.2f} mm.",
     )
-    for remark in summary["remarks"]:
-        say(chosen, f"Look at it: {remark}")
+    for warning in summary["remarks"]:
+        say(chosen, f"Look at it: {warning}")

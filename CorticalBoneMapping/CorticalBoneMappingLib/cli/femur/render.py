@@ -58,7 +58,7 @@ def run(chosen: argparse.Namespace) -> None:
     from ...core.errors import SettingError
     from ...io.files import ready_file
     from ...io.surface_files import read_surface
-    from ...report.pictures.drawing_process import draw_apart
+    from ...report.pictures.drawing_process import draw_in_process
     from ...report.pictures.render import render_views
 
     if chosen.out.suffix.lower() != ".png":
@@ -84,7 +84,7 @@ def run(chosen: argparse.Namespace) -> None:
         is_placed=placed is not None,
         width_px=chosen.width,
     )
-    draw_apart([drawing])
+    draw_in_process([drawing])
     progress.report(1.0, "Done")
     say(chosen, f"{chosen.out} written.")
 
@@ -92,12 +92,14 @@ def run(chosen: argparse.Namespace) -> None:
 def _placed(chosen: argparse.Namespace, surface: Surface, side: str | None) -> Surface | None:
     """Turn the femur into the anatomical position; None, and why, where its directions are not found."""
     from ...core.errors import SurfaceError
-    from ...pipeline.result import AVERAGE_FILE, LAID_FILE, PERIOSTEAL_FILE
+    from ...pipeline.result import AVERAGE_FILE, PERIOSTEAL_FILE, REGISTERED_FILE
     from ...report.pictures.position import in_anatomical_position
 
     if chosen.surface.name == AVERAGE_FILE:
         return surface
-    record = _record_beside(chosen.surface) if chosen.surface.name in (PERIOSTEAL_FILE, LAID_FILE) else {}
+    record = (
+        _record_beside(chosen.surface) if chosen.surface.name in (PERIOSTEAL_FILE, REGISTERED_FILE) else {}
+    )
     try:
         return in_anatomical_position(surface, side, record.get("registration", {}).get("average_to_bone"))
     except SurfaceError as error:

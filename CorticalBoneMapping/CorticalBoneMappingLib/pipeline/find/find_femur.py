@@ -15,7 +15,7 @@ from ...core.surface import Surface
 from ...core.volume import Volume
 from ...io.volume_warnings import thickness_warnings
 from ...mesh.closest import closest_points
-from ...segmentation.detect.hips import HeadSighting, find_heads
+from ...segmentation.detect.hips import HeadDetection, find_heads
 from ...segmentation.fit.model_fit import ModelFit, fit_model
 from ..provenance import Stopwatch
 from ..settings import check_side
@@ -24,7 +24,7 @@ from .near_metal import implant_apart
 from .refine_femur import exact_femur
 from .verdict import FAILED, Evidence, judge
 
-HeadSearch = Callable[..., list[HeadSighting]]
+HeadSearch = Callable[..., list[HeadDetection]]
 """As `find_heads`."""
 
 _HEAD, _NECK = "femoral head", "neck"
@@ -84,26 +84,26 @@ def find_femurs(
     average = load_atlas(atlas)
     watch = Stopwatch()
     with watch.time("heads"):
-        sightings = _sighted(volume, average, side, seed, progress.part(0.0, 0.2), search or find_heads)
+        detections = _detected(volume, average, side, seed, progress.part(0.0, 0.2), search or find_heads)
     found = []
-    for number, sighting in enumerate(sightings):
-        begin, end = (0.2 + 0.8 * (number + n) / len(sightings) for n in (0, 1))
+    for number, detection in enumerate(detections):
+        begin, end = (0.2 + 0.8 * (number + n) / len(detections) for n in (0, 1))
         try:
-            found.append(femur_at(volume, sighting, average, spacing_mm, progress.part(begin, end)))
+            found.append(femur_at(volume, detection, average, spacing_mm, progress.part(begin, end)))
         except (SurfaceError, MeasurementError) as error:
-            if len(sightings) == 1:
+            if len(detections) == 1:
                 raise
-            found.append(_failed(sighting, str(error)))
+            found.append(_failed(detection, str(error)))
         found[-1].seconds["heads"] = watch.seconds["heads"]
-    if side is None and seed is None and len(sightings) == 1:
-        found += _hidden_by_metal(volume, sightings[0])
+    if side is None and seed is None and len(detections) == 1:
+        found += _hidden_by_metal(volume, detections[0])
     progress.report(1.0, "Femurs found")
     return sorted(found, key=lambda femur: femur.side, reverse=True)
 
 
 def femur_at(
     volume: Volume,
-    sighting: HeadSighting | _Told,
+    detection: HeadDetection | _Told,
     average: AverageFemur,
     spacing_mm: float = 1.2,
     progress: Progress | None = None,
@@ -114,7 +114,7 @@ def femur_at(
     ----------
     volume : Volume
         CT in HU.
-    sighting : HeadSighting
+    sighting : HeadDetection
         Side, centre and radius of the head.
     average : AverageFemur
         Whose shape model is fitted.
@@ -133,13 +133,13 @@ def femur_at(
         If no femur can be fitted there.
     """
     progress = progress or Progress()
-    side, watch = sighting.side, Stopwatch()
+    side, watch = detection.side, Stopwatch()
     with watch.time("model"):
         fit = fit_model(
             volume,
             side,
-            sighting.centre,
-            sighting.radius_mm,
+            detection.centre,
+            detection.radius_mm,
             average.shape_model,
             average.landmarks,
             progress=progress.part(0.0, 0.5),
@@ -147,8 +147,10 @@ def femur_at(
     exact = exact_femur(fit.surface, volume, side, spacing_mm, watch, progress.part(0.5, 0.9))
     with watch.time("verdict"):
         head = _head(exact.surface, fit, average)
-        moved_mm = float(np.linalg.norm(head.centre - sighting.centre))
-        evidence = _evidence(fit, head, sighted=sighting.confidence, head_moved_mm=moved_mm, **exact.evidence)
+        moved_mm = float(np.linalg.norm(head.centre - detection.centre))
+        evidence = _evidence(
+            fit, head, sighted=detection.confidence, head_moved_mm=moved_mm, **exact.evidence
+        )
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
     return FoundFemur(
@@ -166,14 +168,14 @@ def femur_at(
     )
 
 
-def _sighted(
+def _detected(
     volume: Volume,
     average: AverageFemur,
     side: str | None,
     seed: np.ndarray | None,
     progress: Progress,
     search: HeadSearch,
-) -> list[HeadSighting | _Told]:
+) -> list[HeadDetection | _Told]:
     try:
         return search(volume, average.surface, side, seed, progress)
     except SegmentationError as error:
@@ -184,7 +186,7 @@ def _sighted(
         raise
 
 
-def _hidden_by_metal(volume: Volume, seen: HeadSighting) -> list[FoundFemur]:
+def _hidden_by_metal(volume: Volume, seen: HeadDetection) -> list[FoundFemur]:
     """The hip of the other side, if an implant is all that is seen of it."""
     implant = implant_apart(volume, [seen.centre], _BETWEEN_HIPS_MM)
     side = "left" if seen.side == "right" else "right"
@@ -194,20 +196,20 @@ def _hidden_by_metal(volume: Volume, seen: HeadSighting) -> list[FoundFemur]:
     return [FoundFemur(side, FAILED, [reason], None, None)]
 
 
-def _failed(sighting: HeadSighting, reason: str) -> FoundFemur:
+def _failed(detection: HeadDetection, reason: str) -> FoundFemur:
     return FoundFemur(
-        side=sighting.side,
+        side=detection.side,
         verdict=FAILED,
         reasons=[reason],
         surface=None,
         labelmap=None,
-        head_centre=np.asarray(sighting.centre),
-        head_radius_mm=sighting.radius_mm,
+        head_centre=np.asarray(detection.centre),
+        head_radius_mm=detection.radius_mm,
     )
 
 
 class _Told(NamedTuple):
-    """A head that was not seen but told: where `HeadSighting` cannot be had."""
+    """A head that was not seen but told: where `HeadDetection` cannot be had."""
 
     side: str
     centre: np.ndarray

@@ -16,7 +16,7 @@ import numpy as np
 from ...core.errors import CorticalBoneMappingError
 from ...core.measures import measure_named
 from ...core.surface import Surface
-from ...study.analysis.answered import inputs_now, why_doubtful, why_not_of_now, why_outdated
+from ...study.analysis.answered import inputs_now, why_not_of_now, why_outdated, why_stale
 from ...study.analysis.files import EFFECT_FILE, PROVENANCE_FILE, AnswerFiles, read_answer
 from ...study.analysis.shown import with_significant
 from ...study.study_file.plan import StudyPlan
@@ -167,7 +167,7 @@ def current_answers(
 
 def _doubts(answers: Sequence[Answer], place: Path, plan: StudyPlan | None) -> list[str]:
     if plan is None:
-        return list(filter(None, (why_doubtful(answer.record, place) for answer in answers)))
+        return list(filter(None, (why_stale(answer.record, place) for answer in answers)))
     try:
         inputs, unknown = inputs_now(plan), []
     except (CorticalBoneMappingError, OSError) as error:

@@ -12,7 +12,7 @@ from ...core.measures import Measure
 from ...core.surface import Surface
 from ...core.wording import number
 from ...study.analysis.shown import VIEWS, Shown, shown_of
-from ..pictures.drawing_process import draw_apart
+from ..pictures.drawing_process import draw_in_process
 from ..pictures.render import render_views
 from .answers import Answer
 from .markup import Html, join, picture
@@ -41,7 +41,7 @@ def effect_figures(answer: Answer, brief: bool = False) -> Html:
     main, more = (_MAIN, () if brief else _MORE) if answer.has_effect else (_WITHOUT_EFFECT, ())
     widths = dict.fromkeys(main, _MAIN_WIDTH_PX) | dict.fromkeys(more, _MORE_WIDTH_PX)
     shown = {view: found for view in widths if (found := shown_of(answer.surface, view)) is not None}
-    drawn = draw_apart(
+    drawn = draw_in_process(
         [partial(png_of, answer.surface, found, widths[view], _GREY[view]) for view, found in shown.items()]
     )
     captions = [_caption(answer, view, found) for view, found in shown.items()]

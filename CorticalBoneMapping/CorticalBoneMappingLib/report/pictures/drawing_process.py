@@ -50,7 +50,7 @@ class Way:
     has_screen: bool = True
 
 
-def draw_apart(drawings: Sequence[Callable[[], Any]], timeout_s: float = _TIMEOUT_S) -> list[Any]:
+def draw_in_process(drawings: Sequence[Callable[[], Any]], timeout_s: float = _TIMEOUT_S) -> list[Any]:
     """Call functions in a child process.
 
     Parameters

@@ -1,7 +1,7 @@
 """Find the hips of a CT: where each femoral head is, how large, and of which side.
 
-``find_heads(volume, femur, side=None, seed=None, progress=None) -> list[HeadSighting]``: `femur` is the
-average right femur (``load_average().surface``: head centre at the origin, axes RAS). A `HeadSighting` has
+``find_heads(volume, femur, side=None, seed=None, progress=None) -> list[HeadDetection]``: `femur` is the
+average right femur (``load_average().surface``: head centre at the origin, axes RAS). A `HeadDetection` has
 ``side, centre, radius_mm, confidence, agreement, ball, seen, pose``; its `pose` (4 × 4) brings the average
 femur (mirrored for the left) onto the image roughly, a start for fitting a shape model.
 """
@@ -47,7 +47,7 @@ _FROM_SEED_MM = 60.0
 
 
 @dataclass(frozen=True)
-class HeadSighting:
+class HeadDetection:
     """A proximal femur in a CT.
 
     Attributes
@@ -92,7 +92,7 @@ def find_heads(
     side: Literal["left", "right", "both"] | None = None,
     seed: np.ndarray | None = None,
     progress: Progress | None = None,
-) -> list[HeadSighting]:
+) -> list[HeadDetection]:
     """Find all proximal femurs of a CT, or those asked for.
 
     Parameters
@@ -110,7 +110,7 @@ def find_heads(
 
     Returns
     -------
-    list of HeadSighting
+    list of HeadDetection
         Right before left.
 
     Raises
@@ -130,7 +130,7 @@ def find_heads(
     progress.report(0.5, "Looking closer at each place")
     poses, sides = _climbed(bone, template, poses, sides)
     progress.report(0.7, "Fitting the femoral heads")
-    found = _sightings(clean, bone, template, poses, sides)
+    found = _detections(clean, bone, template, poses, sides)
     if len(found) == 1:
         found += _other_hip(clean, bone, template, found[0])
     progress.report(1.0, f"{len(found)} hips found")
@@ -157,19 +157,19 @@ def _best(scores: np.ndarray, sides: np.ndarray, most: int) -> np.ndarray:
     return np.concatenate([order[sides[order] == side][:most] for side in (1.0, -1.0)])
 
 
-def _sightings(
+def _detections(
     volume: Volume, bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: np.ndarray
-) -> list[HeadSighting]:
+) -> list[HeadDetection]:
     """Give the poses that are femurs, the surest first, one a hip."""
     scores, seen = agreement(template, bone.edges(*_FINE), poses, sides)
     scores = np.where(_head_hu(bone, template, poses, sides) > _LEAST_HEAD_HU, scores, 0.0)
-    found: list[HeadSighting] = []
+    found: list[HeadDetection] = []
     for index in _one_a_place(poses, sides, scores):
         apart = np.linalg.norm(poses[:, :3] - poses[index, :3], axis=1)
         rivals = scores[(apart < _SAME_HIP_MM) & (sides != sides[index])]
         other = float(rivals.max(initial=0.0))
         found.append(
-            _sighting(volume, template, poses[index], sides[index], scores[index], seen[index], other)
+            _detection(volume, template, poses[index], sides[index], scores[index], seen[index], other)
         )
     found = [one for one in found if _is_femur(one)]
     return _of_one_person([one for one in found if not _near_lung(volume, one.centre)])
@@ -183,7 +183,7 @@ def _head_hu(bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: 
     return np.nan_to_num(values).sum(axis=1) / np.maximum(np.isfinite(values).sum(axis=1), 1)
 
 
-def _is_femur(one: HeadSighting) -> bool:
+def _is_femur(one: HeadDetection) -> bool:
     """Whether femur and ball are both there; the more of a femur is seen, the better it must agree."""
     whole = np.clip((one.seen - 0.55) / 0.45, 0.0, 1.0)
     least = _LEAST_AGREEMENT + whole * (_LEAST_WHOLE - _LEAST_AGREEMENT)
@@ -202,7 +202,7 @@ def _near_lung(volume: Volume, centre: np.ndarray) -> bool:
     return np.count_nonzero(inner) * cell_cm3 > _LEAST_LUNG_CM3
 
 
-def _of_one_person(found: list[HeadSighting]) -> list[HeadSighting]:
+def _of_one_person(found: list[HeadDetection]) -> list[HeadDetection]:
     """Keep the surest, and the surest of the other side where a person's other hip may be."""
     found = sorted(found, key=lambda one: -one.evidence)
     for other in found[1:]:
@@ -226,7 +226,7 @@ def _one_a_place(poses: np.ndarray, sides: np.ndarray, scores: np.ndarray) -> li
     return chosen
 
 
-def _sighting(
+def _detection(
     volume: Volume,
     template: FemurTemplate,
     pose: np.ndarray,
@@ -235,7 +235,7 @@ def _sighting(
     seen: float,
     other: float,
     radius_mm: float | None = None,
-) -> HeadSighting:
+) -> HeadDetection:
     around = bone_grid(volume.crop(pose[None, :3], 50.0), 1.0)
     centre, radius, ball = fit_ball(template, around.edges(1.0, 20.0), pose, side, radius_mm)
     matrix = np.eye(4)
@@ -244,12 +244,12 @@ def _sighting(
     sure = np.clip((score + ball - 0.5) / (_SURE_BOTH - 0.5), 0.0, 1.0)
     sided = np.clip((score - other) / _SURE_SIDE, 0.0, 1.0)
     name: Side = "right" if side > 0 else "left"
-    return HeadSighting(name, centre, radius, float(sure * sided), float(score), ball, float(seen), matrix)
+    return HeadDetection(name, centre, radius, float(sure * sided), float(score), ball, float(seen), matrix)
 
 
 def _other_hip(
-    volume: Volume, bone: BoneGrid, template: FemurTemplate, first: HeadSighting
-) -> list[HeadSighting]:
+    volume: Volume, bone: BoneGrid, template: FemurTemplate, first: HeadDetection
+) -> list[HeadDetection]:
     """Look for the mirror image of a hip where the person's other one has to be; metal may hide it."""
     side = 1.0 if first.side == "right" else -1.0
     poses = _mirrored(first, side)
@@ -264,7 +264,9 @@ def _other_hip(
     poses = refine(template, fine, poses[best], sides, rounds=14, first_step=0.6)
     scores, seen = agreement(template, fine, poses, sides)
     index = int(scores.argmax())
-    other = _sighting(volume, template, poses[index], -side, scores[index], seen[index], 0.0, first.radius_mm)
+    other = _detection(
+        volume, template, poses[index], -side, scores[index], seen[index], 0.0, first.radius_mm
+    )
     enough = max(_LEAST_OTHER, _LEAST_SHARE * first.evidence)
     sure = (
         other.evidence >= enough and other.agreement >= _LEAST_AGREEMENT and other.ball >= _LEAST_OTHER_BALL
@@ -272,7 +274,7 @@ def _other_hip(
     return [other] if sure and not _near_lung(volume, other.centre) else []
 
 
-def _mirrored(first: HeadSighting, side: float) -> np.ndarray:
+def _mirrored(first: HeadDetection, side: float) -> np.ndarray:
     """Poses of the other femur at the places where its head may be, shape (n, 7)."""
     size = np.cbrt(abs(np.linalg.det(first.pose[:3, :3])))
     turn = Rotation.from_matrix(first.pose[:3, :3] / size * [side, 1.0, 1.0]).as_rotvec() * [1.0, -1.0, -1.0]
@@ -283,8 +285,8 @@ def _mirrored(first: HeadSighting, side: float) -> np.ndarray:
 
 
 def asked_for(
-    found: list[HeadSighting], side: str | None, seed: np.ndarray | None, source: str
-) -> list[HeadSighting]:
+    found: list[HeadDetection], side: str | None, seed: np.ndarray | None, source: str
+) -> list[HeadDetection]:
     """Choose from all hips of a CT those that are asked for, as `find_heads` does.
 
     Raises
@@ -309,7 +311,7 @@ def asked_for(
     return sorted(kept, key=lambda one: one.side, reverse=True)
 
 
-def _nearest(found: list[HeadSighting], seed: np.ndarray, source: str) -> HeadSighting:
+def _nearest(found: list[HeadDetection], seed: np.ndarray, source: str) -> HeadDetection:
     distances = [float(np.linalg.norm(one.centre - seed)) for one in found]
     if min(distances) > _FROM_SEED_MM:
         raise SegmentationError(

@@ -158,7 +158,7 @@ def fit_model(
     for step in _NEXT:
         shape = _moved(box, shape, bone, step)
     progress.report(0.7, "Following the edge of the bone")
-    surface = _let_go(box, shape.surface(bone.model), bone)
+    surface = _release(box, shape.surface(bone.model), bone)
     fit = _measured(box, surface, shape, bone, side)
     progress.report(1.0, "The femur is found")
     return fit
@@ -262,7 +262,7 @@ def _missing_shaft_mm(box: Volume, shape: Shape, model: ShapeModel) -> float:
     return (ahead[held.any(axis=0)].max() + _BEYOND_SCAN_MM) / shape.size
 
 
-def _let_go(box: Volume, surface: Surface, bone: Bone) -> Surface:
+def _release(box: Volume, surface: Surface, bone: Bone) -> Surface:
     """Follow the edges beyond the modes, as a thin plate of ever less width."""
     plate, moved = Plate(surface), np.zeros(len(surface.points))
     for reach, expected, width in _FREE:

@@ -87,7 +87,7 @@ def open_scan(
     if (found := find_scan(scene, identity)) is not None:
         share_scan(found, nodes)
         return found
-    source = next((one for one in sound_cases_of(plan) if one.name == case.name), None)
+    source = next((one for one in valid_cases_of(plan) if one.name == case.name), None)
     if source is None:
         raise CorticalBoneMappingError(
             _("{table} no longer names the scan of this case.").format(table=plan.table)
@@ -265,7 +265,7 @@ def counts(cases: list[TrialCase]) -> str:
     return f"{counted(len(cases), 'case')}: {', '.join(told)}"
 
 
-def sound_cases_of(plan: StudyPlan) -> list[Case]:
+def valid_cases_of(plan: StudyPlan) -> list[Case]:
     """Give the cases of a study in whose rows nothing is wrong."""
     return cases_of(read_scans(plan.table), scans_of(plan))[0]
 

@@ -37,7 +37,7 @@ class RegistrationNodes:
         The bone's landmarks by name; empty where its anatomy could not be measured.
     """
 
-    laid: slicer.vtkMRMLModelNode
+    registered_template: slicer.vtkMRMLModelNode
     average_to_bone: slicer.vtkMRMLLinearTransformNode
     landmarks: slicer.vtkMRMLMarkupsFiducialNode
 
@@ -63,15 +63,17 @@ def add_registration(
     RegistrationNodes or None
         None where the result does not hold the registration.
     """
-    if result.laid is None:
+    if result.registered_template is None:
         return None
-    laid = add_map_model(scene, result.laid, f"{name} average femur on the bone")
+    registered_template = add_map_model(
+        scene, result.registered_template, f"{name} average femur on the bone"
+    )
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} average femur to bone")
     matrix = np.array(result.provenance["registration"]["average_to_bone"])
     transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     places = result.provenance.get("anatomy", {}).get("landmarks_ras_mm", {})
     landmarks = _add_landmarks(scene, places, f"{name} landmarks")
-    added = RegistrationNodes(laid, transform, landmarks)
+    added = RegistrationNodes(registered_template, transform, landmarks)
     for role in _ROLES:
         node = getattr(added, role)
         node.SetAttribute(RESULT_ATTRIBUTE, nodes.identifier)
@@ -115,13 +117,13 @@ def show_registration(nodes: ResultNodes) -> bool:
             hide_legend(model)
     for model in nodes.models:
         model.GetDisplayNode().SetVisibility(False)
-    display = found.laid.GetDisplayNode()
+    display = found.registered_template.GetDisplayNode()
     display.SetAndObserveColorNodeID(colour_table(nodes.bone.GetScene()).GetID())
     display.SetActiveScalar(BENDING, vtk.vtkDataObject.POINT)
     display.SetScalarRange(*BENDING_RANGE_MM)
     display.SetScalarVisibility(True)
     display.SetVisibility(True)
-    label_legend(found.laid, "Bending\n(mm)", True)
+    label_legend(found.registered_template, "Bending\n(mm)", True)
     found.landmarks.GetDisplayNode().SetVisibility(True)
     return True
 
@@ -130,8 +132,8 @@ def hide_registration(nodes: ResultNodes) -> None:
     """Hide the average femur on the bone, its legend, and the landmarks."""
     found = registration_of(nodes)
     if found is not None:
-        hide_legend(found.laid)
-        found.laid.GetDisplayNode().SetVisibility(False)
+        hide_legend(found.registered_template)
+        found.registered_template.GetDisplayNode().SetVisibility(False)
         found.landmarks.GetDisplayNode().SetVisibility(False)
 
 

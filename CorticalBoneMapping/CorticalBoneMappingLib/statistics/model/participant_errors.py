@@ -56,7 +56,7 @@ def leave_one_out(
     row = row @ np.linalg.inv(triangle)
     belongs = rows_of_each(design)
     found = np.full((len(values), 1 + len(belongs), values.shape[2]), np.nan)
-    for vertices, present, ratios in groups_of_alike(values[0], mixed, _FIT_STEP):
+    for vertices, present, ratios in groups_of_similar(values[0], mixed, _FIT_STEP):
         levels = [] if mixed is None else mixed.levels
         shown = present[:, None].astype(np.float64)
         x = whiten(shown * basis, shown, levels, ratios[:, None])
@@ -70,7 +70,7 @@ def rows_of_each(design: Design) -> np.ndarray:
     return np.eye(design.participants.max() + 1, dtype=bool)[:, design.participants]
 
 
-def groups_of_alike(
+def groups_of_similar(
     values: np.ndarray, mixed: MixedFit | None, step: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Group the vertices that have the same rows and, to a step of log(1 + λ), the same variance ratios.
@@ -177,7 +177,7 @@ def with_participant_errors(fit: MixedFit) -> MixedFit:
     back = np.linalg.inv(triangle)
     covariance = np.full_like(fit.covariance, np.nan)
     dof = np.full(len(fit.variance), np.nan)
-    for group, present, ratios in groups_of_alike(fit.residuals, fit, _STEP):
+    for group, present, ratios in groups_of_similar(fit.residuals, fit, _STEP):
         shown = present[:, None].astype(np.float64)
         levels, ratio = fit.levels, ratios[:, None]
         x = whiten(shown * basis, shown, levels, ratio)

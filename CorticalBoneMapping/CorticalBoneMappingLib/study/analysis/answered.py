@@ -80,7 +80,7 @@ def why_outdated(record: dict[str, Any], folder: Path) -> str | None:
     return None
 
 
-def why_doubtful(record: dict[str, Any], folder: Path) -> str | None:
+def why_stale(record: dict[str, Any], folder: Path) -> str | None:
     """Say from what other inputs an answer was made than the last one in its folder; None from the same."""
     studies = (own_record(folder / ANSWERED_FILE) or {}).get("studies", {})
     entry = studies.get(_study_of(record))

@@ -30,7 +30,7 @@ from ...pipeline.provenance import input_record, program
 from ..study_file.scans import Case
 
 CASE_FILE = "case.json"
-WORKSHOP = ".run"
+TEMPORARY_FOLDER = ".run"
 """Folder in the folder of results for what is being written, and for the lock."""
 
 LOG_FOLDER = "log"
@@ -198,9 +198,9 @@ def remove_result(results: Path, case: Case) -> None:
             os.replace(folder, temporary / "result")
 
 
-def clear_workshop(results: Path) -> None:
+def clear_temporary_folders(results: Path) -> None:
     """Remove what a run that was killed has left half-written."""
-    for folder in (results / WORKSHOP).glob("writing-*"):
+    for folder in (results / TEMPORARY_FOLDER).glob("writing-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -230,7 +230,7 @@ def known_fingerprints(record: dict[str, Any]) -> dict[str, Fingerprint]:
 
 
 def _temporary(results: Path, name: str) -> AbstractContextManager[Path]:
-    return folder_aside(results / WORKSHOP, f"writing-{name}-")
+    return folder_aside(results / TEMPORARY_FOLDER, f"writing-{name}-")
 
 
 @lru_cache(maxsize=4)
@@ -253,7 +253,7 @@ def only_run(results: Path) -> Iterator[None]:
     CorticalBoneMappingError
         If another run holds it; names that run.
     """
-    path = results / WORKSHOP / "lock"
+    path = results / TEMPORARY_FOLDER / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         try:

@@ -13,7 +13,7 @@ from ...core.errors import StatisticsError
 from ...core.wording import counted, noun
 from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table
 from ..study_file.names import Identity
-from ..study_file.scans import OF_THE_SCAN, Case, ScanPlan, ScanTable, read_scans, sides_of, sound_cases
+from ..study_file.scans import OF_THE_SCAN, Case, ScanPlan, ScanTable, read_scans, sides_of, valid_cases
 from .case import FAILED
 from .overview import WAITING, state_of
 from .review import ACCEPT, REJECT, read_quality
@@ -103,7 +103,7 @@ def table_of_results(table: Path, results: Path, plan: ScanPlan, levels: Collect
         If the table is not sound, or a case is not mapped yet.
     """
     scans = read_scans(table)
-    cases = sound_cases(scans, plan)
+    cases = valid_cases(scans, plan)
     states = [(case, state_of(case, results)[0]) for case in cases]
     if waiting := [case.name for case, state in states if state == WAITING]:
         raise StatisticsError(
@@ -164,7 +164,7 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
     judged = [verdicts[name].counted for name in rows if name in verdicts and name not in rejected]
     earlier = [name for name in rows if name in verdicts and verdicts[name].is_of_earlier]
     failed = []
-    for case in sound_cases(read_scans(scans[0]), scans[1]) if scans else ():
+    for case in valid_cases(read_scans(scans[0]), scans[1]) if scans else ():
         state, reason = state_of(case, results)
         failed += [f"{case.name} ({reason})"] if state == FAILED else []
     return LeftOut(

@@ -21,7 +21,7 @@ from ...io.volume_files import read_volume
 from ...pipeline.find.femur_in_scan import femur_in
 from ...pipeline.map_femur import map_femur
 from ...pipeline.result import FemurResult
-from ...segmentation.detect.hips import HeadSighting, asked_for, find_heads
+from ...segmentation.detect.hips import HeadDetection, asked_for, find_heads
 
 if TYPE_CHECKING:
     from ..study_file.scans import Case
@@ -65,7 +65,7 @@ class SharedScan:
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
-        self._heads: list[HeadSighting] | None = None
+        self._heads: list[HeadDetection] | None = None
 
     def find_heads(
         self,
@@ -74,7 +74,7 @@ class SharedScan:
         side: str | None = None,
         seed: np.ndarray | None = None,
         progress: Progress | None = None,
-    ) -> list[HeadSighting]:
+    ) -> list[HeadDetection]:
         """Do as `segmentation.heads.find_heads`, whose search is the same whatever side is asked for."""
         if self._heads is None:
             self._heads = find_heads(volume, femur, progress=progress)

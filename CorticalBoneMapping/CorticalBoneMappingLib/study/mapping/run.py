@@ -14,7 +14,7 @@ from ...core.progress import Progress
 from ..study_file.plan import StudyPlan
 from ..study_file.scans import Case, ScanPlan
 from .case import DONE, FAILED, UNWRITABLE, Outcome, is_up_to_date, run_case
-from .ledger import clear_workshop, only_run, read_record, remove_result, write_record
+from .ledger import clear_temporary_folders, only_run, read_record, remove_result, write_record
 from .overview import Overview
 from .review import tie_verdicts
 
@@ -106,7 +106,7 @@ def run_study(
     progress = progress or Progress()
     begun = time.perf_counter()
     with only_run(results):
-        clear_workshop(results)
+        clear_temporary_folders(results)
         tie_verdicts(results)
         overview = Overview(cases, results)
         waiting = []

@@ -226,7 +226,7 @@ def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem
     return kept, problems + twice
 
 
-def sound_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
+def valid_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
     """Turn the rows of a table into cases, if nothing is wrong with its cells.
 
     Raises

@@ -13,7 +13,7 @@ from ....core.errors import CorticalBoneMappingError
 from ....study.study_file.problems import ERROR, NOTE, WARNING, Problem
 from ....study.study_file.scans import Case
 from ..application import python_beside_slicer
-from ..cases import sound_cases_of, stamp_of_study, trial_plan
+from ..cases import stamp_of_study, trial_plan, valid_cases_of
 from ..child_process import ChildRun
 from ..runs import CheckRun, TrialRun
 from ..tables import fill
@@ -128,7 +128,7 @@ class TrialSection:
         problems = run.problems()
         self._is_checked = True
         self._show_problems(problems)
-        self._ui.trialStatusLabel.text = summary(sound_cases_of(trial_plan(self.study)), problems)
+        self._ui.trialStatusLabel.text = summary(valid_cases_of(trial_plan(self.study)), problems)
         self._run.show_apply()
 
     def _take_end(self, _run: TrialRun) -> None:
