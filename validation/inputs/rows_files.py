@@ -182,7 +182,7 @@ def _problems_over_table(folder: Path) -> Answer:
 
 def _comment_in_the_library(folder: Path) -> Answer:
     library = shutil.copytree(_LIBRARY, folder / "library", ignore=shutil.ignore_patterns("__pycache__"))
-    before, file = source_hash(library), library / "cortex" / "scan.py"
+    before, file = source_hash(library), library / "cortex" / "scan" / "scan.py"
     text = file.read_text(encoding="utf-8")
     file.write_text("# A comment.\n" + text.replace('"""', '"""Reworded. ', 1), encoding="utf-8")
     commented = source_hash(library)
