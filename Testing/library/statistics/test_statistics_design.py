@@ -192,7 +192,7 @@ def test_a_table_is_read_from_csv_and_tsv(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a,b\n", "no rows"), ("a,a\n1,2\n", "stands twice"), ("a,b\n1,2\n3\n", "row 3 has 1 cell,")],
+    [("a,b\n", "no rows"), ("a,a\n1,2\n", "appears twice"), ("a,b\n1,2\n3\n", "row 3 has 1 cell,")],
 )
 def test_damaged_tables_are_refused(tmp_path, text, message):
     (tmp_path / "table.csv").write_text(text, encoding="utf-8")

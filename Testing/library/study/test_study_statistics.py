@@ -292,7 +292,7 @@ def test_holm_is_the_stepwise_bonferroni():
         (('name = "month 36"', 'name = "month/36"'), "cannot name a folder"),
         (("[[analysis]]", "[analysis]"), "double brackets"),
         (('terms = ["visit", "arm", "visit × arm", "age"]', ""), "lacks the key 'terms'"),
-        (('name = "Trial"', "name = Trial"), "no TOML file"),
+        (('name = "Trial"', "name = Trial"), "not a TOML file"),
     ],
 )
 def test_a_wrong_study_file_is_refused_naming_file_and_key(tmp_path, change, sentence):
