@@ -263,10 +263,10 @@ _REFUSED = {
 }
 
 _WARNED = {
-    ("A5", "NRRD with spacings but no directions", "does not say how the image lies"): partial(
+    ("A5", "NRRD with spacings but no directions", "does not state how the image lies"): partial(
         _nrrd, "spacings: 0.9 0.9 2"
     ),
-    ("A5", "MetaImage without orientation", "does not say how the image lies"): _meta(_PLACE[0]),
+    ("A5", "MetaImage without orientation", "does not state how the image lies"): _meta(_PLACE[0]),
     ("A5", "NIfTI with neither qform nor sform", "neither qform nor sform"): partial(
         _forms, _bytes(252, "hh", 0, 0)
     ),

@@ -19,6 +19,7 @@ from CorticalBoneMappingLib.core.measures import measure_named
 from CorticalBoneMappingLib.report.pages.answers import current_answers, read_answers
 from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, error_sentence
 from CorticalBoneMappingLib.slicer.panel.runs import StudyRun
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
 from CorticalBoneMappingLib.study.study_file.plan import Analysis, StudyPlan, read_plan, write_plan
@@ -51,7 +52,7 @@ def _design(file: Path, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndar
     analysis = next(one for one in plan.analyses if one.name == name)
     table = read_study_table(plan)
     design = build_design(table, parse_terms(analysis.terms, table, plan))
-    return design.columns, design.matrix, design.contrast(analysis.contrast).matrix, analysis, plan
+    return design.columns, design.matrix, read_contrast(design, analysis.contrast).matrix, analysis, plan
 
 
 def _same_model(given: Path, asked: Path, name: str) -> Answer:

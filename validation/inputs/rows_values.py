@@ -140,13 +140,13 @@ _WRONG: dict[tuple[str, ...], Change] = {
     ("values + 1024, the femur in water", "values", "CT"): lambda hu: _in_water(hu) + 1024.0,
     ("values - 1024 (intercept twice)", "inside the bone"): lambda hu: hu - 1024.0,
     ("inverted grey: values negated", "inverted"): np.negative,
-    ("inverted grey: largest value less each", "cannot be the HU"): lambda hu: hu.max() - hu,
-    ("MR with values from -1024 on", "cannot be the HU"): _as_in_mr,
+    ("inverted grey: largest value less each", "are not the HU"): lambda hu: hu.max() - hu,
+    ("MR with values from -1024 on", "are not the HU"): _as_in_mr,
     ("half of each value (slope lost)", "slope"): lambda hu: 0.5 * hu,
     ("values cut off at 1000 HU", "cut off at 1000 HU"): lambda hu: np.minimum(hu, 1000.0),
     ("values cut off at 600 HU", "cut off at 600 HU"): lambda hu: np.minimum(hu, 600.0),
     ("a soft-tissue window of -160 to 240 HU", "cut off at 240 HU"): lambda hu: np.clip(hu, -160.0, 240.0),
-    ("eight bits, 0 to 255", "cannot be the HU"): lambda hu: np.clip((hu + 1024.0) / 10.0, 0.0, 255.0),
+    ("eight bits, 0 to 255", "are not the HU"): lambda hu: np.clip((hu + 1024.0) / 10.0, 0.0, 255.0),
 }
 
 _RIGHT: dict[str, Change] = {

@@ -30,6 +30,7 @@ from CorticalBoneMappingLib.statistics.inference.random_field import (
 )
 from CorticalBoneMappingLib.statistics.inference.smoothness import estimate_smoothness
 from CorticalBoneMappingLib.statistics.inference.threshold_free import Neighbourhood, enhance
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 
 from .noise import QUESTION, fitted, two_arms
 from .null import CACHE
@@ -48,7 +49,7 @@ def main() -> None:
     surface, measured = femur.surface, femur.measured
     design = two_arms(_N_MAPS, random)
     column = design.columns.index("arm treated")
-    contrast = design.contrast(QUESTION).matrix
+    contrast = read_contrast(design, QUESTION).matrix
     values = smooth(surface, random.normal(size=(len(surface.points), _N_MAPS)), _FWHM_MM).T
     values = values / values.std() + 0.75 * design.matrix[:, [column]] * (femur.region == 7)
 

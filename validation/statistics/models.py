@@ -31,6 +31,7 @@ from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.io.files import write_text
 from CorticalBoneMappingLib.statistics.maps import Maps
 from CorticalBoneMappingLib.statistics.model.attribution import attribute
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import (
     Categorical,
     Continuous,
@@ -65,7 +66,7 @@ the fastest of {repeats} runs (statsmodels: one).
    maximum of the restricted likelihood.
 2. Measured at {compared} vertices, one after the other, and multiplied.
 3. With a tenth of the rows missing. statsmodels takes standard errors from the Hessian of all parameters
-   together, which differ a little; the variances agree to 1e-4 (`test_statistics_mixed_model.py`).
+   together, which differ a little; the variances agree to 1e-4 (`test_mixed_model.py`).
 
 Differences are of t without Kenward and Roger's correction, which neither peer has; times are with it.
 
@@ -159,7 +160,9 @@ def brainstat(study: Study, question: str, mixed: bool) -> SLM:
     model = FixedEffect(matrix, _check_categorical=False)
     if mixed:
         model = MixedEffect(study.frame().participant, name_ran="participant") + model
-    contrast = study.design.matrix @ study.design.contrast(question).matrix[0]  # BrainStat's is over rows
+    contrast = (
+        study.design.matrix @ read_contrast(study.design, question).matrix[0]
+    )  # BrainStat's is over rows
     slm = SLM(model, contrast, two_tailed=True)
     slm.fit(study.values.copy())
     return slm

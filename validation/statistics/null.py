@@ -29,6 +29,7 @@ from CorticalBoneMappingLib.statistics.inference.random_field import (
     random_field_peaks,
 )
 from CorticalBoneMappingLib.statistics.inference.smoothness import estimate_smoothness
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 
 from .noise import QUESTION, SmoothNoise, fitted, two_arms
 
@@ -131,7 +132,7 @@ def _study(condition: Condition, noise: SmoothNoise, random: np.random.Generator
     if condition.name == "gaps":
         design, values = two_arms(condition.n, random), noise.maps(condition.n, random)
         values[_gaps(noise.femur.surface.points, condition.n, random)] = np.nan
-        return _permuted(noise, values, design.matrix, design.contrast(QUESTION).matrix, None, seed)
+        return _permuted(noise, values, design.matrix, read_contrast(design, QUESTION).matrix, None, seed)
     if condition.name == "flip":
         design, exchange = np.ones((condition.n, 1)), Exchange("flip")
         return _permuted(noise, noise.maps(condition.n, random), design, np.eye(1), exchange, seed)
@@ -168,7 +169,7 @@ def _two_arms(n: int, noise: SmoothNoise, random: np.random.Generator, seed: int
         clusters = random_field_clusters(surface, tested, smoothness, cluster_forming_p=p)
         smallest[f"RFT cluster {p:g}"] = _least(clusters)
     smallest["false discovery rate"] = _least(false_discovery_test(tested))
-    contrast = design.contrast(QUESTION).matrix
+    contrast = read_contrast(design, QUESTION).matrix
     return smallest | _permuted(noise, values, design.matrix, contrast, None, seed)
 
 

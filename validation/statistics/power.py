@@ -23,6 +23,7 @@ from CorticalBoneMappingLib.statistics.inference.random_field import (
     random_field_peaks,
 )
 from CorticalBoneMappingLib.statistics.inference.smoothness import estimate_smoothness
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 
 from .noise import QUESTION, SmoothNoise, fitted, two_arms
 from .null import CACHE, mesh_folder
@@ -71,7 +72,7 @@ def _study(noise: SmoothNoise, effect: float, seed: int) -> dict[str, list[float
         "RFT cluster": random_field_clusters(surface, tested, smoothness),
         "false discovery rate": false_discovery_test(tested),
     }
-    contrast = design.contrast(QUESTION).matrix
+    contrast = read_contrast(design, QUESTION).matrix
     permuted = permutation_tests(
         surface, values, design.matrix, contrast, settings=_SETTINGS, tested=measured
     )

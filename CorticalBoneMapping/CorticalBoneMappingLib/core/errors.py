@@ -10,11 +10,11 @@ class CorticalBoneMappingError(Exception):
 
 
 class VolumeError(CorticalBoneMappingError):
-    """A CT or label map cannot be read, or its geometry cannot be trusted."""
+    """A CT or label map is unreadable, or its geometry is unreliable."""
 
 
 class CalibrationError(CorticalBoneMappingError):
-    """The conversion from HU to density cannot be made."""
+    """The conversion from HU to density failed."""
 
 
 class SurfaceError(CorticalBoneMappingError):
@@ -22,23 +22,23 @@ class SurfaceError(CorticalBoneMappingError):
 
 
 class SegmentationError(CorticalBoneMappingError):
-    """The femur cannot be found in, or separated in, a CT."""
+    """The femur was not found in a CT, or not separated from other bone."""
 
 
 class MeasurementError(CorticalBoneMappingError):
-    """The cortex cannot be measured with these settings on these data."""
+    """The cortex is not measurable with these settings on these data."""
 
 
 class RegistrationError(CorticalBoneMappingError):
-    """A femur cannot be brought onto the average femur."""
+    """The registration of a femur to the average femur failed."""
 
 
 class TableError(CorticalBoneMappingError):
-    """A table that a person wrote cannot be read, or not for certain."""
+    """A table that a person wrote is unreadable or ambiguous."""
 
 
 class StatisticsError(CorticalBoneMappingError):
-    """A study's table, design or maps do not allow the analysis that was asked for."""
+    """A study's table, design or maps do not allow the requested analysis."""
 
 
 class SettingError(CorticalBoneMappingError):
@@ -46,11 +46,11 @@ class SettingError(CorticalBoneMappingError):
 
 
 class DrawingError(CorticalBoneMappingError):
-    """Pictures cannot be drawn on this machine; what they show is not harmed."""
+    """Drawing failed on this machine; the results that a picture would show are complete."""
 
 
 class Cancelled(CorticalBoneMappingError):
-    """The user asked to stop."""
+    """The user cancelled."""
 
     def __init__(self) -> None:
         super().__init__("Cancelled: nothing was written.")

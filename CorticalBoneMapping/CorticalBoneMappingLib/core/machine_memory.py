@@ -24,7 +24,7 @@ def _of_machine() -> int | None:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) << 10
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # macOS tells what is built in only
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # macOS reports only what is built in
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     return None
 
@@ -34,12 +34,12 @@ def _of_windows() -> int | None:
 
     status = (ctypes.c_uint64 * 8)()  # MEMORYSTATUSEX: two words in the first place, free memory in the third
     ctypes.cast(status, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(status)
-    told = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status[2]) if told else None
+    succeeded = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return int(status[2]) if succeeded else None
 
 
 def _of_container() -> int | None:
-    with contextlib.suppress(OSError, ValueError, IndexError):  # "max" where there is no limit
+    with contextlib.suppress(OSError, ValueError, IndexError):  # "max" without a limit
         limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
         used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
         for line in (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines():

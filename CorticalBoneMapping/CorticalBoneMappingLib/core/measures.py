@@ -92,7 +92,7 @@ class Quality(IntEnum):
     """
 
     GOOD = 0
-    NOT_MEASURED = 1  # a cap at a truncation: there is no cortex here to measure
+    NOT_MEASURED = 1  # a cap at a truncation, without cortex to measure
     OUTSIDE_SCAN = 2  # the sampling line leaves the CT
     NO_CORTEX = 3  # no step of density that could be a cortex: a finding, not a failure
     FIT_FAILED = 4  # the fit did not converge or broke its bounds

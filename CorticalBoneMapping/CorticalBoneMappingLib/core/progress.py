@@ -1,4 +1,4 @@
-"""One seam for long work: how it tells its progress, and how it is asked to stop."""
+"""Progress of long work: reported as a fraction and a text, and the place where it can be cancelled."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Progress:
     """Report a fraction and a text; ask whether cancelled. This base class is silent.
 
     Long functions take a `Progress`, call `report` at their milestones, and hand `part` to the
-    functions that they call. `report` raises `Cancelled` when the user asked to stop, so every
+    functions that they call. `report` raises `Cancelled` when the user cancelled, so every
     milestone is also a place to stop at.
     """
 
     def report(self, fraction: float, text: str) -> None:
-        """Tell how far the work has come.
+        """Report how far the work has come.
 
         Parameters
         ----------
@@ -31,7 +31,7 @@ class Progress:
         Raises
         ------
         Cancelled
-            If the user asked to stop.
+            If the user cancelled.
         """
         if self.cancelled():
             raise Cancelled
@@ -41,7 +41,7 @@ class Progress:
         """Show one report; what a kind of progress overrides."""
 
     def cancelled(self) -> bool:
-        """Whether the user asked to stop."""
+        """Whether the user cancelled."""
         return False
 
     def part(self, start: float, stop: float) -> Progress:

@@ -1,4 +1,4 @@
-"""Which axis of a volume runs across the slices: asked of the geometry, since files store any order."""
+"""Which axis of a volume runs across the slices: taken from the geometry, since files store any order."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Surface:
 
     @cached_property
     def point_areas(self) -> np.ndarray:
-        """Area that each point stands for (a third of its triangles') in mm², shape (n_points,)."""
+        """Area of each point (a third of its triangles') in mm², shape (n_points,)."""
         shares = np.repeat(self.triangle_areas / 3.0, 3)
         return np.bincount(self.triangles.ravel(), weights=shares, minlength=len(self.points))
 

@@ -32,9 +32,9 @@ class Volume:
     modality : str or None
         DICOM modality, if known.
     slice_thickness_mm : float or None
-        Width of the slice profile, if the file tells it; else take the slice spacing.
+        Width of the slice profile, if the file states it; else take the slice spacing.
     kvp : float or None
-        Peak voltage of the X-ray tube, if the file tells it.
+        Peak voltage of the X-ray tube, if the file states it.
     slice_thickness_from : str or None
         Where the slice thickness comes from: `GIVEN` by the user, or the name of a file beside the scan; None
         for the scan's own header.

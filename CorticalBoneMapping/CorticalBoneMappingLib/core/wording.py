@@ -1,7 +1,4 @@
-"""Words that depend on numbers.
-
-Numbers as people read them.
-"""
+"""Words and numbers as people read them: counts with their nouns, lists, decimals, units."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Files that are whole or absent: written beside their place, brought to the disk, then renamed.
+"""Write single files: whole or absent, and never over a file of somebody else.
 
-Single files that are not this program's: it recognises its own by a mark, and writes over no other.
-
-Folders of results have a record that lists their files; pages, tables and study files stand alone.
+A file is written beside its place, brought to the disk and renamed. Pages, tables and study files carry a
+mark by which this program recognises its own. `io.folders` does the same for folders of results.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the file cannot be written; bears the name of `path`.
+        If writing the file failed; bears the name of `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}{''.join(path.suffixes)}")
@@ -112,7 +111,7 @@ def ready_file(path: str | Path) -> None:
     Raises
     ------
     SettingError
-        If it cannot; says what is in the way.
+        If that failed; names the obstacle.
     """
     path = Path(path)
     if path.is_dir():
@@ -146,12 +145,12 @@ def reason(error: OSError) -> str:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether there was no room: on the disk, in the user's quota, or for so large a file."""
+    """Whether room was missing: on the disk, in the user's quota, or for so large a file."""
     return error.errno in _FULL
 
 
 def raise_if_full(path: Path) -> None:
-    """Find out why another library could not write a file: only the system says that the disk is full.
+    """Find out why another library could not write a file: only the system reports a full disk.
 
     Parameters
     ----------
@@ -201,7 +200,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 PROGRAM = "cortical-bone-mapping"
-"""The name by which records and pages say who wrote them."""
+"""The name by which records and pages identify this program."""
 
 _SIGNATURE = "# Written by Cortical Bone Mapping; a file that is changed by hand is not written over."
 _BEGINNING = 4096  # bytes in which a page names its generator
@@ -273,7 +272,7 @@ def own_record(path: Path) -> dict[str, Any] | None:
 
 
 def generator_tag() -> str:
-    """Give the tag by which a page says who wrote it."""
+    """Give the tag by which a page identifies this program."""
     return f'<meta name="generator" content="{PROGRAM}">'
 
 

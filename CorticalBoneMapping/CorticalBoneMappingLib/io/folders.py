@@ -48,7 +48,7 @@ def whole_folder(folder: str | Path, what: str, record: str) -> Iterator[Path]:
     Raises
     ------
     CorticalBoneMappingError
-        If the folder cannot be written to, or a file would be replaced that is a user's.
+        If the folder is not writable, or a file would be replaced that is a user's.
     """
     with _writing(Path(folder), what) as (folder, temporary):
         yield temporary
@@ -76,7 +76,7 @@ def more_files(folder: str | Path, what: str, record: str) -> Iterator[Path]:
         yield temporary
         own = own_files(folder, record)
         if record not in own:
-            raise SettingError(f"{folder}: there is no {what} that anything could be added to.")
+            raise SettingError(f"{folder}: this folder holds no {what} to add to.")
         shutil.copy2(folder / record, temporary / record)
         names = _list_files(temporary, record, own)
         replaced = {name: own[name] for name in names if name in own} | {record: own[record]}
@@ -131,7 +131,7 @@ def own_files(folder: Path, record: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Hash by name, the record's own as well; empty where there is no such record.
+        Hash by name, the record's own as well; empty without such a record.
     """
     listed = _listed(folder / record)
     own = {name: digest for name, digest in listed.items() if _hash(folder / name) == digest}

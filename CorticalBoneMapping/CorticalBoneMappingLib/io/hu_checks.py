@@ -1,4 +1,4 @@
-"""Whether the values of an image are the HU of a CT: asked of the values themselves, not of what a file says.
+"""Check that the values of an image are the HU of a CT, by the values themselves.
 
 In HU, air is near -1000, fat near -100, muscle near 50, and only bone and metal are above 250, over a wide
 range. Values that were shifted, inverted or cut off break one of these.
@@ -45,7 +45,7 @@ _INSIDE_HU = (-200.0, 900.0)  # of the middle of bone: from fatty marrow to the 
 
 
 def check_hu(volume: Volume) -> list[str]:
-    """Refuse values that cannot be HU. Metal, padding and values beyond the scanner's range are allowed.
+    """Refuse values that are not HU. Metal, padding and values beyond the scanner's range are allowed.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def check_hu(volume: Volume) -> list[str]:
     Raises
     ------
     VolumeError
-        If voxels are not finite or all alike; if there is no fat or air, or soft tissue lies among the values
+        If voxels are not finite or all alike; if fat or air is missing, or soft tissue lies among the values
         of bone; or if the values of bone are cut off.
     """
     low, high = float(volume.array.min()), float(volume.array.max())  # both not-a-number if any voxel is
@@ -78,7 +78,7 @@ def check_hu(volume: Volume) -> list[str]:
     without_fat = low >= _FAT_IS_BELOW_HU and (unknown or enough)
     if without_fat or (unknown and high - low < _LEAST_RANGE_HU):
         raise VolumeError(
-            f"{source}: the values ({low:g} to {high:g}) cannot be the HU of a CT: fat is near -100 HU and "
+            f"{source}: the values ({low:g} to {high:g}) are not the HU of a CT: fat is near -100 HU and "
             "air near -1000. Is it MR, or a CT without its rescale intercept?"
         )
     if enough:
@@ -102,7 +102,7 @@ def refuse_missing(source: str, count: int, voxels: int) -> None:
 
 
 def check_around_bone(volume: Volume, surface: Surface) -> list[str]:
-    """Refuse values that cannot be HU by what lies in and around a bone whose place is known.
+    """Refuse values that are not HU, by what lies in and around a bone whose place is known.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def check_around_bone(volume: Volume, surface: Surface) -> list[str]:
     ------
     VolumeError
         If around the bone there is neither soft tissue nor air, if its inside is brighter than any bone or
-        darker than fat, if its surface is no brighter than muscle, or it is darker than what is around it.
+        darker than fat, if its surface is not brighter than muscle, or it is darker than what is around it.
     """
     some = slice(None, None, max(1, len(surface.points) // _MOST_POINTS))
     points, normals = surface.points[some], surface.normals[some]
@@ -128,7 +128,7 @@ def check_around_bone(volume: Volume, surface: Surface) -> list[str]:
     inside = _below(points, normals, volume, *_CORTEX_MM)
     seen = np.isfinite(around).all(axis=1) & np.isfinite(inside).all(axis=1)
     if not seen.any():
-        return []  # what lies at the border of the scan says nothing
+        return []  # what lies at the border of the scan shows nothing
     around, inside = around[seen], inside[seen]
     outside = float(np.median(around))
     middle = float(np.median(inside[inside < METAL_HU])) if np.any(inside < METAL_HU) else outside
@@ -151,7 +151,7 @@ def check_around_bone(volume: Volume, surface: Surface) -> list[str]:
     else:
         return []
     raise VolumeError(
-        f"{volume.source}: the values cannot be the HU of a CT: {what}. Was the rescale slope or intercept "
+        f"{volume.source}: the values are not the HU of a CT: {what}. Was the rescale slope or intercept "
         "lost? Export the scan in HU."
     )
 
@@ -170,7 +170,7 @@ def _check_air(values: np.ndarray, source: str) -> None:
     count, first = _crowded(values[values > values.min()], _EMPTY_HU, _EMPTY_PEAK_HU)
     if count > _EMPTY_SHARE * len(values):
         raise VolumeError(
-            f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
+            f"{source}: the values are not the HU of a CT: {count / len(values):.0%} of the image lies "
             f"between {first:.0f} and {first + _EMPTY_PEAK_HU:.0f}, where neither air (-1000) nor fat (-100) "
             "is. Was the rescale slope or intercept lost?"
         )
@@ -192,7 +192,7 @@ def _check_soft_tissue(values: np.ndarray, source: str) -> None:
     count, first = _crowded(bright, (_PEAK_FROM_HU, METAL_HU), _PEAK_HU)
     if count > _PEAK_SHARE * len(bright):
         raise VolumeError(
-            f"{source}: the values cannot be the HU of a CT: {count / len(values):.0%} of the image lies "
+            f"{source}: the values are not the HU of a CT: {count / len(values):.0%} of the image lies "
             f"between {first:.0f} and {first + _PEAK_HU:.0f}, as close together as only air, fat or muscle "
             "are (-1000, -100 and 50 HU). Is the rescale intercept missing, or the grey inverted?"
         )

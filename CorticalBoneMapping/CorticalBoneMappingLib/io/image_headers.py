@@ -1,7 +1,4 @@
-"""The text headers of NRRD and MetaImage: what is missing there, ITK replaces in silence.
-
-The header of a NIfTI file, read as it is: what ITK repairs or chooses in silence is asked here.
-"""
+"""Check the headers of NIfTI, NRRD and MetaImage files for what ITK repairs or chooses in silence."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ from ..core.errors import VolumeError
 _SIZE, _SIZE_OF_2 = 348, 540
 _UNITS = {1: "metres", 3: "micrometres"}
 _FLOATS = {16: "f4", 64: "f8"}
-_SAME_LENGTH = 0.01  # of the spacing: more is no rounding of single precision
+_SAME_LENGTH = 0.01  # of the spacing: more is not rounding of single precision
 _CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """What a NIfTI header says of the grid.
+    """The grid in a NIfTI header.
 
     Attributes
     ----------
@@ -63,7 +60,7 @@ def read_nifti_header(path: Path) -> NiftiHeader | None:
     Returns
     -------
     NiftiHeader or None
-        None if the file has no header of NIfTI-1: what it is instead, its reader will say.
+        None if the file has no header of NIfTI-1: its reader reports what it is instead.
 
     Raises
     ------
@@ -114,12 +111,12 @@ def check_nifti(path: Path, header: NiftiHeader) -> list[str]:
     Returns
     -------
     list of str
-        A warning where the file does not say how the image lies in the patient.
+        A warning where the file does not state how the image lies in the patient.
 
     Raises
     ------
     VolumeError
-        If lengths are not in mm, a spacing is no number above 0, qform and sform disagree by more than
+        If lengths are not in mm, a spacing is not a number above 0, qform and sform disagree by more than
         rounding, or the sform has another spacing than the header.
     """
     if header.unit is not None:
@@ -141,7 +138,7 @@ def check_nifti(path: Path, header: NiftiHeader) -> list[str]:
 
 
 def check_spacing(path: Path, spacing: np.ndarray) -> None:
-    """Refuse voxel spacings (3,) that are no numbers above 0."""
+    """Refuse voxel spacings (3,) that are not numbers above 0."""
     if not np.all(np.isfinite(spacing) & (spacing > 0)):
         raise VolumeError(
             f"{path}: the voxel spacing is {_numbers(spacing)} mm; every one has to be more than 0. "
@@ -152,8 +149,8 @@ def check_spacing(path: Path, spacing: np.ndarray) -> None:
 def not_oriented(path: Path, missing: str) -> str:
     """Say that a file does not give the axes of its voxels, and how it was read."""
     return (
-        f"{path.name} does not say how the image lies in the patient ({missing}): it was read as if the axes "
-        "run to the left, posterior and superior. Left and right may be exchanged."
+        f"{path.name} does not state how the image lies in the patient ({missing}): it was read as if "
+        "the axes run to the left, posterior and superior. Left and right may be exchanged."
     )
 
 
@@ -184,7 +181,7 @@ def missing_values(path: Path, header: NiftiHeader) -> int:
 
 
 def unpacked(path: Path, chunk: int = _CHUNK) -> Iterator[bytes]:
-    """Give the bytes of a file in pieces, unpacked if it is packed, whatever its name says."""
+    """Give the bytes of a file in pieces, unpacked if it is packed, whatever its name."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     with gzip.open(path) if packed else path.open("rb") as file:
@@ -243,12 +240,12 @@ def check_text_header(path: Path) -> list[str]:
     Parameters
     ----------
     path : Path
-        What it is is asked of its first bytes; anything else passes.
+        Its first bytes show what it is; anything else passes.
 
     Returns
     -------
     list of str
-        A warning where the file does not say how the image lies in the patient.
+        A warning where the file does not state how the image lies in the patient.
 
     Raises
     ------
@@ -261,7 +258,7 @@ def check_text_header(path: Path) -> list[str]:
         return []
     head, *rest = re.split(rb"\r?\n\r?\n|$" if is_nrrd else rb"ElementDataFile", raw, maxsplit=1)
     if not rest:
-        return []  # cut short: its reader will say so
+        return []  # cut short: its reader reports it
     return (_check_nrrd if is_nrrd else _check_metaimage)(path, head.decode("utf-8", "replace"))
 
 

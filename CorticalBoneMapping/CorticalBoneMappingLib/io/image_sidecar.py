@@ -1,4 +1,4 @@
-"""The JSON file that a converter from DICOM, such as dcm2niix, writes beside an image: what it says of it."""
+"""Read what a converter from DICOM, such as dcm2niix, stored in a JSON file beside an image."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sidecar_of(path: str | Path) -> Path | None:
 def with_sidecar(volume: Volume, path: str | Path) -> Volume:
     """Add what the JSON file beside an image states: modality, slice thickness, tube voltage.
 
-    What the image's own header states goes before. What cannot be read, or contradicts it, is a warning.
+    What the image's own header states goes before. What is unreadable or contradicts it is a warning.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def with_sidecar(volume: Volume, path: str | Path) -> Volume:
     Returns
     -------
     Volume
-        The same where there is no such file, or one of another kind.
+        The same without such a file, or with one of another kind.
     """
     sidecar = sidecar_of(path)
     if sidecar is None:
@@ -51,9 +51,7 @@ def with_sidecar(volume: Volume, path: str | Path) -> Volume:
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):  # ValueError: JSON and encoding
-        sentence = (
-            f"{sidecar.name}: this file could not be read as JSON; what it says of the scan is not used."
-        )
+        sentence = f"{sidecar.name}: this file could not be read as JSON; it is not used."
         return replace(volume, warnings=(*volume.warnings, sentence))
     if not isinstance(content, dict):
         return volume
@@ -63,7 +61,7 @@ def with_sidecar(volume: Volume, path: str | Path) -> Volume:
 def _with_content(volume: Volume, content: dict[str, Any], name: str) -> Volume:
     numbers = {key: _number(content.get(key)) for key in (_THICKNESS, _DISTANCE, _KVP)}
     warnings = [
-        f"{name}: {key} is {content[key]!r}, which cannot be; it is not used."
+        f"{name}: {key} is {content[key]!r}, which is impossible; it is not used."
         for key, value in numbers.items()
         if value is None and content.get(key) not in (None, "", 0)
     ]
@@ -76,7 +74,7 @@ def _with_content(volume: Volume, content: dict[str, Any], name: str) -> Volume:
     own, stated = volume.slice_thickness_mm, numbers[_THICKNESS]
     if own and stated and abs(own - stated) > _SAME * own:
         warnings.append(
-            f"{name}: the slice thickness is {stated:g} mm; the image's own header says {own:g} mm, "
+            f"{name}: the slice thickness is {stated:g} mm; the image's own header states {own:g} mm, "
             "which was used."
         )
     modality = content.get(_MODALITY)

@@ -64,7 +64,7 @@ def hash_of(path: str | Path) -> tuple[str, tuple[str, ...]]:
     Raises
     ------
     OSError
-        If a file does not exist or cannot be read.
+        If a file does not exist or is unreadable.
     """
     path = Path(path)
     files = files_of(path)
@@ -97,7 +97,7 @@ def stamp_of(path: str | Path) -> str:
         path.stat()
     for file in files_of(path):
         found = file.stat()
-        # The time of the last change of the inode cannot be set back, as that of the content can.
+        # The time of the last change of the inode stays, while that of the content is settable.
         parts = (_relative(file, folder), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         digest.update(repr(parts).encode())
     return digest.hexdigest()
@@ -164,7 +164,7 @@ def _named(folder: Path, value: str) -> Iterator[Path]:
 
 
 def _header_lines(path: Path, key: bytes) -> list[str]:
-    """The lines of a text header; none if the file has no `key` in its beginning, or cannot be read."""
+    """The lines of a text header; none if the file lacks `key` in its beginning or is unreadable."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)

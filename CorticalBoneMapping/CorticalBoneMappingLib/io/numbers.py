@@ -56,7 +56,7 @@ def number_of(text: str) -> float | None:
 
 
 def read_columns(columns: Mapping[str, Sequence[str]], separator: str = ",") -> dict[str, ReadColumn]:
-    """Tell the columns of numbers of a table from those of text.
+    """Separate the columns of numbers of a table from those of text.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def write_surface(path: str | Path, surface: Surface) -> None:
     Raises
     ------
     OSError, SurfaceError
-        If the file cannot be written.
+        If writing the file failed.
     """
     polydata = to_polydata(replace(surface, points=(surface.points * _RAS_LPS).astype(np.float32)))
     polydata.GetPolys().ConvertTo32BitStorage()  # half the size of VTK's default
@@ -56,7 +56,7 @@ def read_surface(path: str | Path) -> Surface:
     Parameters
     ----------
     path : str or Path
-        Coordinates are taken as LPS mm unless the file says RAS.
+        Coordinates are taken as LPS mm unless the file states RAS.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def read_surface(path: str | Path) -> Surface:
     """
     path = Path(path)
     if not path.is_file():
-        raise SurfaceError(f"{path}: there is no such file.")
+        raise SurfaceError(f"{path}: this file does not exist.")
     if path.suffix.lower() not in _READERS:
         known = ", ".join(_READERS)
         raise SurfaceError(f"{path}: '{path.suffix}' is not a kind of surface this program reads ({known}).")
@@ -100,13 +100,13 @@ def _write_polydata(polydata: vtk.vtkPolyData, path: Path) -> bool:
     writer.SetCompressorTypeToZLib()
     with quiet_vtk():
         is_written = writer.Write()
-    # Of a full disk VTK may say that all was written, and keep the failure as a code.
+    # Of a full disk VTK may report that all was written, and keep the failure as a code.
     return bool(is_written) and not writer.GetErrorCode()
 
 
 @contextmanager
 def quiet_vtk() -> Iterator[None]:
-    """Keep VTK from writing to the terminal; what matters is checked and said by errors."""
+    """Keep VTK from writing to the terminal; what matters is checked and raised as an error."""
     shown = vtk.vtkObject.GetGlobalWarningDisplay()
     vtk.vtkObject.GlobalWarningDisplayOff()
     try:

@@ -1,6 +1,6 @@
-"""Tables that people write, as spreadsheets save them: every cell letter by letter, or a sentence why not.
+"""Read and write tables (CSV, TSV): those that people write with a spreadsheet, and rows of results.
 
-Rows of results as CSV, and back: the columns of each table say what they hold.
+Of a table that a person wrote, every cell is read letter by letter, or the file is refused with the reason.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def read_written_table(path: str | Path, comment: str = "") -> WrittenTable:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell says that there is no value: empty, ``NA``, ``n/a``, ``nan`` or a dot."""
+    """Whether a cell states that a value is missing: empty, ``NA``, ``n/a``, ``nan`` or a dot."""
     return text.lower() in _MISSING
 
 
@@ -117,7 +117,7 @@ def is_spreadsheet_error(text: str) -> bool:
 
 
 def unicode_of(data: bytes) -> str | None:
-    """Decode UTF-8, or UTF-16 and UTF-32 as their byte order mark or their zeros tell; None for others."""
+    """Decode UTF-8, or UTF-16 and UTF-32 by their byte order mark or their zeros; None for others."""
     encoding = next((name for mark, name in _BOMS if data.startswith(mark)), "")
     if not encoding and b"\0" in data:
         even, odd = data[::2].count(0), data[1::2].count(0)
@@ -132,11 +132,11 @@ def unicode_of(data: bytes) -> str | None:
 def _text_of(path: Path) -> tuple[str, tuple[str, ...]]:
     """Give the text of a table, and a warning where its encoding was taken for the most likely one."""
     if not path.is_file():
-        raise TableError(f"{path}: there is no such table.")
+        raise TableError(f"{path}: this table does not exist.")
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise TableError(f"{path}: the table cannot be read ({error.strerror}).") from error
+        raise TableError(f"{path}: reading the table failed ({error.strerror}).") from error
     if data.startswith(_WORKBOOKS):
         raise TableError(f"{path}: this is a workbook of a spreadsheet, not a table of text; {_SAVE_AS}.")
     if (text := unicode_of(data)) is not None:
@@ -146,7 +146,7 @@ def _text_of(path: Path) -> tuple[str, tuple[str, ...]]:
     except UnicodeDecodeError:
         text = "\x80"
     if "\0" in text or _NOT_WINDOWS_1252.search(text) is not None:
-        raise TableError(f"{path}: the letters of this table cannot be read for certain; {_SAVE_AS}.")
+        raise TableError(f"{path}: the character encoding of this table is unclear; {_SAVE_AS}.")
     example = next(word for word in re.split(r"[\s,;]+", text) if not word.isascii())
     return text, (
         f"The table is not in UTF-8 and was read as Windows-1252, such as '{example}'; if that is "
@@ -166,7 +166,7 @@ def _records(path: Path, text: str, separator: str) -> tuple[list[tuple[int, lis
             f"{path}: the cells may be separated by '{best[0]}' or by '{best[1]}'; use one of them only."
         )
     header = next((line for line in text.splitlines() if line.strip(_UNSEEN)), "")
-    likely = best[0] if best else max(tried, key=header.count)  # its fault is the one to be told
+    likely = best[0] if best else max(tried, key=header.count)  # its fault is the one to report
     if not (records := tried[likely]):
         raise TableError(f"{path}: the table is empty.")
     if isinstance(records, str):
@@ -175,7 +175,7 @@ def _records(path: Path, text: str, separator: str) -> tuple[list[tuple[int, lis
 
 
 def _parsed(text: str, separator: str) -> list[tuple[int, list[str]]] | str:
-    """Give the rows that are not empty, or a sentence why the text cannot be cut into cells."""
+    """Give the rows that are not empty, or a sentence why dividing the text into cells failed."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True
     )
@@ -214,7 +214,7 @@ def _columns(path: Path, records: list[tuple[int, list[str]]]) -> dict[str, list
             row = next(number for number, cells in records[1:] if cells[place])
             raise TableError(f"{path}: column {place + 1} has no name, but a value in row {row}; name it.")
         if name in columns:
-            raise TableError(f"{path}: column '{name}' stands twice in the header; rename one.")
+            raise TableError(f"{path}: column '{name}' appears twice in the header; rename one.")
         columns[name] = column
     return columns
 

@@ -29,10 +29,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SettingError(f"{path}: there is no such study file ({error.strerror}).") from error
+        raise SettingError(f"{path}: this study file was not found ({error.strerror}).") from error
     text = unicode_of(data)
     if text is None:
-        raise SettingError(f"{path}: the letters of this file cannot be read; save it as UTF-8.")
+        raise SettingError(f"{path}: the character encoding of this file is unclear; save it as UTF-8.")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     try:
         content = tomllib.loads("\n".join(lines))
@@ -41,7 +41,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         line = int(found[1]) if found else len(lines)
         if 0 < line <= len(lines) and _ANY_BACKSLASH.search(lines[line - 1]):
             raise SettingError(f"{path}, line {line}: {_ADVICE}.") from error
-        raise SettingError(f"{path}: this is no TOML file: {error}.") from error
+        raise SettingError(f"{path}: this is not a TOML file: {error}.") from error
     for key, value in _paths(content):
         if isinstance(value, str) and _CONTROL.search(value):  # \t of C:\temp is a tab
             line = next((n for n, text in enumerate(lines, 1) if re.match(rf"\s*{key}\s*=", text)), 1)

@@ -1,8 +1,6 @@
-"""What a CT and a label map have to be before anything is measured: grid, values, place.
+"""Check a CT and a label map before anything is measured: grid, values, place, and that bone is visible.
 
-Whether a volume is a CT that shows bone at all: what can be told in a second, before any search.
-
-What was written outside the field of view as if it were tissue, such as 0: marked as padding.
+Values that a converter wrote outside the field of view, such as 0, are marked as padding.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ def check_image(volume: Volume) -> Volume:
     Raises
     ------
     VolumeError
-        If the voxels are not a regular three-dimensional grid, or the values cannot be the HU of a CT.
+        If the voxels are not a regular three-dimensional grid, or the values are not the HU of a CT.
     """
     check_grid(volume)
     volume, warnings = without_filled_border(volume)
@@ -78,7 +76,7 @@ def check_overlap(volume: Volume, labelmap: Volume, label: int | None = None) ->
     if not len(index):
         present = ", ".join(str(value) for value in np.unique(labelmap.array) if value)
         raise VolumeError(
-            f"{labelmap.source}: there is no label {label}; present: {present}."
+            f"{labelmap.source}: label {label} is missing; present: {present}."
             if present
             else f"{labelmap.source}: nothing is labelled."
         )
@@ -102,7 +100,7 @@ def _box(points: np.ndarray) -> str:
 
 
 def check_grid(volume: Volume) -> None:
-    """Refuse too few voxels, a spacing or size that cannot be, and axes that are not at right angles."""
+    """Refuse too few voxels, an impossible spacing or size, and axes that are not at right angles."""
     shape = volume.array.shape[::-1]
     if min(shape) < MINIMUM_SLICES:
         raise VolumeError(
@@ -157,7 +155,7 @@ def not_right_angled(source: str, by: str = "") -> str:
 
 
 _NO_AIR_HU, _SOFT_HU, _BONE_HU = -300.0, (-150.0, 150.0), 250.0
-# Of what is no air, fat and muscle are four fifths even where a scan is cropped to a hip; in MR with
+# Fat and muscle are four fifths of what is not air, even where a scan is cropped to a hip; in MR with
 # shifted values it was a sixth.
 _LEAST_SOFT_SHARE = 0.5
 _LEAST_BONE_CM3 = 5.0  # a femoral head has 40
@@ -175,9 +173,9 @@ def check_ct(volume: Volume) -> None:
     Raises
     ------
     VolumeError
-        If it has too few slices, values that are no numbers, one value only, or is no CT in HU.
+        If it has too few slices, values that are not numbers, one value only, or is not a CT in HU.
     SegmentationError
-        If there is no bone.
+        If no bone is visible.
     """
     if volume.array.ndim != 3:
         raise VolumeError(f"{volume.source}: the image has {volume.array.ndim} dimensions instead of three.")
@@ -194,13 +192,13 @@ def check_ct(volume: Volume) -> None:
         )
     if soft < _LEAST_SOFT_SHARE * len(body):
         raise VolumeError(
-            f"{volume.source}: only {soft / len(body):.0%} of what is no air has the HU of fat or muscle, so "
-            "these are not the HU of a CT. Is it MR, or a CT without its rescale intercept?"
+            f"{volume.source}: only {soft / len(body):.0%} of what is not air has the HU of fat or muscle, "
+            "so these are not the HU of a CT. Is it MR, or a CT without its rescale intercept?"
         )
 
 
 PADDING_HU = -2000.0
-"""What is written where there is no measurement; see `hu_checks.NO_VALUE_HU`."""
+"""What is written outside the measured field; see `hu_checks.NO_VALUE_HU`."""
 
 _AIR_HU = -900.0  # padding that is as dark as air is taken for air
 # Of the outermost voxels, in squares of four alike: noise makes about a thousandth of whole numbers alike.

@@ -48,7 +48,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     series : str, optional
         UID, description or number in the list of the DICOM series, where the folder holds several CT series.
     progress : Progress, optional
-        Told how far the reading is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
     ------
     VolumeError
         If the file or folder is missing, damaged or of another kind; if the voxels are not a regular
-        three-dimensional grid; or if the values cannot be the HU of a CT.
+        three-dimensional grid; or if the values are not the HU of a CT.
     """
     path = Path(path)
     progress = progress or Progress()
@@ -81,7 +81,7 @@ def read_volume(path: str | Path, series: str | None = None, progress: Progress 
 
 
 def read_header(path: str | Path, series: str | None = None) -> Volume:
-    """Read what the header of a CT or label map tells, and check it; voxels are not read.
+    """Read and check the header of a CT or label map; voxels are not read.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     Raises
     ------
     VolumeError
-        If the ending is another, the grid is not rectangular, or the file cannot be written.
+        If the ending is another, the grid is not rectangular, or writing the file failed.
     """
     path, volume = Path(path), as_stored(volume)
     ending = _ending(path, _WRITABLE)
@@ -216,7 +216,7 @@ def _write_image(image: sitk.Image, path: Path, size: int) -> None:
 
 
 def _is_whole(path: Path, size: int) -> bool:
-    """Whether all `size` bytes of voxels are there, as far as the libraries do not say so themselves."""
+    """Whether all `size` bytes of voxels are there, where the libraries do not check it themselves."""
     if path.name.endswith(_NIFTI):
         return _unpacked_size(path) >= size
     if path.suffix != ".mha":
@@ -235,7 +235,7 @@ def _check_access(path: Path) -> None:
     except PermissionError as error:
         raise VolumeError(f"{path}: this file or folder may not be read (permission denied).") from error
     except OSError:
-        pass  # what is not there is said by whoever reads it
+        pass  # whoever reads it reports what is missing
 
 
 def _with_warnings(volume: Volume) -> Volume:
@@ -254,7 +254,7 @@ def _of_dicom(volume: Volume) -> Volume:
 
 @contextmanager
 def _quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings from the user's terminal; what matters is checked and said by errors."""
+    """Keep ITK's warnings from the user's terminal; what matters is checked and raised as an error."""
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.GlobalWarningDisplayOff()
     try:
@@ -272,7 +272,7 @@ def _ending(path: Path, known: tuple[str, ...]) -> str:
 
 def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
     if not path.is_file():
-        raise VolumeError(f"{path}: there is no such file or folder.")
+        raise VolumeError(f"{path}: this file or folder does not exist.")
     ending = _ending(path, _READABLE)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -297,7 +297,7 @@ def _read_file(path: Path, pixel_type: int, with_voxels: bool = True) -> Volume:
         if "orthonormal" in str(error) or "orthogonal" in str(error):
             raise VolumeError(not_right_angled(str(path))) from error
         raise VolumeError(
-            f"{path}: the file is damaged, is not what its name says, or may not be read by you."
+            f"{path}: the file is damaged, is of another kind than its name, or is not readable for you."
         ) from error
     return slices_along_k(replace(volume, array=sitk.GetArrayFromImage(image)))
 
@@ -348,7 +348,7 @@ def _check_voxels(path: Path, nifti: NiftiHeader) -> None:
 
 
 def _unpacked_size(path: Path) -> int:
-    """Bytes of a file once unpacked; 0 if it cannot be unpacked to its end with the right checksum."""
+    """Bytes of a file once unpacked; 0 if unpacking to its end failed, or not with the right checksum."""
     try:
         return sum(len(piece) for piece in unpacked(path))
     except (EOFError, OSError, zlib.error):

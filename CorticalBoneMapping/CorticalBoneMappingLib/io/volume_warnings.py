@@ -1,6 +1,4 @@
-"""What the grid of a CT says that makes numbers from it less certain.
-
-Slices that hold nothing of their own: a scan that was resampled to thinner slices.
+"""Warn of what makes numbers from a CT less certain: oblique, thick or resampled slices.
 
 Between the slices of the scanner, a resampled image holds weighted means of them, which are blurred more than
 the others. Such a slice follows from its neighbours without an error; the scanner's have noise of their own.

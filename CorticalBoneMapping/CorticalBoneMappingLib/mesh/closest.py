@@ -57,7 +57,7 @@ def closest_points(surface: Surface, points: np.ndarray) -> ClosestPoints:
     if not len(surface.triangles):
         raise SurfaceError("The surface has no triangles, so no closest point can be found on it.")
     if not np.all(np.isfinite(points)):
-        raise SurfaceError("A point whose place on the surface was asked for is not finite.")
+        raise SurfaceError("A query point is not finite.")
     triangle, place = _locate(surface, points)
     weights = _barycentric(surface.points[surface.triangles[triangle]], place)
     found = _blend(surface.points, surface.triangles[triangle], weights)

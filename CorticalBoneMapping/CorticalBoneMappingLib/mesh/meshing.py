@@ -50,7 +50,7 @@ def isosurface(array: np.ndarray, ijk_to_ras: np.ndarray, level: float) -> Surfa
     if not np.all(np.isfinite(field)):
         raise SurfaceError("The field to find a surface in holds values that are not finite.")
     if not np.any(field > 0):
-        raise SurfaceError(f"There is no surface: nothing in the volume is above {level:g}.")
+        raise SurfaceError(f"No surface was found: nothing in the volume is above {level:g}.")
     # An exact hit puts several vertices on one grid point; a nudge keeps them apart and the surface manifold.
     nudge = np.float32(1e-4) * np.abs(field).max()
     field = np.where(np.abs(field) < nudge, np.where(field > 0, nudge, -nudge), field)
@@ -146,7 +146,7 @@ def _number_for(area: float, spacing_mm: float) -> int:
 
 
 def _checked(surface: Surface) -> Surface:
-    """Give the surface without unused vertices and outward, or say why it cannot be remeshed."""
+    """Give the surface without unused vertices and outward, or refuse one that remeshing does not support."""
     if not len(surface.triangles):
         raise SurfaceError("The surface has no triangles.")
     used, triangles = np.unique(surface.triangles, return_inverse=True)

@@ -115,7 +115,7 @@ class ShapeModel:
         The coordinates are standard normal before anything is seen, size and pose are free, and what the
         modes cannot explain is smooth noise of `residual_sd_mm` (probabilistic principal components; Tipping
         and Bishop 1999). Pose and coordinates are solved for together by Gauss-Newton steps: where points are
-        missing they cannot be told apart one after the other.
+        missing they are not separable one after the other.
 
         Parameters
         ----------
@@ -300,7 +300,7 @@ def read_shape_model(path: str | Path) -> ShapeModel:
     Raises
     ------
     SurfaceError
-        If a file is missing or is no shape model.
+        If a file is missing or not a shape model.
     """
     surface = read_surface(path)
     facts_path = Path(path).with_suffix(".json")
@@ -311,6 +311,6 @@ def read_shape_model(path: str | Path) -> ShapeModel:
         modes = np.array([surface.arrays[name] for name in names], dtype=np.float64) * _RAS_LPS
         residual_sd_mm, people = float(facts["residual_sd_mm"]), int(facts["people"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SurfaceError(f"{path}: this, with {facts_path.name} beside it, is no shape model.") from error
+        raise SurfaceError(f"{path}: with {facts_path.name}, this is not a shape model.") from error
     bare = Surface(surface.points, surface.triangles)
     return ShapeModel(bare, modes.reshape(len(explained), -1, 3), residual_sd_mm, people, explained)

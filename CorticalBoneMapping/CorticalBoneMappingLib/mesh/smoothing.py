@@ -1,4 +1,4 @@
-"""Smooth maps on a surface: diffusion of heat, told by its full width at half maximum."""
+"""Smooth maps on a surface: diffusion of heat, given by its full width at half maximum."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _check(surface: Surface, values: np.ndarray, fwhm_mm: float) -> None:
             f"Values of shape {values.shape} do not belong to a surface of {len(surface.points)} points."
         )
     if np.any(np.isinf(values)):
-        raise SurfaceError("Infinite values cannot be smoothed; mark unknown values as not-a-number.")
+        raise SurfaceError("The values to smooth contain infinity; mark unknown values as not-a-number.")
 
 
 def _first_known(maps: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ def cotangent_laplacian(surface: Surface) -> sparse.csr_array:
         at, i, j = (surface.triangles[:, (corner + k) % 3] for k in range(3))
         to_i, to_j = surface.points[i] - surface.points[at], surface.points[j] - surface.points[at]
         cotangent = np.einsum("ij,ij->i", to_i, to_j) / twice_area
-        # A sliver's cotangent is no number to solve with; beyond 100 its angle is under a degree.
+        # A sliver's cotangent makes the system ill-conditioned; beyond 100 its angle is under a degree.
         half = 0.5 * np.clip(cotangent, -100.0, 100.0)
         rows, columns = np.concatenate([i, j, i, j]), np.concatenate([j, i, i, j])
         entries = np.concatenate([-half, -half, half, half])

@@ -101,13 +101,13 @@ def repaired(surface: Surface) -> Repaired:
         np.concatenate([triangles, corner]),
     )
     n_holes = _checked_holes(filled, len(triangles), borders, middles)
-    remarks = [*_told_of_pieces(surface, triangles), *turned]
+    remarks = [*_check_orientation_of_pieces(surface, triangles), *turned]
     if filled.volume_mm3 <= 0:
         triangles, filled = (
             triangles[:, ::-1].copy(),
             replace(filled, triangles=filled.triangles[:, ::-1].copy()),
         )
-        remarks.append("The triangles of the surface looked inward; they were turned round.")
+        remarks.append("The triangles of the surface were oriented inward; they were reversed.")
     same = len(triangles) == len(surface.triangles) and np.array_equal(triangles, surface.triangles)
     given = surface if same else replace(surface, triangles=triangles)
     return Repaired(given, filled, tuple(borders), n_holes, tuple(remarks))
@@ -132,7 +132,7 @@ def _one_bone(triangles: np.ndarray, surface: Surface) -> np.ndarray:
     return triangles[piece == areas.argmax()]
 
 
-def _told_of_pieces(surface: Surface, triangles: np.ndarray) -> list[str]:
+def _check_orientation_of_pieces(surface: Surface, triangles: np.ndarray) -> list[str]:
     before = float(surface.triangle_areas.sum())
     left_out = 1.0 - float(Surface(surface.points, triangles).triangle_areas.sum()) / before
     if left_out < 1e-3:
@@ -159,11 +159,11 @@ def _one_way_round(triangles: np.ndarray, surface: Surface) -> tuple[np.ndarray,
             f"At {tangled} edges of the surface more than two triangles meet. Make the surface again from "
             "the segmentation."
         )
-    told = [f"At {tangled} edges of the surface more than two triangles meet."] if tangled else []
+    notes = [f"At {tangled} edges of the surface more than two triangles meet."] if tangled else []
     if not (np.abs(_directed(triangles, n).data) > 1).any():
-        return triangles, told
+        return triangles, notes
     turned = _consistent(triangles, n)
-    return turned, [*told, "Some triangles of the surface looked the other way; they were turned round."]
+    return turned, [*notes, "Some triangles of the surface were oriented the other way; they were reversed."]
 
 
 def _consistent(triangles: np.ndarray, n_points: int) -> np.ndarray:

@@ -124,7 +124,7 @@ def precision_from_repeats(maps: Maps) -> Precision:
     belongs = (np.arange(bones.max() + 1)[:, None] == bones).astype(np.float64)
     if belongs.sum(axis=1).max() < 2:
         raise StatisticsError(
-            f"No bone was scanned twice (rows of equal {', '.join(names)}), so the precision cannot be known."
+            f"No bone was scanned twice (rows of equal {', '.join(names)}), so the precision is unknown."
         )
     count = belongs @ maps.measured
     values = np.where(maps.measured, maps.values, 0.0).astype(np.float64)

@@ -18,7 +18,7 @@ _PROBABILITY, _SHARE = (1.0 + _PROBABILITY) / 2.0, _SHARE / 2.0
 def effective_sd(answered: ContrastMap, group_sizes: tuple[int, int]) -> np.ndarray:
     """Give the standard deviation per participant behind the standard error of a comparison.
 
-    SE = sd √(1/n₁ + 1/n₂): what the trial achieved with its visits, covariates and hips, told as the spread
+    SE = sd √(1/n₁ + 1/n₂): what the trial achieved with its visits, covariates and hips, as the spread
     of one number per participant. A trial of the same design and n per arm has the standard error
     sd √(2/n).
 
@@ -35,7 +35,7 @@ def effective_sd(answered: ContrastMap, group_sizes: tuple[int, int]) -> np.ndar
         In the unit of the maps.
     """
     if not answered.is_t:
-        raise StatisticsError("Power is told for one comparison of two groups, not for several at once.")
+        raise StatisticsError("Power is given for one comparison of two groups, not for several at once.")
     return answered.standard_error / np.sqrt(sum(1.0 / size for size in group_sizes))
 
 
@@ -48,14 +48,14 @@ def group_sizes(design: Design, contrast: Contrast) -> tuple[int, int]:
         If it compares no two levels of a column, or a participant has both of them, such as two visits.
     """
     if contrast.compared is None:
-        raise StatisticsError(f"'{contrast.name}' compares no two groups, so nothing is told of their size.")
+        raise StatisticsError(f"'{contrast.name}' compares no two groups, so their size is not planned.")
     column, *levels = contrast.compared
     labels = design.table.labels(column)
     first, second = (np.unique(design.participants[labels == level]) for level in levels)
     if len(np.intersect1d(first, second)):
         raise StatisticsError(
-            f"'{contrast.name}' compares participants with themselves; power is told for groups of different "
-            "participants, such as the arms of a trial."
+            f"'{contrast.name}' compares participants with themselves; power is given for groups of "
+            "different participants, such as the arms of a trial."
         )
     return len(first), len(second)
 

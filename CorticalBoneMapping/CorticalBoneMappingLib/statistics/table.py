@@ -15,7 +15,7 @@ from ..io.tables import is_missing, is_spreadsheet_error, read_written_table
 
 PARTICIPANT, VISIT, SIDE, ARM, PATH = "participant", "visit", "side", "arm", "path"
 TEXT_COLUMNS = (PARTICIPANT, VISIT, SIDE, ARM, PATH)
-"""Columns that say who, when and where: text, letter by letter, whatever they look like."""
+"""Columns of who, when and where: text, letter by letter, whatever they look like."""
 
 _IDENTITY = (PARTICIPANT, VISIT, SIDE)
 _SHOWN = 6  # rows named in one sentence; more would hide the advice behind them
@@ -68,13 +68,15 @@ class Table:
         Raises
         ------
         StatisticsError
-            If there is no column, or the columns differ in length, or a number is infinite.
+            If it has no column, or the columns differ in length, or a number is infinite.
         """
         texts = {str(name): [_text(value) for value in values] for name, values in columns.items()}
         lengths = {name: len(values) for name, values in texts.items()}
         if len(set(lengths.values())) != 1:
-            told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise StatisticsError(f"The columns of a table must be of one length; here they have: {told}.")
+            lengths_found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise StatisticsError(
+                f"The columns of a table must be of one length; here they have: {lengths_found}."
+            )
         names = {*TEXT_COLUMNS, *levels}
         found = read_columns({name: cells for name, cells in texts.items() if name not in names}, separator)
         typed = {
@@ -156,18 +158,18 @@ class Table:
 
     def describe(self, row: int) -> str:
         """Name a row as a spreadsheet does: ``row 6 (participant P03, visit 12, side left)``."""
-        told = ", ".join(f"{name} {self.labels(name)[row]}" for name in _IDENTITY if name in self)
+        identity = ", ".join(f"{name} {self.labels(name)[row]}" for name in _IDENTITY if name in self)
         if not (number := self._row_numbers()[row]):
-            return told or "a row"
-        return f"row {number}" + (f" ({told})" if told else "")
+            return identity or "a row"
+        return f"row {number}" + (f" ({identity})" if identity else "")
 
     def describe_rows(self, rows: np.ndarray) -> str:
         """Name some rows, the first few of them where there are many."""
-        told = ", ".join(self.describe(int(row)) for row in rows[:_SHOWN])
-        return told + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
+        described = ", ".join(self.describe(int(row)) for row in rows[:_SHOWN])
+        return described + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
 
     def refuse_duplicates(self) -> None:
-        """Refuse a table in which one participant, visit and side stand twice.
+        """Refuse a table in which one participant, visit and side appear twice.
 
         Raises
         ------
@@ -180,7 +182,7 @@ class Table:
             if key in first:
                 raise StatisticsError(
                     f"Row {self._row_numbers()[first[key]]} and {self.describe(row)} are the same "
-                    f"{', '.join(names)}; remove one, or tell them apart."
+                    f"{', '.join(names)}; remove one, or make them differ."
                 )
             first[key] = row
 
@@ -210,9 +212,9 @@ def read_table(path: str | Path, levels: Collection[str] = ()) -> Table:
     Raises
     ------
     TableError
-        If the file cannot be read as a table.
+        If the file is not a readable table.
     StatisticsError
-        If a cell that says who, when or where is an error of a spreadsheet.
+        If a cell of who, when or where is an error of a spreadsheet.
     """
     written = read_written_table(path)
     table = Table.of(written.columns, levels, written.rows, written.separator, str(path))
@@ -237,7 +239,7 @@ def sorted_levels(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    """Write a value as a cell, empty where it says that there is none."""
+    """Write a value as a cell, empty where it marks a missing one."""
     if isinstance(value, float | np.floating):
         if np.isinf(value):
             raise StatisticsError("A table holds an infinite number; correct it or leave the cell empty.")

@@ -257,7 +257,7 @@ def test_the_shaft_is_found_on_any_coarse_mesh():
 @pytest.mark.parametrize(
     ("damage", "remark"),
     [
-        (lambda femur: replace(femur, triangles=femur.triangles[:, ::-1]), "looked inward"),
+        (lambda femur: replace(femur, triangles=femur.triangles[:, ::-1]), "oriented inward"),
         (
             lambda femur: replace(
                 femur,
@@ -265,7 +265,7 @@ def test_the_shaft_is_found_on_any_coarse_mesh():
                     np.arange(len(femur.triangles))[:, None] % 5, femur.triangles, femur.triangles[:, ::-1]
                 ),
             ),
-            "looked the other way",
+            "oriented the other way",
         ),
         (lambda femur: replace(femur, triangles=femur.triangles[40:]), "filled"),
     ],

@@ -213,7 +213,7 @@ def test_rods_are_read_as_a_spreadsheet_saves_them(tmp_path, encoding):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(CalibrationError, match=r"nowhere\.csv: there is no such table"):
+    with pytest.raises(CalibrationError, match=r"nowhere\.csv: this table does not exist"):
         parse_calibration(f"rods:{tmp_path / 'nowhere.csv'}")
 
 

@@ -207,7 +207,7 @@ def test_commands_list_the_series_and_take_one(tmp_path, capsys, command):
     assert "no hip was found" in capsys.readouterr().err  # it was read
 
 
-def test_a_compression_that_cannot_be_read_is_named(tmp_path):
+def test_an_unsupported_compression_is_named(tmp_path):
     syntax = "1.2.840.10008.1.2.4.999"
     folder = series(tmp_path / "ct", np.arange(4.0), syntax=syntax)
     refuses(folder, f"transfer syntax {syntax}")

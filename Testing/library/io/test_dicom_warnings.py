@@ -96,9 +96,9 @@ def test_slices_of_another_size_at_the_end_are_left_out_with_a_warning(tmp_path)
 )
 def test_thick_slices_are_a_warning_whatever_the_format(spacing, thickness, words):
     matrix = np.diag([0.7, 0.7, spacing, 1.0])
-    told = thickness_warnings(replace(ct(), ijk_to_ras=matrix, slice_thickness_mm=thickness))
-    assert words in "".join(told)
-    assert bool(told) == bool(words)
+    warned = thickness_warnings(replace(ct(), ijk_to_ras=matrix, slice_thickness_mm=thickness))
+    assert words in "".join(warned)
+    assert bool(warned) == bool(words)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -109,6 +109,6 @@ def test_a_reformat_in_another_format_is_known_by_its_thick_axis(tmp_path, axis)
         matrix = np.eye(4)
         matrix[:3, :3] = columns[:, order]
         write_volume(tmp_path / "a.nrrd", replace(ct(), ijk_to_ras=matrix))
-        told = read_volume(tmp_path / "a.nrrd").warnings
-        assert len(told) == (0 if axis == 2 else 1)
-        assert axis == 2 or f"The slices are {('sagittal', 'coronal')[axis]}" in told[0]
+        warned = read_volume(tmp_path / "a.nrrd").warnings
+        assert len(warned) == (0 if axis == 2 else 1)
+        assert axis == 2 or f"The slices are {('sagittal', 'coronal')[axis]}" in warned[0]

@@ -12,7 +12,7 @@ from CorticalBoneMappingLib.study.mapping.overview import CASES_FILE, Overview
 from ..helpers.small_study import people
 from ..helpers.trial_work import cases_in
 
-TOLD = "did not write"
+REFUSED = "did not write"
 MINE = "this is mine\n"
 
 
@@ -39,7 +39,7 @@ def test_any_other_file_is_refused(tmp_path, content):
 
 def test_a_folder_of_that_name_is_refused(tmp_path):
     (tmp_path / "page.html").mkdir()
-    with pytest.raises(SettingError, match=TOLD):
+    with pytest.raises(SettingError, match=REFUSED):
         write_page(tmp_path / "page.html", "Page", [])
 
 
@@ -54,7 +54,7 @@ def test_a_page_takes_the_place_of_a_page_and_of_nothing_else(tmp_path, write):
     written(tmp_path / "page.html")
     written(tmp_path / "page.html")
     (tmp_path / "mine.html").write_text(f"<html>{MINE}</html>", encoding="utf-8")
-    with pytest.raises(SettingError, match=TOLD):
+    with pytest.raises(SettingError, match=REFUSED):
         written(tmp_path / "mine.html")
     assert MINE in (tmp_path / "mine.html").read_text(encoding="utf-8")
 
@@ -65,7 +65,7 @@ def test_commands_refuse_before_they_do_any_work(tmp_path, capsys, command):
     page.write_text(MINE, encoding="utf-8")
     words = ["report", str(tmp_path)] if command == "report" else ["study", "qc", str(study)]
     assert main([*words, "--out", str(page), "--quiet"]) == 1
-    assert TOLD in capsys.readouterr().err
+    assert REFUSED in capsys.readouterr().err
     assert page.read_text(encoding="utf-8") == MINE
 
 
@@ -74,7 +74,7 @@ def test_the_list_of_problems_does_not_take_the_place_of_the_table(tmp_path, cap
     before = (tmp_path / "participants.csv").read_bytes()
     words = ["study", "check", str(study), "--quiet", "--out"]
     assert main([*words, str(tmp_path / "participants.csv")]) == 1
-    assert TOLD in capsys.readouterr().err
+    assert REFUSED in capsys.readouterr().err
     assert (tmp_path / "participants.csv").read_bytes() == before
     assert main([*words, str(tmp_path / "problems.csv")]) == 0
     assert main([*words, str(tmp_path / "problems.csv")]) == 0

@@ -114,7 +114,7 @@ def test_a_filled_border_is_no_tissue(value):
     volume.array[:, :, :7] = value
     checked = check_image(volume)
     assert np.all(checked.array[:, :, :7] == -2000.0)
-    # Beside it, a voxel of that value by chance cannot be told from it.
+    # Beside it, a voxel of that value by chance is not distinguished from it.
     assert np.mean(checked.array[:, :, 7:] != volume.array[:, :, 7:]) < 1e-3
     assert f"exactly {value:g} HU" in checked.warnings[0]
     assert check_image(checked).warnings == checked.warnings  # asked again, it says it once

@@ -12,7 +12,7 @@ from CorticalBoneMappingLib.io.image_headers import read_nifti_header
 from CorticalBoneMappingLib.io.volume_files import read_header, read_volume, write_volume
 
 SHAPE = (7, 6, 5)
-SAYS_NOT_HOW_IT_LIES = "does not say how the image lies in the patient"
+SAYS_NOT_HOW_IT_LIES = "does not state how the image lies in the patient"
 
 
 def nifti(path, change=lambda raw: None):
@@ -156,16 +156,16 @@ def metaimage(path, *lines, detached=False):
 
 
 MATRIX, SPACING = "TransformMatrix = 1 0 0 0 1 0 0 0 1", "ElementSpacing = 0.7 0.6 2"
-LAID = PLACED.format("(0.7,0,0)")
+PLACED_AXES = PLACED.format("(0.7,0,0)")
 
 
 @pytest.mark.parametrize("detached", [False, True])
 @pytest.mark.parametrize(
     ("make", "lines"),
     [
-        (nrrd, [LAID]),
-        (nrrd, [LAID, 'space units: "mm" "mm" "mm"']),
-        (nrrd, [LAID, "modality:=CT", "# spacings: 0 0 0"]),
+        (nrrd, [PLACED_AXES]),
+        (nrrd, [PLACED_AXES, 'space units: "mm" "mm" "mm"']),
+        (nrrd, [PLACED_AXES, "modality:=CT", "# spacings: 0 0 0"]),
         (metaimage, [MATRIX, SPACING]),
         (metaimage, [MATRIX, SPACING, "DistanceUnits = mm"]),
         (metaimage, [MATRIX, "ElementSize = 0.7 0.6 2"]),
@@ -182,8 +182,8 @@ def test_a_whole_header_is_read_without_a_warning(tmp_path, make, lines, detache
     ("make", "lines", "words"),
     [
         (nrrd, ["spacings: 0.7 0.6 2"], "without space directions"),
-        (nrrd, [LAID.replace("left-posterior-superior", "scanner-xyz")], "'scanner-xyz'"),
-        (nrrd, [LAID.replace("space: left-posterior-superior", "space dimension: 3")], "no 'space'"),
+        (nrrd, [PLACED_AXES.replace("left-posterior-superior", "scanner-xyz")], "'scanner-xyz'"),
+        (nrrd, [PLACED_AXES.replace("space: left-posterior-superior", "space dimension: 3")], "no 'space'"),
         (metaimage, [SPACING], "no 'TransformMatrix'"),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_header_that_does_not_say_how_the_image_lies_is_a_warning(tmp_path, ma
         (nrrd, ["spacings: 0.7 0.6 -2"], "0.7 × 0.6 × -2 mm"),
         (nrrd, [PLACED.format("(0,0,0)")], "0 × 0.6 × 2 mm"),
         (nrrd, [PLACED.format("none")], "no voxel spacing ('space directions' is none"),
-        (nrrd, [LAID, 'space units: "cm" "cm" "cm"'], "lengths in 'cm'"),
+        (nrrd, [PLACED_AXES, 'space units: "cm" "cm" "cm"'], "lengths in 'cm'"),
         (nrrd, ["spacings: 0.07 0.06 0.2", 'units: "cm" "cm" "cm"'], "lengths in 'cm'"),
         (metaimage, [MATRIX], "no voxel spacing (no 'ElementSpacing')"),
         (metaimage, [MATRIX, "ElementSpacing = 0.7 0 2"], "0.7 × 0 × 2 mm"),

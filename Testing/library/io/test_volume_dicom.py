@@ -207,10 +207,10 @@ def test_empty_and_foreign_folders_are_refused(tmp_path):
 
 
 def test_reading_a_series_tells_its_progress_and_stops_when_asked(tmp_path):
-    folder, told = series(tmp_path / "ct", np.arange(70.0)), []
-    read_volume(folder, progress=CallbackProgress(lambda fraction, text: told.append(fraction)))
-    assert told == sorted(told)
-    assert told[-1] == 1.0
-    assert len(told) > 5
+    folder, fractions = series(tmp_path / "ct", np.arange(70.0)), []
+    read_volume(folder, progress=CallbackProgress(lambda fraction, text: fractions.append(fraction)))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert len(fractions) > 5
     with pytest.raises(Cancelled):
         read_volume(folder, progress=CallbackProgress(lambda *_: None, lambda: True))

@@ -112,8 +112,8 @@ HU = np.linspace(-900, 1400, 4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
         (np.where(HU > 1000, np.nan, HU), {}, "voxels are not finite"),
         (np.where(HU > 1390, np.inf, HU), {}, "1 voxels are not finite"),
         (HU * 0 - 1000, {}, "every voxel has the same value (-1000)"),
-        (HU + 900, {}, "cannot be the HU of a CT"),  # MR, or unsigned CT
-        (HU / 1000, {}, "cannot be the HU of a CT"),  # normalised for a network
+        (HU + 900, {}, "are not the HU of a CT"),  # MR, or unsigned CT
+        (HU / 1000, {}, "are not the HU of a CT"),  # normalised for a network
         (HU, {"modality": "MR"}, "MR, not CT"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_crop_with_fat_but_no_air_and_metal_beyond_the_range_is_a_ct(tmp_path)
 
 
 def test_missing_damaged_and_foreign_files_are_refused(tmp_path):
-    refuses(tmp_path / "a.nrrd", "there is no such file")
+    refuses(tmp_path / "a.nrrd", "this file or folder does not exist")
     (tmp_path / "b.nrrd").write_text("NRRD0004\nrubbish")
     refuses(tmp_path / "b.nrrd", "the file is damaged")
     (tmp_path / "c.docx").write_text("x")
@@ -224,7 +224,7 @@ def test_a_mask_of_another_place_or_without_the_label_is_refused():
     away[:3, 3] += [500.0, 0.0, 0.0]
     with pytest.raises(VolumeError, match=r"mask\.nrrd: .* different places.*R 532 to 534"):
         check_overlap(ct(), replace(labels(), ijk_to_ras=away))
-    with pytest.raises(VolumeError, match="no label 1; present: 2"):
+    with pytest.raises(VolumeError, match="label 1 is missing; present: 2"):
         check_overlap(ct(), labels(), label=1)
 
 

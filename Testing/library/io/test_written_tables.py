@@ -63,7 +63,7 @@ def test_an_encoding_that_had_to_be_assumed_is_warned_of(tmp_path):
         ("a,b,\n1,2,\n3,4,5\n", "column 3 has no name, but a value in row 3"),
         ('a,b\n1,"2\n3,4\n', "a quotation mark in row 2 is not closed"),
         ("a;b,c\n1;2,3\n", "may be separated by ',' or by ';'"),
-        ("a,a\n1,2\n", "'a' stands twice"),
+        ("a,a\n1,2\n", "'a' appears twice"),
     ],
 )
 def test_what_cannot_be_read_for_certain_is_refused_with_the_reason(tmp_path, content, message):

@@ -113,7 +113,7 @@ def test_the_shipped_model_is_small_and_stands_on_the_average_femur():
 
 
 def test_something_else_is_not_taken_for_a_shape_model(tmp_path):
-    with pytest.raises(SurfaceError, match=r"average_femur\.vtp: .*no shape model"):
+    with pytest.raises(SurfaceError, match=r"average_femur\.vtp: .*not a shape model"):
         read_shape_model(DATA / "average_femur.vtp")
 
 

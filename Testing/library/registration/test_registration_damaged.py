@@ -150,7 +150,7 @@ def test_steps_of_voxels_hardly_matter():
 @pytest.mark.parametrize(
     ("damage", "remark"),
     [
-        (lambda triangles: triangles[:, ::-1], "looked inward"),
+        (lambda triangles: triangles[:, ::-1], "oriented inward"),
         (
             lambda triangles: np.where(np.arange(len(triangles))[:, None] % 7, triangles, triangles[:, ::-1]),
             "turned",

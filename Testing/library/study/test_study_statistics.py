@@ -12,7 +12,7 @@ from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SettingError, StatisticsError
 from CorticalBoneMappingLib.io.surface_files import read_surface
-from CorticalBoneMappingLib.statistics.model.contrasts import Contrast
+from CorticalBoneMappingLib.statistics.model.contrasts import Contrast, read_contrast
 from CorticalBoneMappingLib.statistics.model.design import Categorical, Interaction, build_design
 from CorticalBoneMappingLib.statistics.table import Table
 from CorticalBoneMappingLib.study.analysis.analysis import exchange_of, fit_analysis
@@ -239,7 +239,7 @@ def test_between_participants_whole_participants_are_exchanged_and_within_them_t
     )
     visit, arm = Categorical("visit"), Categorical("arm", "placebo")
     design = build_design(table, [visit, arm, Interaction((visit, arm))])
-    between = exchange_of(design, design.contrast("drug − placebo at visit 36").matrix)
+    between = exchange_of(design, read_contrast(design, "drug − placebo at visit 36").matrix)
     assert between.whole
     assert list(between.slots[:2]) == ["0", "36"]
     within = exchange_of(design, Contrast("visit", np.eye(4)[1:2]).matrix)
@@ -292,7 +292,7 @@ def test_holm_is_the_stepwise_bonferroni():
         (('name = "month 36"', 'name = "month/36"'), "cannot name a folder"),
         (("[[analysis]]", "[analysis]"), "double brackets"),
         (('terms = ["visit", "arm", "visit × arm", "age"]', ""), "lacks the key 'terms'"),
-        (('name = "Trial"', "name = Trial"), "no TOML file"),
+        (('name = "Trial"', "name = Trial"), "not a TOML file"),
     ],
 )
 def test_a_wrong_study_file_is_refused_naming_file_and_key(tmp_path, change, sentence):

@@ -219,7 +219,7 @@ def test_a_table_without_a_column_that_is_needed_is_refused(folder):
     with pytest.raises(SettingError, match="no column 'path'"):
         check_study(read_plan(study, needs_analysis=False))
     (folder / "participants.csv").unlink()
-    with pytest.raises(TableError, match="no such table"):
+    with pytest.raises(TableError, match="does not exist"):
         check_study(read_plan(study, needs_analysis=False))
 
 

@@ -11,6 +11,7 @@ from CorticalBoneMappingLib.core.measures import MEASURES
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.slicer.panel import runs as study_run
 from CorticalBoneMappingLib.statistics.model.contrast_map import ALTERNATIVES
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
 from CorticalBoneMappingLib.study.study_file import plan as plans
@@ -146,7 +147,7 @@ def test_an_analysis_of_the_file_is_asked_as_the_file_says_it(opened, study, ask
     assert ours.columns == theirs.columns
     np.testing.assert_array_equal(ours.matrix, theirs.matrix)
     np.testing.assert_array_equal(
-        ours.contrast(analysis.contrast).matrix, theirs.contrast(expected.contrast).matrix
+        read_contrast(ours, analysis.contrast).matrix, read_contrast(theirs, expected.contrast).matrix
     )
 
 

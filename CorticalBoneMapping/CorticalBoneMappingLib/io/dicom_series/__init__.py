@@ -39,23 +39,23 @@ def read_series(folder: Path, series: str | None = None, progress: Progress | No
     Parameters
     ----------
     folder : Path
-        Files that are no DICOM images (DICOMDIR, texts, reports, scouts) are passed over.
+        Files that are not DICOM images (DICOMDIR, texts, reports, scouts) are passed over.
     series : str, optional
         UID, description, or number in the list that the error shows; needed where the folder holds several
         CT series.
     progress : Progress, optional
-        Told how far the reading is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
     Volume
-        HU as float32, slices in the order of the slice normal (row × column direction); its warnings say
+        HU as float32, slices in the order of the slice normal (row × column direction); its warnings state
         what in the headers makes numbers less certain.
 
     Raises
     ------
     VolumeError
-        If there is no CT series, or more than one and none chosen; if slices are missing, doubled,
+        If the folder has no CT series, or more than one and none chosen; if slices are missing, doubled,
         unequally spaced, or shifted against each other as by a tilted gantry; if a file of the series cannot
         be read.
     """
@@ -109,7 +109,7 @@ def _checked_slices(folder: Path, series: str | None, progress: Progress) -> tup
 
 
 def _refuse_unreadable(files: list[Unreadable], folder: Path) -> None:
-    """Refuse a series of which a file cannot be read: at its end no gap would show that it is missing."""
+    """Refuse a series with an unreadable file: at its end no gap would show that it is missing."""
     if files:
         raise VolumeError(
             f"{folder}: {len(files)} file(s) of the series could not be read: {described(files)}. Copy the "

@@ -1,4 +1,4 @@
-"""What the header of a CT series says that makes numbers from it less certain, or impossible."""
+"""What in the header of a CT series makes numbers from it less certain, or impossible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .stack import normal_of
 
 _CT_IMAGE, _ENHANCED_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"
 _LOSSY = {"1.2.840.10008.1.2.4.50": "JPEG", "1.2.840.10008.1.2.4.51": "JPEG"}
-_PERHAPS_LOSSY = {  # unless LossyImageCompression says 00
+_PERHAPS_LOSSY = {  # unless LossyImageCompression is 00
     "1.2.840.10008.1.2.4.81": "JPEG-LS",
     "1.2.840.10008.1.2.4.91": "JPEG 2000",
     "1.2.840.10008.1.2.4.203": "JPEG 2000",
@@ -23,7 +23,7 @@ _TILT_DEG = 1.0
 
 
 def check_header(slices: list[Slice], folder: Path) -> None:
-    """Refuse slices whose header says that they are not one CT of one person.
+    """Refuse slices whose header shows that they are not one CT of one person.
 
     Raises
     ------
@@ -48,39 +48,39 @@ def header_warnings(slices: list[Slice]) -> list[str]:
     first = slices[0]
     kinds = _image_types(slices)
     made = [kind for kind in ("DERIVED", "SECONDARY") if kind in kinds]
-    said = []
+    found = []
     if made or first.text(Tag.SOP_CLASS) not in ("", _CT_IMAGE, _ENHANCED_CT_IMAGE):
         what = f"ImageType {first.text(Tag.IMAGE_TYPE)}" if made else "secondary capture"
-        said.append(
+        found.append(
             f"The CT is not an original series ({what}): it was made from other images, which changes blur "
             "and HU. Use the original series."
         )
-    said += direction_warnings(normal_of(first))
+    found += direction_warnings(normal_of(first))
     if (frames := len(_different(slices, Tag.FRAME_OF_REFERENCE))) > 1:
-        said.append(
+        found.append(
             f"The series has {frames} frames of reference (FrameOfReferenceUID), so the places of its slices "
             "may not fit together; or a tool for anonymising gave each slice one of its own."
         )
-    said += _compression(slices)
-    said += _changes(slices)
+    found += _compression(slices)
+    found += _changes(slices)
     agent = next((t for t in _different(slices, Tag.CONTRAST) if t.upper() not in _NO_CONTRAST), "")
     if agent:
-        said.append(
+        found.append(
             f"The header names a contrast agent ({agent}): it raises the HU of vessels, muscle and marrow, "
             "so densities are less certain, most of all with an internal calibration."
         )
     tilt = max((abs(each.number(Tag.TILT) or 0.0) for each in slices), default=0.0)
     if tilt > _TILT_DEG and not direction_warnings(normal_of(first), limit_deg=_TILT_DEG):
-        said.append(
+        found.append(
             f"The gantry was tilted by {tilt:g}°, but the slices lie as without tilt: they were resampled, "
             "or their positions are wrong."
         )
     if any(each.text(Tag.BURNED_IN).upper() == "YES" for each in slices):
-        said.append("The header says that text is burned into the images (BurnedInAnnotation).")
+        found.append("According to the header, text is burned into the images (BurnedInAnnotation).")
     slope = max(each.number(Tag.SLOPE) or 0.0 for each in slices)
     if slope > _COARSE_HU:
-        said.append(f"The CT is stored in steps of {slope:g} HU, so its values are rounded coarsely.")
-    return said
+        found.append(f"The CT is stored in steps of {slope:g} HU, so its values are rounded coarsely.")
+    return found
 
 
 def voltage(slices: list[Slice]) -> float | None:
@@ -102,9 +102,9 @@ def _different(slices: list[Slice], tag: str) -> list[str]:
 def _compression(slices: list[Slice]) -> list[str]:
     is_lossy, kinds = False, set()
     for each in slices:
-        said, syntax = each.text(Tag.LOSSY), each.text(Tag.TRANSFER_SYNTAX)
-        kind = _LOSSY.get(syntax) or (_PERHAPS_LOSSY.get(syntax) if said != "00" else None)
-        is_lossy |= said == "01" or kind is not None
+        stated, syntax = each.text(Tag.LOSSY), each.text(Tag.TRANSFER_SYNTAX)
+        kind = _LOSSY.get(syntax) or (_PERHAPS_LOSSY.get(syntax) if stated != "00" else None)
+        is_lossy |= stated == "01" or kind is not None
         kinds |= {kind} if kind else set()
     if not is_lossy:
         return []
@@ -113,12 +113,12 @@ def _compression(slices: list[Slice]) -> list[str]:
 
 
 def _changes(slices: list[Slice]) -> list[str]:
-    said = []
+    found = []
     for what, tag, unit in (("tube voltage", Tag.KVP, " kV"), ("kernel", Tag.KERNEL, "")):
         if len(values := _different(slices, tag)) > 1:
             shown = " and ".join(value + unit for value in values[:3])
-            said.append(
+            found.append(
                 f"The {what} changes within the series ({shown}), and with it blur or HU; densities of its "
                 "parts are not comparable."
             )
-    return said
+    return found

@@ -1,4 +1,4 @@
-"""Which of a folder's series is read, and why one cannot be."""
+"""Which of a folder's series is read, and why one is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEADER = ("number", "slices", "thickness", "kernel", "description", "UID")
 
 
 def choose(images: list[Slice], wanted: str | None, folder: Path) -> list[Slice]:
-    """Give the slices of the only CT series, or of the one asked for.
+    """Give the slices of the only CT series, or of the requested one.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def choose(images: list[Slice], wanted: str | None, folder: Path) -> list[Slice]
     Raises
     ------
     VolumeError
-        If there is no such series or more than one, or some of its slices lack their place.
+        If no series or more than one matches, or some of its slices lack their place.
     """
     every: dict[str, list[Slice]] = defaultdict(list)
     for each in sorted(images, key=_order):
@@ -83,7 +83,7 @@ def _listed(every: list[list[Slice]]) -> str:
 
 
 def _check_complete(chosen: list[Slice], images: list[Slice], folder: Path) -> None:
-    """Refuse a series of which some slices cannot be used: they would be left out."""
+    """Refuse a series with unusable slices: they would be left out."""
     lacking = [each for each in images if each.uid == chosen[0].uid and each.is_ct_image and each.lacks]
     if lacking:
         names = some([each.path.name for each in lacking])

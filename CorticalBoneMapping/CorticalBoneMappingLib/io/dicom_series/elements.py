@@ -50,7 +50,7 @@ class Elements:
     has_voxels : bool
         Whether it came to voxels.
     is_cut : bool
-        Whether it has fewer bytes of voxels than it says.
+        Whether it has fewer bytes of voxels than stated.
     """
 
     values: dict[tuple[int, int], bytes] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def why_not_decoded(transfer_syntax: str) -> str:
     """Say in a few words why the voxels of a file that is not cut short could not be read."""
     if transfer_syntax in _READABLE:
         return "damaged"
-    return f"stored in a way that cannot be read, transfer syntax {transfer_syntax}"
+    return f"stored with the unsupported transfer syntax {transfer_syntax}"
 
 
 def read_elements(path: Path) -> Elements | None:
@@ -119,7 +119,7 @@ def read_elements(path: Path) -> Elements | None:
     Raises
     ------
     OSError
-        If the file cannot be opened or read.
+        If opening or reading the file failed.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -211,7 +211,7 @@ def _follow(file: BinaryIO, size: int, found: Elements) -> None:
     found._is_little = stream.order == "<"
     in_meta = found._is_little and _peek(file)[:2] == b"\x02\x00"
     while file.tell() < size:
-        if in_meta and _peek(file)[:2] != b"\x02\x00":  # the rest is stored as the file meta header says
+        if in_meta and _peek(file)[:2] != b"\x02\x00":  # the rest is stored as the file meta header states
             in_meta = False
             syntax = found.transfer_syntax
             if syntax == _DEFLATED:
@@ -240,7 +240,7 @@ def _inflated(file: BinaryIO) -> tuple[BinaryIO, int]:
 
 
 def _way_of(file: BinaryIO) -> tuple[str, bool]:
-    """Byte order of the first element, and whether it tells its kind."""
+    """Byte order of the first element, and whether it states its kind."""
     head = _peek(file)
     order = ">" if head[:1] == b"\0" else "<"
     return order, head[4:6] in _SHORT | _LONG

@@ -1,4 +1,4 @@
-"""The headers of a DICOM folder: the images in it, and the files that cannot be read."""
+"""The headers of a DICOM folder: the images in it, and the unreadable files."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Slice:
 
     @property
     def lacks(self) -> list[str]:
-        """What the header does not say of where the slice is."""
+        """What the header leaves open about the place of the slice."""
         place = {
             "ImagePositionPatient (0020,0032)": self.position,
             "ImageOrientationPatient (0020,0037)": self.orientation,
@@ -126,7 +126,7 @@ class Unreadable:
     why : str
         A few words.
     series : str
-        UID of the series that it says it belongs to; empty where that cannot be seen.
+        UID of the series that its header names; empty where unknown.
     is_dicom : bool
         Whether it begins as DICOM does.
     """
@@ -178,7 +178,7 @@ def read_header(path: Path, reader: sitk.ImageFileReader) -> Slice | Unreadable 
     try:
         elements = read_elements(path)
     except OSError as error:
-        return Unreadable(path, (error.strerror or "cannot be opened").lower())
+        return Unreadable(path, (error.strerror or "does not open").lower())
     if elements is None:
         return Unreadable(path, NOT_DICOM if path.stat().st_size else EMPTY)
     damaged = Unreadable(path, "cut short" if elements.is_cut else "damaged", elements.series, is_dicom=True)
@@ -222,8 +222,8 @@ def numbers(found: dict[str, str], key: str, count: int) -> np.ndarray | None:
 def belonging(chosen: list[Slice], unreadable: list[Unreadable]) -> tuple[list[Unreadable], list[Unreadable]]:
     """Give the unreadable files that are of a series, and those that may be.
 
-    A file is of the series if it says so, or if it says nothing and lies beside the slices with a name like
-    theirs; it may be if it lies there and is DICOM, or is empty and has their ending.
+    A file belongs to the series if its header names it, or names none and it lies beside the slices with a
+    name like theirs; it may be if it lies there and is DICOM, or is empty and has their ending.
     """
     folders = {each.path.parent for each in chosen}
     alike = {(each.path.parent, _kind_of_name(each.path)) for each in chosen}
@@ -251,7 +251,7 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     errors: list[OSError] = []
     walk = os.walk(folder, onerror=errors.append)
     found = [Path(place) / name for place, _, names in walk for name in names]
-    # Links that lead nowhere stay: they stand for files that are lost. Pipes and devices are no files.
+    # Links that lead nowhere stay: they represent lost files. Pipes and devices are not files.
     files = sorted(
         path for path in found if path.name[0] != "." and (os.path.isfile(path) or not os.path.exists(path))
     )

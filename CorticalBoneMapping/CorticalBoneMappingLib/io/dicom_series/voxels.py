@@ -38,8 +38,8 @@ def _image(each: Slice, reader: sitk.ImageFileReader) -> sitk.Image:
     if each.text(Tag.PHOTOMETRIC) != "MONOCHROME1":
         reader.SetFileName(str(each.path))
         return reader.Execute()
-    # It says that low values are shown bright, and nothing of the values (DICOM PS3.3 C.7.6.3.1.2). But GDCM
-    # inverts their bits, so a copy that says otherwise is read.
+    # It states that low values are shown bright, and nothing about the values (DICOM PS3.3 C.7.6.3.1.2). But
+    # GDCM inverts their bits, so a copy that states otherwise is read.
     with tempfile.TemporaryDirectory(prefix="cbm-") as folder:
         copy = Path(folder) / "slice.dcm"
         copy.write_bytes(each.path.read_bytes().replace(b"MONOCHROME1", b"MONOCHROME2"))
@@ -57,7 +57,7 @@ def check_rescale(each: Slice) -> None:
     """Refuse stored values that do not become HU; ITK would assume slope 1 and intercept 0."""
     if Tag.INTERCEPT not in each.tags or Tag.SLOPE not in each.tags:
         raise VolumeError(
-            f"{each.path}: the rescale slope and intercept are missing, so the values cannot become HU."
+            f"{each.path}: the rescale slope and intercept are missing, so the values do not convert to HU."
         )
     slope, intercept = each.number(Tag.SLOPE), each.number(Tag.INTERCEPT)
     if slope is None or intercept is None or slope <= 0:

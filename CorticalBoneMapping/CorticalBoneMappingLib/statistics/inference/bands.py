@@ -60,7 +60,7 @@ def simultaneous_bands(
         Of the same rows, e.g. thickness by region, density by region, and the trial's scalar endpoints.
         For many regions, not for the vertices of a map.
     contrasts : sequence of Contrast or str
-        Of one row each; every one is asked of every model.
+        Of one row each; every one is tested in every model.
     alternative : str
         ``two-sided``, ``greater`` or ``less``.
     level : float
@@ -91,7 +91,7 @@ def simultaneous_bands(
     t = np.concatenate([answered.statistic for answered in answers])
     known = np.isfinite(t)
     if not known.any():
-        raise StatisticsError("No effect could be fitted, so there are no bands.")
+        raise StatisticsError("No effect was fitted, so bands are not available.")
     dof = np.concatenate([answered.dof for answered in answers])[known].min()
     factor = _estimates(models, answers, len(contrasts))[:, known]
     largest = _largest(_root(factor), float(dof), alternative, seed, n_draws)
@@ -112,10 +112,10 @@ def _estimates(models: Sequence[Model], answers: Sequence[ContrastMap], n_contra
     parts = []
     for index, model in enumerate(models):
         residuals = model.standardised_residuals()
-        asked = np.concatenate(
+        directions_in_all = np.concatenate(
             [a.contrast.matrix for a in answers[index * n_contrasts : (index + 1) * n_contrasts]]
         )
-        directions = _directions(model, asked)
+        directions = _directions(model, directions_in_all)
         parts += [(residuals[:, None, :] * direction[None, :, None]) for direction in directions]
     width = max(part.shape[1] for part in parts)
     padded = [np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0))) for part in parts]

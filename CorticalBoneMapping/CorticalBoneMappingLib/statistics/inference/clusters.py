@@ -94,7 +94,7 @@ def find_clusters(
     Raises
     ------
     SettingError
-        If there is no such alternative.
+        If the alternative is unknown.
     StatisticsError
         If there is not one value a vertex.
     """

@@ -37,7 +37,7 @@ def conjunction(tested: Sequence[StatisticMap]) -> TMap:
     if len(tested) < 2:
         raise StatisticsError("A conjunction needs two contrasts or more.")
     if not all(one.is_t for one in tested):
-        raise StatisticsError("An F has no direction, so it cannot be part of a conjunction.")
+        raise StatisticsError("An F has no direction, so a conjunction does not take it.")
     alternatives = sorted({one.alternative for one in tested})
     if len(alternatives) > 1:
         raise StatisticsError(

@@ -80,7 +80,7 @@ def sampled_densities(
     A mesh does not see the top of a peak. t = √ν cot φ, where φ is the angle between the data of a vertex,
     as a unit vector of ν + 1 numbers, and the effect. From a peak at angle φ₀ to a vertex at distance r the
     unit vector turns by r, and cos φ falls to cos φ₀ (1 − r²/2); so the peak has to be that much higher.
-    The distance is that to the middle of a disc of the area that a vertex stands for.
+    The distance is that to the middle of a disc of the area of one vertex.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def sampled_densities(
     is_t : bool
         Else F.
     cell : float
-        Area that a vertex stands for where residuals have unit sum of squares: L2 / number of vertices.
+        Area of one vertex where residuals have unit sum of squares: L2 / number of vertices.
 
     Returns
     -------

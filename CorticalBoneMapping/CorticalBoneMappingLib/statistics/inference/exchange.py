@@ -40,9 +40,7 @@ class Exchange:
 
     def __post_init__(self) -> None:
         if self.how not in HOW:
-            raise StatisticsError(
-                f"Rows cannot be exchanged by '{self.how}'; choose one of {', '.join(HOW)}."
-            )
+            raise StatisticsError(f"Unknown exchange of rows '{self.how}'; choose one of {', '.join(HOW)}.")
         if self.whole and self.blocks is None:
             raise StatisticsError("Whole blocks can only be exchanged where the blocks are given.")
 
@@ -85,7 +83,7 @@ class Shuffles:
 
 
 def draw_shuffles(exchange: Exchange, design: np.ndarray, n_permutations: int, seed: int) -> Shuffles:
-    """Draw rearrangements, or list all of them where there are no more than asked for.
+    """Draw rearrangements, or list all of them if they are fewer than requested.
 
     Parameters
     ----------

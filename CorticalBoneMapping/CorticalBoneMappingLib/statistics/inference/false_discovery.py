@@ -50,7 +50,7 @@ def false_discovery_test(tested: StatisticMap, *, alpha: float = 0.05) -> Correc
     Parameters
     ----------
     tested : StatisticMap
-        Such as a `ContrastMap`; it says its alternative itself.
+        Such as a `ContrastMap`; it carries its alternative.
     alpha : float
         False discovery rate.
 

@@ -29,7 +29,7 @@ class Rearranged:
     n_effects : int
         1 for t, more for F.
     errors : ndarray of shape (n, v)
-        Of the model without the effect, of unit sum of squares; zero where there is no value, or no spread.
+        Of the model without the effect, of unit sum of squares; zero without a value or spread.
     gaps : ndarray of shape (g,)
         Vertices where some rows have no value.
     present : ndarray of shape (n, g)
@@ -54,7 +54,7 @@ class Rearranged:
         Parameters
         ----------
         values : ndarray of shape (n, v)
-            Maps; not-a-number where there is no value.
+            Maps; not-a-number without a value.
         design : ndarray of shape (n, p)
             Of full rank.
         contrast : ndarray of shape (q, p)
@@ -72,9 +72,7 @@ class Rearranged:
         """
         n, p = design.shape
         if np.linalg.matrix_rank(design) < p:
-            raise StatisticsError(
-                "The columns of the design cannot all be told apart; leave one of them out."
-            )
+            raise StatisticsError("The columns of the design depend on each other; leave one of them out.")
         # Rows of C D⁺ span what the contrast asks for; in what is left, D with Cβ = 0, it is always 0.
         effect, rest = _unit(np.linalg.pinv(design).T @ contrast.T), _unit(design @ null_space(contrast))
         known, n_free = np.isfinite(values), np.isfinite(values).sum(axis=0)
@@ -142,7 +140,7 @@ class Rearranged:
         """Components of the errors along the basis made orthonormal anew on the rows that have a value.
 
         Cholesky's factor of WᵀMW, column by column for all rearrangements and vertices at once; a column
-        that the rows with a value cannot tell from those before it has no component.
+        that the rows with a value do not separate from those before has no component.
 
         Returns
         -------
@@ -187,7 +185,7 @@ def _within(
     -------
     known : ndarray of shape (n, v)
     values : ndarray of shape (n, v)
-        Zero where there is no value.
+        Zero without a value.
     n_free : ndarray of shape (v,)
         Rows with a value, less their blocks.
     """

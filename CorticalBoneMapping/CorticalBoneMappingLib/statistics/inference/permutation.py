@@ -32,7 +32,7 @@ class PermutationSettings:
     Attributes
     ----------
     methods : tuple of str
-        Of `METHODS`; all asked for share the rearrangements.
+        Of `METHODS`; all of one call share the rearrangements.
     n_permutations : int
         Random ones; the smallest p is 1 / (n + 1).
     seed : int
@@ -57,14 +57,16 @@ class PermutationSettings:
         unknown = [method for method in self.methods if method not in METHODS]
         if unknown or not self.methods:
             raise StatisticsError(
-                f"There is no permutation test of {', '.join(unknown) or 'nothing'}; choose from "
+                f"Unknown permutation test {', '.join(unknown) or '(none)'}; choose from "
                 f"{', '.join(METHODS)}."
             )
         if self.n_permutations < 1:
-            raise StatisticsError(f"{self.n_permutations} permutations cannot be made; ask for 1000 or more.")
+            raise StatisticsError(
+                f"{self.n_permutations} permutations are too few or many; choose 1000 or more."
+            )
         if not 0.0 < self.cluster_forming_p < 0.5:
             raise StatisticsError(
-                f"Clusters cannot be formed at p = {self.cluster_forming_p:g}; it lies between 0 and 0.5."
+                f"Clusters are not formed at p = {self.cluster_forming_p:g}; it lies between 0 and 0.5."
             )
 
 
@@ -86,7 +88,7 @@ def permutation_tests(
     Freedman and Lane 1983 with the least-squares t (or F), as recommended by Winkler et al. 2014, NeuroImage
     92:381; p = (rearrangements at least as extreme, with the given one) / (all of them), so never 0
     (Phipson and Smyth 2010). The chance of any false finding on the surface is `settings.alpha` whatever
-    the smoothness of the maps and the distribution of the errors, if the errors are exchangeable as told.
+    the smoothness of the maps and the distribution of the errors, if the errors are exchangeable as stated.
 
     Parameters
     ----------
@@ -110,7 +112,7 @@ def permutation_tests(
     executor : concurrent.futures.Executor, optional
         Does the work; the numbers do not depend on it.
     progress : Progress, optional
-        Told of each fifty rearrangements.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -233,7 +235,7 @@ class _Report:
             alternative=self.alternative,
             controls="family-wise error",
             method=self._in_words(method),
-            warnings=tuple(self._doubts()),
+            warnings=tuple(self._warnings()),
         )
         if method == "peak":
             p = _p(towards(self.observed, self.search.alternative), ordered)
@@ -269,26 +271,26 @@ class _Report:
             f"{self.exchange.in_words()} (Freedman and Lane 1983)"
         )
 
-    def _doubts(self) -> list[str]:
-        doubts = []
+    def _warnings(self) -> list[str]:
+        found = []
         count, alpha = len(self.shuffles), self.search.settings.alpha
         known = np.isfinite(self.values).mean(axis=0)
         few, some = np.count_nonzero(known < _LEAST_PRESENT), np.count_nonzero(self.usable & (known < 1.0))
         if few:
-            doubts.append(
+            found.append(
                 f"{few} of {len(known)} vertices have a value in less than half of the maps and were not "
                 "tested."
             )
         if some:
-            doubts.append(
+            found.append(
                 f"At {some} vertices some maps have no value; the test takes it for chance in which."
             )
         if count * alpha < 1:
-            doubts.append(
+            found.append(
                 f"There are only {count} different rearrangements, so no p can be below {1 / count:.3g}: "
                 f"nothing can be significant at {alpha:g}."
             )
-        return doubts
+        return found
 
 
 def _p(statistic: np.ndarray, ordered: np.ndarray) -> np.ndarray:
@@ -318,8 +320,8 @@ def _check_exchange(exchange: Exchange, model: Rearranged) -> None:
     constant = np.full(len(model.basis), 1.0 / np.sqrt(len(model.basis)))
     rest, effect = np.split(model.basis, [model.basis.shape[1] - model.n_effects], axis=1)
     left = 1.0 - np.square(rest.T @ constant).sum()
-    asked = np.square(effect.T @ constant).sum()
-    if exchange.how == "permute" and left > 1e-8 and asked > 1e-8:
+    sought = np.square(effect.T @ constant).sum()
+    if exchange.how == "permute" and left > 1e-8 and sought > 1e-8:
         raise StatisticsError(
             "The contrast asks for a mean, which permuting rows does not change. Flip signs instead."
         )

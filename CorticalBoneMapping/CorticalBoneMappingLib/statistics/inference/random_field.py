@@ -34,7 +34,7 @@ def random_field_peaks(
     Parameters
     ----------
     tested : StatisticMap
-        Such as a `ContrastMap`; it says its alternative itself.
+        Such as a `ContrastMap`; it carries its alternative.
     smoothness : Smoothness
         Of the residuals of the same model.
     between_vertices : bool
@@ -56,7 +56,7 @@ def random_field_peaks(
     towards_alternative = towards(statistic, _side(tested))
     p = np.full(len(statistic), np.nan)
     p[inside] = tails * _maximum_p(towards_alternative[inside], smoothness, *kind)
-    # Below the height that is exceeded once on average, the expected Euler characteristic is no chance.
+    # Below the height that is exceeded once on average, the expected Euler characteristic exceeds 1.
     p[inside & (towards_alternative <= peak_threshold(1.0 / tails, smoothness, *kind))] = 1.0
     return CorrectedTest(
         statistic=np.where(inside, statistic, np.nan),
@@ -67,7 +67,7 @@ def random_field_peaks(
         alternative=tested.alternative,
         controls="family-wise error",
         method=f"{tested.alternative} test of peaks by {_SOURCE}, {_extent_in_words(smoothness)}",
-        warnings=tuple(_doubts(smoothness, dof)),
+        warnings=tuple(_warnings(smoothness, dof)),
     )
 
 
@@ -81,14 +81,14 @@ def random_field_clusters(
 ) -> CorrectedTest:
     """Correct each cluster for the largest, in resels, that chance makes anywhere on the surface.
 
-    A significant cluster says that there is an effect somewhere in it, not at each of its vertices.
+    A significant cluster shows that there is an effect somewhere in it, not at each of its vertices.
 
     Parameters
     ----------
     surface : Surface
         The average femur.
     tested : StatisticMap
-        Such as a `ContrastMap`; it says its alternative itself.
+        Such as a `ContrastMap`; it carries its alternative.
     smoothness : Smoothness
         Of the residuals of the same model.
     cluster_forming_p : float
@@ -117,14 +117,14 @@ def random_field_clusters(
     )
     p = np.minimum(n_tails(tested) * one_tail, 1.0)
     p_map = np.where(np.isfinite(statistic), clusters.spread(p, outside=1.0), np.nan)
-    doubts = _doubts(smoothness, dof)
+    found = _warnings(smoothness, dof)
     if cluster_forming_p > _HIGHEST_CLUSTER_P:
-        doubts.append(
+        found.append(
             f"Clusters were formed at p = {cluster_forming_p:g}; random field theory holds for "
             f"{_HIGHEST_CLUSTER_P:g} or less. Use a permutation test, or a stricter threshold."
         )
     if dof < _FEWEST_DOF_OF_CLUSTERS:
-        doubts.append(
+        found.append(
             f"With {dof:.0f} degrees of freedom small clusters come out too significant: high t and rough "
             "residuals go together. Use a permutation test."
         )
@@ -140,7 +140,7 @@ def random_field_clusters(
             f"{tested.alternative} test of the extent of clusters formed at p = {cluster_forming_p:g} a tail "
             f"(uncorrected) by {_SOURCE}, {_extent_in_words(smoothness)}"
         ),
-        warnings=tuple(doubts),
+        warnings=tuple(found),
         clusters=clusters.with_values(resels=extent, p=p),
     )
 
@@ -221,24 +221,24 @@ def _extent_in_words(smoothness: Smoothness) -> str:
     )
 
 
-def _doubts(smoothness: Smoothness, dof: float) -> list[str]:
-    doubts = []
+def _warnings(smoothness: Smoothness, dof: float) -> list[str]:
+    found = []
     if smoothness.fwhm_mm < _LEAST_SMOOTH * smoothness.spacing_mm:
-        doubts.append(
+        found.append(
             f"The maps are only {smoothness.fwhm_mm:.1f} mm smooth (FWHM) on a mesh of "
             f"{smoothness.spacing_mm:.1f} mm: random field theory is then no better than Bonferroni for "
             f"peaks, and off for clusters. Smooth to {_LEAST_SMOOTH * smoothness.spacing_mm:.0f} mm or more, "
             "or use a permutation test."
         )
     if dof < _FEWEST_DOF:
-        doubts.append(
+        found.append(
             f"With {dof:.0f} degrees of freedom the smoothness is poorly known and random field theory was "
             "not checked. Use a permutation test."
         )
-    return doubts
+    return found
 
 
-_SMALLEST_P = 1e-12  # the numerical inversion below is no more exact than that
+_SMALLEST_P = 1e-12  # the numerical inversion below is not more exact than that
 _FREQUENCIES = (np.arange(800) + 0.5) * (2.0 * np.pi / 120.0)
 FEWEST_DOF = 4.0
 
@@ -285,7 +285,7 @@ def cluster_p(
     """
     if dof <= FEWEST_DOF:
         raise StatisticsError(
-            f"With {dof:g} degrees of freedom the extent of clusters cannot be judged; it takes more than "
+            f"With {dof:g} degrees of freedom the extent of clusters has no reliable p; it takes more than "
             f"{FEWEST_DOF:g}."
         )
     extent = np.asarray(extent_resels, dtype=np.float64)

@@ -39,7 +39,7 @@ class Smoothness:
 
     @property
     def cell(self) -> float:
-        """Mean area that a vertex stands for where residuals have unit sum of squares: L2 / vertices."""
+        """Mean area of one vertex where residuals have unit sum of squares: L2 / vertices."""
         return float(self.resels[2] * _FOUR_LOG_2 / self.tested.sum())
 
 
@@ -57,7 +57,7 @@ def estimate_smoothness(
     surface : Surface
         The average femur.
     residuals : ndarray of shape (n, v)
-        Of the model, of any scale; zero or not-a-number where there is no value.
+        Of the model, of any scale; zero or not-a-number without a value.
     tested : ndarray of bool, shape (v,), optional
         Vertices that are tested; others (the cut end) do not count, nor vertices whose residuals are all
         zero or missing.

@@ -44,7 +44,7 @@ class StatisticMap(Protocol):
 
 @dataclass(frozen=True)
 class TMap:
-    """A t at every vertex that is no plain contrast, such as the smallest of several.
+    """A t at every vertex that is not a plain contrast, such as the smallest of several.
 
     Attributes
     ----------

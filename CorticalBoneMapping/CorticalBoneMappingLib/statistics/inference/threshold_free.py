@@ -22,7 +22,7 @@ HEIGHT_POWER = 2.0
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Who touches whom on a surface, laid out for many maps.
+    """The neighbours of each vertex of a surface, arranged for many maps.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def _peaks(rank: np.ndarray, sign: np.ndarray, order: np.ndarray, neighbours: np
 class _Tree:
     """How the pieces above a falling threshold begin at peaks (the first nodes) and join (the others).
 
-    The last node stands for the whole surface, at threshold 0: it has rank −1 and no vertices.
+    The last node represents the whole surface, at threshold 0: it has rank −1 and no vertices.
     """
 
     peaks: np.ndarray  # vertex of each of the first nodes

@@ -10,7 +10,7 @@ import numpy as np
 from ...core.errors import StatisticsError
 from ..maps import Maps
 from .contrast_map import t_quantile
-from .contrasts import Contrast
+from .contrasts import Contrast, read_contrast
 from .design import Design
 from .least_squares import fit_least_squares
 from .mixed_model import fit_mixed_model
@@ -23,14 +23,14 @@ PARTS = ("mass", "thickness", "density")
 class Attribution:
     """An effect on cortical mass and its two parts, at every vertex or region.
 
-    Everything is told as 100 times a difference of natural logarithms, since only logarithms add up: mass is
+    Everything is given as 100 times a difference of natural logarithms, since only logarithms add up: mass is
     thickness times density / 10, so the effect on ln mass is the effect on ln thickness plus that on ln
     density, exactly. `percent` gives a part in percent.
 
     Attributes
     ----------
     thickness, density : ndarray of shape (v,)
-        100 Δ ln thickness and 100 Δ ln density; not-a-number where they cannot be estimated.
+        100 Δ ln thickness and 100 Δ ln density; not-a-number where they are not estimable.
     replicates : ndarray of shape (2, m, v)
         Both, without each of the m participants.
     dof : float
@@ -167,7 +167,7 @@ def attribute(thickness: Maps, density: Maps, design: Design, contrast: Contrast
     StatisticsError
         If the maps do not fit the design, or the contrast is of several rows.
     """
-    contrast = design.contrast(contrast) if isinstance(contrast, str) else contrast
+    contrast = read_contrast(design, contrast) if isinstance(contrast, str) else contrast
     if not contrast.is_single or contrast.reference is None:
         raise StatisticsError(f"'{contrast.name}' compares nothing with a reference; attribute a comparison.")
     if not thickness.values.shape == density.values.shape or len(thickness.values) != len(design.matrix):

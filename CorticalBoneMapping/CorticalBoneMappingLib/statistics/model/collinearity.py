@@ -1,4 +1,4 @@
-"""Columns of a design that depend on each other, told in words."""
+"""Columns of a design that depend on each other, described in words."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def explain_dependence(matrix: np.ndarray, columns: Sequence[str], table: Table)
     if n <= p:
         return (
             f"The design has {p} columns ({', '.join(columns)}) but only {n} rows, so nothing is left to "
-            "tell the spread from; leave terms out, or add rows."
+            "estimate the spread from; leave terms out, or add rows."
         )
     length = np.linalg.norm(matrix, axis=0)
     for name, size in zip(columns, length):
         if size == 0:
             return (
-                f"No row of the table has '{name}', so its effect cannot be known; leave the interaction "
+                f"No row of the table has '{name}', so its effect is unknown; leave the interaction "
                 "out, merge levels, or add such rows."
             )
     scaled = matrix / length
@@ -57,7 +57,7 @@ def explain_dependence(matrix: np.ndarray, columns: Sequence[str], table: Table)
 
 
 def near_collinearity(matrix: np.ndarray, columns: Sequence[str]) -> list[str]:
-    """Remark on columns whose effects can hardly be told apart (variance inflation above 10).
+    """Warn of columns whose effects are hardly separable (variance inflation above 10).
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def near_collinearity(matrix: np.ndarray, columns: Sequence[str]) -> list[str]:
             others[index] = 0.0
             partner = int(np.argmax(others))
             remarks.append(
-                f"'{name}' can hardly be told from the other columns, most of all from "
+                f"'{name}' is hardly separable from the other columns, most of all from "
                 f"'{columns[1 + partner]}' (correlation {correlation[index, partner]:.2f}): its standard "
                 f"error is {np.sqrt(inflation[index]):.1f} times what it would be alone."
             )
@@ -92,16 +92,16 @@ def near_collinearity(matrix: np.ndarray, columns: Sequence[str]) -> list[str]:
 def _sentence(name: str, partners: list[str], table: Table) -> str:
     if partners == ["intercept"]:
         return f"'{name}' is the same in all {len(table)} rows, so it has no effect to find; leave it out."
-    told = " and ".join([", ".join(f"'{p}'" for p in partners[:-1]), f"'{partners[-1]}'"]).removeprefix(
+    others = " and ".join([", ".join(f"'{p}'" for p in partners[:-1]), f"'{partners[-1]}'"]).removeprefix(
         " and "
     )
     if len([p for p in partners if p != "intercept"]) == 1:
         partner = next(p for p in partners if p != "intercept")
         return (
-            f"'{name}' and '{partner}' say the same in every one of the {len(table)} rows, so their effects "
-            "cannot be told apart; leave one of them out, or add rows in which they differ."
+            f"'{name}' and '{partner}' are equal in every one of the {len(table)} rows, so their effects "
+            "are not separable; leave one of them out, or add rows in which they differ."
         )
     return (
-        f"'{name}' follows from {told} in every one of the {len(table)} rows, so their effects cannot be "
-        "told apart; leave one of them out, merge levels, or add rows that break the tie."
+        f"'{name}' follows from {others} in every one of the {len(table)} rows, so their effects are not "
+        "separable; leave one of them out, merge levels, or add rows that break the tie."
     )

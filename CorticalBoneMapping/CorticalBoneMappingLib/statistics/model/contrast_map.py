@@ -94,7 +94,7 @@ class ContrastMap:
 def check_alternative(alternative: str) -> None:
     """Refuse an alternative that is none of `ALTERNATIVES`."""
     if alternative not in ALTERNATIVES:
-        raise SettingError(f"There is no alternative '{alternative}'; choose {', '.join(ALTERNATIVES)}.")
+        raise SettingError(f"Unknown alternative '{alternative}'; choose {', '.join(ALTERNATIVES)}.")
 
 
 def t_p_value(t: np.ndarray, dof: np.ndarray | float, alternative: str) -> np.ndarray:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...core.errors import StatisticsError
-
-if TYPE_CHECKING:
-    from .design import Design, Factor
+from .design import Design, Factor
 
 _MINUS = re.compile(r"\s+(?:−|–|-|minus|versus|vs\.?)\s+")
 _FORMS = (
@@ -33,7 +30,7 @@ class Contrast:
         Weights of the p coefficients; one row asks for an effect (t), several ask whether any of them is
         there (F).
     reference : ndarray of shape (p,), optional
-        Weights of the expected value against which the effect is told in percent, where there is one: of
+        Weights of the expected value against which the effect is given in percent, if it has one: of
         ``denosumab − placebo at visit 36``, the mean of placebo at visit 36.
     compared : tuple of str, optional
         Column and the two levels of a comparison: ``("arm", "denosumab", "placebo")``.
@@ -169,13 +166,15 @@ def _level(design: Design, words: str, text: str) -> tuple[str, str]:
                 f"'{level}' in '{text}' is a level of {' and of '.join(having)}; write '{having[0]} {level}'."
             )
     levels = "; ".join(f"{name}: {', '.join(f.levels)}" for name, f in design.factors.items() if f.levels)
-    raise StatisticsError(f"'{words}' in '{text}' is no level of the design, which has {levels or 'none'}.")
+    raise StatisticsError(
+        f"'{words}' in '{text}' is not a level of the design, which has {levels or 'none'}."
+    )
 
 
 def _categorical(design: Design, column: str, text: str) -> Factor:
     factor = design.factors.get(column)
     if factor is None or not factor.levels:
-        raise StatisticsError(f"'{column}' in '{text}' is no categorical column of the design.")
+        raise StatisticsError(f"'{column}' in '{text}' is not a categorical column of the design.")
     return factor
 
 

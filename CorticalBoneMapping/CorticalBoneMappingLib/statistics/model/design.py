@@ -12,14 +12,13 @@ from ...core.errors import StatisticsError
 from ...io.numbers import number_of
 from ..table import PARTICIPANT, Table, sorted_levels
 from .collinearity import explain_dependence, near_collinearity
-from .contrasts import Contrast, read_contrast
 
 INTERCEPT = "intercept"
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of levels; its effects are differences from `reference` (the first level if not told)."""
+    """A column of levels; its effects are differences from `reference` (default: the first level)."""
 
     column: str
     reference: str | None = None
@@ -27,7 +26,7 @@ class Categorical:
 
 @dataclass(frozen=True)
 class Continuous:
-    """A column of numbers, centred at its mean over participants' rows unless told otherwise."""
+    """A column of numbers, centred by default at its mean over participants' rows."""
 
     column: str
     centred: bool = True
@@ -73,7 +72,7 @@ class Factor:
         return (table.labels(self.column)[:, None] == np.array(self.levels[1:])).astype(np.float64)
 
     def at(self, setting: Mapping[str, str | float]) -> np.ndarray:
-        """Give its row of the matrix at a level or value; where none is told, at the mean of all levels."""
+        """Give its row of the matrix at a level or value; by default at the mean of all levels."""
         if self.column not in setting:
             return np.full(len(self.names), 1.0 / len(self.levels)) if self.levels else np.zeros(1)
         if not self.levels:
@@ -130,7 +129,7 @@ class Design:
     def equal_at_reference(self) -> list[tuple[str, str, str]]:
         """Columns whose levels are taken as equal where another column is at its reference.
 
-        Each as (column, other column, reference): an interaction stands in the design with the effect of the
+        Each as (column, other column, reference): an interaction is in the design with the effect of the
         other column, but without that of the column itself.
         """
         return [
@@ -150,7 +149,7 @@ class Design:
         Parameters
         ----------
         setting : mapping of str to str or float
-            Column to level or value. Categorical columns that are not told are averaged over their levels
+            Column to level or value. Categorical columns that are not given are averaged over their levels
             with equal weights, continuous ones are at their mean: the marginal mean of Searle, Speed,
             Milliken 1980 (*Am Stat* 34:216).
 
@@ -163,10 +162,6 @@ class Design:
             raise StatisticsError(f"The design has no '{unknown[0]}'; it has {', '.join(self.factors)}.")
         parts = [reduce(_product_row, (factor.at(setting) for factor in coding)) for coding in self.codings]
         return np.concatenate([np.ones(1), *parts])
-
-    def contrast(self, text: str) -> Contrast:
-        """Read a contrast from words; see `contrasts.read_contrast`."""
-        return read_contrast(self, text)
 
 
 def build_design(table: Table, terms: Sequence[Term]) -> Design:
@@ -188,8 +183,8 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
     Raises
     ------
     StatisticsError
-        If a row stands twice, a covariate is missing in a row, a categorical column has one level only, or
-        the columns depend on each other; the text says which and what to do.
+        If a row appears twice, a covariate is missing in a row, a categorical column has one level only, or
+        the columns depend on each other; the text names them and what to do.
     """
     table.refuse_duplicates()
     codings = [
@@ -202,7 +197,7 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
         names = reduce(_product_names, (factor.names for factor in coding))
         name = " × ".join(factor.column for factor in coding)
         if name in slices:
-            raise StatisticsError(f"The term '{name}' stands twice in the design; name it once.")
+            raise StatisticsError(f"The term '{name}' appears twice in the design; name it once.")
         slices[name] = slice(len(columns), len(columns) + len(names))
         columns += names
         blocks.append(block)

@@ -11,7 +11,7 @@ from ...core.errors import SettingError, StatisticsError
 from ..maps import Maps
 from ..table import PARTICIPANT, SIDE, VISIT
 from .contrast_map import ContrastMap, t_quantile
-from .contrasts import Contrast
+from .contrasts import Contrast, read_contrast
 from .design import Design
 
 CHANGES = ("absolute", "percent", "log")
@@ -83,7 +83,7 @@ def change_from_baseline(maps: Maps, baseline: str, kind: str = "percent") -> Ma
         If no row is the baseline, or one participant and side has it twice.
     """
     if kind not in CHANGES:
-        raise SettingError(f"There is no kind of change '{kind}'; choose {', '.join(CHANGES)}.")
+        raise SettingError(f"Unknown kind of change '{kind}'; choose {', '.join(CHANGES)}.")
     table = maps.table
     table.refuse_duplicates()
     is_baseline = table.labels(VISIT) == str(baseline)
@@ -133,7 +133,7 @@ def percent_effect(
     StatisticsError
         If the contrast has no reference.
     """
-    contrast = model.design.contrast(contrast) if isinstance(contrast, str) else contrast
+    contrast = read_contrast(model.design, contrast) if isinstance(contrast, str) else contrast
     if contrast.reference is None or not contrast.is_single:
         raise StatisticsError(
             f"'{contrast.name}' compares nothing with a reference, so it has no percentage."

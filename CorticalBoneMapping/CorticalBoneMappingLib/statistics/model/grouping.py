@@ -1,4 +1,4 @@
-"""Sums of rows over participants and sides, in as few numbers as say everything."""
+"""Sums of rows over participants and sides, in as few numbers as hold all information."""
 
 from __future__ import annotations
 
@@ -129,12 +129,12 @@ class _Alike:
         return cls(sizes, units, rotation, np.concatenate([mixed, np.zeros((j, j, x.shape[1]))]))
 
     def mix(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mix sums of y, shape (v, m, j), into (v, r + j, j); tell how many participants each stands for."""
+        """Mix sums of y, shape (v, m, j), into (v, r + j, j); give how many participants each represents."""
         m, j = self.units.shape
         held = np.einsum("mr,vmj->vrj", self.rotation, y, optimize=True)
         rest = y - np.einsum("mr,vrj->vmj", self.rotation, held, optimize=True)
         count = np.ones(len(self.x))
-        # The rest is j mixtures at most; they stand for all that are left, none of which holds any x.
+        # The rest is j mixtures at most; they represent all that are left, none of which holds any x.
         count[-j:] = 0.0
         count[-j] = m - self.rotation.shape[1]
         return np.concatenate([held, _triangle(np.einsum("vmi,vmj->vij", rest, rest))], axis=1), count

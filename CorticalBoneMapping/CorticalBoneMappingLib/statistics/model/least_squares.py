@@ -12,7 +12,7 @@ import numpy as np
 from ...core.errors import StatisticsError
 from ..maps import Maps
 from .contrast_map import ContrastMap
-from .contrasts import Contrast
+from .contrasts import Contrast, read_contrast
 from .design import Design
 
 _CHUNK = 4096  # vertices whose small systems are solved together; bounds the memory
@@ -31,7 +31,7 @@ class Fit:
     coefficients : ndarray of shape (p, v)
         Not-a-number where the model could not be fitted.
     residuals : ndarray of shape (n, v)
-        Value minus expected value, not-a-number where there is no value.
+        Value minus expected value, not-a-number without a value.
     variance : ndarray of shape (v,)
         Residual variance (of a row of weight 1).
     dof : ndarray of shape (v,)
@@ -81,7 +81,7 @@ class Fit:
                 "This design adjusts for the baseline by taking groups as equal there, which only the mixed "
                 "model can use; fit that, or add the group itself to the design."
             )
-        contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
+        contrast = read_contrast(self.design, contrast) if isinstance(contrast, str) else contrast
         covariance = self.covariance_of(contrast.matrix)
         return answer(contrast, alternative, self.coefficients, covariance, self.dof)
 
@@ -110,7 +110,7 @@ def fit_least_squares(maps: Maps | np.ndarray, design: Design, weights: np.ndarr
     """Fit the design at every vertex.
 
     Where rows have no value at a vertex, the model there is fitted to the rows that have one; where those
-    cannot tell all coefficients apart, or leave no degree of freedom, the vertex has no fit.
+    do not separate all coefficients, or leave no degree of freedom, the vertex has no fit.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def measurement_weights(maps: Maps, design: Design) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n, v)
-        1 / (τ² + sd²), and 0 where there is no value.
+        1 / (τ² + sd²), and 0 without a value.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from ...core.progress import Progress
 from ..maps import Maps
 from ..table import SIDE
 from .contrast_map import ContrastMap
-from .contrasts import Contrast
+from .contrasts import Contrast, read_contrast
 from .design import Design
 from .grouping import Grouping
 from .least_squares import answer, fit_least_squares
@@ -49,12 +49,12 @@ class MixedFit:
     units : ndarray of int, shape (n,)
         Finest unit (participant, or side of a participant) of each row.
     converged : ndarray of bool, shape (v,)
-        Whether the likelihood's maximum was reached; elsewhere there is no fit. It has none where a
+        Whether the likelihood's maximum was reached; elsewhere the fit is missing. It has none where a
         participant's rows are all equal.
     small_sample : bool
         Whether `covariance` allows for the ratios' having been estimated.
     participant_dof : ndarray of shape (v,), or None
-        Degrees of freedom of contrasts, where `covariance` is told from leaving out participants
+        Degrees of freedom of contrasts, where `covariance` is estimated by leaving out participants
         (`participant_errors`); None where it is the model's own.
     """
 
@@ -80,7 +80,7 @@ class MixedFit:
 
     @property
     def intraclass_correlation(self) -> np.ndarray:
-        """Correlation of two rows of one participant (of different sides, if sides are told apart)."""
+        """Correlation of two rows of one participant (of different sides, if sides are separate)."""
         return self.ratios[:, 0] / (1.0 + self.ratios.sum(axis=1))
 
     def test(self, contrast: Contrast | str, alternative: str = "two-sided") -> ContrastMap:
@@ -101,12 +101,12 @@ class MixedFit:
         -------
         ContrastMap
         """
-        contrast = self.design.contrast(contrast) if isinstance(contrast, str) else contrast
+        contrast = read_contrast(self.design, contrast) if isinstance(contrast, str) else contrast
         covariance = self.covariance_of(contrast.matrix)
         dof = np.full(len(self.variance), np.nan)
         if self.participant_dof is not None:
             left = self.participant_dof - len(contrast.matrix) + 1.0
-            enough = left >= 1.0  # false where there is no fit
+            enough = left >= 1.0  # false without a fit
             if self.fitted.any() and not enough.any():
                 raise StatisticsError(f"'{contrast.name}': there are too few participants for this question.")
             dof[enough] = left[enough]
@@ -142,7 +142,7 @@ class MixedFit:
 
     @property
     def levels(self) -> list[np.ndarray]:
-        """Number of each row's participant, then of its side if sides are told apart; each shape (n,)."""
+        """Number of each row's participant, then of its side if sides are separate; each shape (n,)."""
         return [self.design.participants, self.units][: self.ratios.shape[1]]
 
     def _satterthwaite(self, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
@@ -185,13 +185,13 @@ def fit_mixed_model(
         Its participants are the blocks.
     sides : bool, optional
         Whether the sides of a participant have a random intercept of their own within the participant's;
-        unless told, so if the table has both sides of a participant at several visits.
+        by default, if the table has both sides of a participant at several visits.
     small_sample : bool
         Widen standard errors for the variances' having been estimated (Kenward and Roger 1997). Without it
         they are those of statsmodels, BrainStat and lme4, and too small where participants are few and the
         estimate depends on the ratio of variances, as one that is adjusted for the baseline does.
     progress : Progress, optional
-        Told how far the work has come.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def fit_mixed_model(
     Raises
     ------
     StatisticsError
-        If no participant has two rows, or sides cannot be told from the residual.
+        If no participant has two rows, or sides are not separable from the residual.
     """
     progress = progress or Progress()
     ordinary = fit_least_squares(maps, design)
@@ -250,7 +250,7 @@ def whiten(
     Parameters
     ----------
     values : ndarray of shape (..., n, v)
-        Rows at each vertex, 0 where there is no value.
+        Rows at each vertex, 0 without a value.
     present : ndarray of shape (n, v)
         1 where there is a value, else 0.
     levels : list of ndarray of int, shape (n,)
@@ -288,7 +288,7 @@ def check_repeats(design: Design) -> None:
     """Refuse a design in which no participant has more than one row."""
     if np.bincount(design.participants).max() < 2:
         raise StatisticsError(
-            "No participant has more than one row, so there is no random effect; use least squares."
+            "No participant has more than one row, so the random effect is not estimable; use least squares."
         )
 
 

@@ -1,12 +1,10 @@
-"""Standard errors of a mixed model that hold however the rows of one person hang together.
+"""Standard errors of a mixed model that hold however the rows of one person are correlated.
 
-The mixed model says that a person's rows share a level, and each hip another. People also differ in how they
-change, both hips of a visit share its calibration, and the spread grows with time. None of that moves an
-estimate, but the model's own standard errors know nothing of it and are too small: of trials without any
-effect a third found one after three years. Here the spread is told from what becomes of the estimates when
-each person is left out, so all rows of a person count as one.
-
-Effects of least squares, plain or generalised, with each participant left out in turn.
+The mixed model assumes that a person's rows share a level, and each hip another. People also differ in how
+they change, both hips of a visit share its calibration, and the spread grows with time. None of that moves an
+estimate, but the model's own standard errors ignore it and are too small: of trials without any effect a
+third found one after three years. Here each participant is left out in turn (jackknife), so all rows of a
+person count as one.
 """
 
 from __future__ import annotations
@@ -41,15 +39,15 @@ def leave_one_out(
     row : ndarray of shape (p,)
         Weights of the coefficients.
     mixed : MixedFit, optional
-        Whose variance ratios say how the rows of a participant hang together, the same for every measure
+        Whose variance ratios describe how the rows of a participant hang together, the same for every measure
         and replicate; without it rows are independent.
 
     Returns
     -------
     effect : ndarray of shape (k, v)
-        Not-a-number where the model cannot be fitted.
+        Not-a-number where the model has no fit.
     replicates : ndarray of shape (k, m, v)
-        Without each of the m participants; not-a-number where the model cannot be fitted without them. A
+        Without each of the m participants; not-a-number where the model has no fit without them. A
         participant without a value at a vertex leaves the effect there as it is.
     """
     basis, triangle = np.linalg.qr(design.matrix)
@@ -66,7 +64,7 @@ def leave_one_out(
 
 
 def rows_of_each(design: Design) -> np.ndarray:
-    """Tell which rows are of which of the m participants, shape (m, n) of bool."""
+    """Mark which rows are of which of the m participants, shape (m, n) of bool."""
     return np.eye(design.participants.max() + 1, dtype=bool)[:, design.participants]
 
 
@@ -122,7 +120,7 @@ def grams_without_each(x: np.ndarray, belongs: np.ndarray) -> tuple[np.ndarray, 
     Returns
     -------
     grams : ndarray of shape (1 + m, p, p)
-        The identity where the columns cannot be told apart.
+        The identity where the columns are not separable.
     regular : ndarray of bool, shape (1 + m,)
         Where they can.
     """
@@ -205,18 +203,18 @@ def with_participant_errors(fit: MixedFit) -> MixedFit:
 
 
 def participant_dof(design: Design) -> float:
-    """Count the participants less the columns that their means tell apart.
+    """Count the participants less the columns that their means separate.
 
     Raises
     ------
     StatisticsError
-        If nothing is left to tell their spread from.
+        If nothing is left to estimate their spread from.
     """
     dof = _dof(design, np.ones(len(design.matrix), dtype=bool))
     if dof < 1:
         raise StatisticsError(
             f"{design.participants.max() + 1} participants are too few for this design: nothing is left to "
-            "tell their spread from."
+            "estimate their spread from."
         )
     return dof
 

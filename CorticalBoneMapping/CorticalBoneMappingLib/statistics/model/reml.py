@@ -1,6 +1,6 @@
 """Restricted maximum likelihood of nested random intercepts, at many vertices at once.
 
-The covariance of a vertex is σ² V with V = I + λ₁ Z₁Z₁ᵀ (+ λ₂ Z₂Z₂ᵀ); Z₁ tells which participant a row
+The covariance of a vertex is σ² V with V = I + λ₁ Z₁Z₁ᵀ (+ λ₂ Z₂Z₂ᵀ); Z₁ marks which participant a row
 belongs to, Z₂ which side of which participant. V⁻¹ differs from the identity only through sums over these
 units, so all that is needed are sums over units and small matrices. σ² has a closed form given λ and is
 profiled out (Bates, Mächler, Bolker, Walker 2015, eq. 41); λ is found by Newton steps with the average of
@@ -25,7 +25,7 @@ _FIRST_RATIOS = (0.05, 100.0)
 
 @dataclass(frozen=True)
 class Sums:
-    """What the data of v vertices say, as sums over units; the rows of x are in an orthonormal basis.
+    """The data of v vertices, as sums over units; the rows of x are in an orthonormal basis.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Sums:
     size : ndarray of shape (v, u)
         Rows with a value in each unit.
     count : ndarray of shape (u,)
-        Participants that a unit's one stands for: all but one of them have sums of 0.
+        Participants that a unit represents: all but one of them have sums of 0.
     starts : ndarray of int, shape (m,)
         First unit of each participant.
     nested : bool

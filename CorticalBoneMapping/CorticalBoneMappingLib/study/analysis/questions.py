@@ -17,6 +17,7 @@ from ...core.errors import CorticalBoneMappingError, SettingError, StatisticsErr
 from ...pipeline.result import PROVENANCE_FILE
 from ...statistics.maps import Maps
 from ...statistics.model.contrast_map import check_direction
+from ...statistics.model.contrasts import read_contrast
 from ...statistics.model.mixed_model import check_repeats
 from ...statistics.table import PATH, Table, sorted_levels
 from .analysis import endpoints_of, rows_and_design
@@ -100,7 +101,7 @@ def _ask(maps: Maps, analysis: Analysis, plan: StudyPlan) -> None:
     _, design = rows_and_design(maps, analysis, plan)
     if analysis.model == "mixed":
         check_repeats(design)
-    check_direction(design.contrast(analysis.contrast), analysis.alternative)
+    check_direction(read_contrast(design, analysis.contrast), analysis.alternative)
 
 
 def _faults_of_columns(plan: StudyPlan, table: Table) -> Iterator[str]:

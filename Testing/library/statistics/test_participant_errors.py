@@ -7,6 +7,7 @@ import pytest
 from statistics_study import ARM, VISIT, trial
 
 from CorticalBoneMappingLib.core.errors import StatisticsError
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import Categorical, Design, Interaction, build_design
 from CorticalBoneMappingLib.statistics.model.mixed_model import fit_mixed_model
 from CorticalBoneMappingLib.statistics.model.participant_errors import (
@@ -45,7 +46,7 @@ def test_they_are_the_jackknife_of_a_contrast_with_gaps_and_all():
     values[[3, 40], 2] = np.nan
     values[:6, 3] = np.nan  # a whole person
     fit = fit_mixed_model(values, design)
-    row = design.contrast(QUESTION).matrix[0]
+    row = read_contrast(design, QUESTION).matrix[0]
     effect, replicates = leave_one_out(values[None], design, row, fit)
     people = np.array([14, 14, 14, 13, 14])
     expected = np.sqrt((people - 1) / people * ((replicates - effect[:, None]) ** 2).sum(axis=1)[0])

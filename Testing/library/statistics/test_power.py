@@ -6,6 +6,7 @@ from scipy import stats
 from statistics_study import ARM, VISIT, design, trial
 
 from CorticalBoneMappingLib.core.errors import SettingError, StatisticsError
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import Interaction, build_design
 from CorticalBoneMappingLib.statistics.model.least_squares import fit_least_squares
 from CorticalBoneMappingLib.statistics.model.mixed_model import fit_mixed_model
@@ -63,7 +64,7 @@ def test_the_effective_spread_is_that_of_a_participant():
     built = build_design(table, [ARM, VISIT, Interaction((ARM, VISIT))])
     rng = np.random.default_rng(1)
     values = 0.6 * rng.normal(size=(40, 3000))[built.participants] + 0.8 * rng.normal(size=(120, 3000))
-    sizes = group_sizes(built, built.contrast("denosumab − placebo at visit 36"))
+    sizes = group_sizes(built, read_contrast(built, "denosumab − placebo at visit 36"))
     assert sizes == (20, 20)
     model = fit_mixed_model(values, built)
     one_visit = effective_sd(model.test("denosumab − placebo at visit 36"), sizes)
@@ -88,6 +89,6 @@ def test_settings_out_of_bounds_are_refused():
             fit_least_squares(np.ones((93, 1)), design()).test("interaction of arm and visit"), (9, 9)
         )
     with pytest.raises(StatisticsError, match="compares participants with themselves"):
-        group_sizes(design(), design().contrast("visit 36 − visit 0"))
+        group_sizes(design(), read_contrast(design(), "visit 36 − visit 0"))
     with pytest.raises(StatisticsError, match="compares no two groups"):
-        group_sizes(design(), design().contrast("slope of age"))
+        group_sizes(design(), read_contrast(design(), "slope of age"))

@@ -7,6 +7,7 @@ from statistics_study import ARM, VISIT, trial
 from CorticalBoneMappingLib.core.errors import StatisticsError
 from CorticalBoneMappingLib.statistics.maps import Maps
 from CorticalBoneMappingLib.statistics.model.attribution import Attribution, attribute
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import Continuous, Design, Interaction, build_design
 from CorticalBoneMappingLib.statistics.model.mixed_model import fit_mixed_model
 from CorticalBoneMappingLib.statistics.model.participant_errors import leave_one_out
@@ -59,7 +60,7 @@ def test_each_replicate_is_the_fit_without_that_participant():
     logs = np.log(np.stack([thickness.values, density.values]))
     logs[:, 5, 2:] = np.nan
     logs[:, 12, 3] = np.nan
-    row = built.contrast(QUESTION).matrix[0]
+    row = read_contrast(built, QUESTION).matrix[0]
     effect, replicates = leave_one_out(logs, built, row)
     for person in range(-1, 10):
         for measure in range(2):
@@ -76,7 +77,7 @@ def test_each_replicate_of_repeated_visits_is_generalised_least_squares_without_
     logs = np.log(thickness.values)[None]
     logs[:, 5, 2] = np.nan
     mixed = fit_mixed_model(logs[0], built)
-    row = built.contrast(QUESTION).matrix[0]
+    row = read_contrast(built, QUESTION).matrix[0]
     effect, replicates = leave_one_out(logs, built, row, mixed)
     for vertex in range(3):
         present = np.isfinite(logs[0, :, vertex])
@@ -123,7 +124,7 @@ def test_the_spread_agrees_with_a_bootstrap_of_participants():
     lower, upper = found.interval("thickness", level=0.6827)
     mass = np.log(thickness.values * density.values)
     ratio = fit_mixed_model(mass, built).ratios[0, 0]
-    row = built.contrast(QUESTION).matrix[0]
+    row = read_contrast(built, QUESTION).matrix[0]
     inverse = np.linalg.inv(np.eye(3) + ratio * np.ones((3, 3)))  # of the three visits of a participant
     x = built.matrix.reshape(60, 3, -1)
     grams = np.einsum("mip,ij,mjq->mpq", x, inverse, x)
@@ -148,7 +149,7 @@ def test_values_that_are_not_positive_are_missing_in_both_and_counted():
     mass = np.where(kept, thickness.values[:, 1] * density.values[:, 1], 1.0)
     ratio = fit_mixed_model(np.where(kept, np.log(mass), np.nan)[:, None], built).ratios[0, 0]
     logs = np.log(np.where(kept, density.values[:, 1], 1.0))
-    expected = _generalised(built, logs, kept, ratio, built.contrast(QUESTION).matrix[0])
+    expected = _generalised(built, logs, kept, ratio, read_contrast(built, QUESTION).matrix[0])
     assert found.density[1] == pytest.approx(100.0 * expected, rel=1e-8)
 
 

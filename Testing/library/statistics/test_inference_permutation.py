@@ -325,11 +325,11 @@ def test_too_few_rearrangements_to_be_significant_are_warned_of(surface):
 
 
 def test_cancelling_stops_a_permutation_test(surface, values):
-    told = []
-    progress = CallbackProgress(lambda fraction, text: told.append(fraction), lambda: len(told) >= 2)
+    fractions = []
+    progress = CallbackProgress(lambda fraction, text: fractions.append(fraction), lambda: len(fractions) >= 2)
     with pytest.raises(Cancelled):
         permutation_tests(surface, values, case.design(), GROUP, progress=progress)
-    assert len(told) == 2
+    assert len(fractions) == 2
 
 
 def test_a_vertex_with_as_many_values_as_columns_counts_for_nothing():

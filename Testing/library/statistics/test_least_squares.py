@@ -7,6 +7,7 @@ from statistics_study import ARM, AT_36, REFERENCE, TABLE, VALUES, VISIT, design
 
 from CorticalBoneMappingLib.core.errors import SettingError, StatisticsError
 from CorticalBoneMappingLib.statistics.maps import scalars
+from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import Categorical, Interaction, build_design
 from CorticalBoneMappingLib.statistics.model.least_squares import fit_least_squares
 from CorticalBoneMappingLib.statistics.table import Table
@@ -177,9 +178,9 @@ def test_any_difference_between_three_visits_is_the_analysis_of_variance():
 
 def test_arms_equal_at_baseline_are_asked_for_by_leaving_the_arm_out():
     built = build_design(TABLE, [VISIT, Interaction((VISIT, ARM))])
-    contrast = built.contrast("denosumab − placebo at visit 0")
+    contrast = read_contrast(built, "denosumab − placebo at visit 0")
     assert not contrast.matrix.any()
-    at_12 = built.contrast("denosumab − placebo at visit 12").matrix[0]
+    at_12 = read_contrast(built, "denosumab − placebo at visit 12").matrix[0]
     assert at_12[built.columns.index("visit 12 × arm denosumab")] == 1.0
     assert at_12.sum() == 1.0
 
