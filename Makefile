@@ -14,7 +14,7 @@ REPRESENTATIVE := $(addprefix Testing/library/test_,$(addsuffix .py,atlas cli cl
   statistics_least_squares statistics_mixed_model study_statistics volume_dicom volume_files))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help test test-all test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
+.PHONY: help test test-all test-newest test-slicer test-slicer-5.10 test-minimum lint demo package bench bench-measurement \
 	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas clean
 .SECONDARY:
 
@@ -30,6 +30,7 @@ help:
 	@echo "make bench-statistics    false alarms of every test in a thousand null studies"
 	@echo "make bench-trial         a whole simulated trial, from 640 scans to its effect: hours, 5 GB"
 	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
+	@echo "make package build wheel and source distribution, check them, and use each in an empty environment"
 	@echo "make clean   remove the environments and the demo"
 
 test: lint test-newest test-slicer test-slicer-5.10 test-minimum
@@ -58,6 +59,13 @@ lint: .environments/newest/ready
 
 demo: .venv/.report
 	$(BIN)/cbm demo --out demo
+
+package: .environments/newest/ready
+	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[package]
+	rm -rf dist
+	$(TESTED)/python -m build --outdir dist
+	$(TESTED)/python -m twine check --strict dist/*
+	$(TESTED)/python Testing/setup/installed.py dist
 
 bench: .environments/newest/ready
 	@set -e; for benchmark in Testing/benchmarks/*.py; do echo "$$benchmark"; $(TESTED)/python $$benchmark; done
@@ -88,7 +96,7 @@ atlas: .venv/.library
 	OMP_NUM_THREADS=1 $(BIN)/python -m CorticalBoneMappingLib.atlas.shipped
 
 clean:
-	rm -rf .venv .environments demo build
+	rm -rf .venv .environments demo build dist
 
 # A stamp is older than pyproject.toml only when the dependencies may have changed.
 .venv/.library: pyproject.toml | .venv/bin/pip
