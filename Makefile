@@ -58,6 +58,7 @@ test-all: test
 lint: .environments/newest/ready
 	$(TESTED)/ruff check .
 	$(TESTED)/ruff format --check .
+	$(TESTED)/codespell
 	$(TESTED)/lint-imports
 
 demo: .venv/.report
