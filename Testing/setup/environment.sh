@@ -38,7 +38,7 @@ allowed = project["dependencies"] + project["optional-dependencies"]["report"]
 print(*(one.replace(">=", "==") for one in allowed), end="")')
   ;;
 *)
-  echo "environment.sh: there is no environment '$name'." >&2
+  echo "environment.sh: '$name' is not one of newest, slicer, slicer-5.10, minimum." >&2
   exit 2
   ;;
 esac
