@@ -1,8 +1,11 @@
 # Each target sets up what it needs; Python 3.11 or newer with pip is all that has to be there. What is made for users
 # (`make demo`) is in .venv, what is made for tests in .environments, so that neither changes the other's versions.
-export SYSTEM_PYTHON ?= python3
-BIN := .venv/bin
-TESTED := .environments/newest/bin
+# On Windows: in Git's bash, with GNU make.
+WINDOWS := $(filter Windows_NT,$(OS))
+export SYSTEM_PYTHON ?= $(if $(WINDOWS),python,python3)
+SCRIPTS := $(if $(WINDOWS),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
+TESTED := .environments/newest/$(SCRIPTS)
 LIBRARY := CorticalBoneMapping/CorticalBoneMappingLib
 TRIAL ?= --people 80 --months 0 12 24 36 --spacing 2
 # Two workers; the tests of one file share what they make.
@@ -18,7 +21,7 @@ REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas 
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help test test-all test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
-	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas clean
+	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas package clean
 .SECONDARY:
 
 help:
@@ -33,23 +36,24 @@ help:
 	@echo "make bench-statistics    false alarms of every test in a thousand null studies"
 	@echo "make bench-trial         a whole simulated trial, from 640 scans to its effect: hours, 5 GB"
 	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
+	@echo "make package build wheel and source distribution, check them, and use each in an empty environment"
 	@echo "make clean   remove the environments and the demo"
 
 test: lint test-newest test-slicer test-slicer-5.10 test-minimum
 
 # Whether another Python hashes the source alike is tested with that of Slicer 5.10.
 test-newest: .environments/newest/ready | .environments/slicer-5.10/ready
-	@Testing/setup/chromium.sh
+	@sh Testing/setup/system_packages.sh chromium
 	$(TESTED)/python $(PYTEST) Testing/library
 
 test-slicer: .environments/slicer/ready
-	.environments/slicer/bin/python $(PYTEST) Testing/slicer
+	.environments/slicer/$(SCRIPTS)/python $(PYTEST) Testing/slicer
 
 test-slicer-5.10: .environments/slicer-5.10/ready
-	.environments/slicer-5.10/bin/python $(PYTEST) $(REPRESENTATIVE)
+	.environments/slicer-5.10/$(SCRIPTS)/python $(PYTEST) $(REPRESENTATIVE)
 
 test-minimum: .environments/minimum/ready
-	.environments/minimum/bin/python $(PYTEST) $(REPRESENTATIVE)
+	.environments/minimum/$(SCRIPTS)/python $(PYTEST) $(REPRESENTATIVE)
 
 test-all: REPRESENTATIVE := Testing/library
 test-all: test
@@ -57,10 +61,18 @@ test-all: test
 lint: .environments/newest/ready
 	$(TESTED)/ruff check .
 	$(TESTED)/ruff format --check .
+	$(TESTED)/codespell
 	$(TESTED)/lint-imports
 
 demo: .venv/.report
 	$(BIN)/cbm demo --out demo
+
+package: .environments/newest/ready
+	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[package]
+	rm -rf dist
+	$(TESTED)/python -m build --outdir dist
+	$(TESTED)/python -m twine check --strict dist/*
+	$(TESTED)/python Testing/setup/installed.py dist
 
 bench: .environments/newest/ready
 	@set -e; for benchmark in $(basename $(notdir $(wildcard validation/*.py))); do \
@@ -92,11 +104,11 @@ atlas: .venv/.library
 	OMP_NUM_THREADS=1 $(BIN)/python -m tools.shipped_atlas
 
 clean:
-	rm -rf .venv .environments demo build
+	rm -rf .venv .environments demo build dist
 
 # A stamp is older than pyproject.toml only when the dependencies may have changed.
-.venv/.library: pyproject.toml | .venv/bin/pip
-	@Testing/setup/graphics_libraries.sh
+.venv/.library: pyproject.toml | .venv/.python
+	@sh Testing/setup/system_packages.sh graphics
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
@@ -105,11 +117,12 @@ clean:
 	@touch $@
 
 .environments/%/ready: pyproject.toml Testing/setup/environment.sh
-	@Testing/setup/graphics_libraries.sh
-	Testing/setup/environment.sh $* .environments/$*
+	@sh Testing/setup/system_packages.sh graphics
+	sh Testing/setup/environment.sh $* .environments/$*
 
 # Debian keeps ensurepip in a package of its own; where it is missing, the system's pip fills in.
-.venv/bin/pip:
+.venv/.python:
 	$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed.")'
 	$(SYSTEM_PYTHON) -m venv .venv 2>/dev/null || { $(SYSTEM_PYTHON) -m venv --clear --without-pip .venv && \
-	  $(SYSTEM_PYTHON) -m pip --python .venv/bin/python install --quiet pip; }
+	  $(SYSTEM_PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@touch $@

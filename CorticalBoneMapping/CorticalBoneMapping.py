@@ -65,7 +65,7 @@ class CorticalBoneMapping(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
         needed = ("Segmentations", "Models", "Colors", "Tables", "Texts", "Markups", "Transforms")
         self.parent.dependencies = list(needed)
-        self.parent.contributors = ["Cortical Bone Mapping contributors"]
+        self.parent.contributors = ["Cortical Bone Mapping contributors (SlicerCorticalBoneMapping)"]
         self.parent.helpText = _(
             "Maps cortical thickness, density and mass of the proximal femur from a clinical CT and a "
             "segment of the femur, and carries the maps to an average femur. For research; not a medical "

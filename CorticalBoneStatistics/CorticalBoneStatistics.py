@@ -66,7 +66,7 @@ class CorticalBoneStatistics(ScriptedLoadableModule):
         self.parent.title = _("Cortical Bone Statistics")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
         self.parent.dependencies = ["CorticalBoneMapping", "Models", "Colors", "Tables", "Plots", "Markups"]
-        self.parent.contributors = ["Cortical Bone Mapping contributors"]
+        self.parent.contributors = ["Cortical Bone Mapping contributors (SlicerCorticalBoneMapping)"]
         self.parent.helpText = _(
             "Tests a study's cortical maps at every point of the average femur, corrects for the many places "
             "that are tested, and shows effect and significance. For research; not a medical device. "

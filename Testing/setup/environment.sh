@@ -8,10 +8,11 @@ set -e
 name=$1 folder=$2
 python=${SYSTEM_PYTHON:-python3}
 
-# The wanted Python where this machine has it; otherwise the one that there is.
+# The wanted Python where this machine has it (Windows: by its launcher, py); otherwise the one that there is.
 python_of() {
   for found in "$(command -v "python$1" 2>/dev/null)" "$(pyenv prefix "$(pyenv versions --bare 2>/dev/null |
-    grep "^$1\." | tail -n 1)" 2>/dev/null)/bin/python"; do
+    grep "^$1\." | tail -n 1)" 2>/dev/null)/bin/python" "$([ "$OS" = Windows_NT ] &&
+    py "-$1" -c 'import sys; print(sys.executable, end="")' 2>/dev/null)"; do
     if [ -x "$found" ] && "$found" -c 'import venv, ensurepip' 2>/dev/null; then
       echo "$found"
       return
@@ -34,19 +35,22 @@ minimum)
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 allowed = project["dependencies"] + project["optional-dependencies"]["report"]
-print(*(one.replace(">=", "==") for one in allowed))')
+print(*(one.replace(">=", "==") for one in allowed), end="")')
   ;;
 *)
-  echo "environment.sh: there is no environment '$name'." >&2
+  echo "environment.sh: '$name' is not one of newest, slicer, slicer-5.10, minimum." >&2
   exit 2
   ;;
 esac
 
+scripts=$folder/bin
+[ "$OS" != Windows_NT ] || scripts=$folder/Scripts
+
 # Debian keeps ensurepip in a package of its own; where it is missing, the system's pip fills in.
 "$python" -m venv --clear "$folder" 2>/dev/null || {
   "$python" -m venv --clear --without-pip "$folder"
-  "$python" -m pip --python "$folder/bin/python" install --quiet pip
+  "$python" -m pip --python "$scripts/python" install --quiet pip
 }
 # shellcheck disable=SC2086 # several requirements
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" $pinned
-"$folder/bin/python" -m pip --version >"$folder/ready"
+"$scripts/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" $pinned
+"$scripts/python" -m pip --version >"$folder/ready"
