@@ -197,6 +197,6 @@ def test_quiet_says_nothing_when_all_is_well(left_femur, tmp_path):
 
 def test_a_name_that_the_locale_cannot_read_is_refused_before_itk_ends_the_process(capsys):
     assert main(["map", "ct \udcc3\udca9.nrrd", "--side", "right", "--out", "x"]) == 1
-    told = capsys.readouterr().err
-    assert "locale" in told
-    assert "UTF-8" in told
+    output = capsys.readouterr().err
+    assert "locale" in output
+    assert "UTF-8" in output

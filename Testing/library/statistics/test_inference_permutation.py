@@ -326,7 +326,9 @@ def test_too_few_rearrangements_to_be_significant_are_warned_of(surface):
 
 def test_cancelling_stops_a_permutation_test(surface, values):
     fractions = []
-    progress = CallbackProgress(lambda fraction, text: fractions.append(fraction), lambda: len(fractions) >= 2)
+    progress = CallbackProgress(
+        lambda fraction, text: fractions.append(fraction), lambda: len(fractions) >= 2
+    )
     with pytest.raises(Cancelled):
         permutation_tests(surface, values, case.design(), GROUP, progress=progress)
     assert len(fractions) == 2

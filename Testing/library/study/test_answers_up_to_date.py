@@ -8,7 +8,7 @@ import pytest
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.report.pages import study_report as study_page
-from CorticalBoneMappingLib.report.pages.answers import current_answers, read_answers
+from CorticalBoneMappingLib.report.pages.answers import current_analyses, read_analyses
 from CorticalBoneMappingLib.report.pages.markup import Html
 from CorticalBoneMappingLib.study.study_file.plan import read_plan
 
@@ -48,7 +48,7 @@ def shown(study, file=None):
     """Give which answers a report would show, and what it would say of them."""
     folder = study / "answers"
     plan = None if file is None else read_plan(study / file)
-    kept, warnings = current_answers(folder, read_answers(folder), plan)
+    kept, warnings = current_analyses(folder, read_analyses(folder), plan)
     return [answer.name for answer in kept], warnings
 
 
@@ -121,7 +121,7 @@ def test_one_answer_alone_is_shown_with_what_is_said_of_it(study, ask):
     write_questions(study, "month 12", "three years")
     ask("--only", "three years")
     folder = study / "answers" / "month_36"
-    kept, warnings = current_answers(folder, read_answers(folder))
+    kept, warnings = current_analyses(folder, read_analyses(folder))
     assert [answer.name for answer in kept] == ["month 36"]
     assert warnings == ["study.toml no longer has the analysis 'month 36'."]
 
