@@ -77,7 +77,7 @@ def test_a_wrong_command_line_ends_with_2(arguments, capsys):
     assert "usage: cbm" in capsys.readouterr().err
 
 
-def test_what_cannot_be_done_is_one_sentence_on_stderr_and_ends_with_1(tmp_path, capsys):
+def test_what_fails_is_one_sentence_on_stderr_and_ends_with_1(tmp_path, capsys):
     ct, out = str(tmp_path / "no.nrrd"), tmp_path / "out"
     code = main(["map", ct, "--mask", "m.nrrd", "--side", "left", "--quiet", "--out", str(out)])
     captured = capsys.readouterr()

@@ -164,7 +164,7 @@ def test_the_region_table_agrees_with_the_points(mapped):
     assert int(rows["femoral head", "cortical_thickness"]["n_metal"]) > 0
 
 
-def test_the_record_tells_how_to_do_it_again_and_nothing_of_the_machine(hip, mapped):
+def test_the_record_shows_how_to_do_it_again_and_nothing_of_the_machine(hip, mapped):
     text = (mapped / "provenance.json").read_text(encoding="utf-8")
     record = json.loads(text)
     assert str(hip) not in text

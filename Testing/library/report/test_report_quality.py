@@ -162,7 +162,7 @@ def test_a_worker_draws_the_same_bytes_again(femur, picture):
     assert thumbnail(*femur) == picture
 
 
-def test_the_worst_come_first_and_a_figure_that_is_equal_everywhere_tells_nothing(results):
+def test_the_worst_come_first_and_a_figure_that_is_equal_everywhere_has_no_influence(results):
     cases = read_cases(results)[:3]
     np.testing.assert_allclose(outlier_scores(cases), [0.0, 2 / 3, 1 / 3])
     assert write_quality_page(results, results / "two.html", most=2) == 2

@@ -182,7 +182,7 @@
   }
   // Plotly gives "plotly_click" at every frame that is drawn while a button is held down, while the femur is
   // turned as well, and a restyle draws frames: so its events only say which vertex is under the pointer, and
-  // a click is a press that is let go where it began.
+  // a click is a press that ends where it began.
   const STILL_PX = 4;
   function watchPointer() {
     let under = null;
