@@ -53,7 +53,7 @@ class CorticalMap:
     warnings: tuple[str, ...] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Give the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.
+        """Return the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.
 
         Standard deviations, where there are any, have the name of their measure and ``_sd``.
 

@@ -84,6 +84,7 @@ def measure_cortex(
         Whether the slice thickness is compared with the image, which may overrule it; see
         `choose_slice_thickness`.
     progress : Progress, optional
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from ..core.errors import SurfaceError
 from ..core.surface import Surface
 from ..registration import Registration
 
-BENDING = "bending"
+DEFORMATION = "bending"
 """Array of the laid average femur: how far each point was moved beyond position, turn and size, mm."""
 EXPECTED_ERROR = "expected_error"
 """Array of how far each vertex is expected to be from its true place along the surface, mm (RMS)."""
@@ -37,7 +37,7 @@ _NEAR_MM = 15.0  # how far around a landmark the bending of the surface is avera
 
 
 def registered_average(registration: Registration) -> Surface:
-    """Give the average femur laid on a subject, with how far it had to be bent.
+    """Return the average femur laid on a subject, with how far it had to be bent.
 
     Parameters
     ----------
@@ -47,18 +47,18 @@ def registered_average(registration: Registration) -> Surface:
     Returns
     -------
     Surface
-        Subject's RAS; the arrays of the average, and `BENDING` and `EXPECTED_ERROR` (mm), which are
+        Subject's RAS; the arrays of the average, and `DEFORMATION` and `EXPECTED_ERROR` (mm), which are
         not-a-number where the subject has no counterpart.
     """
     bent = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
     bent = np.where(registration.covered, bent, np.nan).astype(np.float32)
     registered_template = registration.deformed.with_arrays(**registration.average.arrays)
-    arrays = {BENDING: bent, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
+    arrays = {DEFORMATION: bent, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
     return registered_template.with_arrays(dict.fromkeys(arrays, "mm"), **arrays)
 
 
 def similarity_to_subject(registration: Registration) -> np.ndarray:
-    """Give the similarity from the average femur to the subject as it lies, shape (4, 4).
+    """Return the similarity from the average femur to the subject as it lies, shape (4, 4).
 
     For a left femur the mirror is part of it, so its determinant is negative.
     """
@@ -96,7 +96,7 @@ def subject_anatomy(
 
 
 def anatomy_record(anatomy: Anatomy, condyles: Sequence[Sequence[float]] = ()) -> dict[str, Any]:
-    """Give an anatomy as plain values.
+    """Return an anatomy as plain values.
 
     Parameters
     ----------

@@ -187,7 +187,7 @@ def _rows(surface: Surface, name: str) -> list[dict[str, Any]]:
 
 
 def _warnings(result: FemurResult) -> list[str]:
-    """Say what a result itself warns of: its scan, its mask, and the verdict on a femur that was found."""
+    """Return what a result itself warns of: its scan, its mask, and the verdict on a femur that was found."""
     found = result.provenance.get("segmentation", {})
     said = list(result.provenance.get("warnings", ()))
     if found.get("verdict") == LOOK:
@@ -196,7 +196,7 @@ def _warnings(result: FemurResult) -> list[str]:
 
 
 def _remarks(left: FemurResult, right: FemurResult) -> list[str]:
-    """Say in which settings the two results differ: a difference of the hips may come from there."""
+    """Return in which settings the two results differ: a difference of the hips may come from there."""
     settings = [result.provenance.get("settings", {}) for result in (left, right)]
     return [
         f"{name.replace('_', ' ').capitalize()} differs: {settings[0].get(name)} on the left, "

@@ -57,7 +57,7 @@ def carry_to_average(
 
 
 def registration_summary(registration: Registration) -> dict[str, Any]:
-    """Give the figures by which a registration is judged, as plain values.
+    """Return the figures by which a registration is judged, as plain values.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def registration_summary(registration: Registration) -> dict[str, Any]:
 
 
 def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[str, Any]:
-    """Give a femur's size and shape, which may serve as covariates, as plain values.
+    """Return a femur's size and shape, which may serve as covariates, as plain values.
 
     Parameters
     ----------

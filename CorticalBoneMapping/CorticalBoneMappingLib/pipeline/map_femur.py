@@ -59,7 +59,7 @@ def map_femur(
     settings : MapSettings, optional
         Choices.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def map_femur(
 def _label_in(
     femur: Volume | PeriostealSurface, label: int | None, side: str, volume: Volume
 ) -> tuple[int | None, list[str]]:
-    """Give the label asked for, the only one there is, or that of the side; a surface has none."""
+    """Return the label asked for, the only one there is, or that of the side; a surface has none."""
     if isinstance(femur, PeriostealSurface):
         return None, []
     label, notes = (label, []) if label is not None else label_of_femur(femur, side)
@@ -205,7 +205,7 @@ def _assumptions(used: dict[str, Any]) -> list[str]:
 
 
 def _notes(quality: np.ndarray) -> list[str]:
-    """Say plainly what the reader of a map must know."""
+    """Return plainly what the reader of a map must know."""
     notes = []
     if metal := int(np.sum(quality == Quality.METAL)):
         notes.append(f"Metal was found at {metal} points; they carry no values.")

@@ -160,7 +160,7 @@ def source_hash(library: Path) -> str:
 
 
 def modules_of_maps(library: Path) -> dict[str, ast.Module]:
-    """Give the modules that maps follow from, by their paths in the library, in the order of these.
+    """Return the modules that maps follow from, by their paths in the library, in the order of these.
 
     Imports under ``if TYPE_CHECKING`` are never made, so they are not followed.
     """

@@ -129,7 +129,7 @@ def read_result(folder: str | Path) -> FemurResult:
 
 
 def points_table(surface: Surface) -> str:
-    """Give a row a point as CSV: place in RAS mm, the measures with their units, region, quality.
+    """Return a row a point as CSV: place in RAS mm, the measures with their units, region, quality.
 
     Values that were not measured are empty.
     """

@@ -99,7 +99,7 @@ def check_side(side: str) -> None:
 
 
 def with_slice_thickness(volume: Volume, settings: MapSettings) -> Volume:
-    """Give a CT with the slice thickness that the settings give, if they do, in place of its own."""
+    """Return a CT with the slice thickness that the settings give, if they do, in place of its own."""
     if settings.slice_thickness_mm is None:
         return volume
     return replace(volume, slice_thickness_mm=settings.slice_thickness_mm, slice_thickness_from=GIVEN)

@@ -24,7 +24,7 @@ from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, measure_corte
 from CorticalBoneMappingLib.cortex.methods.endocortical_ramp import fit_ramp
 from CorticalBoneMappingLib.cortex.methods.mass_conserving import rise_with_mass
 from CorticalBoneMappingLib.cortex.model.blur import Blur, LineBlur, blurred_ramp, blurred_step, model_peak
-from CorticalBoneMappingLib.cortex.model.profile_features import find_landmarks
+from CorticalBoneMappingLib.cortex.model.profile_features import find_features
 from CorticalBoneMappingLib.cortex.model.profiles import Profiles, sample_profiles
 from CorticalBoneMappingLib.cortex.scan.noise import Noise, estimate_noise
 from CorticalBoneMappingLib.simulation.scanner.optics import correlated_noise
@@ -206,7 +206,7 @@ def made_profiles(depth, line, values=None, slice_mm=1.0, pixel_mm=1e-3):
 def test_ramp_is_found_where_there_is_one():
     for width in (0.8, 2.0):
         profiles = ramp_profiles(width, 0.0, noise=5.0)
-        fit = fit_ramp(profiles, find_landmarks(profiles), Blur(SIGMA), CORTEX, 5.0)
+        fit = fit_ramp(profiles, find_features(profiles), Blur(SIGMA), CORTEX, 5.0)
         assert np.all(fit.converged)
         assert np.mean(fit.width) == pytest.approx(width, abs=0.05)
         assert np.mean(fit.compact) == pytest.approx(2.5, abs=0.03)

@@ -8,7 +8,12 @@ from scipy.spatial.distance import cdist
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.core.measures import Quality
 from CorticalBoneMappingLib.cortex import CortexSettings, measure_cortex
-from CorticalBoneMappingLib.cortex.methods.density_field import CORRELATION_MM, DensityField, Spread, Told
+from CorticalBoneMappingLib.cortex.methods.density_field import (
+    CORRELATION_MM,
+    DensityField,
+    MeasuredDensity,
+    Spread,
+)
 from CorticalBoneMappingLib.cortex.methods.posterior_spread import _scatter
 from CorticalBoneMappingLib.cortex.model.profiles import sample_profiles
 from CorticalBoneMappingLib.cortex.scan.scan import Scan
@@ -88,7 +93,7 @@ def prior_covariance(points, thickness, level, spread):
 
 def told(density, precision, error=0.0, by_blur=0.0):
     count = len(density)
-    return Told(density, precision, np.full(count, error), 1.0, np.full((count, 2), by_blur))
+    return MeasuredDensity(density, precision, np.full(count, error), 1.0, np.full((count, 2), by_blur))
 
 
 def test_field_is_the_posterior_of_a_gaussian_process():

@@ -41,7 +41,7 @@ EVIDENCE = Evidence(
     unsure_share=0.0,
     expected_error_mm=0.1,
     edge_rms_mm=0.2,
-    believed_share=0.86,
+    confident_share=0.86,
     moved_mm=0.7,
     implausibility=0.4,
     size=1.0,
@@ -190,10 +190,10 @@ def test_a_femur_without_fault_is_good_and_has_no_reasons():
     ("change", "verdict", "said"),
     [
         ({"seen_share": 0.6}, LOOK, "Only 60% of the proximal femur is in the scan."),
-        ({"believed_share": 0.2}, FAILED, "Only 20% of the edges look like those of bone."),
+        ({"confident_share": 0.2}, FAILED, "Only 20% of the edges look like those of bone."),
         ({"size": 0.7}, FAILED, "The bone would be 70% of an average femur's size."),
         ({"head_residual_mm": 1.4}, LOOK, "The head departs from a sphere by 1.4 mm."),
-        ({"sighted": 0.2}, LOOK, "Whether this is a hip of this side is sure by 20% only."),
+        ({"detected": 0.2}, LOOK, "Whether this is a hip of this side is sure by 20% only."),
         (
             {"head_bulge_mm": 4.0},
             LOOK,

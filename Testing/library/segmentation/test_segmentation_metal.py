@@ -95,7 +95,7 @@ def test_the_nail_does_not_draw_the_edge_to_itself(start):
     found = find_edges(clean, surface.points, surface.normals, 10.0, 5.0)
     assert np.abs(found.offset + start).max() < 0.5
     bare = find_edges(shaft(), surface.points, surface.normals, 10.0, 5.0)
-    np.testing.assert_allclose(found.belief, bare.belief, atol=0.02)
+    np.testing.assert_allclose(found.confidence, bare.confidence, atol=0.02)
     if start < 0:
         assert np.abs(drawn.offset + start).mean() > 1.5  # so it is the nail that is tested here
 

@@ -128,7 +128,7 @@ def test_a_volume_without_bone_gives_a_fit_that_nothing_supports():
     atlas = load_atlas()
     volume = Volume(np.full((50, 80, 80), 40.0, np.float32), np.diag([2.0, 2.0, 3.0, 1.0]))
     fit = fit_model(volume, "right", np.array([60.0, 80.0, 110.0]), 23.0, atlas.shape_model, atlas.landmarks)
-    assert fit.believed_share < 0.01
+    assert fit.confident_share < 0.01
     assert np.isfinite(fit.surface.points).all()
     assert np.isfinite(fit.edge_rms_mm)
 

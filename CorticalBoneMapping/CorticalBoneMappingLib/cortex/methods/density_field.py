@@ -55,7 +55,7 @@ _FIELDS, _FIELD_MEDIAN, _FIELD_LOG_SD = (0.01, 0.02, 0.04), 0.02, 0.7
 _DIRECTIONS, _DIRECTION_MEDIAN, _DIRECTION_LOG_SD = (0.001, 0.003, 0.01, 0.03, 0.05), 0.006, 1.0
 
 
-class Told(NamedTuple):
+class MeasuredDensity(NamedTuple):
     """What n profiles say of the density.
 
     Attributes
@@ -123,10 +123,10 @@ class DensityField:
         self._level, self._level_sd = level, level_sd
 
     def prior(self, thickness: np.ndarray) -> np.ndarray:
-        """Give the prior mean at points of a given thickness (mm), shape (n,)."""
+        """Return the prior mean at points of a given thickness (mm), shape (n,)."""
         return self._level * (1.0 + _TREND_MEAN * _trend(thickness))
 
-    def learn(self, thickness: np.ndarray, told: Told) -> Spread:
+    def learn(self, thickness: np.ndarray, measured: MeasuredDensity) -> Spread:
         """Find how much the density varies: the most probable spread, given what the profiles say.
 
         The marginal likelihood of the means of patches a knot wide, whose errors are noise and, independent
@@ -136,13 +136,13 @@ class DensityField:
         ----------
         thickness : ndarray of shape (n,)
             In mm.
-        told : Told
+        measured : MeasuredDensity
 
         Returns
         -------
         Spread
         """
-        weight = told.precision / (1.0 + told.precision * told.error**2)
+        weight = measured.precision / (1.0 + measured.precision * measured.error**2)
         total = np.bincount(self._patch, weight, self._patches)
         used = total > 1e-9 * max(total.max(), 1e-30)
         if used.sum() < 3:
@@ -151,12 +151,12 @@ class DensityField:
         def mean(values: np.ndarray) -> np.ndarray:
             return np.bincount(self._patch, weight * values, self._patches)[used] / total[used]
 
-        by_noise = mean(weight / np.maximum(told.precision, 1e-30)) / total[used]
+        by_noise = mean(weight / np.maximum(measured.precision, 1e-30)) / total[used]
         design = np.stack([mean(column) for column in self._design(thickness).T], axis=1)
-        left = mean(told.density - self.prior(thickness))
+        left = mean(measured.density - self.prior(thickness))
         common = [self._sd(Spread(0.0, 0.0)), self._sd(Spread(1.0, 0.0)), self._sd(Spread(0.0, 1.0))]
         fixed, field, direction = ((design * sd) @ (design * sd).T for sd in common)
-        error = np.diag(by_noise + mean(told.error) ** 2)
+        error = np.diag(by_noise + mean(measured.error) ** 2)
         grid = [Spread(a, b) for a in _FIELDS for b in _DIRECTIONS]
 
         def evidence(spread: Spread) -> float:
@@ -165,14 +165,14 @@ class DensityField:
 
         return max(grid, key=evidence)
 
-    def posterior(self, thickness: np.ndarray, told: Told, spread: Spread) -> Field:
+    def posterior(self, thickness: np.ndarray, measured: MeasuredDensity, spread: Spread) -> Field:
         """Join the prior with measured densities.
 
         Parameters
         ----------
         thickness : ndarray of shape (n,)
             Cortical thickness in mm, for the trend.
-        told : Told
+        measured : MeasuredDensity
         spread : Spread
 
         Returns
@@ -180,13 +180,13 @@ class DensityField:
         Field
         """
         design, precision = self._design(thickness), self._sd(spread) ** -2.0
-        weight = told.precision / (1.0 + told.precision * told.sharing * told.error**2)
+        weight = measured.precision / (1.0 + measured.precision * measured.sharing * measured.error**2)
         matrix = (design * weight[:, None]).T @ design
         matrix[np.diag_indices_from(matrix)] += precision
         factor = cho_factor(matrix, lower=True)
         weighed = (design * weight[:, None]).T
-        mean = cho_solve(factor, weighed @ told.density + precision * self._mean())
-        by_blur = cho_solve(factor, weighed @ told.by_blur)
+        mean = cho_solve(factor, weighed @ measured.density + precision * self._mean())
+        by_blur = cho_solve(factor, weighed @ measured.by_blur)
         bone = design.copy()
         bone[:, -self._directions.shape[1] :] = 0.0
         roots = [solve_triangular(factor[0], rows.T, lower=True) for rows in (design, bone)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.blur import Blur, blurred_ramp, blurred_step
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import (
     LAYER_SCALE,
@@ -70,7 +70,7 @@ def measure(scan: Scan) -> Estimates:
         The thickness reaches to the middle of the ramp: a step there would hold the same mass.
     """
     thick = scan.thick_cortex
-    fit = fit_ramp(scan.profiles, scan.landmarks, thick.blur, thick.density, scan.noise)
+    fit = fit_ramp(scan.profiles, scan.features, thick.blur, thick.density, scan.noise)
     thickness, cortex = fit.compact + 0.5 * fit.width, np.full(len(fit.width), thick.density)
     rejected = breaks_rules(
         scan, fit.outer_edge, thickness + 0.5 * fit.width, fit.outside, cortex, fit.inside, fit.residual
@@ -92,7 +92,7 @@ def measure(scan: Scan) -> Estimates:
 
 
 def fit_ramp(
-    profiles: Profiles, landmarks: Landmarks, blur: Blur, cortical_density: float, noise: float
+    profiles: Profiles, features: ProfileFeatures, blur: Blur, cortical_density: float, noise: float
 ) -> RampFit:
     """Fit edges, the ramp's width and the densities beside the cortex.
 
@@ -100,7 +100,7 @@ def fit_ramp(
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
+    features : ProfileFeatures
         Where to begin.
     blur : Blur
         Of the scan, in its plane.
@@ -114,12 +114,12 @@ def fit_ramp(
     RampFit
     """
     known = np.full(len(profiles), float(cortical_density))
-    start = first_guess(landmarks, known)
+    start = first_guess(features, known)
     start[:, 1] = np.maximum(start[:, 1] - 0.5 * _FIRST_WIDTH_MM, 0.0)
     start = np.column_stack([start, np.full(len(start), _FIRST_WIDTH_MM)])
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
-        model = _Ramp(profiles.take(part), landmarks.outer_limit[part], blur, known[part], noise)
+        model = _Ramp(profiles.take(part), features.outer_limit[part], blur, known[part], noise)
         lower, upper = layer_bounds(len(part), known[part], cortical_density)
         lower, upper = np.pad(lower, ((0, 0), (0, 1))), np.pad(upper, ((0, 0), (0, 1)))
         upper[:, 4] = _WIDEST_MM

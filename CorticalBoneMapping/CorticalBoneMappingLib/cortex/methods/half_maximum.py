@@ -27,7 +27,7 @@ def measure(scan: Scan) -> Estimates:
     Estimates
         The density is the peak's; the residual is against the sharp steps that the method stands for.
     """
-    marks, profiles = scan.first_landmarks, scan.sampled
+    marks, profiles = scan.first_features, scan.sampled
     thickness = marks.inner_edge - marks.outer_edge
     background = np.fmax(marks.outside, marks.inside)
     no_cortex = ~(marks.peak - background > _LEAST_PEAK_IN_NOISE * scan.noise)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.blur import Blur, LineBlur, blurred_step_by_sigma, model_peak
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import (
     LAYER_SCALE,
@@ -46,7 +46,7 @@ class FreeFit:
         y0, y1, y2.
     sigma : ndarray of shape (n,)
         Gaussian blur along the normal in mm, besides the slice profile.
-    sound : ndarray of bool, shape (n,)
+    valid : ndarray of bool, shape (n,)
         Whether the blur is narrower than a quarter of the line.
     """
 
@@ -56,11 +56,11 @@ class FreeFit:
     cortex: np.ndarray
     inside: np.ndarray
     sigma: np.ndarray
-    sound: np.ndarray
+    valid: np.ndarray
 
 
 def fit_free_blur(
-    profiles: Profiles, landmarks: Landmarks, enhancement: float, highest_density: float, noise: float
+    profiles: Profiles, features: ProfileFeatures, enhancement: float, highest_density: float, noise: float
 ) -> FreeFit:
     """Fit edges, densities and blur at every point, the weights following the cortex.
 
@@ -71,7 +71,7 @@ def fit_free_blur(
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
+    features : ProfileFeatures
         Where to begin.
     enhancement : float
         Edge enhancement of the scan.
@@ -84,12 +84,12 @@ def fit_free_blur(
     -------
     FreeFit
     """
-    start = first_guess(landmarks, None)
+    start = first_guess(features, None)
     start = np.column_stack([start, np.full(len(start), FIRST_SIGMA_MM)])
     blur = Blur(FIRST_SIGMA_MM, enhancement)
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
-        model = _FreeBlur(profiles.take(part), landmarks.outer_limit[part], blur, None, noise)
+        model = _FreeBlur(profiles.take(part), features.outer_limit[part], blur, None, noise)
         lower, upper = layer_bounds(len(part), None, highest_density)
         lower, upper = (
             np.column_stack([bound, np.full(len(part), sigma)])
@@ -98,8 +98,8 @@ def fit_free_blur(
         fit = fit_following(model, start[part], lower, upper, np.append(LAYER_SCALE, 1.0), _ITERATIONS)
         x0, thickness, y0, y2, y1, sigma = fit.parameters.T
         # Across the slices their profile is all the blur there is, so none left to σ is no fault.
-        sound = sigma < _SIGMA_RANGE_MM[1]
-        return x0, thickness, y0, y1, y2, sigma, sound
+        valid = sigma < _SIGMA_RANGE_MM[1]
+        return x0, thickness, y0, y1, y2, sigma, valid
 
     return FreeFit(*in_chunks(start[:, 1], fit_part))
 
@@ -134,7 +134,7 @@ def measure(scan: Scan) -> Estimates:
     Estimates
     """
     profiles, thick, highest = scan.profiles, scan.thick_cortex, scan.settings.highest_density
-    free = fit_free_blur(profiles, scan.landmarks, thick.blur.enhancement, highest, scan.noise)
+    free = fit_free_blur(profiles, scan.features, thick.blur.enhancement, highest, scan.noise)
     density = _local_density(scan, free)
     known = np.isfinite(density) & (density < highest) & (free.cortex < highest)
     fixed = np.where(known, density, thick.density)  # a stand-in, so that the batch runs; rejected below
@@ -148,7 +148,7 @@ def measure(scan: Scan) -> Estimates:
         cortical_density=fit.cortex,
         trabecular_density=fit.inside,
         residual=fit.residual,
-        failed=~known | ~free.sound | ~fit.converged | fit.at_bound | rejected,
+        failed=~known | ~free.valid | ~fit.converged | fit.at_bound | rejected,
         no_cortex=without_cortex(scan),
         used=thick.blur_record,
     )

@@ -79,7 +79,7 @@ def rise_with_mass(mass: np.ndarray, background: float, density: float, sigma_mm
 
 
 def _global_density(scan: Scan, fit: LayerFit, mass: np.ndarray) -> tuple[float, str]:
-    """Give ŷ1 and where it comes from."""
+    """Return ŷ1 and where it comes from."""
     if scan.settings.cortical_density is not None:
         return scan.settings.cortical_density, "given"
     masses, peaks = _binned(*_rising_points(scan, fit, mass))

@@ -47,7 +47,7 @@ class PosteriorSpread(NamedTuple):
 
 
 def posterior_spread(
-    scan: Scan, fit: LayerFit, density: np.ndarray, field: Field, sensitivity: Sensitivity, sound: np.ndarray
+    scan: Scan, fit: LayerFit, density: np.ndarray, field: Field, sensitivity: Sensitivity, valid: np.ndarray
 ) -> PosteriorSpread:
     """Join everything that makes a point uncertain.
 
@@ -63,7 +63,7 @@ def posterior_spread(
         Posterior of both.
     sensitivity : Sensitivity
         Of the fit.
-    sound : ndarray of bool, shape (n,)
+    valid : ndarray of bool, shape (n,)
         Points that can judge the scatter.
 
     Returns
@@ -72,8 +72,8 @@ def posterior_spread(
     """
     t, by_density = fit.thickness, sensitivity.thickness_by_density
     noise = np.sqrt(sensitivity.thickness_variance)
-    scatter, usual = _scatter(scan, t, noise, sound)
-    mass_scatter, _ = _scatter(scan, t * density, density * noise, sound)
+    scatter, usual = _scatter(scan, t, noise, valid)
+    mass_scatter, _ = _scatter(scan, t * density, density * noise, valid)
     tilt = (_TILT_ERROR * t) ** 2
     # Blur acts on thickness at a given density, and through the density.
     by_blur = by_density[:, None] * field.apparent_by_blur + sensitivity.thickness_by_blur
@@ -99,7 +99,7 @@ def _slices_share(scan: Scan) -> np.ndarray:
 
 
 def _scatter(
-    scan: Scan, values: np.ndarray, expected: np.ndarray, sound: np.ndarray
+    scan: Scan, values: np.ndarray, expected: np.ndarray, valid: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """How many times more a point differs from what its neighbours say than `expected`: round it, and at all.
 
@@ -109,7 +109,7 @@ def _scatter(
     quadratic surface, and what is left is error.
     """
     whole = np.full(len(scan.surface.points), np.nan)
-    whole[scan.points] = np.where(sound, values, np.nan)
+    whole[scan.points] = np.where(valid, values, np.nan)
     near, far = (_mean_over(whole, ring) for ring in _rings(scan.surface))
     left = (whole - (3.5 * near - far) / 2.5)[scan.points]
     judged = np.isfinite(left) & (expected > 0)

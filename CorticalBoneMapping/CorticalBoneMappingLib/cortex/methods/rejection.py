@@ -32,7 +32,7 @@ def without_cortex(scan: Scan) -> np.ndarray:
     -------
     ndarray of bool, shape (n,)
     """
-    marks, fit = scan.landmarks, scan.constant_density_fit
+    marks, fit = scan.features, scan.constant_density_fit
     faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
     return faint | (fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se))
 
@@ -69,7 +69,7 @@ def breaks_rules(
     first = np.min(np.where(profiles.valid, profiles.depth, np.inf), axis=1)
     last = np.max(np.where(profiles.valid, profiles.depth, -np.inf), axis=1)
     with np.errstate(invalid="ignore"):
-        sound = (thickness > 0) & (outer_edge > first) & (outer_edge + thickness < last)
-        sound &= cortex - np.maximum(outside, inside) > _LEAST_CONTRAST_IN_RESIDUALS * residual
-        sound &= cortex < scan.settings.highest_density
-    return ~sound
+        valid = (thickness > 0) & (outer_edge > first) & (outer_edge + thickness < last)
+        valid &= cortex - np.maximum(outside, inside) > _LEAST_CONTRAST_IN_RESIDUALS * residual
+        valid &= cortex < scan.settings.highest_density
+    return ~valid

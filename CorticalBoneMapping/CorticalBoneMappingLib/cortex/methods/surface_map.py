@@ -23,7 +23,7 @@ import numpy as np
 from ..model.three_layers import LayerFit
 from ..scan.scan import Estimates, Scan
 from ..scan.sensitivity import Sensitivity, density_sensitivity
-from .density_field import ASSUMED_SPREAD, CORRELATION_MM, DensityField, Field, Told
+from .density_field import ASSUMED_SPREAD, CORRELATION_MM, DensityField, Field, MeasuredDensity
 from .posterior_spread import posterior_spread
 from .rejection import breaks_rules, without_cortex
 
@@ -57,22 +57,22 @@ def measure(scan: Scan) -> Estimates:
     fit = scan.fit(np.full(len(places), prior.prior(np.array([2.0]))[0]), near=scan.constant_density_fit)
     lacking, field, spread = without_cortex(scan), None, None
     for _ in range(_STEPS):
-        told = _told(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
+        measured = _measured_density(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
         if field is not None and spread is None:
-            spread = prior.learn(fit.thickness, told)
-        field = prior.posterior(fit.thickness, told, spread or ASSUMED_SPREAD)
+            spread = prior.learn(fit.thickness, measured)
+        field = prior.posterior(fit.thickness, measured, spread or ASSUMED_SPREAD)
         density = np.clip(field.apparent, *(share * thick.density for share in _DENSITY_RANGE))
         fit = scan.fit(density, near=fit)
-    sound, density = _sound(scan, fit), fit.cortex + field.density - field.apparent
+    valid, density = _valid(scan, fit), fit.cortex + field.density - field.apparent
     sensitivity = density_sensitivity(scan, fit)
-    deviations = posterior_spread(scan, fit, density, field, sensitivity, sound & ~lacking)
+    deviations = posterior_spread(scan, fit, density, field, sensitivity, valid & ~lacking)
     return Estimates(
         outer_edge=fit.outer_edge,
         thickness=fit.thickness,
         cortical_density=density,
         trabecular_density=fit.inside,
         residual=fit.residual,
-        failed=~sound,
+        failed=~valid,
         no_cortex=lacking,
         used=thick.record
         | {
@@ -88,25 +88,25 @@ def measure(scan: Scan) -> Estimates:
     )
 
 
-def _sound(scan: Scan, fit: LayerFit) -> np.ndarray:
+def _valid(scan: Scan, fit: LayerFit) -> np.ndarray:
     broken = breaks_rules(
         scan, fit.outer_edge, fit.thickness, fit.outside, fit.cortex, fit.inside, fit.residual
     )
     return scan.usable & fit.converged & ~fit.at_bound & ~broken
 
 
-def _told(
+def _measured_density(
     scan: Scan, fit: LayerFit, sensitivity: Sensitivity, with_cortex: np.ndarray, field: Field | None
-) -> Told:
+) -> MeasuredDensity:
     """What all profiles say of the density, and how far each can be believed; `field` is the last one."""
-    able = _sound(scan, fit) & with_cortex & (sensitivity.precision > 0)
+    able = _valid(scan, fit) & with_cortex & (sensitivity.precision > 0)
     precision, error = np.where(able, sensitivity.precision, 0.0), _model_error(scan, fit)
     density = np.where(able, sensitivity.density, 0.0)
     if field is not None:
         variance = 1.0 / np.where(able, precision, 1.0) + error**2
         precision = precision / (1.0 + (density - field.apparent) ** 2 / (variance * _FREEDOM))
     sharing = np.pi * CORRELATION_MM**2 / float(np.median(scan.surface.point_areas))
-    return Told(density, precision, error, sharing, sensitivity.density_by_blur * able[:, None])
+    return MeasuredDensity(density, precision, error, sharing, sensitivity.density_by_blur * able[:, None])
 
 
 def _model_error(scan: Scan, fit: LayerFit) -> np.ndarray:

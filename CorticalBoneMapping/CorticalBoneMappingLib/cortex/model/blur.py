@@ -45,7 +45,7 @@ class LineBlur(NamedTuple):
     enhancement: np.ndarray
 
     def at(self, which: np.ndarray) -> LineBlur:
-        """Give that of the points `which`, of shape (k, 1), to go with their samples."""
+        """Return that of the points `which`, of shape (k, 1), to go with their samples."""
         return LineBlur(*(values[which, None] for values in self))
 
 

@@ -100,7 +100,7 @@ def fit_batch(
 
 
 def normal_equations(residual: np.ndarray, jacobian: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Give the cost (k,), the gradient Jᵀr (k, p) and JᵀJ (k, p, p)."""
+    """Return the cost (k,), the gradient Jᵀr (k, p) and JᵀJ (k, p, p)."""
     size, count, _ = jacobian.shape
     gradient = np.empty((count, size))
     matrix = np.empty((count, size, size))

@@ -19,7 +19,7 @@ _INNER_BAND_MM = (1.0, 5.0)  # inside the flank: trabecular bone
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class ProfileFeatures:
     """First sight of the cortex on n profiles, all in mm of depth and the unit of the profile.
 
     Attributes
@@ -42,19 +42,19 @@ class Landmarks:
     inside: np.ndarray
     outer_limit: np.ndarray
 
-    def take(self, which: np.ndarray) -> Landmarks:
-        """Give the landmarks of some points only."""
-        return Landmarks(*(getattr(self, item.name)[which] for item in fields(self)))
+    def take(self, which: np.ndarray) -> ProfileFeatures:
+        """Return the features of some points only."""
+        return ProfileFeatures(*(getattr(self, item.name)[which] for item in fields(self)))
 
-    def replaced(self, which: np.ndarray, others: Landmarks) -> Landmarks:
-        """Give all landmarks with those of some points (indices) replaced by `others`."""
+    def replaced(self, which: np.ndarray, others: ProfileFeatures) -> ProfileFeatures:
+        """Return all features with those of some points (indices) replaced by `others`."""
         made = {item.name: getattr(self, item.name).copy() for item in fields(self)}
         for name, values in made.items():
             values[which] = getattr(others, name)
-        return Landmarks(**made)
+        return ProfileFeatures(**made)
 
 
-def find_landmarks(profiles: Profiles) -> Landmarks:
+def find_features(profiles: Profiles) -> ProfileFeatures:
     """Find edges, peak and backgrounds of every profile.
 
     Parameters
@@ -64,7 +64,7 @@ def find_landmarks(profiles: Profiles) -> Landmarks:
 
     Returns
     -------
-    Landmarks
+    ProfileFeatures
     """
     depth, values = profiles.depth, profiles.values
     rows = np.arange(len(depth))
@@ -81,7 +81,7 @@ def find_landmarks(profiles: Profiles) -> Landmarks:
     inside = _median_between(profiles, flank + _INNER_BAND_MM[0], flank + _INNER_BAND_MM[1])
     outer = _crossing(depth, values, column, 0.5 * (peak + outside), inward=False)
     inner = _crossing(depth, values, column, 0.5 * (peak + inside), inward=True)
-    return Landmarks(outer, inner, peak_depth, peak, outside, inside, limit)
+    return ProfileFeatures(outer, inner, peak_depth, peak, outside, inside, limit)
 
 
 def _steepest_rise(profiles: Profiles) -> np.ndarray:

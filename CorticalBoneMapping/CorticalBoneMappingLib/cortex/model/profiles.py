@@ -59,7 +59,7 @@ class Profiles:
         return len(self.depth)
 
     def take(self, which: np.ndarray) -> Profiles:
-        """Give the profiles of some points only."""
+        """Return the profiles of some points only."""
         return replace(
             self,
             depth=self.depth[which],

@@ -9,7 +9,7 @@ import numpy as np
 
 from .blur import Blur, LineBlur, blurred_step
 from .levenberg_marquardt import BatchFit, fit_batch
-from .profile_features import Landmarks
+from .profile_features import ProfileFeatures
 from .profiles import Profiles
 
 _CHUNK = 1024  # problems at once: their arrays stay in the cache
@@ -56,13 +56,13 @@ class LayerFit:
     at_bound: np.ndarray
 
     def take(self, which: np.ndarray) -> LayerFit:
-        """Give the fits of some points only."""
+        """Return the fits of some points only."""
         return LayerFit(*(getattr(self, item.name)[which] for item in fields(self)))
 
 
 def fit_three_layers(
     profiles: Profiles,
-    landmarks: Landmarks,
+    features: ProfileFeatures,
     blur: Blur,
     cortical_density: float | np.ndarray | None,
     highest_density: float,
@@ -75,7 +75,7 @@ def fit_three_layers(
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
+    features : ProfileFeatures
         Where to begin.
     blur : Blur
         Of the scan, in its plane.
@@ -88,7 +88,7 @@ def fit_three_layers(
         millimetre of the given surface, which decides only where the profile does not: where one thick
         slice swallows both edges, the profile knows the mass and not the place.
     near : LayerFit, optional
-        Fits with much the same blur and density, to begin at instead of the landmarks: sooner done, and
+        Fits with much the same blur and density, to begin at instead of the features: sooner done, and
         weights stay as theirs were, so that residuals can be compared.
 
     Returns
@@ -96,12 +96,12 @@ def fit_three_layers(
     LayerFit
     """
     known = None if cortical_density is None else np.broadcast_to(cortical_density, len(profiles))
-    start = first_guess(landmarks, known) if near is None else _parameters(near, known is None)
+    start = first_guess(features, known) if near is None else _parameters(near, known is None)
     iterate = fit_following if near is None else fit_about
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
         own = None if known is None else known[part]
-        model = ThreeLayers(profiles.take(part), landmarks.outer_limit[part], blur, own, noise)
+        model = ThreeLayers(profiles.take(part), features.outer_limit[part], blur, own, noise)
         found = _fit_chunk(model, start[part], highest_density, iterate)
         return tuple(getattr(found, item.name) for item in fields(LayerFit))
 
@@ -210,7 +210,7 @@ class ThreeLayers:
         return self.blur.at(which)
 
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give residuals, shape (k, m), and their Jacobian, shape (p, k, m), as `fit_batch` wants them."""
+        """Return residuals, shape (k, m), and their Jacobian, shape (p, k, m), as `fit_batch` wants them."""
         x0, thickness, y0, y2 = (parameters[:, column, None] for column in range(4))
         free = self.cortical_density is None
         y1 = parameters[:, 4, None] if free else self.cortical_density[which, None]
@@ -248,16 +248,16 @@ def _fit_chunk(
     return _as_layers(model, fit, stuck.any(axis=1))
 
 
-def first_guess(landmarks: Landmarks, cortical_density: np.ndarray | None) -> np.ndarray:
+def first_guess(features: ProfileFeatures, cortical_density: np.ndarray | None) -> np.ndarray:
     """Guess x0, t, y0, y2 (and y1, if no density is known): shape (n, 4 or 5).
 
     The half-maximum edges, drawn together until the mass fits the density (Treece, Poole, Gee 2012):
     t = t_half (peak − y_b) / (y1 − y_b), y_b = (y0 + y2)/2.
     """
-    y0, y2, peak = landmarks.outside, landmarks.inside, landmarks.peak
+    y0, y2, peak = features.outside, features.inside, features.peak
     y2 = np.where(np.isfinite(y2), y2, y0)
-    outer = np.where(np.isfinite(landmarks.outer_edge), landmarks.outer_edge, 0.0)
-    inner = np.where(np.isfinite(landmarks.inner_edge), landmarks.inner_edge, outer + 3.0)
+    outer = np.where(np.isfinite(features.outer_edge), features.outer_edge, 0.0)
+    inner = np.where(np.isfinite(features.inner_edge), features.inner_edge, outer + 3.0)
     thickness = np.maximum(inner - outer, 0.3)
     if cortical_density is None:
         return np.stack([outer, thickness, y0, y2, peak], axis=1)

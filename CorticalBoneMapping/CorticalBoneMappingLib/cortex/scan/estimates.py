@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
 from ..model.blur import Blur
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import LayerFit, fit_three_layers
 from ..settings import CortexSettings
@@ -80,7 +80,7 @@ class ThickCortex:
 
 
 def estimate_from_thick_cortex(
-    profiles: Profiles, landmarks: Landmarks, usable: np.ndarray, settings: CortexSettings, noise: float
+    profiles: Profiles, features: ProfileFeatures, usable: np.ndarray, settings: CortexSettings, noise: float
 ) -> ThickCortex:
     """Find in-plane blur and cortical density, each unless the settings give it.
 
@@ -92,7 +92,7 @@ def estimate_from_thick_cortex(
     Parameters
     ----------
     profiles : Profiles
-    landmarks : Landmarks
+    features : ProfileFeatures
     usable : ndarray of bool, shape (n,)
         Points without metal and in the scan.
     settings : CortexSettings
@@ -108,7 +108,7 @@ def estimate_from_thick_cortex(
         return ThickCortex(Blur(given), density, "given", "given", 0)
     looked_at = np.flatnonzero(usable)
     looked_at = looked_at[:: max(1, len(looked_at) // _LOOKED_AT)]
-    some = SomeLines(profiles.take(looked_at), landmarks.take(looked_at), settings.highest_density, noise)
+    some = SomeLines(profiles.take(looked_at), features.take(looked_at), settings.highest_density, noise)
     blur = Blur(given or float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0))))
     flat = np.abs(some.profiles.across) < _CRITERIA[-1][1]
     in_plane = some.take(np.flatnonzero(flat if flat.any() else ~flat))
@@ -141,29 +141,29 @@ class SomeLines(NamedTuple):
     """Some lines, with what a fit needs to know of the scan."""
 
     profiles: Profiles
-    landmarks: Landmarks
+    features: ProfileFeatures
     highest_density: float
     noise: float
 
     def take(self, which: np.ndarray) -> SomeLines:
-        """Give some of them only."""
-        return self._replace(profiles=self.profiles.take(which), landmarks=self.landmarks.take(which))
+        """Return some of them only."""
+        return self._replace(profiles=self.profiles.take(which), features=self.features.take(which))
 
     def fit(self, blur: Blur, density: float | None = None, near: LayerFit | None = None) -> LayerFit:
         """Fit three layers, as `fit_three_layers` does."""
         return fit_three_layers(
-            self.profiles, self.landmarks, blur, density, self.highest_density, self.noise, near
+            self.profiles, self.features, blur, density, self.highest_density, self.noise, near
         )
 
 
 def _thick_points(profiles: Profiles, fit: LayerFit, sigma_mm: float) -> tuple[np.ndarray, str]:
     """Indices of thick cortex seen from within the scan plane (or none), and the criterion in words."""
     contrast = fit.cortex - np.maximum(fit.outside, fit.inside)
-    sound = fit.converged & (contrast > 5.0 * fit.residual) & (np.abs(fit.outer_edge) < 3.0)
-    sound &= fit.thickness < 10.0
+    valid = fit.converged & (contrast > 5.0 * fit.residual) & (np.abs(fit.outer_edge) < 3.0)
+    valid &= fit.thickness < 10.0
     for blurs, steepest in _CRITERIA:
         thinnest = blurs * sigma_mm
-        thick = np.flatnonzero(sound & (fit.thickness > thinnest) & (np.abs(profiles.across) < steepest))
+        thick = np.flatnonzero(valid & (fit.thickness > thinnest) & (np.abs(profiles.across) < steepest))
         if len(thick) >= _FEWEST:
             thick = thick[:: max(1, len(thick) // _ENOUGH)]
             return thick, (
@@ -211,7 +211,7 @@ def _best_across(some: SomeLines, blur: Blur, density: float) -> float:
 
     Cortex much thinner than a slice tells it: how wide its profile is, is blur.
     """
-    profiles, oblique = some.profiles, oblique_lines(some.profiles, some.landmarks)
+    profiles, oblique = some.profiles, oblique_lines(some.profiles, some.features)
     if not len(oblique):
         return 0.0
     near = some.take(oblique).fit(blur, density)
@@ -235,9 +235,9 @@ def _best_across(some: SomeLines, blur: Blur, density: float) -> float:
     return float(found.x) if worth and clearly_less(with_it, without) else 0.0
 
 
-def oblique_lines(profiles: Profiles, landmarks: Landmarks) -> np.ndarray:
+def oblique_lines(profiles: Profiles, features: ProfileFeatures) -> np.ndarray:
     """Indices of the lines that the slice profile blurs, without other bone near by."""
-    alone, across = landmarks.outer_limit < _ALONE_MM, np.abs(profiles.across)
+    alone, across = features.outer_limit < _ALONE_MM, np.abs(profiles.across)
     return np.flatnonzero(alone & (across > _OBLIQUE[0]) & (across < _OBLIQUE[1]))
 
 

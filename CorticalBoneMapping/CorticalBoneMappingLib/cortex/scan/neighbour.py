@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..model.blur import Blur, blurred_step
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import (
     LAYER_SCALE,
@@ -35,7 +35,7 @@ _USUAL_SOFT = (40.0, 80.0)
 
 
 def without_neighbours(
-    profiles: Profiles, landmarks: Landmarks, blur: Blur, cortical_density: float, noise: float
+    profiles: Profiles, features: ProfileFeatures, blur: Blur, cortical_density: float, noise: float
 ) -> Profiles:
     """Take other bone out of the profiles.
 
@@ -43,7 +43,7 @@ def without_neighbours(
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
+    features : ProfileFeatures
         Of the same.
     blur : Blur
         Of the scan.
@@ -58,13 +58,13 @@ def without_neighbours(
         Where other bone is near, its blurred edge is subtracted, and samples beyond it are not valid.
     """
     with np.errstate(invalid="ignore"):
-        near = landmarks.outer_edge - landmarks.outer_limit < _NEAR_MM
-        near &= landmarks.outer_limit > profiles.depth[:, 0] + 0.5 * _BONE_MM
-    soft = _soft_tissue(landmarks, ~near)
+        near = features.outer_edge - features.outer_limit < _NEAR_MM
+        near &= features.outer_limit > profiles.depth[:, 0] + 0.5 * _BONE_MM
+    soft = _soft_tissue(features, ~near)
     which = np.flatnonzero(near)
     if not len(which):
         return profiles
-    some, marks = profiles.take(which), landmarks.take(which)
+    some, marks = profiles.take(which), features.take(which)
     top = _peak_outward(some, marks.outer_limit)
     known = np.full(len(which), float(cortical_density))
     start = _start(marks, known, top, soft[0])
@@ -138,9 +138,9 @@ class _WithNeighbour(ThreeLayers):
         return residual, jacobian
 
 
-def _soft_tissue(landmarks: Landmarks, alone: np.ndarray) -> tuple[float, float]:
+def _soft_tissue(features: ProfileFeatures, alone: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of what lies outside bone where no other bone is near."""
-    values = landmarks.outside[alone & np.isfinite(landmarks.outside)]
+    values = features.outside[alone & np.isfinite(features.outside)]
     if len(values) < _FEWEST:
         return _USUAL_SOFT
     middle = float(np.median(values))
@@ -154,7 +154,7 @@ def _peak_outward(profiles: Profiles, limit: np.ndarray) -> np.ndarray:
     return profiles.depth[np.arange(len(limit)), column]
 
 
-def _start(marks: Landmarks, known: np.ndarray, top: np.ndarray, soft: float) -> np.ndarray:
+def _start(marks: ProfileFeatures, known: np.ndarray, top: np.ndarray, soft: float) -> np.ndarray:
     start = first_guess(marks, known)
     start[:, 2] = soft
     edge = np.minimum(0.5 * (top + marks.outer_limit), start[:, 0] - _LEAST_GAP_MM)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.surface import Surface
 from ..model.blur import LineBlur
-from ..model.profile_features import Landmarks, find_landmarks
+from ..model.profile_features import ProfileFeatures, find_features
 from ..model.profiles import Profiles
 from ..model.three_layers import LayerFit, fit_three_layers
 from ..settings import CortexSettings
@@ -51,21 +51,21 @@ class Scan:
     def profiles(self) -> Profiles:
         """The profiles without other bone close by."""
         thick = self.thick_cortex
-        return without_neighbours(self.sampled, self.first_landmarks, thick.blur, thick.density, self.noise)
+        return without_neighbours(self.sampled, self.first_features, thick.blur, thick.density, self.noise)
 
     @cached_property
-    def first_landmarks(self) -> Landmarks:
+    def first_features(self) -> ProfileFeatures:
         """First sight of edges, peak and backgrounds in the profiles as the CT has them."""
-        return find_landmarks(self.sampled)
+        return find_features(self.sampled)
 
     @cached_property
-    def landmarks(self) -> Landmarks:
+    def features(self) -> ProfileFeatures:
         """First sight of edges, peak and backgrounds; looked at again only where other bone was taken out."""
         changed = (self.profiles.values != self.sampled.values) | (self.profiles.valid != self.sampled.valid)
         rows = np.flatnonzero(changed.any(axis=1))
         if not len(rows):
-            return self.first_landmarks
-        return self.first_landmarks.replaced(rows, find_landmarks(self.profiles.take(rows)))
+            return self.first_features
+        return self.first_features.replaced(rows, find_features(self.profiles.take(rows)))
 
     @cached_property
     def noise(self) -> float:
@@ -88,7 +88,7 @@ class Scan:
     def thick_cortex(self) -> ThickCortex:
         """In-plane blur and cortical density of this scan: given, or read off its thick cortex."""
         return estimate_from_thick_cortex(
-            self.sampled, self.first_landmarks, self.usable, self.settings, self.noise
+            self.sampled, self.first_features, self.usable, self.settings, self.noise
         )
 
     @cached_property
@@ -108,7 +108,7 @@ class Scan:
         """
         blur, highest = self.thick_cortex.blur, self.settings.highest_density
         return fit_three_layers(
-            self.profiles, self.landmarks, blur, cortical_density, highest, self.noise, near
+            self.profiles, self.features, blur, cortical_density, highest, self.noise, near
         )
 
 

@@ -66,13 +66,13 @@ def density_sensitivity(scan: Scan, fit: LayerFit) -> Sensitivity:
     slope, matrix, thickness_by, variance = (np.concatenate(column) for column in zip(*parts))
     noise = np.maximum(scan.noise, fit.residual) ** 2 * scan.profiles.samples_per_voxel
     curvature = matrix[:, 0]
-    told = curvature > 0
-    safe = np.where(told, curvature, 1.0)
-    step = np.where(told, -slope / safe, 0.0)
-    by_blur = np.where(told[:, None], -matrix[:, 1:] / safe[:, None], 0.0)
+    known = curvature > 0
+    safe = np.where(known, curvature, 1.0)
+    step = np.where(known, -slope / safe, 0.0)
+    by_blur = np.where(known[:, None], -matrix[:, 1:] / safe[:, None], 0.0)
     return Sensitivity(
         fit.cortex + step,
-        np.where(told, curvature, 0.0) / noise,
+        np.where(known, curvature, 0.0) / noise,
         thickness_by[:, 0],
         variance * noise,
         by_blur,
@@ -83,7 +83,7 @@ def density_sensitivity(scan: Scan, fit: LayerFit) -> Sensitivity:
 def _of_part(scan: Scan, fit: LayerFit, part: np.ndarray) -> tuple[np.ndarray, ...]:
     """Slope of half the cost by y1; derivatives of it and of t by y1 and blur; variance of t over noise."""
     blur = scan.thick_cortex.blur
-    model = ThreeLayers(scan.profiles.take(part), scan.landmarks.outer_limit[part], blur, None, scan.noise)
+    model = ThreeLayers(scan.profiles.take(part), scan.features.outer_limit[part], blur, None, scan.noise)
     columns = (fit.outer_edge, fit.thickness, fit.outside, fit.inside, fit.cortex)
     parameters = np.stack([column[part] for column in columns], axis=1)
     model.follow(parameters[:, 0], parameters[:, 1])

@@ -93,7 +93,7 @@ def measure_slice_width(scan: Scan) -> SliceWidth | None:
         # The blur in the plane was found with the slice thickness of the last pass.
         profiles = replace(scan.sampled, slice_thickness_mm=width)
         thick = estimate_from_thick_cortex(
-            profiles, scan.first_landmarks, scan.usable, scan.settings, scan.noise
+            profiles, scan.first_features, scan.usable, scan.settings, scan.noise
         )
     differs = abs(width - stated) > _DIFFERENT * sd
     contradicts = differs and _is_contradicted(lines, found, stated)
@@ -119,19 +119,23 @@ def _oblique(scan: Scan, thick: ThickCortex, width_mm: float) -> _Oblique | None
     if not thick.points or thick.density_from.startswith("assumed"):
         return None
     profiles = replace(scan.sampled, slice_thickness_mm=width_mm)
-    which = oblique_lines(profiles, scan.first_landmarks)
+    which = oblique_lines(profiles, scan.first_features)
     which = which[scan.usable[which]]
     if len(which) > _ENOUGH:
         which = which[np.linspace(0, len(which) - 1, _ENOUGH).astype(int)]
     if len(which) < _FEWEST:
         return None
     some = SomeLines(
-        profiles.take(which), scan.first_landmarks.take(which), scan.settings.highest_density, scan.noise
+        profiles.take(which), scan.first_features.take(which), scan.settings.highest_density, scan.noise
     )
     blur = replace(thick.blur, sigma_across_mm=0.0)
     near = some.fit(blur, thick.density)
-    told = np.flatnonzero(near.converged & ~near.at_bound & (near.thickness > _LEAST_THICKNESS_MM))
-    return _Oblique(some.take(told), blur, thick.density, near.take(told)) if len(told) >= _FEWEST else None
+    fitted = np.flatnonzero(near.converged & ~near.at_bound & (near.thickness > _LEAST_THICKNESS_MM))
+    return (
+        _Oblique(some.take(fitted), blur, thick.density, near.take(fitted))
+        if len(fitted) >= _FEWEST
+        else None
+    )
 
 
 class _Found(NamedTuple):
@@ -181,7 +185,7 @@ class _Oblique(NamedTuple):
 
 def _by_width_and_density(some: SomeLines, fit: LayerFit, blur: Blur) -> tuple[np.ndarray, np.ndarray]:
     """Gradient (n, 2) and curvature (n, 2, 2) of the cost by the logarithms of slice width and density."""
-    model = ThreeLayers(some.profiles, some.landmarks.outer_limit, blur, None, some.noise)
+    model = ThreeLayers(some.profiles, some.features.outer_limit, blur, None, some.noise)
     columns = (fit.outer_edge, fit.thickness, fit.outside, fit.inside, fit.cortex)
     parameters = np.stack(columns, axis=1)
     model.follow(parameters[:, 0], parameters[:, 1])
@@ -239,7 +243,7 @@ class SliceThickness:
 
     @property
     def warning(self) -> str | None:
-        """Say where the image shows another thickness than is stated; None where it does not."""
+        """Return where the image shows another thickness than is stated; None where it does not."""
         if self.used_from == MEASURED and self.stated_from == ASSUMED:
             return (
                 f"The slice thickness is not known. The slices are {self.spacing_mm:.3g} mm apart, but the "

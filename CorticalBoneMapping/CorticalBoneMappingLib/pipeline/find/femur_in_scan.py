@@ -23,7 +23,7 @@ def femur_in(
     progress: Progress | None = None,
     search: HeadSearch | None = None,
 ) -> tuple[Volume | PeriostealSurface, dict[str, Any]]:
-    """Give where the femur is, as `map_femur` takes it, and how that is known.
+    """Return where the femur is, as `map_femur` takes it, and how that is known.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def femur_in(
     settings : MapSettings
         Whose atlas, spacing and slice thickness the search takes.
     progress : Progress, optional
-        Of the search.
+        Called with the fraction done and a text; can cancel.
     search : callable, optional
         See `find_femurs`.
 

@@ -58,7 +58,7 @@ def find_femurs(
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
     search : callable, optional
         Looks for the heads; by default `find_heads`. Who measures one CT twice looks for them once.
 
@@ -103,12 +103,12 @@ def find_femurs(
 
 def femur_at(
     volume: Volume,
-    detection: HeadDetection | _Told,
+    detection: HeadDetection | _GivenHead,
     average: AverageFemur,
     spacing_mm: float = 1.2,
     progress: Progress | None = None,
 ) -> FoundFemur:
-    """Give the femur whose head was sighted.
+    """Return the femur whose head was sighted.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def femur_at(
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def femur_at(
         head = _head(exact.surface, fit, average)
         moved_mm = float(np.linalg.norm(head.centre - detection.centre))
         evidence = _evidence(
-            fit, head, sighted=detection.confidence, head_moved_mm=moved_mm, **exact.evidence
+            fit, head, detected=detection.confidence, head_moved_mm=moved_mm, **exact.evidence
         )
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
@@ -175,12 +175,12 @@ def _detected(
     seed: np.ndarray | None,
     progress: Progress,
     search: HeadSearch,
-) -> list[HeadDetection | _Told]:
+) -> list[HeadDetection | _GivenHead]:
     try:
         return search(volume, average.surface, side, seed, progress)
     except SegmentationError as error:
         if seed is not None and side in ("left", "right"):
-            return [_Told(side, np.asarray(seed, dtype=np.float64))]
+            return [_GivenHead(side, np.asarray(seed, dtype=np.float64))]
         if implant := implant_apart(volume, [], 0.0):
             raise SegmentationError(f"{error} There is {implant}, which may hide a hip.") from error
         raise
@@ -208,7 +208,7 @@ def _failed(detection: HeadDetection, reason: str) -> FoundFemur:
     )
 
 
-class _Told(NamedTuple):
+class _GivenHead(NamedTuple):
     """A head that was not seen but told: where `HeadDetection` cannot be had."""
 
     side: str
@@ -251,7 +251,7 @@ def _evidence(fit: ModelFit, head: _Head, **known: float) -> Evidence:
     return Evidence(
         seen_share=fit.seen_share,
         edge_rms_mm=fit.edge_rms_mm,
-        believed_share=fit.believed_share,
+        confident_share=fit.confident_share,
         implausibility=float(np.linalg.norm(fit.coordinates) / np.sqrt(len(fit.coordinates))),
         size=fit.size,
         head_residual_mm=head.residual_mm,

@@ -79,17 +79,17 @@ class FoundFemur:
         return self.verdict != FAILED and self.surface is not None
 
     def ready(self) -> PeriostealSurface:
-        """Give the surface as `map_femur` takes it, verdict and reasons among its notes and its texts."""
+        """Return the surface as `map_femur` takes it, verdict and reasons among its notes and its texts."""
         said = f"The femur was found in the CT by itself: {self.verdict}."
         return PeriostealSurface(self.with_verdict(), [said, *self.reasons, *self.notes])
 
     def with_verdict(self) -> Surface:
-        """Give the surface with ``verdict``, ``reasons`` and ``notes`` as texts: they go where it goes."""
+        """Return the surface with ``verdict``, ``reasons`` and ``notes`` as texts: they go where it goes."""
         texts = {"verdict": (self.verdict,), "reasons": tuple(self.reasons), "notes": tuple(self.notes)}
         return replace(self.surface, texts=self.surface.texts | texts)
 
     def record(self) -> dict[str, Any]:
-        """Give all but the arrays as plain values, for a record."""
+        """Return all but the arrays as plain values, for a record."""
         return {
             "verdict": self.verdict,
             "reasons": self.reasons,
@@ -107,14 +107,14 @@ def _rounded(value: np.ndarray | float | None, digits: int) -> np.ndarray | None
 
 
 def described(surface: Surface, volume: Volume) -> tuple[Surface, float]:
-    """Give an exact surface the arrays ``confidence`` and ``near_metal``; and the volume of metal, cm³."""
+    """Return an exact surface the arrays ``confidence`` and ``near_metal``; and the volume of metal, cm³."""
     near, metal_cm3 = near_metal(surface, volume)
     confidence = confidence_of(surface.arrays["expected_error"])
     return surface.with_arrays(confidence=confidence, near_metal=near.astype(np.uint8)), metal_cm3
 
 
 def confidence_of(expected_error_mm: np.ndarray) -> np.ndarray:
-    """Give how likely the true surface is within `CONFIDENT_WITHIN_MM`.
+    """Return how likely the true surface is within `CONFIDENT_WITHIN_MM`.
 
     Parameters
     ----------

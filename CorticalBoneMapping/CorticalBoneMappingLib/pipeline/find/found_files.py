@@ -57,7 +57,7 @@ class FoundFiles:
 
 
 def usable(found: Sequence[FoundFemur], source: str) -> list[FoundFemur]:
-    """Give the femurs that may be measured.
+    """Return the femurs that may be measured.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def read_ready_surface(path: str | Path) -> PeriostealSurface:
 
 
 def verdict_of(surface: Surface) -> dict[str, Any]:
-    """Give the verdict that a found surface bears, with its reasons; empty where it bears none."""
+    """Return the verdict that a found surface bears, with its reasons; empty where it bears none."""
     if not surface.texts.get("verdict"):
         return {}
     return {"verdict": surface.texts["verdict"][0], "reasons": list(surface.texts.get("reasons", ()))}
@@ -230,12 +230,12 @@ def read_found_labelmap(path: Path, side: str, label: int | None) -> tuple[Volum
 
 
 def say(found: Sequence[FoundFemur]) -> str:
-    """Say in a few lines what was found: verdict, reasons and notes of each femur."""
+    """Return in a few lines what was found: verdict, reasons and notes of each femur."""
     return _lines({femur.side: femur.record() for femur in found})
 
 
 def record_beside(mask: Path) -> Path | None:
-    """Give the record beside a label map that lists it, with which `read_found_labelmap` reads it, if any."""
+    """Return the record beside a label map that `read_found_labelmap` reads with it, if any."""
     is_surface = mask.suffix.lower() == Path(SURFACE_FILE).suffix  # which bears its verdict itself
     listed = not is_surface and mask.name in _earlier(mask.parent).get(FILES, ())
     return mask.with_name(RECORD_FILE) if listed else None

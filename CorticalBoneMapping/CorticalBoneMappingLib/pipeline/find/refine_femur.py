@@ -66,7 +66,7 @@ def exact_femur(
     watch : Stopwatch
         Told of the stages.
     progress : Progress
-        Of the exact surface.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------

@@ -37,13 +37,13 @@ class Evidence:
         Share of the femur that the scan holds.
     edge_rms_mm : float
         Distance of the fitted model from the edges that it was fitted to.
-    believed_share : float
+    confident_share : float
         Mean belief in those edges.
     implausibility : float
         Length of the shape coordinates over what a person's has on average (1 is ordinary).
     size : float
         Over that of the mean.
-    sighted : float
+    detected : float
         How sure the hip was where it was sighted, and of its side, 0 to 1.
     head_moved_mm : float
         Distance of the head of the surface from where the head was sighted.
@@ -66,10 +66,10 @@ class Evidence:
     moved_mm: float
     seen_share: float = _UNKNOWN
     edge_rms_mm: float = _UNKNOWN
-    believed_share: float = _UNKNOWN
+    confident_share: float = _UNKNOWN
     implausibility: float = _UNKNOWN
     size: float = _UNKNOWN
-    sighted: float = _UNKNOWN
+    detected: float = _UNKNOWN
     head_moved_mm: float = _UNKNOWN
     head_residual_mm: float = _UNKNOWN
     head_bulge_mm: float = _UNKNOWN
@@ -78,7 +78,7 @@ class Evidence:
     voxel_mm: float = _UNKNOWN
 
     def record(self) -> dict[str, Any]:
-        """Give rounded plain values."""
+        """Return rounded plain values."""
         return {name: round(float(value), 4) for name, value in asdict(self).items()}
 
 
@@ -118,7 +118,7 @@ _RULES = (
     _Rule(
         "implausibility", 1.3, 2.0, "The shape is unusual ({value:.1f} times as far from the mean as most)."
     ),
-    _Rule("sighted", 0.3, -1.0, "Whether this is a hip of this side is sure by {value:.0%} only.", -1),
+    _Rule("detected", 0.3, -1.0, "Whether this is a hip of this side is sure by {value:.0%} only.", -1),
     _Rule("head_moved_mm", 8.0, 20.0, "The head lies {value:.0f} mm from where a round head was seen."),
     _Rule(
         "head_bulge_mm",
@@ -140,7 +140,7 @@ _BELIEF = "Only {value:.0%} of the edges look like those of bone."
 _FINE, _COARSE = (
     (
         _Rule("completed_share", 0.10, completed, _COMPLETED),
-        _Rule("believed_share", 0.75, believed, _BELIEF, -1),
+        _Rule("confident_share", 0.75, believed, _BELIEF, -1),
     )
     for completed, believed in ((0.40, 0.60), (0.85, 0.35))
 )
@@ -176,7 +176,7 @@ def shares(surface: Surface, volume: Volume) -> dict[str, float]:
 
 
 def judge(evidence: Evidence) -> tuple[str, list[str]]:
-    """Give the verdict on a found femur.
+    """Return the verdict on a found femur.
 
     Parameters
     ----------
