@@ -1,4 +1,4 @@
-"""What a scan tells about its blur, and other bone near by, on lines convolved by brute force."""
+"""Estimates of blur and of other bone near by, on lines convolved by brute force."""
 
 from dataclasses import replace
 
@@ -52,7 +52,7 @@ def lines(thickness, across, in_plane=gaussian, flank=0.0, gap=None, plate=(1.5,
     return Profiles(depth, values, np.ones(depth.shape, bool), across, one, SLICE_MM, 0.6, line)
 
 
-def told_by(profiles):
+def estimated(profiles):
     usable = np.ones(len(profiles), dtype=bool)
     return estimate_from_thick_cortex(profiles, find_features(profiles), usable, CortexSettings(), NOISE)
 
@@ -64,24 +64,24 @@ def thick_and_thin(**how):
 
 
 def test_a_plain_gaussian_scan_of_rectangular_slices_is_taken_for_one():
-    told = told_by(thick_and_thin())
-    assert told.blur.sigma_mm == pytest.approx(SIGMA, rel=0.02)
-    assert told.blur.enhancement == 0.0
-    assert told.blur.sigma_across_mm == 0.0
-    assert told.density == pytest.approx(CORTEX, rel=0.003)
+    found = estimated(thick_and_thin())
+    assert found.blur.sigma_mm == pytest.approx(SIGMA, rel=0.02)
+    assert found.blur.enhancement == 0.0
+    assert found.blur.sigma_across_mm == 0.0
+    assert found.density == pytest.approx(CORTEX, rel=0.003)
 
 
 def test_edge_enhancement_is_found_and_gives_the_right_density():
-    told = told_by(thick_and_thin(in_plane=unsharp_mask))
-    assert 0.35 < told.blur.enhancement < 0.75
-    assert told.blur.sigma_mm > 1.1 * SIGMA
-    assert told.density == pytest.approx(CORTEX, rel=0.01)
+    found = estimated(thick_and_thin(in_plane=unsharp_mask))
+    assert 0.35 < found.blur.enhancement < 0.75
+    assert found.blur.sigma_mm > 1.1 * SIGMA
+    assert found.density == pytest.approx(CORTEX, rel=0.01)
 
 
 def test_soft_ends_of_the_slice_profile_are_found():
     """A flank of 0.4 S has the standard deviation 0.4 S / √12."""
-    told = told_by(thick_and_thin(flank=0.4))
-    assert told.blur.sigma_across_mm == pytest.approx(0.4 * SLICE_MM / np.sqrt(12.0), rel=0.25)
+    found = estimated(thick_and_thin(flank=0.4))
+    assert found.blur.sigma_across_mm == pytest.approx(0.4 * SLICE_MM / np.sqrt(12.0), rel=0.25)
 
 
 @pytest.mark.parametrize(("n_z", "gap"), [(0.1, 1.8), (0.6, 1.8), (0.85, 2.0)])

@@ -72,7 +72,7 @@ def wavy(surface, by_mm):
     return Surface(surface.points + off[:, None] * surface.normals, surface.triangles)
 
 
-def test_one_told_offset_spreads_as_kriging_with_the_matern_covariance_says():
+def test_one_measured_offset_spreads_as_kriging_with_the_matern_covariance():
     surface = ball(30.0)
     measured = np.full(len(surface.points), np.nan)
     measured[100], sd = 0.5, 0.3
@@ -85,7 +85,7 @@ def test_one_told_offset_spreads_as_kriging_with_the_matern_covariance_says():
     np.testing.assert_allclose(field.offset[near], expected, atol=0.02)
 
 
-def test_where_nothing_is_told_the_field_is_as_uncertain_as_before():
+def test_where_nothing_is_measured_the_field_keeps_its_prior_uncertainty():
     surface = ball(30.0)
     measured = np.full(len(surface.points), np.nan)
     measured[surface.points[:, 2] > 22.0] = 0.5
@@ -109,7 +109,7 @@ def test_offsets_that_contradict_their_neighbours_draw_the_field_little():
     assert np.median(field.weight[~wrong]) > 0.8
 
 
-def test_a_surface_a_millimetre_off_comes_to_lie_on_the_edge_evenly_meshed():
+def test_a_surface_a_millimetre_off_is_moved_to_the_edge_and_evenly_meshed():
     start = wavy(ball(), 0.6)
     assert np.abs(np.linalg.norm(start.points, axis=1) - RADIUS).max() > 0.9
     found = exact_surface(start, empty_scan([-30] * 3, [30] * 3), edges_of_ball).surface

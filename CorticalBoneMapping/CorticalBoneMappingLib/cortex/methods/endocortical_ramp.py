@@ -1,8 +1,8 @@
-"""Endocortical ramp: the density falls from cortex to trabecular bone along a line, not at a step.
+"""endocortical-ramp: the density falls from cortex to trabecular bone along a ramp, not at a step.
 
-Pearson and Treece 2018, Med Image Anal 44:28. Where the inner half of the cortex is porous, there is no
-inner edge but a transition. The cortical density is one value for the bone, as for `constant-density`:
-next to a ramp of unknown width no profile can tell a free one.
+Pearson and Treece 2018, Med Image Anal 44:28. A porous inner half of the cortex has no
+inner edge but a transition. The cortical density is one value for the bone, as for `constant-density`: a
+profile does not determine a free one next to a ramp of unknown width.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from ..model.three_layers import (
 from ..scan.scan import Estimates, Scan
 from .rejection import breaks_rules, without_cortex
 
+# Chosen by hand; not tuned.
 _FIRST_WIDTH_MM = 0.5
 _WIDEST_MM = 8.0
-# Blur hides a narrow ramp. So no ramp is expected, within this, by one sample of the noise: it decides
-# only where the profile does not.
+# Blur hides a narrow ramp. So the width has a prior of 0 mm and this standard deviation, with the weight of
+# one sample: it decides only where the profile does not.
 _WIDTH_SD_MM = 1.0
 
 
@@ -101,7 +102,7 @@ def fit_ramp(
     profiles : Profiles
         Of n points.
     features : ProfileFeatures
-        Where to begin.
+        To begin at.
     blur : Blur
         Of the scan, in its plane.
     cortical_density : float

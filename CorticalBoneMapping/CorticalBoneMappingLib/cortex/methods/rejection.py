@@ -1,4 +1,4 @@
-"""When a fit is no measurement, and when there is no cortex to measure.
+"""Find the points where the fit is not valid, or a cortex is missing.
 
 Such points are flagged and counted, never filled.
 """
@@ -9,6 +9,7 @@ import numpy as np
 
 from ..scan.scan import Scan
 
+# Chosen by hand; not tuned. The rules are those of Treece et al. 2010, Med Image Anal 14:276.
 _LEAST_PEAK_IN_NOISE = 5.0
 _LEAST_CONTRAST_IN_RESIDUALS = 2.0
 _LEAST_THICKNESS_IN_SE = 3.0
@@ -19,9 +20,9 @@ _THINNEST_MM = 0.15
 def without_cortex(scan: Scan) -> np.ndarray:
     """Find points where no step of density could be a cortex.
 
-    Every method asks the same question, so that all find the same places: would a cortex of the bone's
-    density be thicker than nothing there? A fit with a free density cannot tell: without a shell, its
-    cortex is just more of what lies inside.
+    All methods use the same test, so that all find the same places: whether a cortex of the bone's density
+    would be thicker than zero there. A fit with a free density does not show it: without a shell, its cortex
+    is just more of what lies inside.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def breaks_rules(
     inside: np.ndarray,
     residual: np.ndarray,
 ) -> np.ndarray:
-    """Find fits that cannot be true.
+    """Find fits that break a rule.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Many small least-squares problems at once."""
+"""Solve many small least-squares problems at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A step this much smaller than the natural scale of every parameter, or a cost this little lower, ends it.
+# Chosen by hand; not tuned. A step this much smaller than the natural scale of every parameter, or a cost
+# lower by this share, ends a problem.
 _STEP_TOLERANCE = 1e-4
 _COST_TOLERANCE = 1e-6
 _FIRST_DAMPING = 1e-2
@@ -58,12 +59,12 @@ def fit_batch(
     scale : ndarray of shape (p,)
         Size of a change that matters, by parameter.
     iterations : int
-        Most steps that are tried.
+        Greatest number of steps.
 
     Returns
     -------
     BatchFit
-        Problems that have converged leave the batch, so the cost of a call falls with each step.
+        Converged problems leave the batch, so the cost of a call falls with each step.
     """
     parameters = np.clip(start, lower, upper)
     count = len(parameters)

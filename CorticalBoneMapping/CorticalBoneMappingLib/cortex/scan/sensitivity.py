@@ -1,4 +1,4 @@
-"""What a profile, fitted with a given cortical density, says about that density and about thickness."""
+"""Derivatives of fits with a given cortical density: by that density, and by errors of the blur."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ..model.levenberg_marquardt import normal_equations
 from ..model.three_layers import LayerFit, ThreeLayers
 from .scan import Scan
 
-_CHUNK = 1024
+_CHUNK = 1024  # fits at once: bounds memory
 _EDGES = 4  # x0, t, y0, y2; the density is the fifth
 _BLUR_STEP = 0.01  # relative, of a difference quotient
 
 
 class Sensitivity(NamedTuple):
-    """Of n fits to the cortical density y1, edges and backgrounds following it.
+    """Sensitivity of n fits to the cortical density y1; edges and backgrounds follow it.
 
     Attributes
     ----------
     density : ndarray of shape (n,)
         The density that the profile alone would move to (one Gauss–Newton step).
     precision : ndarray of shape (n,)
-        Inverse of its variance; 0 where the profile cannot tell.
+        Inverse of its variance; 0 where the profile does not depend on it.
     thickness_by_density : ndarray of shape (n,)
         How t changes with y1, mm per unit of density.
     thickness_variance : ndarray of shape (n,)
