@@ -33,7 +33,7 @@ class CorticalMap:
     used : dict
         Method, settings and what was estimated from the scan; plain numbers and text, for JSON.
     thickness_sd, density_sd, mass_sd, periosteal_offset_sd : ndarray of shape (n,) or None
-        Standard deviations of thickness, density, mass surface density and offset, if the method knows them.
+        Standard deviations of thickness, density, mass surface density and offset, if the method gives them.
     warnings : tuple of str
         What makes the map less certain, one sentence each.
     """

@@ -32,7 +32,7 @@ from .settings import MapSettings, check_side, with_slice_thickness
 
 _MARGIN_MM = 25.0  # of CT around the bone: the longest line and a voxel to interpolate
 _NOT_CORRECTED = {
-    "none": "Beam hardening by bone is not corrected in maps in HU: they show the CT as it is.",
+    "none": "Beam hardening by bone is not corrected in maps in HU: they show the CT unchanged.",
     "internal": "Beam hardening by bone is not corrected: the patient's own tissues calibrate amid the body, "
     "and cortex, if it is among them, hardens the beam as much as what it calibrates.",
 }

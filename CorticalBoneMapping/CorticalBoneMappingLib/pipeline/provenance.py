@@ -130,7 +130,7 @@ _IGNORED = ("kind", "type_comment", "type_ignores", "ctx")  # fields that change
 
 @lru_cache(maxsize=1)
 def mapping_source() -> str:
-    """Hash the source that maps follow from, as it was when this process first asked.
+    """Hash the source that maps follow from, as it was at the first call in this process.
 
     It is the same on every machine and in every version of Python that runs the library. It does not depend
     on the place of installation, line endings, comments and docstrings, nor on how pictures are drawn.

@@ -259,7 +259,7 @@ def test_bound_is_the_one_in_the_methods_page_for_soft_tissue_0_cortex_1200_insi
     assert bound_at(0.5, known=True).thickness[0] == pytest.approx(0.04, abs=0.003)
 
 
-def test_bound_follows_noise_and_is_infinite_where_nothing_is_sampled():
+def test_bound_follows_noise_and_is_large_where_nothing_is_sampled():
     assert bound_at(1.0, known=True, noise=Noise(60.0)).thickness[0] == pytest.approx(
         2 * bound_at(1.0, known=True).thickness[0]
     )

@@ -28,7 +28,7 @@ from scipy.spatial.distance import cdist
 
 
 @dataclass(frozen=True)
-class FieldSettings:
+class DensityFieldSettings:
     """Priors of the density field; chosen by hand, not tuned, unless a line says more."""
 
     correlation_mm: float = 12.0  # remodelling and load change over about a centimetre; shorter fits noise
@@ -49,7 +49,7 @@ class FieldSettings:
     direction_log_sd: float = 1.0
 
 
-FIELD = FieldSettings()
+FIELD = DensityFieldSettings()
 
 
 class Spread(NamedTuple):

@@ -22,7 +22,7 @@ from .density_field import Field
 
 @dataclass(frozen=True)
 class SpreadSettings:
-    """Errors that join the noise; chosen by hand, not tuned, unless a line says more. See Docs/methods.md."""
+    """Errors besides noise; chosen by hand, not tuned, unless a line says more. See Docs/methods.md."""
 
     # Relative: of σ as estimated from thick cortex, of the slice's width.
     blur_error: tuple[float, float] = (0.02, 0.05)

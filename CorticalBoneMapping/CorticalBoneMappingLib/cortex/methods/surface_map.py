@@ -39,7 +39,7 @@ class SurfaceMapSettings:
     level_sd_assumed: float = 0.15  # the same, assumed
     blur_error: float = 0.02  # relative, of σ, from place to place
     slice_profile_error: float = 0.15  # relative, of its variance: no scanner's profile is a rectangle
-    density_error: float = 0.005  # relative, whatever the thickness
+    density_error: float = 0.005  # relative, at any thickness
     thinnest_mm: float = 0.2  # in the model error; thinner cortex has practically no weight
     density_range: tuple[float, float] = (0.65, 1.3)  # of the level
     freedom: float = 8.0  # of Student's t

@@ -197,26 +197,6 @@ def blurred_ramp(
     return value, slope, by_width
 
 
-def scan_plane_half_width(slice_thickness_mm: float, normals_across: np.ndarray) -> np.ndarray:
-    """Return the half width of the slice profile for a profile sampled in the scan plane.
-
-    Parameters
-    ----------
-    slice_thickness_mm : float
-        Width S of the slice profile.
-    normals_across : ndarray of shape (n,)
-        n_z: cosine between surface normal and slice normal.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        r = (S/2) tan a with a = atan(n_z / |n_xy|), in mm (Treece et al. 2010); the thickness along the
-        normal is then that in the plane times cos a.
-    """
-    across = np.abs(normals_across)
-    return 0.5 * slice_thickness_mm * across / np.sqrt(np.maximum(1.0 - across**2, 1e-12))
-
-
 def normal_half_width(slice_thickness_mm: float, normals_across: np.ndarray) -> np.ndarray:
     """Return half the width of the slice profile along the true normal: r = (S/2) |n_z|, mm, shape (n,)."""
     return 0.5 * slice_thickness_mm * np.abs(normals_across)

@@ -128,6 +128,6 @@ def _damped_step(
     free = ~held
     damped = matrix * (free[:, :, None] & free[:, None, :])
     own = matrix[:, diagonal, diagonal]
-    floor = 1e-12 * own.max(axis=1, keepdims=True) + 1e-300  # a parameter without influence stays put
+    floor = 1e-12 * own.max(axis=1, keepdims=True) + 1e-300  # a parameter without influence does not move
     damped[:, diagonal, diagonal] = np.where(held, 1.0, own * (1.0 + damping[:, None]) + floor)
     return np.linalg.solve(damped, -np.where(held, 0.0, gradient)[:, :, None])[:, :, 0]

@@ -97,7 +97,7 @@ def estimate_from_thick_cortex(
     The blur in the plane is the one whose fits leave the least residual over the thick cortex, with thickness
     and density free at each point; the density is the median over those points. How soft the ends of the
     slice profile are is what leaves the least residual where thin cortex lies oblique to the slices. Where
-    there is too little thick cortex, usual values are assumed, and the record says so.
+    there is too little thick cortex, usual values are assumed, which is recorded.
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ class Estimates:
         What the method estimated from the scan, for the record.
     thickness_sd, cortical_density_sd, mass_sd, outer_edge_sd : ndarray of shape (n,) or None
         Standard deviations of thickness (mm), cortical density, mass surface density and outer edge (mm), if
-        the method knows them.
+        the method gives them.
     """
 
     outer_edge: np.ndarray

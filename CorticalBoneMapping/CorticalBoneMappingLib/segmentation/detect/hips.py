@@ -83,7 +83,7 @@ def find_heads(
     femur : Surface
         Average right femur, head centre at the origin, axes RAS, with ``cut_end`` if it was cut.
     side : str, optional
-        ``left``, ``right`` or ``both``; without it whatever is there.
+        ``left``, ``right`` or ``both``; by default all hips that are found.
     seed : ndarray of shape (3,), optional
         RAS mm, in a femur or within 60 mm of its head: only that hip is returned.
     progress : Progress, optional
@@ -125,11 +125,11 @@ def _climbed(
     mirrored = poses * [1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0]
     poses, sides = np.concatenate([poses, mirrored]), np.concatenate([sides, -sides])
     coarse, fine = bone.edges(*HIPS.coarse), bone.edges(*HIPS.fine)
-    poses = refine(template, coarse, poses, sides, rounds=8)
+    poses = refine(template, coarse, poses, sides, *HIPS.climb[0])
     kept = _best(agreement(template, coarse, poses, sides)[0], sides, HIPS.kept)
     poses, sides = poses[kept], sides[kept]
-    poses = refine(template, coarse, poses, sides, rounds=6, first_step=0.5)
-    return refine(template, fine, poses, sides, rounds=14, first_step=0.6), sides
+    poses = refine(template, coarse, poses, sides, *HIPS.climb[1])
+    return refine(template, fine, poses, sides, *HIPS.climb[2]), sides
 
 
 def _best(scores: np.ndarray, sides: np.ndarray, most: int) -> np.ndarray:
@@ -141,7 +141,7 @@ def _best(scores: np.ndarray, sides: np.ndarray, most: int) -> np.ndarray:
 def _detections(
     volume: Volume, bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: np.ndarray
 ) -> list[HeadDetection]:
-    """Return the poses that are femurs, the surest first, one a hip."""
+    """Return the poses that are femurs, the surest first, one per hip."""
     scores, seen = agreement(template, bone.edges(*HIPS.fine), poses, sides)
     scores = np.where(_head_hu(bone, template, poses, sides) > HIPS.least_head_hu, scores, 0.0)
     found: list[HeadDetection] = []
@@ -166,7 +166,7 @@ def _head_hu(bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: 
 
 def _is_femur(one: HeadDetection) -> bool:
     """Whether femur and ball are both there; the more of a femur is seen, the better it must agree."""
-    whole = np.clip((one.seen - 0.55) / 0.45, 0.0, 1.0)
+    whole = np.clip((one.seen - HIPS.partly_seen) / HIPS.seen_range, 0.0, 1.0)
     least = HIPS.least_agreement + whole * (HIPS.least_whole - HIPS.least_agreement)
     enough = one.agreement >= least and one.ball >= HIPS.least_ball and one.score >= HIPS.least_score
     return enough and one.seen >= HIPS.least_seen and one.radius_mm >= HIPS.smallest_mm
@@ -217,12 +217,12 @@ def _detection(
     other: float,
     radius_mm: float | None = None,
 ) -> HeadDetection:
-    around = bone_grid(volume.crop(pose[None, :3], 50.0), 1.0)
-    centre, radius, ball = fit_ball(template, around.edges(1.0, 20.0), pose, side, radius_mm)
+    around = bone_grid(volume.crop(pose[None, :3], HIPS.ball_reach_mm), HIPS.ball_step_mm)
+    centre, radius, ball = fit_ball(template, around.edges(*HIPS.ball_edges), pose, side, radius_mm)
     matrix = np.eye(4)
     matrix[:3, :3] = turns_of(pose[None], np.array([side]))[0] * np.exp(pose[6])
     matrix[:3, 3] = pose[:3]
-    sure = np.clip((score + ball - 0.5) / (HIPS.sure_score - 0.5), 0.0, 1.0)
+    sure = np.clip((score + ball - HIPS.unsure_score) / (HIPS.sure_score - HIPS.unsure_score), 0.0, 1.0)
     sided = np.clip((score - other) / HIPS.sure_side, 0.0, 1.0)
     name: Side = "right" if side > 0 else "left"
     return HeadDetection(name, centre, radius, float(sure * sided), float(score), ball, float(seen), matrix)
@@ -239,10 +239,10 @@ def _other_hip(
     if not len(poses):
         return []
     sides = np.full(len(poses), -side)
-    poses = refine(template, edges, poses, sides, rounds=8)
+    poses = refine(template, edges, poses, sides, *HIPS.climb[0])
     best = np.argsort(-agreement(template, edges, poses, sides)[0], kind="stable")[: HIPS.kept]
     fine, sides = bone.edges(*HIPS.fine), sides[best]
-    poses = refine(template, fine, poses[best], sides, rounds=14, first_step=0.6)
+    poses = refine(template, fine, poses[best], sides, *HIPS.climb[2])
     scores, seen = agreement(template, fine, poses, sides)
     index = int(scores.argmax())
     other = _detection(
@@ -261,7 +261,7 @@ def _mirrored(first: HeadDetection, side: float) -> np.ndarray:
     """Poses of the other femur at the places where its head may be, shape (n, 7)."""
     size = np.cbrt(abs(np.linalg.det(first.pose[:3, :3])))
     turn = Rotation.from_matrix(first.pose[:3, :3] / size * [side, 1.0, 1.0]).as_rotvec() * [1.0, -1.0, -1.0]
-    across, up = np.arange(140.0, 221.0, 10.0), np.array([-12.0, 0.0, 12.0])
+    across, up = np.arange(*HIPS.across_mm), np.array(HIPS.up_mm)
     away = np.stack(np.meshgrid(-side * across, up, up, indexing="ij"), axis=-1).reshape(-1, 3)
     pose = np.concatenate([turn, [np.log(size)]])
     return np.concatenate([first.pose[:3, 3] + away, np.tile(pose, (len(away), 1))], axis=1)

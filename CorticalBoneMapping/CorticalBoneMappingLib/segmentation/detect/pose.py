@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation
 
 from ...core.surface import Surface
 from .edge_grid import EdgeGrid
-from .settings import BALL, POSE
+from .settings import HEAD, MATCH
 
-_STEPS = np.array(POSE.steps)
+_STEPS = np.array(MATCH.steps)
 _PROBES = np.concatenate([np.zeros((1, 7)), np.diag(_STEPS), -np.diag(_STEPS)])
-_WITHIN_MM, _SOCKET_MM = np.arange(*BALL.within_mm), np.arange(*BALL.socket_mm)
+_WITHIN_MM, _SOCKET_MM = np.arange(*HEAD.within_mm), np.arange(*HEAD.socket_mm)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class FemurTemplate:
         kept = np.ones(len(femur.points), bool) if cut is None else ~cut.astype(bool)
         points, normals, areas = femur.points[kept], femur.normals[kept], femur.point_areas[kept]
         chosen = np.random.default_rng(0).permutation(len(points))
-        few = chosen[: POSE.points]
+        few = chosen[: MATCH.points]
         reach = np.linalg.norm(points, axis=1)
         medial = points[:, 0] < 0
         radius = float(np.median(reach[medial & (points[:, 2] > 0)]))
-        round_part = chosen[np.abs(reach[chosen] / radius - 1.0) < 0.05][: POSE.head_points]
+        round_part = chosen[np.abs(reach[chosen] / radius - 1.0) < 0.05][: MATCH.head_points]
         directions = points[round_part] / reach[round_part, None]
         return cls(points[few], normals[few], areas[few] / areas[few].sum(), directions, radius)
 
@@ -105,7 +105,7 @@ def agreement(
     towards_bone, seen = edges.at(points)
     along = -np.einsum("qpa,qpa->qp", towards_bone, normals) @ template.areas
     share = seen @ template.areas
-    return along / np.maximum(share, POSE.least_seen), share
+    return along / np.maximum(share, MATCH.least_seen), share
 
 
 def refine(
@@ -151,8 +151,8 @@ def _scores(template: FemurTemplate, edges: EdgeGrid, poses: np.ndarray, sides: 
     """Agreement less a penalty for unlikely size and turn; poses of shape (n, m, 7), one side a row."""
     flat = poses.reshape(-1, 7)
     found, _ = agreement(template, edges, flat, np.repeat(sides, poses.shape[1]))
-    unlikely = (flat[:, 6] / POSE.size_sd) ** 2 + (flat[:, 3:6] ** 2).sum(axis=1) / POSE.turn_sd_rad**2
-    return (found - POSE.prior_weight * unlikely).reshape(poses.shape[:2])
+    unlikely = (flat[:, 6] / MATCH.size_sd) ** 2 + (flat[:, 3:6] ** 2).sum(axis=1) / MATCH.turn_sd_rad**2
+    return (found - MATCH.prior_weight * unlikely).reshape(poses.shape[:2])
 
 
 def fit_ball(
@@ -185,19 +185,19 @@ def fit_ball(
         Mean edge along the inward normal, up to 1.
     """
     directions = template.head_directions @ turns_of(pose[None], np.array([side]))[0].T
-    expected, spread = BALL.of_pose * template.head_radius_mm * np.exp(pose[6]), BALL.size_sd
+    expected, spread = HEAD.of_pose * template.head_radius_mm * np.exp(pose[6]), HEAD.size_sd
     if other_radius_mm is not None:
-        expected, spread = other_radius_mm, BALL.both_sd
+        expected, spread = other_radius_mm, HEAD.both_sd
     centre = pose[:3]
-    for reach, step, radius_step, every in BALL.rounds:
+    for reach, step, radius_step, every in HEAD.rounds:
         axis = np.arange(-reach, reach + 0.1, step)
         places = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
         places = centre + places[np.linalg.norm(places, axis=1) <= reach]
-        radii = np.arange(BALL.smallest_mm, BALL.largest_mm + 0.1, radius_step)
+        radii = np.arange(HEAD.smallest_mm, HEAD.largest_mm + 0.1, radius_step)
         fits = _surface_fits(edges, places, directions[::every], radii, radius_step)
-        far = (np.linalg.norm(places - pose[:3], axis=1) / BALL.place_sd_mm) ** 2
+        far = (np.linalg.norm(places - pose[:3], axis=1) / HEAD.place_sd_mm) ** 2
         unlike = (np.log(radii / expected) / spread) ** 2
-        scores = fits - BALL.prior_weight * (far[:, None] + unlike)
+        scores = fits - HEAD.prior_weight * (far[:, None] + unlike)
         place, size = np.unravel_index(scores.argmax(), scores.shape)
         centre = places[place]
     return centre, float(radii[size]), float(fits[place, size])
@@ -215,6 +215,6 @@ def _surface_fits(
         found[:, column] = along / np.maximum(seen.sum(axis=1), 0.4 * len(directions))
     at = np.rint((radii - sampled[0]) / gap).astype(int)
     within = np.max([found[:, at - round(depth / gap)] for depth in _WITHIN_MM], axis=0)
-    plate = -found[:, at - round(BALL.plate_mm / gap)]
+    plate = -found[:, at - round(HEAD.plate_mm / gap)]
     socket = np.max([-found[:, at + round(beyond / gap)] for beyond in _SOCKET_MM], axis=0)
     return found[:, at] + 0.5 * (plate + np.maximum(socket, 0.0) - np.maximum(within, 0.0))

@@ -32,15 +32,15 @@ class PlaceSettings:
     turn_deg: tuple[float, ...] = (-20.0, 0.0, 20.0)
     sizes: tuple[float, ...] = (0.93, 1.07)
     beyond_cells: int = 6  # a head that is cut off may have its centre this far outside the scan
-    apart_cells: int = 5
+    apart_cells: int = 5  # between two places
     least_seen: float = 0.5  # share of the femur: of less, the rest counts as disagreeing
 
 
 @dataclass(frozen=True)
-class PoseSettings:
+class MatchSettings:
     """How well a femur in a pose agrees with the edges."""
 
-    points: int = 500
+    points: int = 500  # of the average femur
     head_points: int = 200
     # What one step of the search moves: mm (3), rad (3), logarithm of the size.
     steps: tuple[float, ...] = (4.0, 4.0, 4.0, 0.15, 0.15, 0.15, 0.05)
@@ -53,7 +53,7 @@ class PoseSettings:
 
 
 @dataclass(frozen=True)
-class BallSettings:
+class HeadSettings:
     """The ball of the femoral head."""
 
     smallest_mm: float = 17.0
@@ -82,42 +82,54 @@ class BallSettings:
 class HipSettings:
     """What counts as a hip, and how two of them belong together."""
 
-    places: int = 30
-    kept: int = 10
-    most_balls: int = 8
+    places: int = 30  # candidates of the correlation
+    kept: int = 10  # poses of either side after the coarse rounds
+    most_balls: int = 8  # places at which a ball is fitted
     coarse: tuple[float, float] = (4.0, 8.0)  # smoothing in mm, faint edge in HU/mm
     fine: tuple[float, float] = (2.0, 8.0)
+    # Rounds of the pose search and its first step: coarse, coarse again with the best, fine.
+    climb: tuple[tuple[int, float], ...] = ((8, 1.0), (6, 0.5), (14, 0.6))
+    # Around a head, for its ball: reach and step of the grid in mm; smoothing in mm, faint edge in HU/mm.
+    ball_reach_mm: float = 50.0
+    ball_step_mm: float = 1.0
+    ball_edges: tuple[float, float] = (1.0, 20.0)
     # Chance reaches an agreement of 0.5 in a corner of a scan and a ball of 0.3, but not both at one place.
     least_agreement: float = 0.42
     least_ball: float = 0.26
     least_score: float = 0.68
-    least_whole: float = 0.5  # agreement of a femur that is seen whole
+    least_whole: float = 0.5  # agreement of a femur that is seen whole ...
+    partly_seen: float = 0.55  # ... falling to `least_agreement` at this share, over ...
+    seen_range: float = 0.45
+    # Confidence is the score from one limit to the other, times the lead over the other side up to its limit.
+    unsure_score: float = 0.5
     sure_score: float = 1.2
     sure_side: float = 0.15
-    same_place_mm: float = 15.0
-    same_hip_mm: float = 40.0
+    same_place_mm: float = 15.0  # poses this near are one place
+    same_hip_mm: float = 40.0  # poses of the other side this near are its rivals
     # Head, neck and trochanters are half of the average femur; less can be anything round, as in a knee.
     least_seen: float = 0.48
     smallest_mm: float = 18.5  # radius
-    least_head_hu: float = 70.0
+    least_head_hu: float = 70.0  # mean in the head
     between_hips_mm: float = 110.0  # adults' are at least 140 mm apart
     least_share: float = 0.55  # of the first hip's score
     # The other hip, where the first says where and how large. Kept beside metal: Docs/segmentation.md, Metal.
     least_other: float = 0.65
     least_other_ball: float = 0.2
+    across_mm: tuple[float, float, float] = (140.0, 221.0, 10.0)  # its places: first, beyond the last, step
+    up_mm: tuple[float, ...] = (-12.0, 0.0, 12.0)  # along A and S
     # Lung, not the air about the patient or in the bowel (-1000 HU) or the patient's skin.
     lung_hu: tuple[float, float] = (-950.0, -500.0)
-    lung_share: float = 0.8
+    lung_share: float = 0.8  # of the cells around one
     lung_reach_mm: float = 150.0
     lung_step_mm: float = 4.0
     least_lung_cm3: float = 40.0
-    from_seed_mm: float = 60.0
+    from_seed_mm: float = 60.0  # farthest head from a seed
 
 
-GRID, PLACES, POSE, BALL, HIPS = (
+GRID, PLACES, MATCH, HEAD, HIPS = (
     GridSettings(),
     PlaceSettings(),
-    PoseSettings(),
-    BallSettings(),
+    MatchSettings(),
+    HeadSettings(),
     HipSettings(),
 )

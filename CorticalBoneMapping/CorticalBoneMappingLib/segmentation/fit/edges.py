@@ -228,7 +228,7 @@ def find_ball(volume: Volume, centre: np.ndarray, radius_mm: float) -> Ball:
     )
     votes -= BALL.contradiction * likelihood.passed
     shift, radius = np.zeros(3), radius_mm
-    for step, part in ((1.25, 1.0), (0.5, 0.3), (0.25, 0.1)):
+    for step, part in BALL.rounds:
         moves = _grid(BALL.centre_mm * part, step)
         radii = radius + np.arange(-BALL.radius_mm * part, BALL.radius_mm * part + 1e-6, 0.5 * step)
         score = _scores(votes, likelihood.offsets[0], out, shift + moves, radii)

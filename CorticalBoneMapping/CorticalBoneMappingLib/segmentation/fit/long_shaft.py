@@ -117,7 +117,7 @@ def _rings(
     """Places of the rings, the rim first, shape (rings, r, 3).
 
     The rim is where the mesh happens to end, ragged and rounded. So the section is a smooth one, fitted to
-    the shaft above, and the vertices come to lie evenly around it.
+    the shaft above, with the vertices evenly around it.
     """
     height = points[:, 2] - points[rim, 2].mean()
     wall = ~cut & (height > _ROUNDED_MM) & (height < _ROUNDED_MM + _SECTION_MM)
@@ -152,7 +152,7 @@ def _harmonics(turn: np.ndarray) -> np.ndarray:
 
 
 def _trends(model: ShapeModel, cut: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vector down the shaft, and the modes' change a mm of height, shape (k, 3)."""
+    """Unit vector down the shaft, and the modes' change per mm of height, shape (k, 3)."""
     z = model.mean[:, 2]
     last = ~cut & (z < z[cut].mean() + _TREND_MM)
     design = np.stack([np.ones(last.sum()), z[last]], axis=1)

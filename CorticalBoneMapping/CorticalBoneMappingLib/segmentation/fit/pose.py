@@ -173,7 +173,7 @@ def find_poses(volume: Volume, model: ShapeModel, head_centre: np.ndarray, size:
     scores = np.array([coarse.score(points, normals, turn, head_centre, size) for turn in turns])
     order, kept = np.argsort(scores)[::-1], []
     for index in order:
-        if all(_angle_deg(turns[index], turns[other]) > 10.0 for other in kept):
+        if all(_angle_deg(turns[index], turns[other]) > POSE.apart_deg for other in kept):
             kept.append(index)
         if len(kept) == POSE.kept:
             break
@@ -186,8 +186,8 @@ class EdgeField:
     """Gradient of the blurred, clipped image on a coarse grid around a head, for quick look-ups."""
 
     def __init__(self, volume: Volume, centre: np.ndarray, blur_mm: float) -> None:
-        self._low = centre - [80.0, 100.0, 150.0]
-        size = np.array([210.0, 200.0, 220.0])
+        self._low = centre + np.array(POSE.box_corner_mm)
+        size = np.array(POSE.box_size_mm)
         self._shape = np.ceil(size / POSE.grid_mm).astype(int)
         clipped = np.clip(volume.array, *POSE.hu_range).astype(np.float32)
         blurred = ndimage.gaussian_filter(clipped, blur_mm / volume.spacing_mm[::-1], mode="nearest")
@@ -247,15 +247,15 @@ def _climbed(
 ) -> FemurPose:
     """Improve a pose by a search along one of rotation, place and size at a time."""
     score = field.score(points, normals, rotation, centre, size)
-    for scale in (1.0, 0.5, 0.25):
-        for _ in range(3):
+    for scale in POSE.scales:
+        for _ in range(POSE.tries):
             before = score
             for axis in range(7):
                 for sign in (1.0, -1.0):
                     step = np.zeros(7)
                     step[axis] = sign * scale
-                    turn = Rotation.from_rotvec(5.0 * step[:3], degrees=True).as_matrix() @ rotation
-                    place, grown = centre + 3.0 * step[3:6], size * np.exp(0.05 * step[6])
+                    turn = Rotation.from_rotvec(POSE.turn_deg * step[:3], degrees=True).as_matrix() @ rotation
+                    place, grown = centre + POSE.place_mm * step[3:6], size * np.exp(POSE.log_size * step[6])
                     tried = field.score(points, normals, turn, place, grown)
                     if tried > score:
                         score, rotation, centre, size = tried, turn, place, grown

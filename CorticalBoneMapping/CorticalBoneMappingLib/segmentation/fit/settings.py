@@ -41,6 +41,8 @@ class BallSettings:
     radius_mm: float = 4.0  # the same of the radius
     contradiction: float = 0.5  # weight of an edge passed before
     softened_mm: float = 1.0  # by which edges may be off the sphere, standard deviation
+    # Step of the search in mm, and reach as a share of `centre_mm` and `radius_mm`: coarse to fine.
+    rounds: tuple[tuple[float, float], ...] = ((1.25, 1.0), (0.5, 0.3), (0.25, 0.1))
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,20 @@ class PoseSettings:
     coarse_mm: float = 4.0  # blur of the first pass, standard deviation
     fine_mm: float = 2.0  # of the second
     grid_mm: float = 2.0
-    hu_range: tuple[float, float] = (-100.0, 600.0)  # fat, air and metal count no more than muscle and bone
+    hu_range: tuple[float, float] = (-100.0, 600.0)  # fat, air and metal count as muscle and bone
     strong: float = 60.0  # HU/mm: a stronger edge counts no more
     points: int = 700
-    kept: int = 6
+    kept: int = 6  # rotations of the first pass ...
+    apart_deg: float = 10.0  # ... at least this far apart
+    # Of the second pass: steps of rotation, place and logarithm of the size; their shares, coarse to fine.
+    turn_deg: float = 5.0
+    place_mm: float = 3.0
+    log_size: float = 0.05
+    scales: tuple[float, ...] = (1.0, 0.5, 0.25)
+    tries: int = 3  # per share
+    # Box around the head's centre: its corner (R, A, S) and size, mm.
+    box_corner_mm: tuple[float, float, float] = (-80.0, -100.0, -150.0)
+    box_size_mm: tuple[float, float, float] = (210.0, 200.0, 220.0)
     patch_mm2: float = 25.0**2  # errors of edges in a patch of this size are alike and count as one
 
 

@@ -14,7 +14,7 @@ from ...mesh.smoothing import cotangent_laplacian
 
 
 @dataclass(frozen=True)
-class FieldSettings:
+class OffsetFieldSettings:
     """Numbers of the field's estimation; chosen by hand, not tuned."""
 
     # Degrees of freedom of Student's t: a vessel or the acetabulum, taken for the edge, must not draw others.
@@ -24,7 +24,7 @@ class FieldSettings:
     draws: int = 64  # of the posterior, for its standard deviation
 
 
-FIELD = FieldSettings()
+FIELD = OffsetFieldSettings()
 
 
 class OffsetField(NamedTuple):
@@ -86,15 +86,15 @@ def offset_field(surface: Surface, measured: np.ndarray, sd: np.ndarray, prior: 
     known = np.isfinite(measured)
     value, variance = np.where(known, measured, 0.0), np.where(known, sd, 1.0) ** 2
     root, precision = _prior_precision(surface, prior)
-    weight, offset = known.astype(float), None
+    kept, offset = known.astype(float), None
     for more in FIELD.added_sd_mm:
         spread = variance + more**2
         if offset is not None:
-            weight = known * (FIELD.freedom + 1.0) / (FIELD.freedom + (value - offset) ** 2 / spread)
-        weight = weight / spread
+            kept = known * (FIELD.freedom + 1.0) / (FIELD.freedom + (value - offset) ** 2 / spread)
+        weight = kept / spread
         factor = _factor(precision + sparse.diags(weight))
         offset = factor.solve(weight * value)
-    return OffsetField(offset, _posterior_sd(factor, root, weight), np.minimum(weight, 1.0))
+    return OffsetField(offset, _posterior_sd(factor, root, weight), np.minimum(kept, 1.0))
 
 
 def _prior_precision(surface: Surface, prior: FieldPrior) -> tuple[sparse.csr_array, sparse.csr_array]:
