@@ -91,7 +91,7 @@ def test_a_missing_side_is_an_error_and_a_seed_chooses_the_hip():
     seen, centre = found("right"), hip("right")[1]
     with pytest.raises(SegmentationError, match="no left hip"):
         asked_for(seen, "left", None, "the scan")
-    with pytest.raises(SegmentationError, match="no hip at the point"):
+    with pytest.raises(SegmentationError, match="no hip was found at the point"):
         asked_for(seen, None, centre + np.array([0.0, 0.0, -120.0]), "the scan")
     both = [*seen, replace(seen[0], side="left", centre=centre - np.array([170.0, 0.0, 0.0]))]
     assert [one.side for one in asked_for(both[::-1], "both", None, "the scan")] == ["right", "left"]
