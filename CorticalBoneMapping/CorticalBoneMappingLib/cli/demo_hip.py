@@ -147,8 +147,9 @@ def _write_page(
         element("h1", title),
         element(
             "p",
-            "A hip was simulated with a cortex of known thickness, scanned at 0.6 × 0.6 × 1.0 mm with blur "
-            "and noise, calibrated by the rods under it, and mapped. For research only, not a medical device.",
+            "A hip was simulated with a cortex of known thickness, scanned at 0.6 × 0.6 × 1.0 mm with "
+            "blur and noise, calibrated by the rods under it, and mapped. For research only; not a medical "
+            "device.",
         ),
     ]
     for heading, drawn in figures.items():

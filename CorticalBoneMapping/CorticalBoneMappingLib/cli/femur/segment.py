@@ -14,9 +14,9 @@ from ..common import (
     ct_record,
     draw_pictures,
     progress_of,
+    say,
     without_machine_paths,
 )
-from ..common import say as say_
 
 if TYPE_CHECKING:
     from ...core.progress import Progress
@@ -98,7 +98,7 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Read, find, write, and print a summary."""
     from ...io.volume_files import read_volume
-    from ...pipeline.find.found_files import check_same_ct, ready_for_found, say, usable
+    from ...pipeline.find.found_files import check_same_ct, ready_for_found, summary, usable
     from ...pipeline.provenance import input_record
     from ...pipeline.settings import MapSettings, with_slice_thickness
 
@@ -124,7 +124,7 @@ def run(chosen: argparse.Namespace) -> None:
         command=without_machine_paths(chosen.command_line),
     )
     progress.report(1.0, "Done")
-    say_(chosen, say(found))
+    say(chosen, summary(found))
 
 
 def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> list[FoundFemur]:

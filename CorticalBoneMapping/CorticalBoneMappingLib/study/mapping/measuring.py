@@ -21,7 +21,7 @@ from ...io.volume_files import read_volume
 from ...pipeline.find.femur_in_scan import femur_in
 from ...pipeline.map_femur import map_femur
 from ...pipeline.result import FemurResult
-from ...segmentation.detect.hips import HeadDetection, asked_for, find_heads
+from ...segmentation.detect.hips import HeadDetection, chosen_hips, find_heads
 
 if TYPE_CHECKING:
     from ..study_file.scans import Case
@@ -78,7 +78,7 @@ class SharedScan:
         """Do as `segmentation.heads.find_heads`, whose search is the same whatever side is asked for."""
         if self._heads is None:
             self._heads = find_heads(volume, femur, progress=progress)
-        return asked_for(self._heads, side, seed, volume.source)
+        return chosen_hips(self._heads, side, seed, volume.source)
 
 
 _last: dict[tuple[Path, str | None, str, Path | None], SharedScan] = {}
