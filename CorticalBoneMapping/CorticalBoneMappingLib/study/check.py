@@ -22,10 +22,9 @@ from ..io.volume_warnings import thickness_warnings
 from ..pipeline.find.femur_in_scan import SURFACE_SUFFIX
 from ..pipeline.find.found_files import read_ready_surface
 from .analysis.questions import COLUMNS, faults_of_questions, refuse_wrong_questions
-from .mapping.mapped import table_of_femurs
-from .mapping.run import scans_of
-from .study_file.people import problems_of_people
-from .study_file.plan import StudyPlan
+from .mapping.map_scans import scans_of
+from .mapping.results_table import table_of_femurs
+from .study_file.participants import problems_of_participants
 from .study_file.problems import ERROR, NOTE, WARNING, Problem
 from .study_file.scans import (
     CALIBRATION,
@@ -38,6 +37,7 @@ from .study_file.scans import (
     read_scans,
     valid_cases,
 )
+from .study_file.study_toml import StudyFile
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class StudyCheck:
         return "\n".join([*lines, *(f"  {problem}" for problem in self.problems)])
 
 
-def cases_to_run(plan: StudyPlan) -> list[Case]:
+def cases_to_map(plan: StudyFile) -> list[Case]:
     """Give the cases of a study, if its table is sound and its questions can be asked of it.
 
     Raises
@@ -81,12 +81,12 @@ def cases_to_run(plan: StudyPlan) -> list[Case]:
     return cases
 
 
-def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck:
+def check_study(plan: StudyFile, progress: Progress | None = None) -> StudyCheck:
     """Look for all that is wrong, and tell it all at once.
 
     Parameters
     ----------
-    plan : StudyPlan
+    plan : StudyFile
         With scans.
     progress : Progress, optional
         Told of every scan.
@@ -104,7 +104,7 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
     table = read_scans(plan.table)
     cases, problems = cases_of(table, scans_of(plan))
     problems += [Problem(str(table.path), 0, "", "", WARNING, text) for text in table.warnings]
-    problems += problems_of_people(table, plan.levels)
+    problems += problems_of_participants(table, plan.levels)
     problems += problems_of_questions(plan, table, cases)
     problems += _shared_scans(table, cases)
     problems += _calibrations(table, cases)
@@ -206,12 +206,12 @@ def _reaches(one: Volume, other: Volume) -> bool:
 _ANALYSIS = "analysis"
 
 
-def problems_of_questions(plan: StudyPlan, scans: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+def problems_of_questions(plan: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     """Find what is wrong with the questions, as if all cases were mapped.
 
     Parameters
     ----------
-    plan : StudyPlan
+    plan : StudyFile
     scans : ScanTable
     cases : sequence of Case
         In whose rows nothing is wrong; without any there is nothing to ask.
@@ -230,7 +230,7 @@ def problems_of_questions(plan: StudyPlan, scans: ScanTable, cases: Sequence[Cas
     ]
 
 
-def refuse_questions_before_mapping(plan: StudyPlan, scans: ScanTable, cases: Sequence[Case]) -> None:
+def refuse_questions_before_mapping(plan: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> None:
     """Refuse a study whose questions could not be answered when all cases are mapped.
 
     Raises

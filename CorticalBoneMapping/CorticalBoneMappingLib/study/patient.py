@@ -35,7 +35,7 @@ from ..statistics.model.design import build_design
 from ..statistics.model.least_squares import fit_least_squares
 from ..statistics.table import PARTICIPANT, PATH, Table, is_numeric, read_table
 from .analysis.collect import collect_maps, parse_terms, smoothed
-from .study_file.plan import StudyPlan
+from .study_file.study_toml import StudyFile
 
 SURFACE_FILE, PICTURE_FILE = "comparison.vtp", "comparison.png"
 REGIONS_FILE = "regions.csv"
@@ -241,7 +241,7 @@ def _change(maps: Maps, level: float) -> Change:
 
 def _against(maps: Maps, row: Table, terms: tuple[str, ...], source: Path) -> Comparison:
     controls = maps.take(np.arange(1, len(maps.table)))
-    plan = StudyPlan("", source, source.parent, {}, (), (), str(source))
+    plan = StudyFile("", source, source.parent, {}, (), (), str(source))
     design = build_design(controls.table, parse_terms(terms, controls.table, plan))
     return compare_with_controls(maps.values[0], row, fit_least_squares(controls.values, design))
 

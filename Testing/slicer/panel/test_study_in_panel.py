@@ -14,8 +14,13 @@ from CorticalBoneMappingLib.statistics.model.contrast_map import ALTERNATIVES
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
 from CorticalBoneMappingLib.study.study_file import plan as plans
-from CorticalBoneMappingLib.study.study_file.plan import Analysis, StudyPlan, plan_text, read_plan
-from CorticalBoneMappingLib.study.study_file.scans import ScanPlan
+from CorticalBoneMappingLib.study.study_file.scans import StudyScans
+from CorticalBoneMappingLib.study.study_file.study_toml import (
+    Analysis,
+    StudyFile,
+    read_study_file,
+    study_file_text,
+)
 
 TABLE = """participant,visit,side,path,arm,centre,age,areal_bmd
 P1,0,left,P1_0,denosumab,1,61,0.61
@@ -71,7 +76,7 @@ def study(tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "answers").mkdir()
     (tmp_path / "study" / "participants.csv").write_text(TABLE, encoding="utf-8")
-    plan = StudyPlan(
+    plan = StudyFile(
         name="A trial",
         table=tmp_path / "study" / "participants.csv",
         results=tmp_path / "study" / "maps",
@@ -80,7 +85,7 @@ def study(tmp_path):
         analyses=(ALL_SET, WEIGHED, PLAIN),
         source=str(tmp_path / "study" / "study.toml"),
     )
-    (tmp_path / "study" / "study.toml").write_text(plan_text(plan), encoding="utf-8")
+    (tmp_path / "study" / "study.toml").write_text(study_file_text(plan), encoding="utf-8")
     return tmp_path / "study" / "study.toml"
 
 
@@ -110,7 +115,7 @@ def asked_by(panel, asked):
     assert asked, (panel.ui.statusLabel.text, panel.ui.applyButton.toolTip)
     file, _folder, only = asked[-1]
     panel._run.abandon()
-    plan = read_plan(file)
+    plan = read_study_file(file)
     (analysis,) = (one for one in plan.analyses if only in (None, one.name))
     return plan, analysis
 
@@ -136,11 +141,11 @@ def test_the_test_sets_every_key():
 def test_an_analysis_of_the_file_is_asked_as_the_file_says_it(opened, study, asked, name):
     choose(opened, name)
     plan, analysis = asked_by(opened, asked)
-    own = read_plan(study)
+    own = read_study_file(study)
     expected = next(one for one in own.analyses if one.name == name)
     for field in fields(Analysis):
         assert getattr(analysis, field.name) == getattr(expected, field.name), field.name
-    for field in fields(StudyPlan):
+    for field in fields(StudyFile):
         assert getattr(plan, field.name) == getattr(own, field.name), field.name
     ours, theirs = design_of(plan, analysis), design_of(own, expected)
     assert ours.columns == theirs.columns
@@ -154,10 +159,10 @@ def test_a_question_of_ones_own_keeps_what_the_file_says_and_the_panel_does_not_
     choose(opened, "other settings")
     opened.ui.contrastEdit.text = "placebo − denosumab"
     plan, analysis = asked_by(opened, asked)
-    own = read_plan(study)
+    own = read_study_file(study)
     assert plan.source.endswith("asked.toml")
     assert analysis == replace(own.analyses[0], name="analysis", contrast="placebo − denosumab")
-    for field in fields(StudyPlan):
+    for field in fields(StudyFile):
         if field.name not in ("analyses", "source"):
             assert getattr(plan, field.name) == getattr(own, field.name), field.name
     assert "Changed from 'other settings': contrast" in opened.ui.questionNoteLabel.text
@@ -262,7 +267,7 @@ def test_what_is_written_is_read_again_field_by_field(tmp_path):
     unset = [field.name for field in fields(MapSettings) if getattr(settings, field.name) == field.default]
     assert unset == []
     path = tmp_path / "asked.toml"
-    plan = StudyPlan(
+    plan = StudyFile(
         'A "quoted" trial',
         tmp_path / "participants.csv",
         tmp_path / "maps",
@@ -270,11 +275,11 @@ def test_what_is_written_is_read_again_field_by_field(tmp_path):
         ("centre",),
         (ALL_SET, WEIGHED),
         str(path),
-        ScanPlan(tmp_path / "scans", settings),
+        StudyScans(tmp_path / "scans", settings),
     )
-    plans.write_plan(path, plan)
-    again = read_plan(path)
-    for field in fields(StudyPlan):
+    plans.write_study_file(path, plan)
+    again = read_study_file(path)
+    for field in fields(StudyFile):
         assert getattr(again, field.name) == getattr(plan, field.name), field.name
 
 

@@ -12,7 +12,7 @@ from ...core.wording import counted
 from ...pipeline.result import AVERAGE_FILE
 from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, sorted_levels
 from ...study.analysis.collect import read_study_table
-from ...study.study_file.plan import StudyPlan
+from ...study.study_file.study_toml import StudyFile
 
 FOUND, MISSED, ABSENT = "map found", "visit missed", "no map in its folder"
 _IDENTITY = (PARTICIPANT, PATH)
@@ -48,12 +48,12 @@ class StudyOverview:
         return sum(row[-1] == ABSENT for row in self.rows)
 
 
-def overview_of(plan: StudyPlan) -> StudyOverview:
+def overview_of(plan: StudyFile) -> StudyOverview:
     """Read a study's table and look for its maps.
 
     Parameters
     ----------
-    plan : StudyPlan
+    plan : StudyFile
         Where its table names scans, the maps are those that `cbm study run` has left in its folder.
 
     Returns
@@ -85,7 +85,7 @@ def _status(results: Path, path: str) -> str:
     return FOUND if (results / path / AVERAGE_FILE).is_file() else ABSENT
 
 
-def _terms(table: Table, plan: StudyPlan) -> list[str]:
+def _terms(table: Table, plan: StudyFile) -> list[str]:
     varied = [
         name
         for name, values in table.columns.items()

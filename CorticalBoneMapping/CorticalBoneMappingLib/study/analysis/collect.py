@@ -23,8 +23,8 @@ from ...statistics.maps import Maps
 from ...statistics.model.design import Categorical, Continuous, Interaction, Term
 from ...statistics.model.effects import change_from_baseline
 from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, read_table
-from ..mapping.mapped import table_of_results, without_rejected
-from ..study_file.plan import StudyPlan
+from ..mapping.results_table import table_of_results, without_rejected
+from ..study_file.study_toml import StudyFile
 
 
 def rows_of_hips(maps: Maps, hips: str) -> Maps:
@@ -86,7 +86,7 @@ _TOGETHER = 64  # maps smoothed at once: one factor for all, and the memory boun
 _LEVELS = {VISIT, SIDE, PARTICIPANT}
 
 
-def read_study_table(plan: StudyPlan) -> Table:
+def read_study_table(plan: StudyFile) -> Table:
     """Read a study's table and check what every analysis needs of it.
 
     Where the table names scans, it becomes that of their maps. Rows that quality control rejected (``qc.csv``
@@ -222,7 +222,7 @@ def smoothed(maps: Maps, fwhm_mm: float, progress: Progress | None = None) -> Ma
     return replace(maps, values=values, sd=None)
 
 
-def parse_terms(texts: tuple[str, ...], table: Table, plan: StudyPlan) -> list[Term]:
+def parse_terms(texts: tuple[str, ...], table: Table, plan: StudyFile) -> list[Term]:
     """Turn ``arm``, ``age`` or ``visit × arm`` into terms of a design.
 
     Text, visit, side and what the plan calls categorical are levels; other numbers are continuous.

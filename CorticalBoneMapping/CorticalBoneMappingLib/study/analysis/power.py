@@ -28,9 +28,9 @@ from ...statistics.power import (
     group_sizes,
     needed_per_arm,
 )
-from ..study_file.plan import Analysis, StudyPlan
-from .analysis import Fitted, fit_analysis, region_names
+from ..study_file.study_toml import Analysis, StudyFile
 from .collect import collect_maps, read_study_table, smoothed
+from .fit_and_test import Fitted, fit_analysis, region_names
 from .questions import check_question
 
 POWER_FILE, POWER_TABLE, PROVENANCE_FILE = "power.vtp", "power.csv", "provenance.json"
@@ -70,7 +70,7 @@ class PowerAnswer:
 
 
 def plan_trial(
-    plan: StudyPlan,
+    plan: StudyFile,
     analysis: Analysis,
     sizes: Sequence[int],
     difference_percent: float,
@@ -82,7 +82,7 @@ def plan_trial(
 
     Parameters
     ----------
-    plan : StudyPlan
+    plan : StudyFile
         The study whose spread is taken.
     analysis : Analysis
         Its model and question, a comparison of two groups of values.

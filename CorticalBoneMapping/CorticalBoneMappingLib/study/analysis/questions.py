@@ -19,10 +19,10 @@ from ...statistics.maps import Maps
 from ...statistics.model.contrast_map import check_direction
 from ...statistics.model.mixed_model import check_repeats
 from ...statistics.table import PATH, Table, sorted_levels
-from .analysis import endpoints_of, rows_and_design
+from .fit_and_test import endpoints_of, rows_and_design
 
 if TYPE_CHECKING:
-    from ..study_file.plan import Analysis, StudyPlan
+    from ..study_file.study_toml import Analysis, StudyFile
 
 
 COLUMNS = "[columns]"
@@ -30,13 +30,13 @@ _SHOWN = 5  # faults in one message
 
 
 def faults_of_questions(
-    plan: StudyPlan, table: Table, analyses: Iterable[Analysis] | None = None
+    plan: StudyFile, table: Table, analyses: Iterable[Analysis] | None = None
 ) -> Iterator[tuple[str, str]]:
     """Find what is wrong with the words of a study file: terms, contrasts, references, visits, endpoints.
 
     Parameters
     ----------
-    plan : StudyPlan
+    plan : StudyFile
     table : Table
         A row a femur; one without a ``path`` has no map.
     analyses : iterable of Analysis, optional
@@ -57,7 +57,7 @@ def faults_of_questions(
             yield analysis.name, str(error)
 
 
-def refuse_wrong_questions(plan: StudyPlan, table: Table, analyses: Iterable[Analysis] | None = None) -> None:
+def refuse_wrong_questions(plan: StudyFile, table: Table, analyses: Iterable[Analysis] | None = None) -> None:
     """Refuse a study with a question that cannot be asked of its table; see `faults_of_questions`.
 
     Raises
@@ -75,7 +75,7 @@ def refuse_wrong_questions(plan: StudyPlan, table: Table, analyses: Iterable[Ana
         raise SettingError(f"{plan.source}: correct the questions first, or take them out for now:\n{told}")
 
 
-def check_question(plan: StudyPlan, table: Table, analysis: Analysis) -> None:
+def check_question(plan: StudyFile, table: Table, analysis: Analysis) -> None:
     """Build the design of an analysis and read its contrast, as if each row with a path had a map.
 
     Raises
@@ -96,14 +96,14 @@ def check_question(plan: StudyPlan, table: Table, analysis: Analysis) -> None:
         _ask(*endpoints_of(table, analysis), plan)
 
 
-def _ask(maps: Maps, analysis: Analysis, plan: StudyPlan) -> None:
+def _ask(maps: Maps, analysis: Analysis, plan: StudyFile) -> None:
     _, design = rows_and_design(maps, analysis, plan)
     if analysis.model == "mixed":
         check_repeats(design)
     check_direction(design.contrast(analysis.contrast), analysis.alternative)
 
 
-def _faults_of_columns(plan: StudyPlan, table: Table) -> Iterator[str]:
+def _faults_of_columns(plan: StudyFile, table: Table) -> Iterator[str]:
     for name in plan.levels:
         if name not in table:
             yield f"the table has no column '{name}'; it has {', '.join(table.columns)}."

@@ -14,7 +14,7 @@ from ...io.tables import is_missing, is_spreadsheet_error, read_written_table
 from ...pipeline.find.found_files import record_beside
 from ...pipeline.settings import MapSettings
 from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT
-from .names import case_folder, case_name, label_of
+from .case_names import case_folder, case_name, label_of
 from .problems import ERROR, NOTE, Problem
 
 SERIES, MASK, LABEL, CALIBRATION = "series", "mask", "label", "calibration"
@@ -30,7 +30,7 @@ _SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
 
 
 @dataclass(frozen=True)
-class ScanPlan:
+class StudyScans:
     """How the scans of a study are mapped: the tables ``[scans]`` and ``[map]`` of its file.
 
     Attributes
@@ -134,7 +134,7 @@ class ScanTable:
         return self.problem(self.rows.index(case.row), column, sentence, severity)
 
 
-def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
+def scan_plan(content: dict[str, Any], base: Path) -> StudyScans | None:
     """Read the tables ``[scans]`` and ``[map]`` of a study file.
 
     Parameters
@@ -146,7 +146,7 @@ def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
 
     Returns
     -------
-    ScanPlan or None
+    StudyScans or None
         None without ``[scans]``: the table then names folders of maps that are there.
 
     Raises
@@ -162,10 +162,10 @@ def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
     if not isinstance(scans, dict) or set(scans) - {"folder"}:
         raise SettingError("[scans] knows one key: folder, which the paths of the table are relative to.")
     settings = _settings(content.get("map", {}), base)
-    return ScanPlan((base / str(scans.get("folder", "."))).resolve(), settings)
+    return StudyScans((base / str(scans.get("folder", "."))).resolve(), settings)
 
 
-def scan_lines(plan: ScanPlan) -> list[str]:
+def scan_lines(plan: StudyScans) -> list[str]:
     """Write a plan as lines of TOML that `scan_plan` reads, paths in full."""
     lines = ["", "[scans]", f"folder = {json.dumps(plan.folder.as_posix(), ensure_ascii=False)}", "", "[map]"]
     for field in fields(MapSettings):
@@ -194,13 +194,13 @@ def read_scans(table: Path) -> ScanTable:
     return ScanTable(table, cells, written.rows, written.separator, written.warnings)
 
 
-def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem]]:
+def cases_of(table: ScanTable, plan: StudyScans) -> tuple[list[Case], list[Problem]]:
     """Turn the rows of a table into cases; a row of both sides makes two, one without a path none.
 
     Parameters
     ----------
     table : ScanTable
-    plan : ScanPlan
+    plan : StudyScans
 
     Returns
     -------
@@ -226,7 +226,7 @@ def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem
     return kept, problems + twice
 
 
-def valid_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
+def valid_cases(table: ScanTable, plan: StudyScans) -> list[Case]:
     """Turn the rows of a table into cases, if nothing is wrong with its cells.
 
     Raises

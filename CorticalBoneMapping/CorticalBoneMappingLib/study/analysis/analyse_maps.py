@@ -15,13 +15,13 @@ from ...pipeline.regions import WHOLE_FEMUR
 from ...statistics.maps import Maps
 from ...statistics.model.attribution import Attribution, attribute
 from ...statistics.table import ARM, PARTICIPANT, VISIT, Table
-from ..mapping.mapped import left_out
-from ..study_file.names import alike
-from ..study_file.plan import Analysis, StudyPlan, columns_record, folder_name
-from .analysis import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
+from ..mapping.results_table import left_out
+from ..study_file.case_names import alike
+from ..study_file.study_toml import Analysis, StudyFile, columns_record, folder_name
+from .answer_tables import Groups, answer_rows, cluster_rows, group_means
 from .collect import collect_maps, maps_record, read_study_table, rows_of_hips, smoothed
+from .fit_and_test import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
 from .questions import check_question, with_shape
-from .rows import Groups, answer_rows, cluster_rows, group_means
 
 _NAMES = (PARTICIPANT, VISIT, ARM)
 THICKNESS, DENSITY = "cortical_thickness", "cortical_density"
@@ -61,8 +61,8 @@ class StudyAnswer:
     provenance: dict[str, Any]
 
 
-def answer_study(
-    plan: StudyPlan,
+def analyse_maps(
+    plan: StudyFile,
     analysis: Analysis,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -71,8 +71,8 @@ def answer_study(
 
     Parameters
     ----------
-    plan : StudyPlan
-        From `read_plan`.
+    plan : StudyFile
+        From `read_study_file`.
     analysis : Analysis
         One of the plan's.
     executor : Executor, optional
@@ -124,7 +124,7 @@ def answer_study(
 
 
 def _regions_and_endpoints(
-    maps: Maps, names: dict[int, str], analysis: Analysis, plan: StudyPlan
+    maps: Maps, names: dict[int, str], analysis: Analysis, plan: StudyFile
 ) -> list[tuple[str, Fitted]]:
     regions = maps.region_means(maps.surface.arrays["region"], names)
     answers = [("region", fit_analysis(regions, analysis, plan))]
@@ -154,7 +154,7 @@ def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, st
 
 
 def _provenance(
-    plan: StudyPlan, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
+    plan: StudyFile, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
 ) -> dict[str, Any]:
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
@@ -263,6 +263,6 @@ def _range(values: np.ndarray) -> list[float]:
     return [float(known.min()), float(known.max())] if len(known) else []
 
 
-def plan_folder(out: Path, analysis: Analysis) -> Path:
+def answer_folder(out: Path, analysis: Analysis) -> Path:
     """Give the folder of an analysis' results."""
     return out / folder_name(analysis.name)

@@ -24,7 +24,7 @@ from ...statistics.model.least_squares import fit_least_squares, measurement_wei
 from ...statistics.model.mixed_model import fit_mixed_model
 from ...statistics.model.participant_errors import with_participant_errors
 from ...statistics.table import SIDE, VISIT, Table
-from ..study_file.plan import Analysis, StudyPlan
+from ..study_file.study_toml import Analysis, StudyFile
 from .collect import outcome_of, parse_terms, rows_of_hips
 
 
@@ -82,7 +82,7 @@ class CorrectedTests:
         return self.discovery if self.decides == "false-discovery-rate" else self.peaks
 
 
-def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Progress | None = None) -> Fitted:
+def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyFile, progress: Progress | None = None) -> Fitted:
     """Fit the model of an analysis to maps, regional means or endpoints, and ask its question.
 
     Parameters
@@ -91,7 +91,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
         All rows of the study; those without any value are left out.
     analysis : Analysis
         Which model, question, hips and outcome.
-    plan : StudyPlan
+    plan : StudyFile
         Tells which columns are categorical.
     progress : Progress, optional
         Told of the fit.
@@ -118,7 +118,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     return Fitted(rows, model, answered, percent)
 
 
-def rows_and_design(maps: Maps, analysis: Analysis, plan: StudyPlan) -> tuple[Maps, Design]:
+def rows_and_design(maps: Maps, analysis: Analysis, plan: StudyFile) -> tuple[Maps, Design]:
     """Give the rows that the model of an analysis is fitted to, and its design; see `fit_analysis`."""
     rows = outcome_of(rows_of_hips(maps, analysis.hips), analysis.outcome, analysis.baseline)
     rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate

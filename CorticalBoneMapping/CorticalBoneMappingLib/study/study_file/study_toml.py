@@ -13,7 +13,7 @@ from ...core.measures import MEASURES
 from ...io.files import write_signed
 from ...io.toml import read_toml
 from ...statistics.model.contrast_map import ALTERNATIVES
-from .scans import ScanPlan, scan_lines, scan_plan
+from .scans import StudyScans, scan_lines, scan_plan
 
 MODELS = ("mixed", "least-squares")
 OUTCOMES = ("value", "change", "percent-change")
@@ -121,7 +121,7 @@ class Analysis:
 
 
 @dataclass(frozen=True)
-class StudyPlan:
+class StudyFile:
     """A study as its file tells it.
 
     Attributes
@@ -139,7 +139,7 @@ class StudyPlan:
     analyses : tuple of Analysis
     source : str
         The file, for messages.
-    scans : ScanPlan or None
+    scans : StudyScans or None
         How the scans are mapped, where the table names scans instead of maps.
     """
 
@@ -150,7 +150,7 @@ class StudyPlan:
     categorical: tuple[str, ...]
     analyses: tuple[Analysis, ...]
     source: str
-    scans: ScanPlan | None = None
+    scans: StudyScans | None = None
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ class StudyPlan:
         return tuple(dict.fromkeys((*self.categorical, *self.reference)))
 
 
-def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
+def read_study_file(path: str | Path, needs_analysis: bool = True) -> StudyFile:
     """Read ``study.toml``.
 
     Parameters
@@ -172,7 +172,7 @@ def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
 
     Returns
     -------
-    StudyPlan
+    StudyFile
 
     Raises
     ------
@@ -188,7 +188,7 @@ def read_plan(path: str | Path, needs_analysis: bool = True) -> StudyPlan:
         raise SettingError(f"{path}: {error}") from error
 
 
-def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPlan:
+def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyFile:
     needed = {"study", "analysis"} if needs_analysis else {"study"}
     _check_keys("the file", content, {"study", "columns", "analysis", "scans", "map"}, needed)
     study, columns, analyses = content["study"], content.get("columns", {}), content.get("analysis", [])
@@ -203,7 +203,7 @@ def _plan(path: Path, content: dict[str, Any], needs_analysis: bool) -> StudyPla
     if twice:
         called = " and ".join(f"'{name}'" for name in dict.fromkeys(twice))
         raise SettingError(f"two analyses are called {called}, which is one folder of answers; rename one.")
-    return StudyPlan(
+    return StudyFile(
         name=str(study["name"]),
         table=path.parent / study["table"],
         results=path.parent / study.get("results", "."),
@@ -257,24 +257,24 @@ def _check_keys(where: str, found: dict[str, Any], known: set[str], needed: set[
         raise SettingError(f"{where} lacks the key '{lacking[0]}'.")
 
 
-def columns_record(plan: StudyPlan) -> dict[str, Any]:
+def columns_record(plan: StudyFile) -> dict[str, Any]:
     """Give what a study says of its columns, as records hold it."""
     return {"reference": plan.reference, "categorical": list(plan.categorical)}
 
 
-def write_plan(path: Path, plan: StudyPlan) -> None:
-    """Write a plan as a file that `read_plan` reads, signed as a file of this program.
+def write_study_file(path: Path, plan: StudyFile) -> None:
+    """Write a plan as a file that `read_study_file` reads, signed as a file of this program.
 
     Raises
     ------
     SettingError
         If there is another file, or one that was changed by hand since it was written.
     """
-    write_signed(path, plan_text(plan))
+    write_signed(path, study_file_text(plan))
 
 
-def plan_text(plan: StudyPlan) -> str:
-    """Write a plan as `read_plan` reads it, paths in full.
+def study_file_text(plan: StudyFile) -> str:
+    """Write a plan as `read_study_file` reads it, paths in full.
 
     Returns
     -------

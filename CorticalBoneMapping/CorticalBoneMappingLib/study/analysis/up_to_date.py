@@ -9,16 +9,16 @@ from typing import Any
 
 from ...io.files import own_record, refuse_another_record, write_json
 from ...pipeline.provenance import input_record, plain, program
-from ..study_file.plan import Analysis, StudyPlan, columns_record
+from ..study_file.study_toml import Analysis, StudyFile, columns_record
+from .answer_files import PROVENANCE_FILE
 from .collect import maps_record, read_study_table
-from .files import PROVENANCE_FILE
 
 ANSWERED_FILE = "answered.json"
 ASKED_FILE = "asked.toml"
 """Study file that the panel writes for a question of one's own; it stands beside that of the study."""
 
 
-def note_answered(folder: Path, plan: StudyPlan, record: dict[str, Any]) -> None:
+def note_answered(folder: Path, plan: StudyFile, record: dict[str, Any]) -> None:
     """Note in a folder of answers what the study asks, now that one of its analyses was answered.
 
     The folder belongs to one study file, and to the one that the panel writes.
@@ -27,7 +27,7 @@ def note_answered(folder: Path, plan: StudyPlan, record: dict[str, Any]) -> None
     ----------
     folder : Path
         Of all answers.
-    plan : StudyPlan
+    plan : StudyFile
         Of which one was answered.
     record : dict
         Of the answer.
@@ -87,14 +87,14 @@ def why_stale(record: dict[str, Any], folder: Path) -> str | None:
     return None if entry is None else _other_inputs(record, entry["inputs"], "when it was answered last")
 
 
-def why_not_of_now(record: dict[str, Any], plan: StudyPlan, inputs: dict[str, Any]) -> str | None:
+def why_not_of_now(record: dict[str, Any], plan: StudyFile, inputs: dict[str, Any]) -> str | None:
     """Say in what an answer differs from its study as that is now.
 
     Parameters
     ----------
     record : dict
         Of the answer.
-    plan : StudyPlan
+    plan : StudyFile
         The study file as it is now.
     inputs : dict
         From `inputs_now`.
@@ -108,7 +108,7 @@ def why_not_of_now(record: dict[str, Any], plan: StudyPlan, inputs: dict[str, An
     return _other_inputs(record, inputs, "now")
 
 
-def inputs_now(plan: StudyPlan) -> dict[str, dict[str, str]]:
+def inputs_now(plan: StudyFile) -> dict[str, dict[str, str]]:
     """Name table and maps of a study as they are now.
 
     Returns

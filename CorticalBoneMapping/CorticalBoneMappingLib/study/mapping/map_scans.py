@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ...core.errors import CorticalBoneMappingError, SettingError
 from ...core.progress import Progress
-from ..study_file.plan import StudyPlan
-from ..study_file.scans import Case, ScanPlan
+from ..study_file.scans import Case, StudyScans
+from ..study_file.study_toml import StudyFile
 from .case import DONE, FAILED, UNWRITABLE, Outcome, is_up_to_date, run_case
 from .ledger import clear_temporary_folders, only_run, read_record, remove_result, write_record
 from .overview import Overview
-from .review import tie_verdicts
+from .review import tie_reviews
 
 Work = Callable[[Case, Path], Outcome]
 
@@ -33,7 +33,7 @@ _NOT_BEGUN = (
 
 
 @dataclass(frozen=True)
-class StudyRun:
+class MappingSummary:
     """What a run did.
 
     Attributes
@@ -56,7 +56,7 @@ class StudyRun:
     failures: tuple[tuple[str, str], ...]
 
 
-def scans_of(plan: StudyPlan) -> ScanPlan:
+def scans_of(plan: StudyFile) -> StudyScans:
     """Give how a study's scans are mapped.
 
     Raises
@@ -72,19 +72,19 @@ def scans_of(plan: StudyPlan) -> ScanPlan:
     return plan.scans
 
 
-def run_study(
+def map_scans(
     cases: Sequence[Case],
     results: Path,
     executor: Executor,
     progress: Progress | None = None,
     work: Work = run_case,
-) -> StudyRun:
+) -> MappingSummary:
     """Map every case that is not up to date.
 
     Parameters
     ----------
     cases : sequence of Case
-        From `cases_to_run`.
+        From `cases_to_map`.
     results : Path
         Folder of results; is made if it is not there.
     executor : concurrent.futures.Executor
@@ -96,7 +96,7 @@ def run_study(
 
     Returns
     -------
-    StudyRun
+    MappingSummary
 
     Raises
     ------
@@ -107,7 +107,7 @@ def run_study(
     begun = time.perf_counter()
     with only_run(results):
         clear_temporary_folders(results)
-        tie_verdicts(results)
+        tie_reviews(results)
         overview = Overview(cases, results)
         waiting = []
         for number, case in enumerate(cases):
@@ -138,7 +138,7 @@ def run_study(
         overview.write_all()
     failures = [(name, row["reason"]) for name, row in overview.rows.items() if row["status"] == FAILED]
     seconds = time.perf_counter() - begun
-    return StudyRun(len(cases), mapped, kept, len(failures), seconds, tuple(failures))
+    return MappingSummary(len(cases), mapped, kept, len(failures), seconds, tuple(failures))
 
 
 def _outcomes(
