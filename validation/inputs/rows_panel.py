@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,12 +22,7 @@ from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, erro
 from CorticalBoneMappingLib.slicer.panel.runs import StudyRun
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
-from CorticalBoneMappingLib.study.study_file.study_toml import (
-    Analysis,
-    StudyFile,
-    read_study_file,
-    write_study_file,
-)
+from CorticalBoneMappingLib.study.study_file import Analysis, StudyFile, read_study_file, write_study_file
 from Testing.library.helpers.tiny_maps import STUDY, write_map, write_questions, write_tiny_study
 
 from .hip import cbm
@@ -55,7 +51,7 @@ def _design(file: Path, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndar
     plan = read_study_file(file)
     analysis = next(one for one in plan.analyses if one.name == name)
     table = read_study_table(plan)
-    design = build_design(table, parse_terms(analysis.terms, table, plan))
+    design = build_design(table, parse_terms(analysis.terms, table, plan.coding))
     return design.columns, design.matrix, design.contrast(analysis.contrast).matrix, analysis, plan
 
 
@@ -67,7 +63,7 @@ def _same_model(given: Path, asked: Path, name: str) -> Answer:
         and np.array_equal(matrix, others[1])
         and np.array_equal(weights, others[2])
         and analysis == others[3]
-        and (plan.reference, plan.categorical) == (others[4].reference, others[4].categorical)
+        and plan.coding == others[4].coding
     )
     return Answer(f"columns {', '.join(others[0])}", is_same)
 
@@ -112,9 +108,7 @@ def _answer_to_a_panel_question(file: str, folder: Path) -> Answer:
     (folder / file).write_text(MINE + study.read_text(encoding="utf-8"), encoding="utf-8")
     before = (folder / file).read_bytes()
     plan = read_study_file(study)
-    own = StudyFile(
-        plan.name, plan.table, plan.results, plan.reference, plan.categorical, plan.analyses[:1], ""
-    )
+    own = replace(plan, analyses=plan.analyses[:1], scans=None, source="")
     StudyRun(own, folder).close()
     return Answer(f"{file} is as it was", (folder / file).read_bytes() == before)
 

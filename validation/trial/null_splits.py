@@ -21,7 +21,7 @@ from CorticalBoneMappingLib.statistics.table import Table
 from CorticalBoneMappingLib.study.analysis.answer_tables import answer_rows
 from CorticalBoneMappingLib.study.analysis.collect import collect_maps, read_study_table, smoothed
 from CorticalBoneMappingLib.study.analysis.fit_and_test import corrected_tests, fit_analysis, region_names
-from CorticalBoneMappingLib.study.study_file.study_toml import Analysis, StudyFile, read_study_file
+from CorticalBoneMappingLib.study.study_file import Analysis, StudyFile, read_study_file
 
 REPORT = Path(__file__).parents[2] / "Docs" / "validation" / "trial_null_splits.md"
 KINDS = ("a vertex (what the maps mark)", "a cluster", "a region (Holm)")
@@ -61,11 +61,11 @@ def split_arms(table: Table, split: int) -> np.ndarray:
 
 def answer(smooth: Maps, maps: Maps, analysis: Analysis, plan: StudyFile) -> tuple[np.ndarray, float]:
     """Whether each of `KINDS` was found, and the share of the surface that is marked."""
-    fitted = fit_analysis(smooth, analysis, plan)
+    fitted = fit_analysis(smooth, analysis, plan.coding)
     tests = corrected_tests(fitted, analysis)
     area, marked = smooth.surface.point_areas, tests.deciding.significant
     regions = fit_analysis(
-        maps.region_means(maps.surface.arrays["region"], region_names(maps)), analysis, plan
+        maps.region_means(maps.surface.arrays["region"], region_names(maps)), analysis, plan.coding
     )
     holm = min(row["p_holm"] for row in answer_rows([("region", regions)]))
     kinds = (marked.any(), np.any(tests.clusters.clusters.p <= analysis.alpha), holm <= analysis.alpha)

@@ -200,7 +200,7 @@ def test_a_row_without_a_map_is_left_out_of_the_model_even_without_its_covariate
     values, age = maps.values.copy(), table.column("age").copy()
     values[3], age[3] = np.nan, np.nan
     gap = type(maps)(values, Table(table.columns | {"age": age}), MASS, "mg/cm²", maps.surface)
-    fitted = fit_analysis(gap, plan.analyses[0], plan)
+    fitted = fit_analysis(gap, plan.analyses[0], plan.coding)
     assert len(fitted.design.matrix) == 31
     assert np.isfinite(fitted.answered.statistic).all()
 
@@ -267,8 +267,8 @@ def test_maps_that_are_less_sure_weigh_less_if_asked(trial):
     maps = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS]
     sd = np.full_like(maps.values, 1.0)
     sd[0] = 1e4
-    without_first = fit_analysis(maps.take(np.arange(1, 32)), equal, plan).answered.effect
-    unsure = fit_analysis(replace(maps, sd=sd), weighed, plan).answered.effect
+    without_first = fit_analysis(maps.take(np.arange(1, 32)), equal, plan.coding).answered.effect
+    unsure = fit_analysis(replace(maps, sd=sd), weighed, plan.coding).answered.effect
     np.testing.assert_allclose(unsure, without_first, rtol=1e-2, atol=0.05)
     with pytest.raises(SettingError, match="goes with model = 'least-squares'"):
         replace(plan.analyses[0], weights="measurement")

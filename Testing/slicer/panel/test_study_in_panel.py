@@ -13,14 +13,16 @@ from CorticalBoneMappingLib.slicer.panel import runs as study_run
 from CorticalBoneMappingLib.statistics.model.contrast_map import ALTERNATIVES
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
-from CorticalBoneMappingLib.study.study_file import plan as plans
-from CorticalBoneMappingLib.study.study_file.scans import StudyScans
-from CorticalBoneMappingLib.study.study_file.study_toml import (
+from CorticalBoneMappingLib.study.study_file import (
     Analysis,
+    Coding,
     StudyFile,
+    StudyScans,
+    analyses,
     read_study_file,
-    study_file_text,
+    write_study_file,
 )
+from CorticalBoneMappingLib.study.study_file.study_toml import study_file_text
 
 TABLE = """participant,visit,side,path,arm,centre,age,areal_bmd
 P1,0,left,P1_0,denosumab,1,61,0.61
@@ -80,8 +82,7 @@ def study(tmp_path):
         name="A trial",
         table=tmp_path / "study" / "participants.csv",
         results=tmp_path / "study" / "maps",
-        reference={"arm": "placebo", "centre": "2", "visit": "36"},
-        categorical=("centre",),
+        coding=Coding({"arm": "placebo", "centre": "2", "visit": "36"}, ("centre",)),
         analyses=(ALL_SET, WEIGHED, PLAIN),
         source=str(tmp_path / "study" / "study.toml"),
     )
@@ -127,7 +128,7 @@ def choose(panel, name):
 
 def design_of(plan, analysis):
     table = read_study_table(plan)
-    return build_design(table, parse_terms(analysis.terms, table, plan))
+    return build_design(table, parse_terms(analysis.terms, table, plan.coding))
 
 
 def test_the_test_sets_every_key():
@@ -198,7 +199,7 @@ def test_a_file_that_was_changed_is_asked_as_it_is_now(opened, study, asked):
         study.read_text(encoding="utf-8").replace('"arm" = "placebo"', '"arm" = "denosumab"'), "utf-8"
     )
     plan, _ = asked_by(opened, asked)
-    assert plan.reference["arm"] == "denosumab"
+    assert plan.coding.reference["arm"] == "denosumab"
 
 
 def test_an_analysis_that_the_file_no_longer_has_is_said(opened, study, asked):
@@ -241,9 +242,9 @@ def test_a_restored_scene_keeps_what_was_chosen(opened):
 
 def test_every_value_that_a_file_may_have_can_be_chosen(module):
     known = {
-        module.Model: plans.MODELS,
-        module.Hips: plans.HIPS,
-        module.Correction: plans.CORRECTIONS,
+        module.Model: analyses.MODELS,
+        module.Hips: analyses.HIPS,
+        module.Correction: analyses.CORRECTIONS,
         module.Alternative: ALTERNATIVES,
         module.AskedMeasure: [name for name, measure in MEASURES.items() if not measure.is_uncertainty],
     }
@@ -271,13 +272,12 @@ def test_what_is_written_is_read_again_field_by_field(tmp_path):
         'A "quoted" trial',
         tmp_path / "participants.csv",
         tmp_path / "maps",
-        {"arm of the study": "placebo"},
-        ("centre",),
+        Coding({"arm of the study": "placebo"}, ("centre",)),
         (ALL_SET, WEIGHED),
-        str(path),
         StudyScans(tmp_path / "scans", settings),
+        str(path),
     )
-    plans.write_study_file(path, plan)
+    write_study_file(path, plan)
     again = read_study_file(path)
     for field in fields(StudyFile):
         assert getattr(again, field.name) == getattr(plan, field.name), field.name

@@ -34,7 +34,7 @@ from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 PICTURES = Path(__file__).parents[3] / "build" / "pictures"
 PICTURE_SIZE = 240, 96
-WORK = Path(__file__).parents[2] / "library" / "mapping_work.py"
+WORK = Path(__file__).parents[2] / "library" / "helpers" / "mapping_work.py"
 
 
 @pytest.fixture

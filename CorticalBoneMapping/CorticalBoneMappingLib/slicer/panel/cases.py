@@ -23,7 +23,6 @@ from ...pipeline.provenance import input_record
 from ...pipeline.result import THUMBNAIL_FILE, read_result
 from ...study.mapping.case import DONE
 from ...study.mapping.ledger import CASE_FILE, known_fingerprints, mark_of, read_record
-from ...study.mapping.map_scans import scans_of
 from ...study.mapping.overview import CASE_COLUMNS, CASES_FILE
 from ...study.mapping.review import REVIEW_FILE, UNSEEN, CaseId, Review, read_reviews
 from ...study.study_file.case_names import case_folder
@@ -215,7 +214,7 @@ def trial_plan(study: Path) -> StudyFile:
         If it cannot be read, or names maps.
     """
     plan = read_study_file(study, needs_analysis=False)
-    scans_of(plan)
+    plan.scans_to_map()
     return plan
 
 
@@ -267,7 +266,7 @@ def counts(cases: list[TrialCase]) -> str:
 
 def valid_cases_of(plan: StudyFile) -> list[Case]:
     """Give the cases of a study in whose rows nothing is wrong."""
-    return cases_of(read_scans(plan.table), scans_of(plan))[0]
+    return cases_of(read_scans(plan.table), plan.scans_to_map())[0]
 
 
 def stamp_of_tables(plan: StudyFile) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import slicer.util
 
 from ...core.measures import MEASURES
 from ...study.analysis.shown import VIEWS
-from ...study.study_file.study_toml import Analysis, StudyFile, read_study_file
+from ...study.study_file import Analysis, StudyFile, read_study_file
 from .choices import Labelled, is_set
 
 ANALYSIS_NAME = "analysis"
@@ -23,14 +23,14 @@ AskedMeasure = Labelled(
 
 
 class Model(Labelled):
-    """What is random; the values are `plan.MODELS`."""
+    """What is random; the values are `analyses.MODELS`."""
 
     MIXED = "mixed", "Mixed: several rows per participant"
     LEAST_SQUARES = "least-squares", "Least squares: one row each"
 
 
 class Hips(Labelled):
-    """Which rows; the values are `plan.HIPS`."""
+    """Which rows; the values are `analyses.HIPS`."""
 
     BOTH = "both", "Both, as rows"
     MEAN = "mean", "Mean of both"
@@ -39,7 +39,7 @@ class Hips(Labelled):
 
 
 class Correction(Labelled):
-    """How significance is corrected for many vertices; the values are `plan.CORRECTIONS`."""
+    """How significance is corrected for many vertices; the values are `analyses.CORRECTIONS`."""
 
     RANDOM_FIELD = "random-field", "Random field theory"
     PERMUTATION = "permutation", "Permutation"
@@ -124,7 +124,7 @@ def plan_of_table(parameters) -> StudyFile:
         plan = read_study_file(parameters.studyFile, needs_analysis=False)
         if plan.table.resolve() == table.resolve():
             return replace(plan, results=results)
-    return StudyFile(table.stem, table, results, {}, (), (), "")
+    return StudyFile(table.stem, table, results)
 
 
 def asked_analysis(parameters, plan: StudyFile) -> Analysis | None:

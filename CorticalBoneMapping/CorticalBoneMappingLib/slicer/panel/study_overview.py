@@ -75,7 +75,7 @@ def overview_of(plan: StudyFile) -> StudyOverview:
     counts = ", ".join(counted(*size) for size in sizes) + f": {status.count(FOUND)} with a map"
     others = [f"{status.count(kind)} {kind}" for kind in (MISSED, ABSENT) if kind in status]
     terms = _terms(table, plan)
-    question = _suggested_contrast(table, plan.reference.get(ARM))
+    question = _suggested_contrast(table, plan.coding.reference.get(ARM))
     return StudyOverview(rows, ", ".join([counts, *others]), terms, _suggested_terms(terms), question)
 
 
@@ -92,7 +92,7 @@ def _terms(table: Table, plan: StudyFile) -> list[str]:
         if name not in _IDENTITY and name not in table.unclear and len(sorted_levels(table.labels(name))) > 1
     ]
     first = [name for name in (VISIT, ARM, SIDE) if name in varied]
-    known = (VISIT, SIDE, *plan.categorical)
+    known = (VISIT, SIDE, *plan.coding.categorical)
     levels = [name for name in varied if name in known or not is_numeric(table.column(name))]
     levels.sort(key=lambda name: first.index(name) if name in first else len(first))
     others = [name for name in varied if name not in first]

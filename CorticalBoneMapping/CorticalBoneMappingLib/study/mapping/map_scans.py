@@ -9,10 +9,9 @@ from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.errors import CorticalBoneMappingError, SettingError
+from ...core.errors import CorticalBoneMappingError
 from ...core.progress import Progress
-from ..study_file.scans import Case, StudyScans
-from ..study_file.study_toml import StudyFile
+from ..study_file.scans import Case
 from .case import DONE, FAILED, UNWRITABLE, Outcome, is_up_to_date, run_case
 from .ledger import clear_temporary_folders, only_run, read_record, remove_result, write_record
 from .overview import Overview
@@ -54,22 +53,6 @@ class MappingSummary:
     failed: int
     seconds: float
     failures: tuple[tuple[str, str], ...]
-
-
-def scans_of(plan: StudyFile) -> StudyScans:
-    """Give how a study's scans are mapped.
-
-    Raises
-    ------
-    SettingError
-        If its table names maps, not scans.
-    """
-    if plan.scans is None:
-        raise SettingError(
-            f"{plan.source}: there is no [scans], so the table names folders of maps, not scans. Add "
-            "[scans], and [map] with the settings of the mapping."
-        )
-    return plan.scans
 
 
 def map_scans(

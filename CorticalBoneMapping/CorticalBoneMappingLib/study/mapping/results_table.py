@@ -78,7 +78,7 @@ class LeftOut:
         }
 
 
-def table_of_results(table: Path, results: Path, plan: StudyScans, levels: Collection[str] = ()) -> Table:
+def table_of_results(table: Path, results: Path, mapped: StudyScans, levels: Collection[str] = ()) -> Table:
     """Give a study's table with a row a femur, its ``path`` the folder of the result.
 
     Parameters
@@ -87,7 +87,8 @@ def table_of_results(table: Path, results: Path, plan: StudyScans, levels: Colle
         Of scans.
     results : Path
         Folder of results.
-    plan : StudyScans
+    mapped : StudyScans
+        How the scans are mapped.
     levels : collection of str
         Columns that stay text, see `Table.of`.
 
@@ -103,7 +104,7 @@ def table_of_results(table: Path, results: Path, plan: StudyScans, levels: Colle
         If the table is not sound, or a case is not mapped yet.
     """
     scans = read_scans(table)
-    cases = valid_cases(scans, plan)
+    cases = valid_cases(scans, mapped)
     states = [(case, state_of(case, results)[0]) for case in cases]
     if waiting := [case.name for case, state in states if state == WAITING]:
         raise StatisticsError(
