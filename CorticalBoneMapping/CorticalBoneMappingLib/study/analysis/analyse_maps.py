@@ -22,6 +22,7 @@ from ..study_file.study_toml import Coding, StudyFile
 from .answer_tables import Groups, answer_rows, cluster_rows, group_means
 from .collect import collect_maps, maps_record, read_study_table, rows_of_hips, smoothed
 from .fit_and_test import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
+from .further_tests import FurtherTest, further_tests
 from .questions import check_question, with_shape
 
 _NAMES = (PARTICIPANT, VISIT, ARM)
@@ -49,6 +50,8 @@ class StudyAnswer:
         The same by region, rows with the keys of `rows.ATTRIBUTION_COLUMNS`; empty without.
     provenance : dict
         How it was made; plain JSON values.
+    further : tuple of FurtherTest
+        Equivalence and conjunction, where they are asked for.
     """
 
     analysis: Analysis
@@ -60,6 +63,7 @@ class StudyAnswer:
     attribution: Attribution | None
     attributed: list[dict[str, Any]]
     provenance: dict[str, Any]
+    further: tuple[FurtherTest, ...] = ()
 
 
 def analyse_maps(
@@ -106,6 +110,7 @@ def analyse_maps(
         fitted = fit_analysis(maps, analysis, study.coding, progress.part(0.3, 0.5))
     with watch.time("correction"):
         tests = corrected_tests(fitted, analysis, executor, progress.part(0.5, 0.95))
+        further = further_tests(fitted, analysis, tests.smoothness)
     names = region_names(maps)
     with watch.time("regions and endpoints"):
         answers = _regions_and_endpoints(unsmoothed[analysis.measure], names, analysis, study.coding)
@@ -113,13 +118,22 @@ def analyse_maps(
         attribution = _attribution(unsmoothed, fitted, analysis, analysis.smoothing_fwhm_mm)
         # Smoothing carries an effect over the border of its region, so regions take the maps as they are.
         attributed = _attributed(_attribution(unsmoothed, fitted, analysis, 0.0), maps, names)
-    record = _provenance(study, analysis, maps, fitted, tests) | {"timings_s": watch.seconds}
+    record = _provenance(study, analysis, maps, fitted, tests, further) | {"timings_s": watch.seconds}
     progress.report(1.0, f"{analysis.name}: answered")
     rows = answer_rows(answers)
     clusters = cluster_rows(fitted, tests, names)
     groups = group_means(fitted.maps)
     return StudyAnswer(
-        analysis, fitted, tests, clusters, rows, groups, attribution, attributed, plain(record)
+        analysis,
+        fitted,
+        tests,
+        clusters,
+        rows,
+        groups,
+        attribution,
+        attributed,
+        plain(record),
+        tuple(further),
     )
 
 
@@ -154,11 +168,21 @@ def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, st
 
 
 def _provenance(
-    study: StudyFile, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
+    study: StudyFile,
+    analysis: Analysis,
+    maps: Maps,
+    fitted: Fitted,
+    tests: CorrectedTests,
+    further: list[FurtherTest],
 ) -> dict[str, Any]:
+    areas = maps.surface.point_areas
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
-    doubts = [*tests.peaks.warnings, *tests.clusters.warnings]
+    warnings = [
+        warning
+        for test in (tests.peaks, tests.clusters, *(one.corrected for one in further))
+        for warning in test.warnings
+    ]
     lost = left_out(maps.table, study.results, (study.table, study.scans) if study.scans else None)
     notes = [
         *lost.notes(),
@@ -166,9 +190,11 @@ def _provenance(
         *fitted.design.remarks,
         *_clustered(analysis, fitted),
         *_gaps(maps, rows, tested),
-        *doubts,
+        *warnings,
+        *(test.note(areas) for test in further),
     ]
-    return {
+    asked_besides = {"further_tests": [test.record(areas) for test in further]} if further else {}
+    return asked_besides | {
         "program": program(),
         "study": study.name,
         "analysis": asdict(analysis),

@@ -119,7 +119,8 @@ def effect_surface(answer: StudyAnswer) -> Surface:
         ``density_percent``, the two parts of the effect on mass, where it is attributed; ``t`` (or ``f``),
         ``p``, ``p_corrected`` (family-wise, of the vertex), ``p_cluster``, ``q`` (false discovery rate);
         ``cluster`` (number in ``clusters.csv``, 0 outside), ``significant`` (1 where the correction of the
-        plan says so) and ``region``; and ``group_1_mean``, ``group_1_se`` … of the groups in ``groups.csv``.
+        analysis says so) and ``region``; ``group_1_mean``, ``group_1_se`` … of the groups in ``groups.csv``;
+        and where they are asked for, the arrays of `FurtherTest`: ``equivalence_p_corrected`` and so on.
     """
     fitted, tests, unit = answer.fitted, answer.tests, answer.fitted.maps.unit
     answered = fitted.answered
@@ -153,6 +154,7 @@ def effect_surface(answer: StudyAnswer) -> Surface:
         units=units | dict.fromkeys(groups, unit),
         **{name: values.astype(np.float32) for name, values in arrays.items()},
         **groups,
+        **{name: values for test in answer.further for name, values in test.arrays().items()},
         cluster=tests.clusters.clusters.label.astype(np.int32),
         significant=tests.deciding.significant.astype(np.uint8),
     )

@@ -131,7 +131,9 @@ def rows_and_design(maps: Maps, analysis: Analysis, coding: Coding) -> tuple[Map
 def endpoints_of(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
     """Give endpoints as maps, and the question to them: a blood test is not measured once a hip."""
     terms = tuple(term for term in analysis.terms if SIDE not in term)
-    return scalars(table, list(analysis.endpoints)), replace(analysis, hips="mean", terms=terms)
+    return scalars(table, list(analysis.endpoints)), replace(
+        analysis, hips="mean", terms=terms, equivalence_margin_percent=None, conjunction=()
+    )
 
 
 def corrected_tests(

@@ -20,6 +20,7 @@ from ...statistics.model.contrast_map import check_direction
 from ...statistics.model.mixed_model import check_repeats
 from ...statistics.table import PATH, Table, sorted_levels
 from .fit_and_test import endpoints_of, rows_and_design
+from .further_tests import check_further_tests
 
 if TYPE_CHECKING:
     from ..study_file.analyses import Analysis
@@ -103,7 +104,9 @@ def _ask(maps: Maps, analysis: Analysis, coding: Coding) -> None:
     _, design = rows_and_design(maps, analysis, coding)
     if analysis.model == "mixed":
         check_repeats(design)
-    check_direction(design.contrast(analysis.contrast), analysis.alternative)
+    for text in (analysis.contrast, *analysis.conjunction):
+        check_direction(design.contrast(text), analysis.alternative)
+    check_further_tests(design, analysis)
 
 
 def _faults_of_columns(coding: Coding, table: Table) -> Iterator[str]:

@@ -136,7 +136,7 @@ def outdated_answers(folder: Path) -> Iterator[str]:
 
 
 def _study_of(record: dict[str, Any]) -> str:
-    """Return the name of the study file that an answer belongs to; empty in a record of an earlier version."""
+    """Return the name of an answer's study file; empty in a record of an earlier version."""
     return record.get("inputs", {}).get("study", {}).get("name", "")
 
 
