@@ -316,12 +316,12 @@ def test_a_decision_is_written_by_a_command_and_a_wrong_one_leaves_the_table_as_
     assert read_reviews(results)["P1", "12", "left"].note == "metal clip"
     before = (results / "qc.csv").read_bytes()
     assert main(["study", "qc", str(results), "--decide", "P9", "12", "left", "reject"]) == 1
-    assert "there is no mapped case participant P9, visit 12, left" in capsys.readouterr().err
+    assert "participant P9, visit 12, left is not among the mapped cases" in capsys.readouterr().err
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "maybe"]) == 1
-    assert "'maybe' is no verdict" in capsys.readouterr().err
+    assert "'maybe' is unknown" in capsys.readouterr().err
     assert (results / "qc.csv").read_bytes() == before
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "none", "--quiet"]) == 0
-    assert read_reviews(results)["P1", "12", "left"].verdict == ""
+    assert read_reviews(results)["P1", "12", "left"].decision == ""
 
 
 def test_a_folder_without_cases_is_named(tmp_path, capsys):

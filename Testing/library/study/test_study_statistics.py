@@ -189,7 +189,7 @@ def test_size_and_shape_of_each_femur_may_be_covariates(trial):
     maps = collect_maps(table, plan.results, (THICKNESS,))[THICKNESS]
     np.testing.assert_allclose(more.column("femur size"), maps.values.mean(axis=1) / 2.0, rtol=1e-5)
     np.testing.assert_array_equal(more.column("femur shape 2"), -1.0)
-    with pytest.raises(StatisticsError, match=r"row 2 .* holds no 'femur shape 3'"):
+    with pytest.raises(StatisticsError, match=r"row 2 .* lacks 'femur shape 3'"):
         with_shape(table, plan.results, ("femur shape 3",))
 
 
@@ -304,7 +304,7 @@ def test_a_wrong_study_file_is_refused_naming_file_and_key(tmp_path, change, sen
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ("participant,visit,side\nA,0,left\n", "no column 'path'"),
+        ("participant,visit,side\nA,0,left\n", "column 'path' is missing"),
         ("participant,visit,side,path\nA,0,top,x\n", "neither 'left' nor 'right' in row 2"),
         ("participant,visit,side,path\nA,0,left,x\nA,0,left,y\n", "Row 2 and row 3"),
         ("participant,visit,side,path\n,0,left,x\nB,0,left,y\n", "'participant' is empty in row 2"),

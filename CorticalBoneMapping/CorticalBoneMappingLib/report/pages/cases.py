@@ -23,14 +23,14 @@ class CaseRow:
     ----------
     row : dict
         Of ``cases.csv``.
-    verdict : Review
+    review : Review
         What a person decided.
     folder : Path
         Of its result.
     """
 
     row: dict[str, Any]
-    verdict: Review
+    review: Review
     folder: Path
 
     @property

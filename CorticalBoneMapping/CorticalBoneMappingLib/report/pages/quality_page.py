@@ -105,8 +105,8 @@ def _doubts(case: CaseRow) -> list[str]:
     """Say why a person should look at a case: what its figures suggest, and what its segmentation said."""
     found = _record(case.folder).get("segmentation")
     doubts = [case.row["suggestion"]] if case.row["suggestion"].startswith("look") else []
-    if case.verdict.is_of_earlier:
-        doubts.insert(0, f"The verdict ({case.verdict.verdict}) was given on an earlier result: look again.")
+    if case.review.is_of_earlier:
+        doubts.insert(0, f"The verdict ({case.review.decision}) was given on an earlier result: look again.")
     if isinstance(found, dict) and found.get("verdict", GOOD) != GOOD:
         reasons = [str(reason) for reason in found.get("reasons", ())]
         said = f"The femur was found in the CT by itself: {found['verdict']}."
@@ -195,7 +195,7 @@ def _card(case: CaseRow, doubts: Sequence[str], place: int) -> Html:
             "div",
             element("button", "accept", type="button", data_verdict="accept"),
             element("button", "reject", type="button", data_verdict="reject"),
-            element("input", type="text", placeholder="note", aria_label="note", value=case.verdict.note),
+            element("input", type="text", placeholder="note", aria_label="note", value=case.review.note),
             class_="judge",
         ),
         tabindex=0,
@@ -241,10 +241,10 @@ def _data(cases: Sequence[CaseRow]) -> dict[str, Any]:
             case.row["participant"],
             case.row["visit"],
             case.row["side"],
-            case.verdict.verdict,
-            case.verdict.note,
-            case.verdict.suggestion or case.row["suggestion"],
-            case.verdict.of_result,
+            case.review.decision,
+            case.review.note,
+            case.review.suggestion or case.row["suggestion"],
+            case.review.of_result,
         ]
         for case in cases
     ]

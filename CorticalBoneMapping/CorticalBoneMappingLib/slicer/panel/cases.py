@@ -143,7 +143,7 @@ class TrialCase:
         Why it failed.
     suggestion : str
         What the program says of the result.
-    verdict : Review
+    review : Review
         What a person says.
     folder : Path
         Of its result.
@@ -156,7 +156,7 @@ class TrialCase:
     status: str
     reason: str
     suggestion: str
-    verdict: Review
+    review: Review
     folder: Path
 
     @property
@@ -182,8 +182,8 @@ class TrialCase:
     @property
     def judged(self) -> str:
         """The verdict in a word or two; empty where there is none."""
-        word = _WORDS.get(self.verdict.verdict, "")
-        return f"{word} (earlier result)" if self.verdict.is_of_earlier else word
+        word = _WORDS.get(self.review.decision, "")
+        return f"{word} (earlier result)" if self.review.is_of_earlier else word
 
     def mark(self) -> str:
         """Tell the result that stands there now from others of the same case."""
@@ -201,7 +201,7 @@ class TrialCase:
         said = self.reason or self.suggestion
         lines = [f"{self.title}: {self.status}" + (f"; {said}" if said else "")]
         if self.judged:
-            lines.append(self.judged + (f": {self.verdict.note}" if self.verdict.note else ""))
+            lines.append(self.judged + (f": {self.review.note}" if self.review.note else ""))
         return "\n".join(lines)
 
 
@@ -257,7 +257,7 @@ def trial_cases(results: Path) -> list[TrialCase]:
 def counts(cases: list[TrialCase]) -> str:
     """Count them in a line: how they went, and what was decided."""
     status = Counter(case.status for case in cases)
-    judged = Counter(case.verdict.counted for case in cases if case.is_mapped)
+    judged = Counter(case.review.counted for case in cases if case.is_mapped)
     told = [f"{number} {name}" for name, number in status.items()]
     told.append(f"{sum(case.is_doubtful for case in cases)} to look at")
     told += [f"{judged[verdict]} {word}" for verdict, word in _WORDS.items()]

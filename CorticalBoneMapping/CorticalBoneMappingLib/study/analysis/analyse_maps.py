@@ -1,4 +1,4 @@
-"""Run the analyses of a study: from its file to answers."""
+"""Analyse the maps of a study: from its file to an answer."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def analyse_maps(
     executor : Executor, optional
         For permutations; numbers do not depend on it.
     progress : Progress, optional
-        Told how far it is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def analyse_maps(
     Raises
     ------
     CorticalBoneMappingError
-        Of the kind that tells what is wrong with table, maps, design or question.
+        Says what is wrong with table, maps, design or question.
     """
     progress = progress or Progress()
     watch = Stopwatch()
@@ -104,7 +104,7 @@ def analyse_maps(
         unsmoothed = collect_maps(table, study.results, measures, progress=progress.part(0.0, 0.2))
         fwhm = analysis.smoothing_fwhm_mm
         maps = smoothed(unsmoothed[analysis.measure], fwhm, progress.part(0.2, 0.3))
-        for name in weigh:  # smoothing makes all values surer alike, so what was less sure stays less sure
+        for name in weigh:  # smoothing reduces all standard deviations alike, so their order stays
             maps = replace(maps, sd=smoothed(unsmoothed[name], fwhm).values)
     with watch.time("model"):
         fitted = fit_analysis(maps, analysis, study.coding, progress.part(0.3, 0.5))
@@ -240,7 +240,7 @@ def _provenance(
 
 
 def _alike(table: Table) -> list[str]:
-    """Point to participants, visits and arms that are different letter by letter, but may be meant as one."""
+    """Name participants, visits and arms that differ letter by letter, but may be meant as one."""
     found = [(name, table.labels(name), alike(table.labels(name))) for name in _NAMES if name in table]
     return [
         f"The {name} '{labels[row]}' of {table.describe(row)} counts as another than '{earlier}'."
@@ -250,23 +250,23 @@ def _alike(table: Table) -> list[str]:
 
 
 def _clustered(analysis: Analysis, fitted: Fitted) -> list[str]:
-    """Warn of least squares on rows that belong together: it takes them for independent people."""
+    """Warn of least squares on rows of one participant: it takes them for independent."""
     most = int(np.bincount(fitted.design.participants).max())
     if analysis.model == "mixed" or most == 1:
         return []
     return [
-        f"Least squares takes the rows of a participant (up to {most}) for those of different people, which "
+        f"Least squares takes the rows of a participant (up to {most}) for those of different ones, which "
         "makes p too small; use the mixed model, or one row a participant."
     ]
 
 
 def _gaps(collected: Maps, maps: Maps, tested: np.ndarray) -> list[str]:
-    """Say which rows have no value at all, and how many vertices some rows lack."""
+    """Return which rows have no value at all, and how many vertices some rows lack."""
     notes = []
     empty = np.flatnonzero(~collected.measured.any(axis=1))
     if len(empty):
-        told = collected.table.describe_rows(empty)
-        notes.append(f"No map was given for {told}; these rows count for nothing.")
+        rows = collected.table.describe_rows(empty)
+        notes.append(f"No map was given for {rows}; these rows count for nothing.")
     partial = int(np.sum(tested & ~maps.measured.all(axis=0)))
     if partial:
         notes.append(
@@ -290,5 +290,5 @@ def _range(values: np.ndarray) -> list[float]:
 
 
 def answer_folder(out: Path, analysis: Analysis) -> Path:
-    """Give the folder of an analysis' results."""
+    """Return the folder of an analysis' answer."""
     return out / folder_name(analysis.name)

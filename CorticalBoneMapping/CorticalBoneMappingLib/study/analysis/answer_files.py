@@ -1,4 +1,4 @@
-"""A study's answer as files that anyone can open."""
+"""Write and read an answer as files that anyone can open."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
     Raises
     ------
     CorticalBoneMappingError
-        If the folder cannot be written to.
+        If writing to the folder fails.
     """
     with whole_folder(folder, "answer", PROVENANCE_FILE) as temporary:
         write_surface(temporary / EFFECT_FILE, effect_surface(answer))
@@ -86,7 +86,7 @@ def read_answer(folder: str | Path) -> AnswerFiles:
     Raises
     ------
     CorticalBoneMappingError
-        If a file is missing or is not what it should be.
+        If a file is missing or damaged.
     """
     folder = Path(folder)
     try:
@@ -102,14 +102,14 @@ def read_answer(folder: str | Path) -> AnswerFiles:
         provenance = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError) as error:
         raise CorticalBoneMappingError(
-            f"{folder}: this is no folder of a study's answer, or it is damaged ({error})."
+            f"{folder}: this is not the folder of an answer, or it is damaged ({error})."
         ) from error
     provenance.pop(FILES, None)
     return AnswerFiles(read_surface(folder / EFFECT_FILE), *tables, provenance)
 
 
 def effect_surface(answer: StudyAnswer) -> Surface:
-    """Give the average femur with the answer at every vertex.
+    """Return the average femur with the answer at every vertex.
 
     Returns
     -------

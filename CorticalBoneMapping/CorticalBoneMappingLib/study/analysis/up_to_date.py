@@ -120,7 +120,7 @@ def inputs_now(study: StudyFile) -> dict[str, dict[str, str]]:
     Raises
     ------
     CorticalBoneMappingError, OSError
-        If they cannot be read.
+        If reading them fails.
     """
     maps = maps_record(read_study_table(study), study.results)
     return {"table": input_record(study.table), "maps": maps}

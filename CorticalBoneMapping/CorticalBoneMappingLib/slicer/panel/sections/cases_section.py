@@ -94,7 +94,7 @@ class CasesSection:
     def on_chosen(self, row: int, _column: int = 0, *_before: int) -> None:
         """Show picture and words of the case in a row."""
         self._chosen = self._cases[row] if 0 <= row < len(self._cases) else None
-        self._ui.noteEdit.text = self._chosen.verdict.note if self._chosen else ""
+        self._ui.noteEdit.text = self._chosen.review.note if self._chosen else ""
         self._show_case()
 
     def on_open(self, _clicked: bool = False) -> None:
