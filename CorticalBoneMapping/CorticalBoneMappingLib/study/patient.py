@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.regions import CUT_END, REGION_NAMES
 from ..core.errors import SettingError, StatisticsError
 from ..core.measures import MEASURES
 from ..core.progress import Progress
@@ -35,6 +34,7 @@ from ..statistics.model.design import build_design
 from ..statistics.model.least_squares import fit_least_squares
 from ..statistics.table import PARTICIPANT, PATH, Table, is_numeric, read_table
 from .analysis.collect import collect_maps, parse_terms, smoothed
+from .analysis.fit_and_test import region_names
 from .study_file.study_toml import Coding
 
 SURFACE_FILE, PICTURE_FILE = "comparison.vtp", "comparison.png"
@@ -247,8 +247,7 @@ def _against(maps: Maps, row: Table, terms: tuple[str, ...]) -> Comparison:
 
 def _by_region(maps: Maps) -> Maps:
     """Means of the whole femur, then of each region."""
-    region = maps.surface.arrays["region"]
-    present = {n: name for n, name in REGION_NAMES.items() if n != CUT_END and np.any(region == n)}
+    region, present = maps.surface.arrays["region"], region_names(maps)
     whole = maps.region_means(np.isin(region, list(present)).astype(int), {1: WHOLE_FEMUR})
     parts = maps.region_means(region, present)
     values = np.concatenate([whole.values, parts.values], axis=1)

@@ -318,7 +318,7 @@ def test_a_study_whose_table_is_wrong_is_refused_before_anything_runs(tmp_path):
         cases_in(tmp_path)
     text = (tmp_path / "study.toml").read_text(encoding="utf-8")
     (tmp_path / "study.toml").write_text(text.partition("[scans]")[0], encoding="utf-8")
-    with pytest.raises(SettingError, match=r"no \[scans\]"):
+    with pytest.raises(SettingError, match=r"\[scans\] is missing"):
         cases_in(tmp_path)
 
 

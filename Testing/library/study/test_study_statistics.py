@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import stats
 
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import main
@@ -272,6 +273,27 @@ def test_maps_that_are_less_sure_weigh_less_if_asked(trial):
     np.testing.assert_allclose(unsure, without_first, rtol=1e-2, atol=0.05)
     with pytest.raises(SettingError, match="goes with model = 'least-squares'"):
         replace(plan.analyses[0], weights="measurement")
+
+
+def test_a_mixed_model_is_asked_for_equivalence_and_conjunction(trial):
+    plan = read_study_file(trial / "study.toml")
+    both = ("denosumab − placebo at visit 36", "denosumab − placebo in the change from visit 0 to visit 36")
+    asked = replace(plan.analyses[0], endpoints=(), equivalence_margin_percent=8.0, conjunction=both)
+    answer = analyse_maps(plan, asked)
+    found = {test.name: test.corrected for test in answer.further}
+    there, cut = effect_region(load_average().surface), answer.fitted.maps.surface.arrays["region"] == 0
+    assert not found["equivalence"].significant[there].any()
+    assert found["equivalence"].significant[~there & ~cut].mean() > 0.5
+    change, later = answer.fitted.answered, answer.fitted.model.test(both[0])
+    inside = ~cut & np.isfinite(change.statistic)
+    dof = min(
+        change.dof[np.isfinite(change.statistic)].mean(), later.dof[np.isfinite(change.statistic)].mean()
+    )
+    weaker = -stats.t.ppf(np.maximum(change.p, later.p) / 2.0, dof)
+    same = np.sign(change.statistic) == np.sign(later.statistic)
+    expected = np.where(same, np.sign(change.statistic) * weaker, 0.0)
+    np.testing.assert_allclose(found["conjunction"].statistic[inside], expected[inside], rtol=1e-6, atol=1e-9)
+    assert np.isnan(found["conjunction"].statistic[cut]).all()
 
 
 def test_holm_is_the_stepwise_bonferroni():

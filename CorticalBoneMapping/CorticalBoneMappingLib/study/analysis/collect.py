@@ -24,7 +24,7 @@ from ..mapping.results_table import table_of_results, without_rejected
 from ..study_file.study_toml import Coding, StudyFile
 
 _NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
-_TOGETHER = 64  # maps smoothed at once: one factor for all, and the memory bounded
+_TOGETHER = 64  # maps smoothed at once: one factorisation for all, memory bounded; chosen by hand
 _LEVELS = {VISIT, SIDE, PARTICIPANT}
 
 

@@ -24,8 +24,8 @@ VIEWS = {
 }
 """What can be shown, and its label."""
 
-_P_RANGE = (0.0, 0.1)
-_SHARE_WITHIN = 0.99  # of the effects, where they are in a unit of their own
+_P_RANGE = (0.0, 0.1)  # chosen by hand, as the ranges of t and F below
+_SHARE_WITHIN = 0.99  # of the effects, where they are in a unit of their own; chosen by hand
 
 
 @dataclass(frozen=True)

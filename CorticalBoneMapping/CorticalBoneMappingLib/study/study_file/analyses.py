@@ -19,7 +19,7 @@ CORRECTIONS = ("random-field", "permutation", "TFCE", "false-discovery-rate")
 BY_PERMUTATION = ("permutation", "TFCE")
 
 _NAME = re.compile(r"[\w][\w .+-]*")
-_BOUNDS = {  # wide of what anyone needs; they catch a slipped decimal point
+_BOUNDS = {  # chosen by hand, wide: they catch a slipped decimal point
     "smoothing_fwhm_mm": (0.0, 40.0),
     "alpha": (1e-4, 0.5),
     "cluster_p": (1e-6, 0.05),

@@ -25,7 +25,7 @@ OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, SLICE_THICKNESS, NOTES)
 
 BOTH = "both"
 _SHOWN = 5  # faults in one message
-_LONGEST_NAME = 200  # of 255 bytes that file systems allow, with what a case adds
+_LONGEST_NAME = 200  # bytes; file systems allow 255, and a case adds to it
 _SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
 
 
