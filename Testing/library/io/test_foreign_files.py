@@ -8,8 +8,8 @@ from CorticalBoneMappingLib.io.files import write_signed
 from CorticalBoneMappingLib.report.pages.markup import Html, write_document
 from CorticalBoneMappingLib.study.mapping.overview import CASES_FILE, Overview
 
+from ..helpers.mapping_work import cases_in
 from ..helpers.small_study import people
-from ..helpers.trial_work import cases_in
 
 REFUSED = "did not write"
 MINE = "this is mine\n"

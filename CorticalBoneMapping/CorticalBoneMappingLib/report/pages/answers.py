@@ -16,10 +16,10 @@ import numpy as np
 from ...core.errors import CorticalBoneMappingError
 from ...core.measures import measure_named
 from ...core.surface import Surface
-from ...study.analysis.answered import inputs_now, why_not_of_now, why_outdated, why_stale
-from ...study.analysis.files import EFFECT_FILE, PROVENANCE_FILE, AnswerFiles, read_answer
+from ...study.analysis.answer_files import EFFECT_FILE, PROVENANCE_FILE, AnswerFiles, read_answer
 from ...study.analysis.shown import with_significant
-from ...study.study_file.plan import StudyPlan
+from ...study.analysis.up_to_date import inputs_now, why_not_of_now, why_outdated, why_stale
+from ...study.study_file.study_toml import StudyFile
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read_analyses(folder: str | Path) -> list[ReportedAnalysis]:
 
     Returns
     -------
-    list of Answer
+    list of ReportedAnalysis
         By name, numbers in their order (``month 6`` before ``month 12``).
 
     Raises
@@ -127,7 +127,7 @@ def same_mesh(one: Surface, other: Surface) -> bool:
 
 
 def current_analyses(
-    folder: str | Path, answers: Sequence[ReportedAnalysis], plan: StudyPlan | None = None
+    folder: str | Path, answers: Sequence[ReportedAnalysis], plan: StudyFile | None = None
 ) -> tuple[list[ReportedAnalysis], list[str]]:
     """Leave out answers to questions that the study file no longer has, and warn of uncertain ones.
 
@@ -135,14 +135,14 @@ def current_analyses(
     ----------
     folder : str or Path
         Of all answers, or of one: that one is shown in any case.
-    answers : sequence of Answer
+    answers : sequence of ReportedAnalysis
         Of this folder.
-    plan : StudyPlan, optional
+    plan : StudyFile, optional
         The study file as it is now.
 
     Returns
     -------
-    kept : list of Answer
+    kept : list of ReportedAnalysis
     warnings : list of str
         A sentence for every answer that was left out or is uncertain.
 
@@ -165,7 +165,7 @@ def current_analyses(
     return kept, [*left_out, *_warnings(kept, place, plan)]
 
 
-def _warnings(answers: Sequence[ReportedAnalysis], place: Path, plan: StudyPlan | None) -> list[str]:
+def _warnings(answers: Sequence[ReportedAnalysis], place: Path, plan: StudyFile | None) -> list[str]:
     if plan is None:
         return list(filter(None, (why_stale(answer.record, place) for answer in answers)))
     try:

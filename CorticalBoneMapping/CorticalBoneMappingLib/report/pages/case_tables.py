@@ -12,8 +12,8 @@ import numpy as np
 from ...core.wording import MISSING, counted, number
 from ...statistics.table import ARM, PARTICIPANT, SIDE, VISIT, sorted_levels
 from ...study.mapping.overview import CASES_FILE, WAITING
-from ...study.mapping.review import ACCEPT, QUALITY_FILE, REJECT
-from ...study.study_file.names import Identity
+from ...study.mapping.review import ACCEPT, REJECT, REVIEW_FILE
+from ...study.study_file.case_names import CaseId
 from ...study.study_file.scans import PATH, read_scans, sides_of
 from .answers import ReportedAnalysis
 from .cases import CaseRow, without_folders_in_text
@@ -34,7 +34,7 @@ class PlannedFemur:
         Whether the row names a scan.
     """
 
-    identity: Identity
+    identity: CaseId
     arm: str
     visit: str
     has_scan: bool
@@ -63,7 +63,7 @@ def read_planned(table: Path) -> list[PlannedFemur]:
 
 def arms_table(cases: Sequence[CaseRow], planned: Sequence[PlannedFemur]) -> Html:
     """Give, by arm and visit, how many femurs are to be analysed, of how many in the study's table."""
-    kept = {case.identity for case in cases if case.is_done and case.verdict.verdict != REJECT}
+    kept = {case.identity for case in cases if case.is_done and case.review.decision != REJECT}
     without = {""}.intersection(femur.arm for femur in planned)
     arms = [*sorted_levels(femur.arm for femur in planned), *without]
     visits = sorted_levels(femur.visit for femur in planned)
@@ -84,7 +84,7 @@ def flow_section(
     """Draw the flow of cases from the scans to the analyses, with the reasons for loss."""
     missed = [femur for femur in planned if not femur.has_scan]
     done = [case for case in cases if case.is_done]
-    kept = [case for case in done if case.verdict.verdict != REJECT]
+    kept = [case for case in done if case.review.decision != REJECT]
     failed = Counter(
         without_folders_in_text(case.row["reason"])
         for case in cases
@@ -93,7 +93,7 @@ def flow_section(
     waiting = sum(case.row["status"] == WAITING for case in cases)
     lost = [f"{counted(count, 'femur')}: {reason}" for reason, count in failed.most_common()]
     lost += [f"{counted(waiting, 'femur')}: not mapped yet"] if waiting else []
-    rejected = Counter(case.verdict.note or "no note" for case in done if case.verdict.verdict == REJECT)
+    rejected = Counter(case.review.note or "no note" for case in done if case.review.decision == REJECT)
     refused = [f"{counted(count, 'femur')}: {note}" for note, count in rejected.most_common()]
     in_table = f"{counted(len(planned), 'femur')} of {counted(_people(planned), 'participant')}"
     steps = [
@@ -157,8 +157,8 @@ def review_section(cases: Sequence[CaseRow]) -> Html:
     done = [case for case in cases if case.is_done]
     if not done:
         return element("p", "No case was mapped.")
-    verdicts = Counter(case.verdict.counted for case in done)
-    earlier = sum(case.verdict.is_of_earlier for case in done)
+    verdicts = Counter(case.review.counted for case in done)
+    earlier = sum(case.review.is_of_earlier for case in done)
     look = sum(case.row["suggestion"].startswith("look") for case in done)
     text = (
         f"Of {counted(len(done), 'mapped case')} the program suggests to look at {number(look, 0)}. A person "
@@ -202,13 +202,13 @@ def _exclusions(cases: Sequence[CaseRow]) -> Html | None:
     rows = [
         [case.name, "rejected" if case.is_done else case.row["status"], _why(case)]
         for case in cases
-        if not case.is_done or case.verdict.verdict == REJECT
+        if not case.is_done or case.review.decision == REJECT
     ]
     if not rows:
         return None
-    listed = table(["", "", "reason"], rows, f"From {CASES_FILE} and {QUALITY_FILE}.", class_="text excluded")
+    listed = table(["", "", "reason"], rows, f"From {CASES_FILE} and {REVIEW_FILE}.", class_="text excluded")
     return element("details", element("summary", f"{counted(len(rows), 'excluded case')}"), listed)
 
 
 def _why(case: CaseRow) -> str:
-    return (case.verdict.note if case.is_done else without_folders_in_text(case.row["reason"])) or MISSING
+    return (case.review.note if case.is_done else without_folders_in_text(case.row["reason"])) or MISSING

@@ -48,7 +48,7 @@ def explorer(answers: Sequence[ReportedAnalysis], brief: bool = False) -> Html:
 
     Parameters
     ----------
-    answers : sequence of Answer
+    answers : sequence of ReportedAnalysis
         Each with its own choice of maps.
     brief : bool
         Leave out the means of arms and visits.

@@ -29,7 +29,7 @@ def effect_figures(answer: ReportedAnalysis, brief: bool = False) -> Html:
 
     Parameters
     ----------
-    answer : Answer
+    answer : ReportedAnalysis
     brief : bool
         Draw only what is significant.
 

@@ -49,7 +49,7 @@ def methods_section(answers: Sequence[ReportedAnalysis], measured: Sequence[str]
 
     Parameters
     ----------
-    answers : sequence of Answer
+    answers : sequence of ReportedAnalysis
     measured : sequence of str
         Sentences on how the maps were made, where the study's folder records it.
     """

@@ -17,7 +17,7 @@ from ...core.wording import counted, number
 from ...pipeline.find.verdict import GOOD
 from ...pipeline.result import PROVENANCE_FILE, THUMBNAIL_FILE
 from ...study.mapping.ledger import mark_of
-from ...study.mapping.review import QUALITY_COLUMNS, QUALITY_FILE
+from ...study.mapping.review import REVIEW_COLUMNS, REVIEW_FILE
 from ..pictures.thumbnails import FAILED_COLOUR
 from .cases import CaseRow, read_cases, without_folders_in_text
 from .markup import Html, data_address, element, join, json_block, shipped, table, write_document
@@ -104,8 +104,8 @@ def _review_reasons(case: CaseRow) -> list[str]:
     """Give the reasons to look at a case: what its figures suggest, and the verdict on its segmentation."""
     found = _record(case.folder).get("segmentation")
     given = [case.row["suggestion"]] if case.row["suggestion"].startswith("look") else []
-    if case.verdict.is_of_earlier:
-        given.insert(0, f"The verdict ({case.verdict.verdict}) was given on an earlier result: look again.")
+    if case.review.is_of_earlier:
+        given.insert(0, f"The verdict ({case.review.decision}) was given on an earlier result: look again.")
     if isinstance(found, dict) and found.get("verdict", GOOD) != GOOD:
         reasons = [str(reason) for reason in found.get("reasons", ())]
         found_by_itself = f"The femur was found in the CT by itself: {found['verdict']}."
@@ -118,8 +118,8 @@ def _lead(mapped: int, shown: int) -> str:
     if shown < mapped:
         text += f" Only the worst {number(shown, 0)} are on this page."
     return (
-        f"{text} Judge, then save: the browser downloads {QUALITY_FILE}, and 'cbm study qc STUDY.toml --take "
-        f"{QUALITY_FILE}' puts the decisions into the study. What is rejected, the statistics leave out."
+        f"{text} Judge, then save: the browser downloads {REVIEW_FILE}, and 'cbm study qc STUDY.toml --take "
+        f"{REVIEW_FILE}' puts the decisions into the study. What is rejected, the statistics leave out."
     )
 
 
@@ -133,7 +133,7 @@ def _bar() -> Html:
         element("label", "Order ", _select("order", orders)),
         element("label", "Show ", _select("filter", filters)),
         element("span", id="progress", role="status"),
-        element("button", f"Save decisions ({QUALITY_FILE})", id="save", type="button"),
+        element("button", f"Save decisions ({REVIEW_FILE})", id="save", type="button"),
         element(
             "span",
             "Click a picture to enlarge it. Keys on a case: a accept, r reject, u undo, ↓ next, ↑ previous",
@@ -194,7 +194,7 @@ def _card(case: CaseRow, reasons: Sequence[str], place: int) -> Html:
             "div",
             element("button", "accept", type="button", data_verdict="accept"),
             element("button", "reject", type="button", data_verdict="reject"),
-            element("input", type="text", placeholder="note", aria_label="note", value=case.verdict.note),
+            element("input", type="text", placeholder="note", aria_label="note", value=case.review.note),
             class_="judge",
         ),
         tabindex=0,
@@ -240,12 +240,12 @@ def _data(cases: Sequence[CaseRow]) -> dict[str, Any]:
             case.row["participant"],
             case.row["visit"],
             case.row["side"],
-            case.verdict.verdict,
-            case.verdict.note,
-            case.verdict.suggestion or case.row["suggestion"],
-            case.verdict.of_result,
+            case.review.decision,
+            case.review.note,
+            case.review.suggestion or case.row["suggestion"],
+            case.review.of_result,
         ]
         for case in cases
     ]
     shown = [mark_of(case.folder) for case in cases]
-    return {"file": QUALITY_FILE, "columns": list(QUALITY_COLUMNS), "rows": rows, "results": shown}
+    return {"file": REVIEW_FILE, "columns": list(REVIEW_COLUMNS), "rows": rows, "results": shown}

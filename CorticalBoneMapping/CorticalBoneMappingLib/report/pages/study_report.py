@@ -8,7 +8,7 @@ from pathlib import Path
 from ...core.errors import DrawingError
 from ...core.progress import Progress
 from ...core.wording import counted
-from ...study.study_file.plan import StudyPlan
+from ...study.study_file.study_toml import StudyFile
 from .answers import ReportedAnalysis, current_analyses, read_analyses
 from .case_tables import PlannedFemur, arms_table, flow_section, read_planned, review_section
 from .cases import CaseRow, read_cases, without_folders_in_text
@@ -30,7 +30,7 @@ def write_study_report(
     results: str | Path | None = None,
     table: str | Path | None = None,
     progress: Progress | None = None,
-    plan: StudyPlan | None = None,
+    plan: StudyFile | None = None,
 ) -> list[str]:
     """Write the report of a study's answers.
 
@@ -47,7 +47,7 @@ def write_study_report(
         The study's table of scans; with it the flow begins there and is given by arm.
     progress : Progress, optional
         Called with the fraction done and a text; can cancel.
-    plan : StudyPlan, optional
+    plan : StudyFile, optional
         The study file as it is now; with it, answers that are not of it or of its maps are found.
 
     Returns

@@ -1,4 +1,4 @@
-"""What a trial like this study could find, and how many it needs, from the study's own spread."""
+"""Plan a trial: what it could find, and how many participants it needs, from a study's own spread."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from ...statistics.power import (
     group_sizes,
     needed_per_arm,
 )
-from ..study_file.plan import Analysis, StudyPlan
-from .analysis import Fitted, fit_analysis, region_names
+from ..study_file.analyses import Analysis
+from ..study_file.study_toml import StudyFile
 from .collect import collect_maps, read_study_table, smoothed
+from .fit_and_test import Fitted, fit_analysis, region_names
 from .questions import check_question
 
 POWER_FILE, POWER_TABLE, PROVENANCE_FILE = "power.vtp", "power.csv", "provenance.json"
@@ -50,7 +51,7 @@ POWER_COLUMNS: Columns = {
 
 @dataclass(frozen=True)
 class PowerAnswer:
-    """What trials of some sizes could find.
+    """What trials of given sizes could find.
 
     Attributes
     ----------
@@ -70,7 +71,7 @@ class PowerAnswer:
 
 
 def plan_trial(
-    plan: StudyPlan,
+    study: StudyFile,
     analysis: Analysis,
     sizes: Sequence[int],
     difference_percent: float,
@@ -78,25 +79,25 @@ def plan_trial(
     corrected: bool = False,
     progress: Progress | None = None,
 ) -> PowerAnswer:
-    """Tell what trials with this study's design, visits and spread could find.
+    """Return what trials with this study's design, visits and spread could find.
 
     Parameters
     ----------
-    plan : StudyPlan
+    study : StudyFile
         The study whose spread is taken.
     analysis : Analysis
         Its model and question, a comparison of two groups of values.
     sizes : sequence of int
         Participants per arm.
     difference_percent : float
-        The difference, in percent of the reference, for which the needed size is told.
+        The difference, in percent of the reference, for which the needed size is given.
     power : float
         Probability of finding it.
     corrected : bool
         Ask each vertex for the threshold of random field theory, and each region for that of bands that hold
         together, both at the study's own size; else for `analysis.alpha` by itself.
     progress : Progress, optional
-        Told how far the work has come.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -107,20 +108,20 @@ def plan_trial(
     SettingError
         If a size or the difference is out of bounds.
     StatisticsError
-        If the question compares no two groups of values, or maps and design do not fit together.
+        If the question does not compare two groups of values, or maps and design do not fit together.
     """
     if analysis.outcome != "value":
         raise SettingError(f"analysis '{analysis.name}': percentages are of values, not of changes.")
     if not sizes or min(sizes) < 2 or not difference_percent > 0:
         raise SettingError("Sizes are 2 or more per arm, and the difference is above 0 %.")
     progress = progress or Progress()
-    table = read_study_table(plan)
-    check_question(plan, table, analysis)
-    maps = collect_maps(table, plan.results, (analysis.measure,), progress.part(0.0, 0.4))[analysis.measure]
+    table = read_study_table(study)
+    check_question(study.coding, table, analysis)
+    maps = collect_maps(table, study.results, (analysis.measure,), progress.part(0.0, 0.4))[analysis.measure]
     regional = maps.region_means(maps.surface.arrays["region"], region_names(maps))
     maps = smoothed(maps, analysis.smoothing_fwhm_mm, progress.part(0.4, 0.6))
-    fitted = fit_analysis(maps, analysis, plan, progress.part(0.6, 1.0))
-    regions = fit_analysis(regional, analysis, plan)
+    fitted = fit_analysis(maps, analysis, study.coding, progress.part(0.6, 1.0))
+    regions = fit_analysis(regional, analysis, study.coding)
     alpha = _alpha_of_map(fitted, analysis) if corrected else analysis.alpha
     alpha_regions = _alpha_of_regions(regions, analysis) if corrected else analysis.alpha
     inside = maps.surface.arrays["region"] != CUT_END
@@ -132,9 +133,9 @@ def plan_trial(
     )
     record = {
         "program": program(),
-        "study": plan.name,
+        "study": study.name,
         "analysis": asdict(analysis),
-        "inputs": {"study": input_record(plan.source), "table": input_record(plan.table)},
+        "inputs": {"study": input_record(study.source), "table": input_record(study.table)},
         "participants_per_arm": list(group_sizes(fitted.design, fitted.answered.contrast)),
         "power": power,
         "corrected": corrected,
@@ -165,7 +166,7 @@ def _columns(
 ) -> dict[str, np.ndarray]:
     answered, alternative = fitted.answered, fitted.answered.alternative
     if fitted.percent is None:
-        raise StatisticsError(f"'{answered.contrast.name}' has no reference to tell percentages of.")
+        raise StatisticsError(f"'{answered.contrast.name}' has no reference for percentages.")
     sd = effective_sd(answered, group_sizes(fitted.design, answered.contrast))
     reference = fitted.percent.reference
     wanted = difference_percent / 100.0 * reference

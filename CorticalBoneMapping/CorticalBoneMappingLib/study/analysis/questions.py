@@ -1,7 +1,4 @@
-"""Whether the questions of a study can be asked of its table, found without any map.
-
-Size and shape of each femur as covariates, from the records that `cbm map` wrote.
-"""
+"""Check the questions of a study on its table, without any map; add size and shape of the femurs to it."""
 
 from __future__ import annotations
 
@@ -20,28 +17,31 @@ from ...statistics.model.contrast_map import check_direction
 from ...statistics.model.contrasts import read_contrast
 from ...statistics.model.mixed_model import check_repeats
 from ...statistics.table import PATH, Table, sorted_levels
-from .analysis import endpoints_of, rows_and_design
+from .fit_and_test import endpoints_of, rows_and_design
+from .further_tests import check_further_tests
 
 if TYPE_CHECKING:
-    from ..study_file.plan import Analysis, StudyPlan
-
+    from ..study_file.analyses import Analysis
+    from ..study_file.study_toml import Coding, StudyFile
 
 COLUMNS = "[columns]"
 _SHOWN = 5  # faults in one message
+SIZE = "femur size"
+_SHAPE = re.compile(r"femur shape (\d+)")
 
 
 def faults_of_questions(
-    plan: StudyPlan, table: Table, analyses: Iterable[Analysis] | None = None
+    study: StudyFile, table: Table, analyses: Iterable[Analysis] | None = None
 ) -> Iterator[tuple[str, str]]:
     """Find what is wrong with the words of a study file: terms, contrasts, references, visits, endpoints.
 
     Parameters
     ----------
-    plan : StudyPlan
+    study : StudyFile
     table : Table
         A row a femur; one without a ``path`` has no map.
     analyses : iterable of Analysis, optional
-        By default all of the plan.
+        By default all of the study's.
 
     Yields
     ------
@@ -50,16 +50,18 @@ def faults_of_questions(
     sentence : str
         The wrong word, and what there is.
     """
-    yield from ((COLUMNS, sentence) for sentence in _faults_of_columns(plan, table))
-    for analysis in plan.analyses if analyses is None else analyses:
+    yield from ((COLUMNS, sentence) for sentence in _faults_of_columns(study.coding, table))
+    for analysis in study.analyses if analyses is None else analyses:
         try:
-            check_question(plan, table, analysis)
+            check_question(study.coding, table, analysis)
         except CorticalBoneMappingError as error:
             yield analysis.name, str(error)
 
 
-def refuse_wrong_questions(plan: StudyPlan, table: Table, analyses: Iterable[Analysis] | None = None) -> None:
-    """Refuse a study with a question that cannot be asked of its table; see `faults_of_questions`.
+def refuse_wrong_questions(
+    study: StudyFile, table: Table, analyses: Iterable[Analysis] | None = None
+) -> None:
+    """Refuse a study with a question that does not fit its table; see `faults_of_questions`.
 
     Raises
     ------
@@ -68,15 +70,17 @@ def refuse_wrong_questions(plan: StudyPlan, table: Table, analyses: Iterable[Ana
     """
     faults = [
         f"  {where}: {sentence}" if where == COLUMNS else f"  analysis '{where}': {sentence}"
-        for where, sentence in faults_of_questions(plan, table, analyses)
+        for where, sentence in faults_of_questions(study, table, analyses)
     ]
     if faults:
         more = [f"  and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        told = "\n".join([*faults[:_SHOWN], *more])
-        raise SettingError(f"{plan.source}: correct the questions first, or take them out for now:\n{told}")
+        listed = "\n".join([*faults[:_SHOWN], *more])
+        raise SettingError(
+            f"{study.source}: correct the questions first, or take them out for now:\n{listed}"
+        )
 
 
-def check_question(plan: StudyPlan, table: Table, analysis: Analysis) -> None:
+def check_question(coding: Coding, table: Table, analysis: Analysis) -> None:
     """Build the design of an analysis and read its contrast, as if each row with a path had a map.
 
     Raises
@@ -84,44 +88,41 @@ def check_question(plan: StudyPlan, table: Table, analysis: Analysis) -> None:
     CorticalBoneMappingError
         As the analysis itself would, which only reads the maps first.
     """
-    rng = np.random.default_rng(
-        1
-    )  # the maps know size and shape; no two columns of numbers depend on another
+    # Size and shape are in the maps' records, unread here; independent columns of numbers represent them.
+    rng = np.random.default_rng(1)
     shapes = shape_columns(table, analysis.terms)
     table = table.with_columns({name: rng.normal(size=len(table)) for name in shapes})
     there = ~table.missing(PATH)
     if not there.any():
         raise StatisticsError("No row of the table has a result; fill in its column 'path'.")
-    _ask(Maps(np.where(there, 1.0, np.nan)[:, None], table), analysis, plan)
+    _ask(Maps(np.where(there, 1.0, np.nan)[:, None], table), analysis, coding)
     if analysis.endpoints:
-        _ask(*endpoints_of(table, analysis), plan)
+        _ask(*endpoints_of(table, analysis), coding)
 
 
-def _ask(maps: Maps, analysis: Analysis, plan: StudyPlan) -> None:
-    _, design = rows_and_design(maps, analysis, plan)
+def _ask(maps: Maps, analysis: Analysis, coding: Coding) -> None:
+    _, design = rows_and_design(maps, analysis, coding)
     if analysis.model == "mixed":
         check_repeats(design)
-    check_direction(read_contrast(design, analysis.contrast), analysis.alternative)
+    for text in (analysis.contrast, *analysis.conjunction):
+        check_direction(read_contrast(design, text), analysis.alternative)
+    check_further_tests(design, analysis)
 
 
-def _faults_of_columns(plan: StudyPlan, table: Table) -> Iterator[str]:
-    for name in plan.levels:
+def _faults_of_columns(coding: Coding, table: Table) -> Iterator[str]:
+    for name in coding.levels:
         if name not in table:
             yield f"the table has no column '{name}'; it has {', '.join(table.columns)}."
-    for name, level in plan.reference.items():
+    for name, level in coding.reference.items():
         if name in table and level not in (levels := sorted_levels(table.labels(name))):
             yield f"the reference '{level}' does not occur in '{name}'; its levels are {', '.join(levels)}."
-
-
-SIZE = "femur size"
-_SHAPE = re.compile(r"femur shape (\d+)")
 
 
 def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
     """Add the columns ``femur size`` and ``femur shape 1``, 2 … that some terms name.
 
-    Where bones of different shape are laid on one average, a misfit that goes with shape can look like an
-    effect; shape as covariate takes it out (Gee and Treece 2014, Gee, Treece and Poole 2018).
+    Where bones of different shape are registered to one average, a misfit that goes with shape can look like
+    an effect; shape as covariate takes it out (Gee and Treece 2014, Gee, Treece and Poole 2018).
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
     Raises
     ------
     StatisticsError
-        If a record holds no such number; names the row.
+        If a record lacks such a number; names the row.
     """
     asked = shape_columns(table, terms)
     if not asked:
@@ -152,7 +153,7 @@ def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
 
 
 def shape_columns(table: Table, terms: tuple[str, ...]) -> list[str]:
-    """Give the names of size and shape that some terms hold and the table does not."""
+    """Return the names of size and shape that some terms hold and the table does not."""
     asked = {name for term in terms for name in re.split(r"\s*[×*:]\s*", term.strip())}
     return sorted(name for name in asked if name not in table and (name == SIZE or _SHAPE.fullmatch(name)))
 
@@ -166,7 +167,7 @@ def _of_row(table: Table, row: int, results: Path, asked: list[str]) -> dict[str
         return {name: _number(record, name) for name in asked}
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise StatisticsError(
-            f"{table.describe(row)}: the record of its map holds no '{asked[-1]}'; map this scan again with "
+            f"{table.describe(row)}: the record of its map lacks '{asked[-1]}'; map this scan again with "
             "an atlas that has a shape model."
         ) from error
 

@@ -1,4 +1,4 @@
-"""One question put to a study: model, test at every vertex, clusters, regions, endpoints."""
+"""Fit the model of an analysis and test its question: at every vertex, in clusters, regions, endpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from ...statistics.model.least_squares import fit_least_squares, measurement_wei
 from ...statistics.model.mixed_model import fit_mixed_model
 from ...statistics.model.participant_errors import with_participant_errors
 from ...statistics.table import SIDE, VISIT, Table
-from ..study_file.plan import Analysis, StudyPlan
+from ..study_file.analyses import BY_PERMUTATION, Analysis
+from ..study_file.study_toml import Coding
 from .collect import outcome_of, parse_terms, rows_of_hips
 
 
@@ -56,7 +57,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class CorrectedTests:
-    """The question at every vertex, corrected for the many vertices.
+    """The test at every vertex, corrected for the many vertices.
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class CorrectedTests:
     smoothness : Smoothness
         Of the residuals.
     decides : str
-        Which of them marks what is significant: the correction that the plan asks for.
+        Which of them marks what is significant: the correction that the analysis asks for.
     """
 
     peaks: CorrectedTest
@@ -82,7 +83,7 @@ class CorrectedTests:
         return self.discovery if self.decides == "false-discovery-rate" else self.peaks
 
 
-def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Progress | None = None) -> Fitted:
+def fit_analysis(maps: Maps, analysis: Analysis, coding: Coding, progress: Progress | None = None) -> Fitted:
     """Fit the model of an analysis to maps, regional means or endpoints, and ask its question.
 
     Parameters
@@ -91,10 +92,10 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
         All rows of the study; those without any value are left out.
     analysis : Analysis
         Which model, question, hips and outcome.
-    plan : StudyPlan
-        Tells which columns are categorical.
+    coding : Coding
+        Of the table's columns.
     progress : Progress, optional
-        Told of the fit.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     StatisticsError
         If design or question do not fit the table.
     """
-    rows, design = rows_and_design(maps, analysis, plan)
+    rows, design = rows_and_design(maps, analysis, coding)
     if analysis.model == "mixed":
         model: Model = with_participant_errors(fit_mixed_model(rows, design, progress=progress))
     else:
@@ -118,19 +119,21 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     return Fitted(rows, model, answered, percent)
 
 
-def rows_and_design(maps: Maps, analysis: Analysis, plan: StudyPlan) -> tuple[Maps, Design]:
-    """Give the rows that the model of an analysis is fitted to, and its design; see `fit_analysis`."""
+def rows_and_design(maps: Maps, analysis: Analysis, coding: Coding) -> tuple[Maps, Design]:
+    """Return the rows that the model of an analysis is fitted to, and its design; see `fit_analysis`."""
     rows = outcome_of(rows_of_hips(maps, analysis.hips), analysis.outcome, analysis.baseline)
     rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate
     if not len(rows.table):
         raise StatisticsError("No row of the table has a value for this question.")
-    return rows, build_design(rows.table, parse_terms(analysis.terms, rows.table, plan))
+    return rows, build_design(rows.table, parse_terms(analysis.terms, rows.table, coding))
 
 
 def endpoints_of(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
-    """Give endpoints as maps, and the question to them: a blood test is not measured once a hip."""
+    """Return endpoints as maps, and their analysis: a blood test is not measured once a hip."""
     terms = tuple(term for term in analysis.terms if SIDE not in term)
-    return scalars(table, list(analysis.endpoints)), replace(analysis, hips="mean", terms=terms)
+    return scalars(table, list(analysis.endpoints)), replace(
+        analysis, hips="mean", terms=terms, equivalence_margin_percent=None, conjunction=()
+    )
 
 
 def corrected_tests(
@@ -147,7 +150,7 @@ def corrected_tests(
     executor : Executor, optional
         For permutations; numbers do not depend on it.
     progress : Progress, optional
-        Told of the permutations.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def corrected_tests(
     inside = surface.arrays["region"] != CUT_END
     smoothness = estimate_smoothness(surface, fitted.model.standardised_residuals(), inside)
     shared = {"alpha": analysis.alpha}
-    if analysis.correction in ("permutation", "TFCE"):
+    if analysis.correction in BY_PERMUTATION:
         peaks, clusters = _by_permutation(fitted, analysis, inside, executor, progress)
     else:
         peaks = random_field_peaks(answered, smoothness, **shared)
@@ -169,13 +172,13 @@ def corrected_tests(
 
 
 def region_names(maps: Maps) -> dict[int, str]:
-    """Give the regions that the average femur of the maps has, without the cut end."""
+    """Return the regions of the maps' average femur, without the cut end."""
     present = set(np.unique(maps.surface.arrays["region"]).tolist())
     return {number: name for number, name in REGION_NAMES.items() if number in present - {CUT_END}}
 
 
 def exchange_of(design: Design, contrast: np.ndarray) -> Exchange:
-    """Say what the null of a contrast leaves exchangeable.
+    """Return what the null hypothesis of a contrast leaves exchangeable.
 
     Where every row is another participant, rows are. Otherwise an effect between participants (each term
     that it weighs holds a column that never changes within a participant, such as the arm) exchanges whole
