@@ -1,10 +1,10 @@
-"""Draw rooms in floors with the arrows that no other arrow implies, and the table of who imports from whom."""
+"""Draw rooms in floors with arrows that no others imply, and the table of who imports from whom."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
 
 WIDTH = 860
 _MARGIN, _FLOOR_LEFT = 24, 64
@@ -13,9 +13,14 @@ _CELL_WIDTH, _CELL_HEIGHT, _NAMES_WIDTH, _HEADER = 42, 23, 132, 92
 _FLOORS_TOP, _TITLE = 64, 74
 
 _INK, _SOFT, _BAND, _BLUE, _ARROW = "#1a1a1a", "#555555", "#f3f4f6", "#08519c", "#4d6a86"
-_SHADES = ("#deebf7", "#9ecae1", "#4292c6", "#08519c")  # ColorBrewer's blues: one hue, told apart by lightness
+_SHADES = (
+    "#deebf7",
+    "#9ecae1",
+    "#4292c6",
+    "#08519c",
+)  # ColorBrewer's blues: one hue, which differ in lightness
 _STEPS = (1, 4, 10, 25)
-_STYLE = "text{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;font-size:14px;fill:%s}" % _INK
+_STYLE = f"text{{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;font-size:14px;fill:{_INK}}}"
 
 # The arrows' shape, as fractions of the way across and down: cubic, leaving and arriving straight down.
 _CURVE = tuple((3 * t * t - 2 * t**3, 1.5 * t - 1.5 * t * t + t**3) for t in (n / 24 for n in range(25)))
@@ -50,14 +55,18 @@ def draw_layout(
     names = [name for floor in floors for name in floor]
     height = bottom + _TITLE + _HEADER + _CELL_HEIGHT * len(names) + _MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        'role="img" aria-labelledby="title">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" role="img" aria-labelledby="title">',
         '<title id="title">Rooms of the library in floors, and the imports between them</title>',
         f"<style>{_STYLE}</style>",
         '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
         f'orient="auto"><path d="M0 1L10 5L0 9z" fill="{_ARROW}"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        _heading(32, "The rooms, floor by floor", "An arrow means: imports from. An arrow that a chain of others implies is left out."),
+        _heading(
+            32,
+            "The rooms, floor by floor",
+            "An arrow means: imports from. An arrow that a chain of others implies is left out.",
+        ),
         *_house(floors, modules, edges),
         _heading(
             bottom + 44,
@@ -133,6 +142,33 @@ def places(floors: Sequence[Sequence[str]], edges: Edges) -> dict[str, tuple[flo
     return place
 
 
+def hidden_arrows(place: Mapping[str, tuple[float, int]], edges: Edges) -> list[tuple[str, str, str]]:
+    """List where an arrow runs behind a box: its upper room, its lower room, and the room that hides it.
+
+    Parameters
+    ----------
+    place : mapping of str to (float, int)
+        Column and floor of each room.
+    edges : sequence of (str, str)
+        Arrows.
+
+    Returns
+    -------
+    list of (str, str, str)
+    """
+    hidden = []
+    for upper, lower in edges:
+        (x1, y1), (x2, y2) = place[upper], place[lower]
+        between = [(name, x, y) for name, (x, y) in place.items() if y1 < y < y2] if y2 - y1 > 1 else []
+        curve = [(x1 + (x2 - x1) * across, y1 + (y2 - y1) * down) for across, down in _CURVE]
+        hidden += [
+            (upper, lower, name)
+            for name, x, y in between
+            if any(abs(x - a) < _NEAR_X and abs(y - b) < _NEAR_Y for a, b in curve)
+        ]
+    return hidden
+
+
 def _spreads(number: int, spots: Sequence[float]) -> Iterable[tuple[float, ...]]:
     if 2 * number > len(spots):
         return permutations(range(number))
@@ -141,22 +177,15 @@ def _spreads(number: int, spots: Sequence[float]) -> Iterable[tuple[float, ...]]
 
 def _apart(xs: tuple[float, ...]) -> bool:
     ordered = sorted(xs)
-    return all(b - a >= 1.0 for a, b in zip(ordered, ordered[1:]))
+    return all(b - a >= 1.0 for a, b in pairwise(ordered))
 
 
 def _cost(place: Mapping[str, tuple[float, int]], edges: Edges) -> float:
     """Length of the arrows, with a price for each crossing and a higher one for each box that is crossed."""
     lines = [(*place[upper], *place[lower], {upper, lower}) for upper, lower in edges]
-    cost = 0.0
+    cost = 20.0 * len(hidden_arrows(place, edges))
     for n, (x1, y1, x2, y2, ends) in enumerate(lines):
         cost += abs(x2 - x1) + (x2 - x1) ** 2 / (y2 - y1)
-        if y2 - y1 > 1:
-            curve = [(x1 + (x2 - x1) * across, y1 + (y2 - y1) * down) for across, down in _CURVE]
-            cost += 20.0 * sum(
-                any(abs(x - a) < _NEAR_X and abs(y - b) < _NEAR_Y for a, b in curve)
-                for name, (x, y) in place.items()
-                if name not in ends
-            )
         for a1, b1, a2, b2, others in lines[:n]:
             top, end = max(y1, b1), min(y2, b2)
             if top < end and not ends & others:
@@ -176,7 +205,8 @@ def _house(floors: Sequence[Sequence[str]], modules: Mapping[str, int], edges: E
     for row in range(len(floors)):
         y = _FLOORS_TOP + row * _FLOOR_HEIGHT
         bands.append(
-            f'<rect x="{_MARGIN}" y="{y}" width="{WIDTH - 2 * _MARGIN}" height="{_BOX_HEIGHT + 10}" rx="4" fill="{_BAND}"/>'
+            f'<rect x="{_MARGIN}" y="{y}" width="{WIDTH - 2 * _MARGIN}" '
+            f'height="{_BOX_HEIGHT + 10}" rx="4" fill="{_BAND}"/>'
             + _text(_MARGIN + 16, y + 31, str(len(floors) - 1 - row), anchor="middle", fill=_SOFT)
         )
     centre = {}
@@ -187,14 +217,21 @@ def _house(floors: Sequence[Sequence[str]], modules: Mapping[str, int], edges: E
             f'<rect x="{left:.1f}" y="{y}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="5" fill="#ffffff" '
             f'stroke="{_BLUE}" stroke-width="1.6"/>'
             + _text(left + _BOX_WIDTH / 2, y + 19, name, anchor="middle", weight="bold")
-            + _text(left + _BOX_WIDTH / 2, y + 35, f"{modules[name]} modules", anchor="middle", fill=_SOFT, size=12)
+            + _text(
+                left + _BOX_WIDTH / 2,
+                y + 35,
+                f"{modules[name]} modules",
+                anchor="middle",
+                fill=_SOFT,
+                size=12,
+            )
         )
     for upper, lower in edges:
         (x1, y1), (x2, y2) = _ends(centre, edges, upper, lower)
         middle = (y1 + y2 - 9) / 2
         lines.append(
-            f'<path d="M{x1:.1f} {y1}C{x1:.1f} {middle:g} {x2:.1f} {middle:g} {x2:.1f} {y2 - 9}V{y2}" fill="none" '
-            f'stroke="{_ARROW}" stroke-width="1.6" marker-end="url(#head)"/>'
+            f'<path d="M{x1:.1f} {y1}C{x1:.1f} {middle:g} {x2:.1f} {middle:g} {x2:.1f} {y2 - 9}V{y2}" '
+            f'fill="none" stroke="{_ARROW}" stroke-width="1.6" marker-end="url(#head)"/>'
         )
     return bands + lines + boxes
 
@@ -202,7 +239,7 @@ def _house(floors: Sequence[Sequence[str]], modules: Mapping[str, int], edges: E
 def _ends(
     centre: Mapping[str, tuple[float, int]], edges: Edges, upper: str, lower: str
 ) -> tuple[tuple[float, int], tuple[float, int]]:
-    """Ends of an arrow: those that share a side of a box are spread along it, in the order of their other ends."""
+    """Ends of an arrow: those on one side of a box are spread along it, in the order of their other ends."""
 
     def spread(own: str, others: list[str], other: str) -> float:
         ordered = sorted(others, key=lambda one: (centre[one][0], one))
@@ -233,8 +270,8 @@ def _matrix(floors: Sequence[Sequence[str]], imports: Mapping[tuple[str, str], i
                 shade = sum(count >= step for step in _STEPS) - 1
                 cell_x = left + m * _CELL_WIDTH
                 parts.append(
-                    f'<rect x="{cell_x + 2}" y="{y + 2}" width="{_CELL_WIDTH - 4}" height="{_CELL_HEIGHT - 4}" rx="3" '
-                    f'fill="{_SHADES[shade]}"/>'
+                    f'<rect x="{cell_x + 2}" y="{y + 2}" width="{_CELL_WIDTH - 4}" '
+                    f'height="{_CELL_HEIGHT - 4}" rx="3" fill="{_SHADES[shade]}"/>'
                     + _text(
                         cell_x + _CELL_WIDTH / 2,
                         y + 17,
@@ -266,7 +303,11 @@ def _text(
     attributes += f' transform="{move}"' if move else f' x="{x:g}" y="{y:g}"'
     style = ";".join(
         f"{key}:{value}"
-        for key, value in (("font-weight", weight), ("fill", fill), ("font-size", f"{size}px" if size else ""))
+        for key, value in (
+            ("font-weight", weight),
+            ("fill", fill),
+            ("font-size", f"{size}px" if size else ""),
+        )
         if value
     )
     attributes += f' style="{style}"' if style else ""

@@ -1,8 +1,8 @@
 """Write the map of the library from its imports: ``python -m tools.layout_picture``.
 
-The order of the floors is read from the import contract in ``pyproject.toml``, the sentences from the folders'
-docstrings, the arrows and the counts from the import statements. `Docs/layout.md` gets the tables between its two
-marker comments; `Docs/layout.svg` is the picture. The same source gives the same bytes.
+The order of the floors is read from the import contract in ``pyproject.toml``, the sentences from the
+docstrings of the folders, the arrows and counts from the import statements. `Docs/layout.md` gets the tables
+between its two marker comments; `Docs/layout.svg` is the picture. The same source gives the same bytes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Room:
 
 def floors() -> list[list[str]]:
     """Read which rooms are on one floor, top floor first, from the contract that names them all."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     (contract,) = (one for one in contracts if one.get("exhaustive"))
     return [re.split(r"\s*[:|]\s*", layer) for layer in contract["layers"]]
 
@@ -74,7 +76,9 @@ def rooms(names: list[str] | None = None) -> list[Room]:
         name = folder.relative_to(LIBRARY).as_posix()
         top = name.partition("/")[0]
         if top not in found:
-            raise ValueError(f"{name}: the floors in pyproject.toml do not name this room. Add it to the contract.")
+            raise ValueError(
+                f"{name}: the floors in pyproject.toml do not name this room. Add it to the contract."
+            )
         sentence = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
         found[top].append(Room(name, sentence, len(_modules(folder))))
     return [room for name in names for room in found[name]]
