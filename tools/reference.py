@@ -1,8 +1,8 @@
 """Build the reference for Python users from the docstrings: ``python -m tools.reference FOLDER``.
 
-Each room has a page with the names in its ``__all__``, followed by its modules. A warning of the builder is an
-error, and so is a module that does not import. Left out: the command line, which has its own help, and what runs
-within Slicer alone.
+Each room has a page with the names in its ``__all__``, and a page for each of its modules. A warning of the
+builder is an error, and so is a module that does not import. Left out: the command line, which has its own help,
+and what runs only within Slicer.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ def build_reference(folder: Path) -> None:
     modules = [library, *_modules_below(library)]
     for module in modules:
         _resolve_named_tuples(module)
-    for package in modules:
-        _list_modules(package)
+        _list_members(module)
     shutil.rmtree(folder, ignore_errors=True)
     pdoc.render.configure(
         docformat="numpy", show_source=False, footer_text=f"Cortical Bone Mapping {library.__version__}"
@@ -59,12 +58,17 @@ def _modules_below(package: ModuleType) -> list[ModuleType]:
     return found
 
 
-def _list_modules(package: ModuleType) -> None:
-    """Add a package's modules to its ``__all__``: pdoc passes over what is not listed there."""
-    if hasattr(package, "__path__"):
-        below = [each.name for each in pkgutil.iter_modules(package.__path__)]
-        listed = list(getattr(package, "__all__", []))
-        package.__all__ = listed + [name for name in below if name not in (*listed, *LEFT_OUT)]
+def _list_members(module: ModuleType) -> None:
+    """Make a package's names and modules visible to pdoc.
+
+    It passes over modules that ``__all__`` does not list, and over names that are imported when first used.
+    """
+    if hasattr(module, "__path__"):
+        names = list(getattr(module, "__all__", []))
+        for name in names:
+            setattr(module, name, getattr(module, name))
+        below = [each.name for each in pkgutil.iter_modules(module.__path__)]
+        module.__all__ = names + [name for name in below if name not in (*names, *LEFT_OUT)]
 
 
 def _resolve_named_tuples(module: ModuleType) -> None:
