@@ -1,8 +1,8 @@
 """Build the reference for Python users from the docstrings: ``python -m tools.reference FOLDER``.
 
 Each room has a page with the names in its ``__all__``, and a page for each of its modules. A warning of the
-builder is an error, and so is a module that does not import. Left out: the command line, which has its own help,
-and what runs only within Slicer.
+builder is an error, and so is a module that does not import. The command line has its own help and is left
+out, as is what runs only within Slicer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import ModuleType
 import pdoc
 
 import CorticalBoneMappingLib as library
+from tools.layout_picture import rooms
 
 LEFT_OUT = ("cli", "slicer")
 
@@ -41,8 +42,12 @@ def build_reference(folder: Path) -> None:
         _resolve_named_tuples(module)
         _list_members(module)
     shutil.rmtree(folder, ignore_errors=True)
+    library.__doc__ = f"{library.__doc__}\n\n{_list_of_rooms()}"
     pdoc.render.configure(
-        docformat="numpy", show_source=False, footer_text=f"Cortical Bone Mapping {library.__version__}"
+        docformat="numpy",
+        show_source=False,
+        template_directory=Path(__file__).parent / "reference_pages",
+        footer_text=f"Cortical Bone Mapping {library.__version__}",
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -56,6 +61,12 @@ def _modules_below(package: ModuleType) -> list[ModuleType]:
             module = importlib.import_module(f"{package.__name__}.{each.name}")
             found += [module, *(_modules_below(module) if each.ispkg else [])]
     return found
+
+
+def _list_of_rooms() -> str:
+    listed = [room for room in reversed(rooms()) if "/" not in room.name and room.name not in LEFT_OUT]
+    lines = [f"* `{library.__name__}.{room.name}`: {room.sentence}" for room in listed]
+    return "\n".join(["The rooms, ground floor first:\n", *lines])
 
 
 def _list_members(module: ModuleType) -> None:
