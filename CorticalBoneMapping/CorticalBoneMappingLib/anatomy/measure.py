@@ -38,7 +38,7 @@ def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy
     ----------
     surface : Surface
         RAS mm; whole, or cut anywhere below the lesser trochanter. Open ends and holes are closed, triangles
-        that look inward are turned, and the remarks say so.
+        that look inward are turned, and the warnings say so.
     side : {"left", "right"}
         Side of the body. A left femur is mirrored exactly, so both sides are measured alike.
 
@@ -113,11 +113,11 @@ def _as_right(surface: Surface, side: str) -> tuple[Surface, tuple[str, ...]]:
     )
     filled = (f"{holes} filled; look at what was measured there.",) if found.n_holes else ()
     bone = surface if found.is_as_given else found.closed
-    return (bone.mirrored() if side == "left" else bone), (*found.remarks, *filled)
+    return (bone.mirrored() if side == "left" else bone), (*found.warnings, *filled)
 
 
 def _on_side(anatomy: Anatomy, side: str, repairs: tuple[str, ...]) -> Anatomy:
-    anatomy = replace(anatomy, remarks=(*repairs, *anatomy.remarks))
+    anatomy = replace(anatomy, warnings=(*repairs, *anatomy.warnings))
     return anatomy.mirrored() if side == "left" else anatomy
 
 
@@ -166,7 +166,7 @@ def _described(
         shaft_length_mm=shaft.length_mm,
         shaft_residual_mm=shaft.residual_mm,
     )
-    return replace(anatomy, remarks=tuple(_remarks(anatomy)))
+    return replace(anatomy, warnings=tuple(_unusual(anatomy)))
 
 
 def _no_lesser_trochanter(right: Surface, head: Head, axis: Axis, side: str) -> str:
@@ -186,16 +186,16 @@ def _no_lesser_trochanter(right: Surface, head: Head, axis: Axis, side: str) -> 
     )
 
 
-def _remarks(anatomy: Anatomy) -> list[str]:
+def _unusual(anatomy: Anatomy) -> list[str]:
     """Say what is unusual."""
-    remarks = []
+    warnings = []
     if anatomy.head_residual_mm > _ROUND_HEAD * anatomy.head_radius_mm:
-        remarks.append(
+        warnings.append(
             f"The head is not round (it lies {anatomy.head_residual_mm:.1f} mm from its sphere): "
             "centre, radius and all that follows from them are uncertain."
         )
     if anatomy.shaft_length_mm < _SHORT_SHAFT_MM:
-        remarks.append(
+        warnings.append(
             f"Only {anatomy.shaft_length_mm:.0f} mm of shaft are there to tell its axis: "
             f"the neck–shaft angle is uncertain by {anatomy.neck_shaft_angle_sd_deg:.1f}° (SD)."
         )
@@ -204,5 +204,5 @@ def _remarks(anatomy: Anatomy) -> list[str]:
         (anatomy.head_radius_mm, _USUAL_RADII_MM, "A head radius of {:.0f} mm"),
     ):
         if not low <= value <= high:
-            remarks.append(text.format(value) + " is unusual: look at the landmarks.")
-    return remarks
+            warnings.append(text.format(value) + " is unusual: look at the landmarks.")
+    return warnings

@@ -52,7 +52,7 @@ class Anatomy:
         Length of shaft on which its axis rests.
     shaft_residual_mm : float
         Root mean square distance of the sections' centres from the axis: high for a bowed shaft.
-    remarks : tuple of str
+    warnings : tuple of str
         Why somebody should look at these figures; empty if nothing is unusual.
     """
 
@@ -65,7 +65,7 @@ class Anatomy:
     head_residual_mm: float
     shaft_length_mm: float
     shaft_residual_mm: float
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def shaft_axis(self) -> Axis:

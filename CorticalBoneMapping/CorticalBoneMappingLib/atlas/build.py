@@ -113,7 +113,7 @@ class Average:
         In order.
     left_out : dict of str to str
         Femurs that could not be registered, and why.
-    remarks : dict of str to list of str
+    warnings : dict of str to list of str
         Femurs that were averaged but should be looked at, and why.
     """
 
@@ -122,7 +122,7 @@ class Average:
     shape_model: ShapeModel
     rounds: tuple[Round, ...]
     left_out: dict[str, str]
-    remarks: dict[str, list[str]]
+    warnings: dict[str, list[str]]
 
 
 def build_average(
@@ -166,7 +166,7 @@ def build_average(
     for number in range(settings.rounds):
         part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
         members = [subject for subject in subjects if subject.name not in left_out]
-        shapes, covered, remarks = _registered(members, average, shape_model, number + 1, left_out, part)
+        shapes, covered, warnings = _registered(members, average, shape_model, number + 1, left_out, part)
         _check_left_out(left_out, len(subjects))
         known = _with_end(average, covered)
         found = shape_model_of(shapes, known, average, settings.explained)
@@ -180,7 +180,7 @@ def build_average(
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
     progress.report(1.0, f"Averaged {len(shapes)} femurs")
-    return Average(average, fine, found, tuple(rounds), left_out, remarks)
+    return Average(average, fine, found, tuple(rounds), left_out, warnings)
 
 
 def _registered(
@@ -192,7 +192,7 @@ def _registered(
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, list[str]]]:
     """Where the average's vertices lie on each femur (right-sided), which it covers, and what is unusual."""
-    shapes, covered, remarks = [], [], {}
+    shapes, covered, warnings = [], [], {}
     settings = RegistrationSettings(check_side=number == 1)
     for done, subject in enumerate(subjects):
         progress.report(done / len(subjects), f"Round {number}: {subject.name}")
@@ -211,8 +211,8 @@ def _registered(
         shapes.append(right.points)
         covered.append(registered_template.covered)
         if registered_template.look_at_it:
-            remarks[subject.name] = list(registered_template.remarks)
-    return np.array(shapes), np.array(covered), remarks
+            warnings[subject.name] = list(registered_template.warnings)
+    return np.array(shapes), np.array(covered), warnings
 
 
 def _check_left_out(left_out: dict[str, str], total: int) -> None:

@@ -104,7 +104,7 @@ def _record(
         "settings": asdict(settings),
         "rounds": rounds,
         "left_out": average.left_out,
-        "remarks": average.remarks,
+        "remarks": average.warnings,
         "program": {"name": "cortical-bone-mapping", "version": __version__},
     }
 

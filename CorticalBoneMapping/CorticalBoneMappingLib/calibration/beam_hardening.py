@@ -56,7 +56,7 @@ class PatientCheck:
     cortex_relative_sd: float | None
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What a reader of the densities should know, as sentences."""
         said = []
         low, high = _ENERGY_RANGE_KEV

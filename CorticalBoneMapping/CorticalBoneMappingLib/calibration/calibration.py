@@ -172,12 +172,12 @@ class Calibration:
         return replace(self, covariance=covariance, hardening_sd=relative_sd)
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What a reader of the densities must know, as sentences."""
         if isinstance(self.fit, InternalFit):
             return _internal_warnings(self.fit, float(self.density_sd(np.array(1300.0))))
         stated = (HARDENING_STATED,) if self.kind == "rods" and self.hardening_sd is None else ()
-        return stated + (self.patient.remarks if self.patient else ())
+        return stated + (self.patient.warnings if self.patient else ())
 
     def describe(self) -> dict[str, Any]:
         """Everything about the calibration as plain values, for a provenance file."""

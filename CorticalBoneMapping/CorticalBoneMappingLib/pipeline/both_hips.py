@@ -49,7 +49,7 @@ class BothHips:
         3 both).
     regions : list of dict
         Rows with the keys of `COLUMNS`.
-    remarks : tuple of str
+    warnings : tuple of str
         What makes the numbers of either side less certain, and in what the two were not made alike.
     atlas : dict
         What the results say of the average femur that they are on.
@@ -57,7 +57,7 @@ class BothHips:
 
     surface: Surface
     regions: list[dict[str, Any]]
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
     atlas: dict[str, Any]
 
 
@@ -105,8 +105,8 @@ def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
     measured = [_measured(side.average, names) for side in (left, right)]
     surface = bare.with_arrays(units, measured_on=(measured[0] + 2 * measured[1]).astype(np.uint8), **arrays)
     rows = [row for name in names for row in _rows(surface, name)]
-    remarks = (*_warnings(left), *_warnings(right), *_remarks(left, right))
-    return BothHips(surface, rows, remarks, left.provenance.get("atlas", {}))
+    warnings = (*_warnings(left), *_warnings(right), *_differences(left, right))
+    return BothHips(surface, rows, warnings, left.provenance.get("atlas", {}))
 
 
 def check_place(folder: Path) -> None:
@@ -126,7 +126,7 @@ def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:
     **more
         Goes into the record: inputs, command.
     """
-    record = {"program": program(), "atlas": both.atlas, "remarks": list(both.remarks)} | more
+    record = {"program": program(), "atlas": both.atlas, "remarks": list(both.warnings)} | more
     with whole_folder(folder, "comparison of both hips", RECORD_FILE) as temporary:
         write_surface(temporary / SURFACE_FILE, both.surface)
         write_text(temporary / TABLE_FILE, csv_of_rows(COLUMNS, both.regions))
@@ -195,7 +195,7 @@ def _warnings(result: FemurResult) -> list[str]:
     return [f"{result.side.capitalize()}: {sentence}" for sentence in dict.fromkeys(said)]
 
 
-def _remarks(left: FemurResult, right: FemurResult) -> list[str]:
+def _differences(left: FemurResult, right: FemurResult) -> list[str]:
     """Say in which settings the two results differ: a difference of the hips may come from there."""
     settings = [result.provenance.get("settings", {}) for result in (left, right)]
     return [

@@ -64,7 +64,7 @@ def registration_summary(registration: Registration) -> dict[str, Any]:
     dict
         ``scale`` (subject over average), distances between the surfaces in mm, the error along the surface
         that is to be expected on average in mm, the area of the average that the subject covers (0 to 1),
-        folded triangles, and remarks.
+        folded triangles, and warnings.
     """
     areas = registration.average.point_areas
     return {
@@ -74,7 +74,7 @@ def registration_summary(registration: Registration) -> dict[str, Any]:
         "expected_error_mm": round(registration.expected_error_mm, 3),
         "covered": round(float(areas[registration.covered].sum() / areas.sum()), 4),
         "folded_triangles": registration.folded,
-        "remarks": list(registration.remarks),
+        "remarks": list(registration.warnings),
     }
 
 

@@ -45,7 +45,7 @@ def check_side(clouds: Clouds, target: Sample, template: Template, pose: Pose, s
     Returns
     -------
     tuple of str
-        A remark if the shape does not tell the side.
+        A warning if the shape does not tell the side.
 
     Raises
     ------
@@ -207,28 +207,28 @@ def warnings_on(
     tuple of str
         A sentence each; empty if nothing is unusual.
     """
-    remarks = []
+    warnings = []
     if not _USUAL_SCALES[0] <= scale <= _USUAL_SCALES[1]:
-        remarks.append(f"The femur is {scale:.2f} times the size of the average one.")
+        warnings.append(f"The femur is {scale:.2f} times the size of the average one.")
     if plausibility.share_beyond < _UNUSUAL_SHARE:
-        remarks.append(
+        warnings.append(
             f"The shape is unusual: {plausibility.mahalanobis:.1f} standard deviations from the mean one, "
             f"where {plausibility.expected:.1f} are common."
         )
     if misfit_mm > _UNUSUAL_MISFIT_MM:
-        remarks.append(f"Smooth bending leaves {misfit_mm:.2f} mm on average; the shape is unusual.")
+        warnings.append(f"Smooth bending leaves {misfit_mm:.2f} mm on average; the shape is unusual.")
     if error_mm > _UNUSUAL_ERROR_MM:
-        remarks.append(
+        warnings.append(
             f"Points may be {error_mm:.1f} mm from their true places along the surface, on average."
         )
     if distances.to_average_95 > _UNUSUAL_DISTANCE_MM:
-        remarks.append(
+        warnings.append(
             f"Five percent of the femur are more than {distances.to_average_95:.1f} mm from the average "
             "femur laid on it."
         )
     if folded:
-        remarks.append(f"{folded} triangles of the average femur are folded over.")
-    return tuple(remarks)
+        warnings.append(f"{folded} triangles of the average femur are folded over.")
+    return tuple(warnings)
 
 
 def expected_errors(bending: Bending, registered_template: Surface, template: Template) -> np.ndarray:

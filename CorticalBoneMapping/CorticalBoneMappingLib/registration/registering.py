@@ -111,16 +111,16 @@ def register(
     clouds, target = Clouds.of(right), Sample.of(right, N_SAMPLES)
     pose = pose_between(clouds, template.clouds, start)
     check_pose(pose)
-    remarks = prepared.remarks
+    warnings = prepared.warnings
     if settings.check_side:
         progress.report(0.3, "Making sure of the side")
-        remarks += check_side(clouds, target, template, pose, side)
+        warnings += check_side(clouds, target, template, pose, side)
     steps = ALONE_STEPS if shape_model is None else MODEL_STEPS
     bending = bend(template.bendable, target, pose, steps=steps, progress=progress.part(0.5, 0.8))
     progress.report(0.8, "Laying the average femur on the surface")
     registered_template = _Registered.on(right, template.surface, bending)
     progress.report(0.95, "Measuring how well they agree")
-    registration = _measured(registered_template, prepared.given, average, side, template, remarks)
+    registration = _measured(registered_template, prepared.given, average, side, template, warnings)
     progress.report(1.0, "Registered")
     return registration
 
@@ -180,7 +180,7 @@ def _measured(
     average: Surface,
     side: str,
     template: Template,
-    remarks: tuple[str, ...],
+    warnings: tuple[str, ...],
 ) -> Registration:
     """Measure the result, and carry it from the frame of the average to the subject's own space."""
     registered_template, covered, scale = found.registered_template, found.covered, found.pose.scale
@@ -191,7 +191,7 @@ def _measured(
     error = np.where(covered, scale * expected_errors(found.bending, registered_template, template), np.nan)
     coordinates = found.bending.mode_coefficients
     usual = Plausibility.of(coordinates)
-    remarks += warnings_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
+    warnings += warnings_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
     deformed = replace(average, points=found.pose.apply(registered_template.points), arrays={}, units={})
     return Registration(
         subject=subject,
@@ -205,5 +205,5 @@ def _measured(
         folded=int(folded.sum()),
         expected_error=error,
         shape_coordinates=coordinates,
-        remarks=remarks,
+        warnings=warnings,
     )

@@ -182,7 +182,7 @@ class Registration:
         covariance of the deformation given the surface); not-a-number where not covered.
     shape_coordinates : ndarray of shape (k,)
         Of the subject in the shape model, in standard deviations of the population; empty without one.
-    remarks : tuple of str
+    warnings : tuple of str
         Why somebody should look at this registration; empty if nothing is unusual.
     """
 
@@ -197,7 +197,7 @@ class Registration:
     folded: int
     expected_error: np.ndarray
     shape_coordinates: np.ndarray
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def points(self) -> np.ndarray:
@@ -222,7 +222,7 @@ class Registration:
     @property
     def look_at_it(self) -> bool:
         """Whether somebody should look at this registration."""
-        return bool(self.remarks)
+        return bool(self.warnings)
 
     def to_average(self, values: np.ndarray) -> np.ndarray:
         """Carry values at the subject's vertices to the average femur.

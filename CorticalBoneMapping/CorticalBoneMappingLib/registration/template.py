@@ -35,13 +35,13 @@ class Prepared:
         The subject's vertices and arrays as they came, its triangles looking outward.
     closed : Surface
         One closed piece, holes filled, with ``cut_end`` on cut ends, on fillings and at their borders.
-    remarks : tuple of str
+    warnings : tuple of str
         What was repaired.
     """
 
     given: Surface
     closed: Surface
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def prepare(surface: Surface) -> Prepared:
@@ -71,7 +71,7 @@ def prepare(surface: Surface) -> Prepared:
         raise RegistrationError(str(error)) from error
     holes = "a hole" if found.n_holes == 1 else f"{found.n_holes} holes"
     told = [f"The surface has {holes}; the average femur has no counterpart there."] if found.n_holes else []
-    return Prepared(found.given, _marked(surface, found), (*found.remarks, *told))
+    return Prepared(found.given, _marked(surface, found), (*found.warnings, *told))
 
 
 def _marked(surface: Surface, found: Repaired) -> Surface:

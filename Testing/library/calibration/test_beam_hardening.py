@@ -185,7 +185,7 @@ def test_rods_keep_their_fit_and_lose_what_hardening_made_uncertain():
     density = float(before.density(hu))
     fit = before.density_sd(hu) ** 2 - (0.06 * density) ** 2
     assert after.density_sd(hu) == pytest.approx(np.sqrt(fit + (0.02 * density) ** 2), rel=1e-6)
-    assert not any("Rods under the patient" in warning for warning in after.remarks)
+    assert not any("Rods under the patient" in warning for warning in after.warnings)
 
 
 def test_slices_that_are_not_axial_are_left_alone(scans):

@@ -139,10 +139,10 @@ def test_the_text_internal_needs_a_ct_and_says_what_it_is():
     described = json.loads(json.dumps(calibration.describe(), allow_nan=False))
     assert described["fit"]["energy_sd_kev"] > 0
     assert len(described["covariance"]) == 2
-    assert "own cortex is one of the references" in calibration.remarks[1]
+    assert "own cortex is one of the references" in calibration.warnings[1]
     fair = parse_calibration("internal:without-cortex", thigh())
     assert fair.fit.cortex_pull == 0
-    assert len(fair.remarks) == 1
+    assert len(fair.warnings) == 1
     assert fair.density_sd(1300.0) > calibration.density_sd(1300.0)
 
 
@@ -159,6 +159,6 @@ def test_an_offset_between_patient_and_rods_shows_in_fat_and_muscle():
     assert check(0.0).soft_tissue_offset_hu == pytest.approx(0.0, abs=2.0)
     assert check(0.0).energy_kev == pytest.approx(kev, abs=0.2)
     assert check(0.0).cortex_relative == pytest.approx(1.0, abs=0.01)
-    assert check(0.0).remarks == ()
+    assert check(0.0).warnings == ()
     assert check(-35.0).soft_tissue_offset_hu == pytest.approx(-35.0, abs=2.0)
-    assert "off what the rods let expect" in check(-35.0).remarks[0]
+    assert "off what the rods let expect" in check(-35.0).warnings[0]

@@ -127,7 +127,7 @@ def test_where_a_surface_has_holes_nothing_is_laid():
     seats = person.points[np.linspace(500, 5000, 3).astype(int)]
     gone = (np.linalg.norm(person.points[:, None] - seats, axis=2) < 6.0).any(axis=1)
     found, error = _registered(_without(person, gone))
-    assert "3 holes" in found.remarks[0]
+    assert "3 holes" in found.warnings[0]
     assert error[found.covered].mean() < 0.6
     inside = (np.linalg.norm(person.points[:, None] - seats, axis=2) < 3.0).any(axis=1)
     assert not found.covered[inside].any()
@@ -137,7 +137,7 @@ def test_where_a_surface_has_holes_nothing_is_laid():
 
 def test_an_open_end_of_the_shaft_is_no_hole():
     found = prepare(_without(_person(), _average().arrays["cut_end"] == 1))
-    assert found.remarks == ()
+    assert found.warnings == ()
     assert found.closed.is_closed()
 
 
@@ -148,7 +148,7 @@ def test_steps_of_voxels_hardly_matter():
 
 
 @pytest.mark.parametrize(
-    ("damage", "remark"),
+    ("damage", "warning"),
     [
         (lambda triangles: triangles[:, ::-1], "looked inward"),
         (
@@ -160,7 +160,7 @@ def test_steps_of_voxels_hardly_matter():
 def test_triangles_that_look_the_wrong_way_are_turned_round_and_told(damage, warning):
     person = _person()
     found = prepare(replace(person, triangles=damage(person.triangles).copy()))
-    assert warning in found.remarks[0]
+    assert warning in found.warnings[0]
     assert found.given.volume_mm3 == pytest.approx(person.volume_mm3)
     assert found.closed.is_closed()
 
@@ -171,7 +171,7 @@ def test_unjoined_triangles_and_separate_pieces_are_put_in_order():
     n = 3 * len(person.triangles)
     triangles = np.concatenate([np.arange(n).reshape(-1, 3), n + person.triangles])
     found = prepare(Surface(loose, triangles))
-    assert "left out" in found.remarks[0]
+    assert "left out" in found.warnings[0]
     assert len(found.closed.points) == len(person.points)
     assert found.closed.is_closed()
     assert len(found.given.points) == len(loose)
@@ -232,5 +232,5 @@ def test_a_bone_like_its_own_mirror_image_is_told_to_have_no_side():
     likeness = register(reflected, average, "right", settings=UNCHECKED)
     even = Surface(0.4 * average.points + 0.6 * likeness.points, average.triangles)
     found = register(even, average, "right")
-    assert any("does not tell its side" in warning for warning in found.remarks)
+    assert any("does not tell its side" in warning for warning in found.warnings)
     assert found.look_at_it

@@ -17,7 +17,7 @@ examples:
 writes to DIR:
   registered_average.vtp  the average femur's points on the subject's bone, with region
   average_femur.vtp       the average femur, with the measures of SURFACE if it has them
-  registration.json       scale, distances, what the subject covers, size and shape, and remarks
+  registration.json       scale, distances, what the subject covers, size and shape, and warnings
 
 Coordinates of SURFACE are LPS in mm, as Slicer writes them."""
 

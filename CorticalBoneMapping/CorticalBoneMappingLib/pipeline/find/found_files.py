@@ -188,7 +188,7 @@ def read_ready_surface(path: str | Path) -> PeriostealSurface:
     found = repaired(surface)
     if found.borders:
         raise SurfaceError(f"{path}: the surface is not closed. Give a label map instead.")
-    said = ["The surface was given, and measured as it is.", *found.remarks, *_said_of(surface)]
+    said = ["The surface was given, and measured as it is.", *found.warnings, *_said_of(surface)]
     return PeriostealSurface(replace(found.piece, texts=surface.texts), said)
 
 

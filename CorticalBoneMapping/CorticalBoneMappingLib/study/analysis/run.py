@@ -163,7 +163,7 @@ def _provenance(
     notes = [
         *lost.notes(),
         *_alike(maps.table),
-        *fitted.design.remarks,
+        *fitted.design.warnings,
         *_clustered(analysis, fitted),
         *_gaps(maps, rows, tested),
         *doubts,
