@@ -34,7 +34,7 @@ def registration(side: str) -> Registration:
     covered = average.arrays["cut_end"] == 0
     others = {
         "distances": SurfaceDistances(0, 0, 0, 0),
-        "bending_misfit_mm": 0.0,
+        "deformation_misfit_mm": 0.0,
         "folded": 0,
         "warnings": (),
     }

@@ -91,7 +91,7 @@ def test_a_model_of_another_mesh_is_refused():
         register(_person(), _average(), "right", shape_model=other)
 
 
-def test_an_open_headless_femur_is_laid_where_it_belongs_and_keeps_its_side():
+def test_an_open_headless_femur_is_registered_where_it_belongs_and_keeps_its_side():
     gone = _average().arrays["region"] == HEAD
     found, error = _registered(_without(_person(), gone), settings=RegistrationSettings())
     assert error[found.covered].mean() < 0.7
@@ -122,7 +122,7 @@ def test_a_flattened_head_does_not_move_the_rest():
     assert error[found.covered & ~head].mean() < 0.6
 
 
-def test_where_a_surface_has_holes_nothing_is_laid():
+def test_where_a_surface_has_holes_the_average_has_no_counterpart():
     person = _person()
     seats = person.points[np.linspace(500, 5000, 3).astype(int)]
     gone = (np.linalg.norm(person.points[:, None] - seats, axis=2) < 6.0).any(axis=1)
@@ -135,7 +135,7 @@ def test_where_a_surface_has_holes_nothing_is_laid():
     np.testing.assert_array_equal(np.isfinite(carried), found.covered)
 
 
-def test_an_open_end_of_the_shaft_is_no_hole():
+def test_an_open_end_of_the_shaft_is_not_a_hole():
     found = prepare(_without(_person(), _average().arrays["cut_end"] == 1))
     assert found.warnings == ()
     assert found.closed.is_closed()
@@ -157,7 +157,7 @@ def test_steps_of_voxels_hardly_matter():
         ),
     ],
 )
-def test_triangles_that_look_the_wrong_way_are_turned_round_and_told(damage, warning):
+def test_triangles_that_look_the_wrong_way_are_turned_round_with_a_warning(damage, warning):
     person = _person()
     found = prepare(replace(person, triangles=damage(person.triangles).copy()))
     assert warning in found.warnings[0]
@@ -211,7 +211,7 @@ def test_landmarks_begin_the_search_on_a_left_femur_too():
     assert np.linalg.norm(found.points - points, axis=1)[found.covered].mean() < 0.6
 
 
-def test_landmarks_that_cannot_be_are_refused_in_words():
+def test_landmarks_that_do_not_fit_a_femur_are_refused():
     person, names = _person(), ("head_centre", "lesser_trochanter", "shaft_distal")
     known = _landmarks(_average().points)
 
@@ -226,11 +226,11 @@ def test_landmarks_that_cannot_be_are_refused_in_words():
         ask(known | {"head_centre": known["head_centre"] + [0.0, 150.0, 0.0]})
 
 
-def test_a_bone_like_its_own_mirror_image_is_told_to_have_no_side():
+def test_a_bone_like_its_own_mirror_image_gets_a_warning_about_its_side():
     average = _average()
     reflected = Surface(average.points * [1.0, -1.0, 1.0], average.triangles[:, ::-1])
     likeness = register(reflected, average, "right", settings=UNCHECKED)
     even = Surface(0.4 * average.points + 0.6 * likeness.points, average.triangles)
     found = register(even, average, "right")
-    assert any("does not tell its side" in warning for warning in found.warnings)
+    assert any("does not show its side" in warning for warning in found.warnings)
     assert found.look_at_it
