@@ -1,4 +1,4 @@
-"""The anatomy of a subject's femur, and the average femur laid on it."""
+"""The anatomy of a subject's femur, and the average femur registered to it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..core.errors import SurfaceError
 from ..core.surface import Surface
 from ..registration import Registration
 
-BENDING = "bending"
-"""Array of the laid average femur: how far each point was moved beyond position, turn and size, mm."""
+DEFORMATION = "bending"
+"""Array of the registered average femur: how far each point was moved beyond position, turn and size, mm."""
 EXPECTED_ERROR = "expected_error"
 """Array of how far each vertex is expected to be from its true place along the surface, mm (RMS)."""
 
@@ -33,11 +33,11 @@ MEASUREMENTS = (
 )
 """Attributes of `Anatomy` that go into a record."""
 
-_NEAR_MM = 15.0  # how far around a landmark the bending of the surface is averaged
+_NEAR_MM = 15.0  # how far around a landmark the deformation of the surface is averaged
 
 
 def registered_average(registration: Registration) -> Surface:
-    """Give the average femur laid on a subject, with how far it had to be bent.
+    """Return the average femur registered to a subject, with its deformation.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def registered_average(registration: Registration) -> Surface:
     Returns
     -------
     Surface
-        Subject's RAS; the arrays of the average, and `BENDING` and `EXPECTED_ERROR` (mm), which are
+        Subject's RAS; the arrays of the average, and `DEFORMATION` and `EXPECTED_ERROR` (mm), which are
         not-a-number where the subject has no counterpart.
     """
-    bent = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
-    bent = np.where(registration.covered, bent, np.nan).astype(np.float32)
+    moved = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
+    moved = np.where(registration.covered, moved, np.nan).astype(np.float32)
     registered_template = registration.deformed.with_arrays(**registration.average.arrays)
-    arrays = {BENDING: bent, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
+    arrays = {DEFORMATION: moved, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
     return registered_template.with_arrays(dict.fromkeys(arrays, "mm"), **arrays)
 
 
@@ -131,13 +131,13 @@ def _moved(registration: Registration, points: np.ndarray) -> np.ndarray:
 
 
 def _carried(registration: Registration, landmarks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Landmarks of the average, carried by the similarity and the bending of the surface around them."""
+    """Landmarks of the average, carried by the similarity and the deformation of the surface around them."""
     average = registration.average.points
-    bending = registration.points - _moved(registration, average)
+    deformation = registration.points - _moved(registration, average)
     carried = {}
     for name, place in landmarks.items():
         distance = np.linalg.norm(average - place, axis=1)
         weights = registration.covered * np.exp(-0.5 * ((distance - distance.min()) / _NEAR_MM) ** 2)
-        shift = weights @ bending / max(weights.sum(), 1e-9)
+        shift = weights @ deformation / max(weights.sum(), 1e-9)
         carried[name] = _moved(registration, place) + shift
     return carried

@@ -95,8 +95,8 @@ def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[s
         in standard deviations of the population; ``mahalanobis``, the distance from the average shape
         in such; ``plausibility``, the share of the population that is at least as far from it.
     """
-    # Those that the bending found, not those of the laid points: these slide along the surface in ways
-    # that no mode describes, which would look like an impossible shape.
+    # Those of the smooth deformation, not those of the projected points: these slide along the surface in
+    # ways that no mode describes, which would look like an impossible shape.
     coordinates = registration.shape_coordinates
     return {
         "size": round(registration.scale, 5),

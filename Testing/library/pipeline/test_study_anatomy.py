@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.pipeline.anatomy import (
-    BENDING,
+    DEFORMATION,
     EXPECTED_ERROR,
     registered_average,
     similarity_to_subject,
@@ -61,11 +61,11 @@ def moved_by(average: Surface) -> np.ndarray:
 def test_the_laid_average_tells_how_far_it_was_bent_and_where_it_has_no_counterpart(side):
     found = registration(side)
     registered_template = registered_average(found)
-    bent = registered_template.arrays[BENDING]
+    bent = registered_template.arrays[DEFORMATION]
     expected = np.linalg.norm(moved_by(found.average), axis=1)
     np.testing.assert_allclose(bent[found.covered], expected[found.covered], atol=1e-4)
     assert np.isnan(bent[~found.covered]).all()
-    assert registered_template.units[BENDING] == registered_template.units[EXPECTED_ERROR] == "mm"
+    assert registered_template.units[DEFORMATION] == registered_template.units[EXPECTED_ERROR] == "mm"
     np.testing.assert_array_equal(
         registered_template.arrays[EXPECTED_ERROR], found.expected_error.astype(np.float32)
     )

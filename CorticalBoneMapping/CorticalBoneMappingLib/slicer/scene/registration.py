@@ -9,13 +9,13 @@ import slicer
 import slicer.util
 import vtk
 
-from ...pipeline.anatomy import BENDING
+from ...pipeline.anatomy import DEFORMATION
 from ...pipeline.result import FemurResult
 from .models import add_map_model, colour_table, hide_legend, label_legend, put_beside
 from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, results_in
 
-BENDING_RANGE_MM = (0.0, 10.0)
-"""Range of the colours: how far the average femur was bent, beyond position, turn and size."""
+DEFORMATION_RANGE_MM = (0.0, 10.0)
+"""Range of the colours: deformation of the average femur, beyond position, turn and size."""
 
 _ROLES = ("laid", "average_to_bone", "landmarks")
 _LANDMARK_SIZE_MM, _LANDMARK_TEXT = 4.0, 3.0
@@ -119,11 +119,11 @@ def show_registration(nodes: ResultNodes) -> bool:
         model.GetDisplayNode().SetVisibility(False)
     display = found.registered_template.GetDisplayNode()
     display.SetAndObserveColorNodeID(colour_table(nodes.bone.GetScene()).GetID())
-    display.SetActiveScalar(BENDING, vtk.vtkDataObject.POINT)
-    display.SetScalarRange(*BENDING_RANGE_MM)
+    display.SetActiveScalar(DEFORMATION, vtk.vtkDataObject.POINT)
+    display.SetScalarRange(*DEFORMATION_RANGE_MM)
     display.SetScalarVisibility(True)
     display.SetVisibility(True)
-    label_legend(found.registered_template, "Bending\n(mm)", True)
+    label_legend(found.registered_template, "Deformation\n(mm)", True)
     found.landmarks.GetDisplayNode().SetVisibility(True)
     return True
 
