@@ -80,7 +80,8 @@ def check_pose(pose: Pose) -> None:
     if not _LIMITS.scales[0] <= pose.scale <= _LIMITS.scales[1]:
         raise RegistrationError(
             f"The bone is {pose.scale:.2f} times the size of the average femur; "
-            f"{_LIMITS.scales[0]} to {_LIMITS.scales[1]} is possible. Is it a femur, and are its coordinates in mm?"
+            f"{_LIMITS.scales[0]} to {_LIMITS.scales[1]} is possible. Is it a femur, and are its coordinates "
+            "in mm?"
         )
     if pose.misfit_mm > _LIMITS.worst_pose_mm:
         raise _not_a_femur(f"in its best pose, the average femur is {pose.misfit_mm:.1f} mm off")

@@ -17,7 +17,8 @@ from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, results_in
 DEFORMATION_RANGE_MM = (0.0, 10.0)
 """Range of the colours: deformation of the average femur, beyond position, turn and size."""
 
-_ROLES = ("laid", "average_to_bone", "landmarks")
+# Field of `RegistrationNodes` -> role that saved scenes hold.
+_ROLES = {"registered_template": "laid", "average_to_bone": "average_to_bone", "landmarks": "landmarks"}
 _LANDMARK_SIZE_MM, _LANDMARK_TEXT = 4.0, 3.0
 _LANDMARK_COLOUR = (0.84, 0.37, 0.00)  # vermilion after Okabe and Ito 2008: none of the maps' colours
 
@@ -74,8 +75,8 @@ def add_registration(
     places = result.provenance.get("anatomy", {}).get("landmarks_ras_mm", {})
     landmarks = _add_landmarks(scene, places, f"{name} landmarks")
     added = RegistrationNodes(registered_template, transform, landmarks)
-    for role in _ROLES:
-        node = getattr(added, role)
+    for field, role in _ROLES.items():
+        node = getattr(added, field)
         node.SetAttribute(RESULT_ATTRIBUTE, nodes.identifier)
         node.SetAttribute(ROLE_ATTRIBUTE, role)
         put_beside(scene, node, nodes.bone)
@@ -90,9 +91,9 @@ def registration_of(nodes: ResultNodes) -> RegistrationNodes | None:
         node = scene.GetNthNode(index)
         if node.GetAttribute(RESULT_ATTRIBUTE) == nodes.identifier:
             found[node.GetAttribute(ROLE_ATTRIBUTE)] = node
-    if not set(_ROLES) <= set(found):
+    if not set(_ROLES.values()) <= set(found):
         return None
-    return RegistrationNodes(**{role: found[role] for role in _ROLES})
+    return RegistrationNodes(**{field: found[role] for field, role in _ROLES.items()})
 
 
 def show_registration(nodes: ResultNodes) -> bool:
