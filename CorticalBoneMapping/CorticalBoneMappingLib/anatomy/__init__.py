@@ -1,4 +1,4 @@
-"""The anatomy of a femur, proximal or whole: landmarks, axes, lengths and angles, measured on its surface."""
+"""Measure the anatomy of a femur on its surface: landmarks, axes, lengths, angles and regions."""
 
 from .frame import Axis, Frame
 from .measure import anatomy_from_landmarks, measure_anatomy

@@ -1,4 +1,4 @@
-"""Regions of a proximal femur, by its own anatomy.
+"""Divide a proximal femur into regions, by its own anatomy.
 
 Every border follows from the landmarks and the surface of the femur itself, so that any femur can be
 divided, left or right, in any pose; lengths are in radii of its head. The neck in quadrants follows Poole et
@@ -31,7 +31,8 @@ REGION_NAMES: dict[int, str] = {
     10: "subtrochanteric shaft",
 }
 
-# Heights are parts of the way from the tip of the lesser to the tip of the greater trochanter.
+# Docs/anatomy.md; sizes chosen by hand. Heights are shares of the way from the tip of the lesser to the tip
+# of the greater trochanter.
 _GREATER_FROM = 0.30
 _LATERAL_FROM, _LATERAL_TO = 0.03, 0.68
 _LATERAL_SECTOR_DEG = (-35.0, 50.0)  # about the shaft, from lateral towards anterior
@@ -42,7 +43,7 @@ _NEAR_HEAD = 1.4  # radii of the head from its centre
 
 
 def regions_of(surface: Surface, anatomy: Anatomy) -> np.ndarray:
-    """Name the region of each point of a femur.
+    """Return the region of each point of a femur.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def regions_of(surface: Surface, anatomy: Anatomy) -> np.ndarray:
 
 
 def _on_lesser_trochanter(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
-    """What stands out from the shaft's cylinder around the tip; the border has no corners."""
+    """Which points protrude from the shaft's cylinder around the tip; the border has no corners."""
     tip, axis = anatomy.landmarks["lesser_trochanter"], anatomy.shaft_axis
     top = np.linalg.norm(axis.across(tip))
     root = anatomy.shaft_radius_mm + _LESSER_ROOT * (top - anatomy.shaft_radius_mm)
@@ -106,7 +107,7 @@ def _on_cut_end(surface: Surface, anatomy: Anatomy) -> np.ndarray:
 
 
 def _in_one_piece(surface: Surface, region: np.ndarray) -> np.ndarray:
-    """Give islands of a region to what surrounds them."""
+    """Assign islands of a region to the region around them."""
     region = region.copy()
     for _ in range(len(REGION_NAMES)):
         island = _islands(surface, region)

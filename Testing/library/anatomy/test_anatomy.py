@@ -279,7 +279,7 @@ def test_a_surface_that_can_be_repaired_measures_as_the_whole_one_does(femur, an
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda femur: ball(25.0), "neck|shaft"),
         (lambda femur: ball(60.0), "No femoral head"),
@@ -294,8 +294,8 @@ def test_a_surface_that_can_be_repaired_measures_as_the_whole_one_does(femur, an
     ],
     ids=["ball", "large ball", "cm", "cut above the lesser trochanter", "no head", "wrong side", "open"],
 )
-def test_what_is_missing_is_said(femur, make, said):
-    with pytest.raises(SurfaceError, match=said):
+def test_the_error_names_what_is_missing(femur, make, message):
+    with pytest.raises(SurfaceError, match=message):
         measure_anatomy(make(femur), "right")
 
 
