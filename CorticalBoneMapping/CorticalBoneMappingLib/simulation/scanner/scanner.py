@@ -33,7 +33,7 @@ _BONE_SHADOW_HU = 1000.0
 
 
 @dataclass(frozen=True)
-class Scan:
+class SimulatedScan:
     """A simulated CT and its truth.
 
     Attributes
@@ -57,12 +57,12 @@ class Scan:
     settings: ScannerSettings
 
 
-def scan(
+def simulate_scan(
     hip: Hip,
     settings: ScannerSettings | None = None,
     progress: Progress | None = None,
     body_half_axes: tuple[float, float] | None = None,
-) -> Scan:
+) -> SimulatedScan:
     """Scan a hip.
 
     Parameters
@@ -78,7 +78,7 @@ def scan(
 
     Returns
     -------
-    Scan
+    SimulatedScan
         The same bits for the same hip and settings.
 
     Raises
@@ -105,7 +105,7 @@ def scan(
     hu = np.clip(np.round(hu), _LOWEST_HU, _HIGHEST_HU).astype(np.float32)
     progress.report(1.0, "Scan done")
     volume = Volume(hu, field.ijk_to_ras, "simulated CT", "CT", settings.profile_mm)
-    return Scan(volume, Volume(labels, field.ijk_to_ras, "simulated labels"), hip, phantom, settings)
+    return SimulatedScan(volume, Volume(labels, field.ijk_to_ras, "simulated labels"), hip, phantom, settings)
 
 
 def _bones(
