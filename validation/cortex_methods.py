@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from CorticalBoneMappingLib.cortex.scan.noise import Noise, estimate_noise
 
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.core.measures import Quality
@@ -25,6 +24,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, CorticalMap, measure_cortex
 from CorticalBoneMappingLib.cortex.model.blur import Blur
 from CorticalBoneMappingLib.cortex.model.profiles import sample_profiles
+from CorticalBoneMappingLib.cortex.scan.noise import Noise, estimate_noise
 from CorticalBoneMappingLib.mesh.closest import closest_points, interpolate
 from CorticalBoneMappingLib.segmentation import periosteal_surface
 from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan

@@ -1,4 +1,4 @@
-"""The simulated scanner against what physics says it must show."""
+"""The simulated scanner against the physics."""
 
 from dataclasses import replace
 
@@ -95,7 +95,7 @@ def test_a_shell_keeps_its_mass_however_thin_it_is(thickness, cell):
     assert excess == pytest.approx((1000.0 - TRABECULAR) * shell, rel=5e-3)
 
 
-def test_both_boundaries_stand_where_brute_force_puts_them_on_a_curved_concave_bone():
+def test_both_boundaries_are_where_brute_force_puts_them_on_a_curved_concave_bone():
     thickness = 1.5
     bone = bone_of(torus_distance, (13.0, 13.0, 4.0), thickness=thickness, step=0.4)
     grid = grid_around((13.0, 13.0, 4.0))
