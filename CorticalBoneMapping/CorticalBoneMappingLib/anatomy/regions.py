@@ -8,6 +8,9 @@ region of its own. ``Docs/anatomy.md`` shows and defines them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from ..core.surface import Surface
@@ -17,6 +20,8 @@ from .flat_end import FLAT_MM, flat_end
 from .outline import NeckOutline
 
 CUT_END = 0
+"""The region of what was cut, in every atlas."""
+
 REGION_NAMES: dict[int, str] = {
     CUT_END: "cut end",
     1: "femoral head",
@@ -30,6 +35,7 @@ REGION_NAMES: dict[int, str] = {
     9: "intertrochanteric",
     10: "subtrochanteric shaft",
 }
+"""The regions of `regions_of` and of the shipped atlas; another atlas may have its own."""
 
 # Docs/anatomy.md; sizes chosen by hand. Heights are shares of the way from the tip of the lesser to the tip
 # of the greater trochanter.
@@ -40,6 +46,33 @@ _SHAFT_BELOW = 0.6  # radii of the head below the tip of the lesser trochanter
 _LESSER_WIDTH, _LESSER_ROOT = 0.72, 0.2  # radii of the head; share of its height that is its root
 _NEAR_NECK = 1.1  # radii of the head from the neck's axis: farther out is the greater trochanter's tip
 _NEAR_HEAD = 1.4  # radii of the head from its centre
+
+
+_TEXT = "region_names"  # of a surface: a sentence per region, its number and its name
+
+
+def with_region_names(surface: Surface, names: Mapping[int, str]) -> Surface:
+    """Add the names of its regions to a surface, so that they are kept and written with it.
+
+    Parameters
+    ----------
+    surface : Surface
+        With the array ``region``.
+    names : mapping of int to str
+        By the values of ``region``.
+
+    Returns
+    -------
+    Surface
+    """
+    sentences = tuple(f"{number} {name}" for number, name in sorted(names.items()))
+    return replace(surface, texts=surface.texts | {_TEXT: sentences})
+
+
+def region_names_of(surface: Surface) -> dict[int, str]:
+    """Return the names of a surface's regions by number: its own, or else `REGION_NAMES`."""
+    numbered = [sentence.split(" ", 1) for sentence in surface.texts.get(_TEXT, ())]
+    return {int(number): name for number, name in numbered} or dict(REGION_NAMES)
 
 
 def regions_of(surface: Surface, anatomy: Anatomy) -> np.ndarray:

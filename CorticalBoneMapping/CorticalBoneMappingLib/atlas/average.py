@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.regions import CUT_END
+from ..anatomy.regions import CUT_END, with_region_names
 from ..core.errors import SettingError
 from ..core.surface import Surface
 from ..io.surface_files import read_surface
@@ -37,7 +37,8 @@ class AverageFemur:
     ----------
     surface : Surface
         Closed; RAS mm with the origin at the head's centre; point arrays ``region`` (int8) and ``cut_end``
-        (uint8, 1 at the flat end of the shaft, where there is nothing to measure).
+        (uint8, 1 at the flat end of the shaft, where there is nothing to measure), and the names of the
+        regions (`anatomy.regions.region_names_of`).
     region_names : dict of int to str
         By the values of ``region``.
     shape_model : ShapeModel
@@ -116,8 +117,8 @@ def _load(folder: Path, density: str) -> AverageFemur:
             raise SettingError(f"{folder}: the atlas is incomplete: {name} is missing. Copy it again.")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
             raise SettingError(f"{folder}: {name} was changed since the atlas was built. Build it again.")
-    surface = read_surface(folder / DENSITIES[density])
     names = {int(number): name for number, name in record["region_names"].items()}
+    surface = with_region_names(read_surface(folder / DENSITIES[density]), names)
     shape_model = read_shape_model(folder / SHAPE_MODEL).resampled(surface)
     landmarks = {name: np.array(point) for name, point in record["landmarks"].items()}
     return AverageFemur(surface, names, shape_model, landmarks, record["name"], sha256, record["people"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.regions import CUT_END, REGION_NAMES
+from ..anatomy.regions import CUT_END, region_names_of
 from ..core.errors import SettingError, StatisticsError
 from ..core.measures import MEASURES
 from ..core.progress import Progress
@@ -249,7 +249,8 @@ def _against(maps: Maps, row: Table, terms: tuple[str, ...], source: Path) -> Co
 def _by_region(maps: Maps) -> Maps:
     """Means of the whole femur, then of each region."""
     region = maps.surface.arrays["region"]
-    present = {n: name for n, name in REGION_NAMES.items() if n != CUT_END and np.any(region == n)}
+    names = region_names_of(maps.surface)
+    present = {n: name for n, name in names.items() if n != CUT_END and np.any(region == n)}
     whole = maps.region_means(np.isin(region, list(present)).astype(int), {1: WHOLE_FEMUR})
     parts = maps.region_means(region, present)
     values = np.concatenate([whole.values, parts.values], axis=1)
