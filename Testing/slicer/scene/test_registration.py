@@ -15,7 +15,7 @@ from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.pipeline.anatomy import DEFORMATION
 from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
 from CorticalBoneMappingLib.slicer.scene.registration import (
-    BENDING_RANGE_MM,
+    DEFORMATION_RANGE_MM,
     add_registration,
     hide_registration,
     registration_of,
@@ -81,7 +81,7 @@ def test_the_bending_is_shown_in_mm_and_a_measure_takes_the_view_back(scene, lef
     assert show_registration(nodes)
     display = found.registered_template.GetDisplayNode()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
-    assert (display.GetActiveScalarName(), display.GetScalarRange()) == (DEFORMATION, BENDING_RANGE_MM)
+    assert (display.GetActiveScalarName(), display.GetScalarRange()) == (DEFORMATION, DEFORMATION_RANGE_MM)
     assert legend.GetTitleText().endswith("(mm)")
     assert legend.GetVisibility()
     assert display.GetVisibility()

@@ -14,10 +14,11 @@ from ...pipeline.result import FemurResult
 from .models import add_map_model, colour_table, hide_legend, label_legend, put_beside
 from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, results_in
 
-BENDING_RANGE_MM = (0.0, 10.0)
-"""Range of the colours: how far the average femur was bent, beyond position, turn and size."""
+DEFORMATION_RANGE_MM = (0.0, 10.0)
+"""Range of the colours: deformation of the average femur, beyond position, turn and size."""
 
-_ROLES = ("laid", "average_to_bone", "landmarks")
+# Field of `RegistrationNodes` -> role that saved scenes hold.
+_ROLES = {"registered_template": "laid", "average_to_bone": "average_to_bone", "landmarks": "landmarks"}
 _LANDMARK_SIZE_MM, _LANDMARK_TEXT = 4.0, 3.0
 _LANDMARK_COLOUR = (0.84, 0.37, 0.00)  # vermilion after Okabe and Ito 2008: none of the maps' colours
 
@@ -74,8 +75,8 @@ def add_registration(
     places = result.provenance.get("anatomy", {}).get("landmarks_ras_mm", {})
     landmarks = _add_landmarks(scene, places, f"{name} landmarks")
     added = RegistrationNodes(registered_template, transform, landmarks)
-    for role in _ROLES:
-        node = getattr(added, role)
+    for field, role in _ROLES.items():
+        node = getattr(added, field)
         node.SetAttribute(RESULT_ATTRIBUTE, nodes.identifier)
         node.SetAttribute(ROLE_ATTRIBUTE, role)
         put_beside(scene, node, nodes.bone)
@@ -90,9 +91,9 @@ def registration_of(nodes: ResultNodes) -> RegistrationNodes | None:
         node = scene.GetNthNode(index)
         if node.GetAttribute(RESULT_ATTRIBUTE) == nodes.identifier:
             found[node.GetAttribute(ROLE_ATTRIBUTE)] = node
-    if not set(_ROLES) <= set(found):
+    if not set(_ROLES.values()) <= set(found):
         return None
-    return RegistrationNodes(**{role: found[role] for role in _ROLES})
+    return RegistrationNodes(**{field: found[role] for field, role in _ROLES.items()})
 
 
 def show_registration(nodes: ResultNodes) -> bool:
@@ -120,10 +121,10 @@ def show_registration(nodes: ResultNodes) -> bool:
     display = found.registered_template.GetDisplayNode()
     display.SetAndObserveColorNodeID(colour_table(nodes.bone.GetScene()).GetID())
     display.SetActiveScalar(DEFORMATION, vtk.vtkDataObject.POINT)
-    display.SetScalarRange(*BENDING_RANGE_MM)
+    display.SetScalarRange(*DEFORMATION_RANGE_MM)
     display.SetScalarVisibility(True)
     display.SetVisibility(True)
-    label_legend(found.registered_template, "Bending\n(mm)", True)
+    label_legend(found.registered_template, "Deformation\n(mm)", True)
     found.landmarks.GetDisplayNode().SetVisibility(True)
     return True
 
