@@ -1,1 +1,1 @@
-"""The command line, ``cbm COMMAND``: one module a command, which imports what it needs when it runs."""
+"""The command line: one module a command, which imports what it needs when it runs."""
