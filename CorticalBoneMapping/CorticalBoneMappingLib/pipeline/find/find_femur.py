@@ -245,7 +245,7 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
     points = closest_points(surface, parts[names == _HEAD]).points(surface)
     centre, radius = least_squares_sphere(points)
     left = np.linalg.norm(points - centre, axis=1) - radius
-    # Within the socket; towards the neck the head is no sphere.
+    # Within the socket; towards the neck the head is not a sphere.
     towards = centre - parts[np.char.startswith(names, _NECK)].mean(axis=0)
     offset = surface.points - centre
     far = np.linalg.norm(offset, axis=1)

@@ -151,7 +151,7 @@ def update_reviews(results: Path, cases: Iterable[Case], suggestions: dict[str, 
     cases : iterable of Case
         Of the study; rows are in their order, others at the end.
     suggestions : dict of str to str
-        What `suggestion` said of each mapped case, by its name.
+        The `suggestion` for each mapped case, by its name.
     """
     path = results / REVIEW_FILE
     marks = marks_of_results(results)
