@@ -54,8 +54,8 @@ from CorticalBoneMappingLib.slicer.scene.answers import (
 from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
 from CorticalBoneMappingLib.slicer.scene.tables import table_rows
 from CorticalBoneMappingLib.slicer.scene.vertex_plot import nearest_vertex, plot_vertex
-from CorticalBoneMappingLib.study.analysis.rows import CLUSTER_COLUMNS
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.analysis.answer_tables import CLUSTER_COLUMNS
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 
 class CorticalBoneStatistics(ScriptedLoadableModule):
@@ -285,7 +285,7 @@ class CorticalBoneStatisticsWidget(ScriptedLoadableModuleWidget, VTKObservationM
         if study is None or str(study) == parameters.takenStudy:
             return
         try:
-            take_study(parameters, read_plan(study, needs_analysis=False))
+            take_study(parameters, read_study_file(study, needs_analysis=False))
         except CorticalBoneMappingError:
             return  # the sections that show the study say what is wrong with it
 

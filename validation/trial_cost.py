@@ -27,7 +27,7 @@ from CorticalBoneMappingLib.pipeline.regions import region_rows
 from CorticalBoneMappingLib.pipeline.result import FemurResult
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.study.mapping.case import run_case
-from CorticalBoneMappingLib.study.mapping.run import run_study
+from CorticalBoneMappingLib.study.mapping.map_scans import map_scans
 from CorticalBoneMappingLib.study.study_file.scans import Case
 
 HOUR_S, GIGABYTE = 3600.0, 1e9
@@ -91,7 +91,7 @@ def of_running(cases: int, of: int) -> str:
         seconds = []
         for _ in range(2):
             begun = time.process_time()
-            run_study(people, results, Inline(), work=partial(run_case, measure=nothing))
+            map_scans(people, results, Inline(), work=partial(run_case, measure=nothing))
             seconds.append(time.process_time() - begun)
         tables = (results / "cases.csv").stat().st_size + (results / "qc.csv").stat().st_size
     first, again = (1e3 * value / cases for value in seconds)

@@ -38,14 +38,14 @@ from CorticalBoneMappingLib.pipeline.regions import region_rows
 from CorticalBoneMappingLib.pipeline.result import FemurResult
 from CorticalBoneMappingLib.segmentation import periosteal_surface
 from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
-from CorticalBoneMappingLib.study.check import cases_to_run
+from CorticalBoneMappingLib.study.check import cases_to_map
 from CorticalBoneMappingLib.study.mapping.case import run_case
 from CorticalBoneMappingLib.study.mapping.executors import open_executor
 from CorticalBoneMappingLib.study.mapping.ledger import has_result
+from CorticalBoneMappingLib.study.mapping.map_scans import map_scans
 from CorticalBoneMappingLib.study.mapping.measuring import measure_case
-from CorticalBoneMappingLib.study.mapping.run import run_study
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
 from CorticalBoneMappingLib.study.study_file.scans import Case
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 REPORTS = Path(__file__).parents[1] / "Docs" / "validation"
 WORKERS = 2
@@ -95,8 +95,8 @@ def run_quietly(study: Path, results: Path, whole: bool) -> None:
     """Run the study in this process; a child of the benchmark does."""
     measure = measure_case if whole else surface_and_thickness
     with open_executor(WORKERS) as executor:
-        run_study(
-            cases_to_run(read_plan(study, False)),
+        map_scans(
+            cases_to_map(read_study_file(study, False)),
             results,
             executor,
             JsonProgress(),
@@ -116,7 +116,7 @@ class Killer:
     def __init__(self, study: Path, results: Path, whole: bool, kills: int, seed: int) -> None:
         self._command = [sys.executable, __file__, "--child", str(study), str(results)]
         self._command += ["--whole-mapping"] if whole else []
-        self._cases = cases_to_run(read_plan(study, False))
+        self._cases = cases_to_map(read_study_file(study, False))
         self._results, self._wanted = results, kills
         self._dice = random.Random(seed)
         self.killed: Counter[str] = Counter()

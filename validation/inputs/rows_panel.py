@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,7 @@ from CorticalBoneMappingLib.slicer.panel.runs import StudyRun
 from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
-from CorticalBoneMappingLib.study.study_file.plan import Analysis, StudyPlan, read_plan, write_plan
+from CorticalBoneMappingLib.study.study_file import Analysis, StudyFile, read_study_file, write_study_file
 from Testing.library.helpers.tiny_maps import STUDY, write_map, write_questions, write_tiny_study
 
 from .hip import cbm
@@ -46,12 +47,12 @@ seed = 9
 """
 
 
-def _design(file: Path, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, Analysis, StudyPlan]:
+def _design(file: Path, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, Analysis, StudyFile]:
     """Give what `cbm stats` fits for an analysis of a study file."""
-    plan = read_plan(file)
+    plan = read_study_file(file)
     analysis = next(one for one in plan.analyses if one.name == name)
     table = read_study_table(plan)
-    design = build_design(table, parse_terms(analysis.terms, table, plan))
+    design = build_design(table, parse_terms(analysis.terms, table, plan.coding))
     return design.columns, design.matrix, read_contrast(design, analysis.contrast).matrix, analysis, plan
 
 
@@ -63,7 +64,7 @@ def _same_model(given: Path, asked: Path, name: str) -> Answer:
         and np.array_equal(matrix, others[1])
         and np.array_equal(weights, others[2])
         and analysis == others[3]
-        and (plan.reference, plan.categorical) == (others[4].reference, others[4].categorical)
+        and plan.coding == others[4].coding
     )
     return Answer(f"columns {', '.join(others[0])}", is_same)
 
@@ -84,7 +85,7 @@ def _in_panel(folder: Path) -> Answer:
 
 def _written_by_panel(folder: Path) -> Answer:
     study = _study_with_everything(folder)
-    write_plan(folder / "asked.toml", read_plan(study))
+    write_study_file(folder / "asked.toml", read_study_file(study))
     return _same_model(study, folder / "asked.toml", "all set")
 
 
@@ -107,10 +108,8 @@ def _answer_to_a_panel_question(file: str, folder: Path) -> Answer:
     study = write_tiny_study(folder, "month 36")
     (folder / file).write_text(MINE + study.read_text(encoding="utf-8"), encoding="utf-8")
     before = (folder / file).read_bytes()
-    plan = read_plan(study)
-    own = StudyPlan(
-        plan.name, plan.table, plan.results, plan.reference, plan.categorical, plan.analyses[:1], ""
-    )
+    plan = read_study_file(study)
+    own = replace(plan, analyses=plan.analyses[:1], scans=None, source="")
     StudyRun(own, folder).close()
     return Answer(f"{file} is as it was", (folder / file).read_bytes() == before)
 
@@ -171,7 +170,7 @@ def _answered_in(folder: Path) -> Path:
     return folder / "answers"
 
 
-def _report(answers: Path, plan: StudyPlan | None, expected: Sequence[str]) -> Answer:
+def _report(answers: Path, plan: StudyFile | None, expected: Sequence[str]) -> Answer:
     kept, warnings = current_answers(answers, read_answers(answers), plan)
     names = [answer.name for answer in kept]
     return Answer(f"shown: {', '.join(names)}", names == list(expected), warnings)
@@ -205,7 +204,7 @@ def _other_maps(change: str, folder: Path) -> Answer:
     elif change == "decision":
         rows = "participant,visit,side,verdict,note,suggestion\nP0,0,left,reject,moved,\n"
         (folder / "maps" / "qc.csv").write_text(rows, encoding="utf-8")
-    return _report(answers, read_plan(folder / "study.toml"), NAMES)
+    return _report(answers, read_study_file(folder / "study.toml"), NAMES)
 
 
 def _unknown_measure(folder: Path) -> Answer:
@@ -222,7 +221,7 @@ def _unknown_measure(folder: Path) -> Answer:
 
 
 def _one_folder(folder: Path) -> Answer:
-    plan = read_plan(write_tiny_study(folder, "month 36", "Month_36"))
+    plan = read_study_file(write_tiny_study(folder, "month 36", "Month_36"))
     return Answer(f"{len(plan.analyses)} analyses", False)
 
 

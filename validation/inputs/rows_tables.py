@@ -14,9 +14,9 @@ from CorticalBoneMappingLib.io.surface_files import write_surface
 from CorticalBoneMappingLib.pipeline.result import AVERAGE_FILE
 from CorticalBoneMappingLib.statistics.table import read_table
 from CorticalBoneMappingLib.study.analysis.collect import collect_maps, read_study_table
-from CorticalBoneMappingLib.study.mapping.review import read_quality
-from CorticalBoneMappingLib.study.study_file.names import case_folder
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.mapping.review import read_reviews
+from CorticalBoneMappingLib.study.study_file.case_names import case_folder
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 from .judged import REFUSED, Answer, Input
 
@@ -86,7 +86,7 @@ def _maps_read(folder: Path, text: str, paths: Sequence[str]) -> list[float]:
     for value, path in enumerate(paths, start=1):
         _map_of(folder / "results", path, value)
     write(folder, text)
-    plan = read_plan(write(folder, STUDY, name="study.toml"), needs_analysis=False)
+    plan = read_study_file(write(folder, STUDY, name="study.toml"), needs_analysis=False)
     maps = collect_maps(read_study_table(plan), plan.results, (_MEASURE,))[_MEASURE]
     return maps.values[:, 0].tolist()
 
@@ -104,7 +104,7 @@ def _people(one: str, other: str, folder: Path) -> Answer:
     table.refuse_duplicates()
     folders = {case_folder(person, "0", "left") for person in (one, other)}
     write(folder, f"participant,visit,side,verdict,note,suggestion\n{one},0,left,reject,,\n", name="qc.csv")
-    rejected = [name for name, _, _ in read_quality(folder, [(one, "0", "left"), (other, "0", "left")])]
+    rejected = [name for name, _, _ in read_reviews(folder, [(one, "0", "left"), (other, "0", "left")])]
     found = [*table.labels("participant")]
     return Answer(
         f"{', '.join(found)}; {len(folders)} folders; rejected: {', '.join(rejected)}",
@@ -115,13 +115,13 @@ def _people(one: str, other: str, folder: Path) -> Answer:
 def _qc_after_excel(folder: Path) -> Answer:
     text = "participant;visit;side;verdict;note;suggestion\r\n1;0;left;reject;;\r\n"
     write(folder, text, "cp1252", "qc.csv")
-    found = list(read_quality(folder, [("001", "0", "left"), ("011", "0", "left")]))
+    found = list(read_reviews(folder, [("001", "0", "left"), ("011", "0", "left")]))
     return Answer(f"rejected: {found[0][0]}", found == [("001", "0", "left")])
 
 
 def _qc_of_two(folder: Path) -> Answer:
     write(folder, "participant,visit,side,verdict,note,suggestion\n1,0,left,reject,,\n", name="qc.csv")
-    found = list(read_quality(folder, [("001", "0", "left"), ("01", "0", "left")]))
+    found = list(read_reviews(folder, [("001", "0", "left"), ("01", "0", "left")]))
     return Answer(f"rejected: {found[0][0]}", False)
 
 

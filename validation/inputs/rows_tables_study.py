@@ -11,7 +11,7 @@ import numpy as np
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_files import write_volume
 from CorticalBoneMappingLib.study.check import check_study
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 from .hip import cbm
 from .judged import REFUSED, WARNED, Answer
@@ -47,32 +47,36 @@ _FOUR = [
 
 
 def _checked(people: Sequence[Sequence[str]], encoding: str, folder: Path) -> Answer:
-    found = check_study(read_plan(_study(folder, people, encoding=encoding), needs_analysis=False))
+    found = check_study(read_study_file(_study(folder, people, encoding=encoding), needs_analysis=False))
     return Answer(found.summary().splitlines()[0], False, [str(problem) for problem in found.problems])
 
 
 def _summary(folder: Path) -> Answer:
-    text = check_study(read_plan(_study(folder, _FOUR[:1]), needs_analysis=False)).summary().splitlines()[0]
+    text = (
+        check_study(read_study_file(_study(folder, _FOUR[:1]), needs_analysis=False))
+        .summary()
+        .splitlines()[0]
+    )
     return Answer(text, text.startswith("1 femur in 1 scan:"))
 
 
 def _row_of_excel(folder: Path) -> Answer:
     people = [*_FOUR[:3], ("P4", "0", "placebo", "7100")]
-    (problem,) = check_study(read_plan(_study(folder, people), needs_analysis=False)).problems
+    (problem,) = check_study(read_study_file(_study(folder, people), needs_analysis=False)).problems
     return Answer(str(problem), problem.row == 5)
 
 
 def _asked(change: tuple[str, str], command: str, folder: Path) -> Answer:
     study = _study(folder, _FOUR, _ANALYSIS.replace(*change))
     if command == "check":
-        problems = check_study(read_plan(study)).problems
+        problems = check_study(read_study_file(study)).problems
         return Answer(f"{len(problems)} problems", not problems, [str(problem) for problem in problems])
     cbm("study", "run", study, "--quiet", "--workers", "1")
     return Answer("mapped", False)
 
 
 def _study_file(text: str, encoding: str, folder: Path) -> Answer:
-    plan = read_plan(write(folder, text, encoding, "study.toml"), needs_analysis=False)
+    plan = read_study_file(write(folder, text, encoding, "study.toml"), needs_analysis=False)
     return Answer(f"{plan.name}, {plan.table.name}", plan.table == folder / "participants.csv")
 
 

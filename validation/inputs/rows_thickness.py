@@ -15,7 +15,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_files import read_volume, write_volume
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.simulation.scanner.dicom_writer import write_dicom_series
-from CorticalBoneMappingLib.study.study_file.scans import ScanPlan, cases_of, read_scans
+from CorticalBoneMappingLib.study.study_file.scans import StudyScans, cases_of, read_scans
 
 from .hip import DENSITY, OPTIONS, THICKNESS_MM, as_plain, base, cbm, mapped
 from .judged import REFUSED, WARNED, Answer, Input
@@ -112,7 +112,7 @@ def _table(cell: str, truth: float | None, folder: Path) -> Answer:
     head, row = "participant,visit,side,path,slice_thickness", f"a,0,left,ct.nrrd,{cell}"
     (folder / "scans.csv").write_text(f"{head}\n{row}\n")
     cases, problems = cases_of(
-        read_scans(folder / "scans.csv"), ScanPlan(folder, MapSettings(slice_thickness_mm=3.0))
+        read_scans(folder / "scans.csv"), StudyScans(folder, MapSettings(slice_thickness_mm=3.0))
     )
     given = cases[0].settings.slice_thickness_mm if cases else None
     return Answer(f"{given} mm", given == truth, [str(problem) for problem in problems])

@@ -13,8 +13,8 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.io.tables import read_rows
 from CorticalBoneMappingLib.mesh.smoothing import smooth
-from CorticalBoneMappingLib.study.analysis.files import ATTRIBUTION_FILE, CLUSTERS_FILE
-from CorticalBoneMappingLib.study.analysis.rows import ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS
+from CorticalBoneMappingLib.study.analysis.answer_files import ATTRIBUTION_FILE, CLUSTERS_FILE
+from CorticalBoneMappingLib.study.analysis.answer_tables import ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS
 from CorticalBoneMappingLib.study.mapping.overview import CASE_COLUMNS, CASES_FILE
 from CorticalBoneMappingLib.study.simulated_trial import TRUE_COLUMNS, TRUTH, TRUTH_FILE, TRUTH_TABLE
 

@@ -18,10 +18,10 @@ from CorticalBoneMappingLib.io.files import write_text
 from CorticalBoneMappingLib.simulation.trial import PLACEBO, TREATED
 from CorticalBoneMappingLib.statistics.maps import Maps
 from CorticalBoneMappingLib.statistics.table import Table
-from CorticalBoneMappingLib.study.analysis.analysis import corrected_tests, fit_analysis, region_names
+from CorticalBoneMappingLib.study.analysis.answer_tables import answer_rows
 from CorticalBoneMappingLib.study.analysis.collect import collect_maps, read_study_table, smoothed
-from CorticalBoneMappingLib.study.analysis.rows import answer_rows
-from CorticalBoneMappingLib.study.study_file.plan import Analysis, StudyPlan, read_plan
+from CorticalBoneMappingLib.study.analysis.fit_and_test import corrected_tests, fit_analysis, region_names
+from CorticalBoneMappingLib.study.study_file import Analysis, StudyFile, read_study_file
 
 REPORT = Path(__file__).parents[2] / "Docs" / "validation" / "trial_null_splits.md"
 KINDS = ("a vertex (what the maps mark)", "a cluster", "a region (Holm)")
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--report", type=Path, default=REPORT)
     chosen = parser.parse_args()
-    plan = read_plan(chosen.folder / "study.toml")
+    plan = read_study_file(chosen.folder / "study.toml")
     table = read_study_table(plan)
     table = table.take(table.labels("arm") == PLACEBO)
     measure = plan.analyses[0].measure
@@ -59,20 +59,20 @@ def split_arms(table: Table, split: int) -> np.ndarray:
     return np.where(treated[whose], TREATED, PLACEBO)
 
 
-def answer(smooth: Maps, maps: Maps, analysis: Analysis, plan: StudyPlan) -> tuple[np.ndarray, float]:
+def answer(smooth: Maps, maps: Maps, analysis: Analysis, plan: StudyFile) -> tuple[np.ndarray, float]:
     """Whether each of `KINDS` was found, and the share of the surface that is marked."""
-    fitted = fit_analysis(smooth, analysis, plan)
+    fitted = fit_analysis(smooth, analysis, plan.coding)
     tests = corrected_tests(fitted, analysis)
     area, marked = smooth.surface.point_areas, tests.deciding.significant
     regions = fit_analysis(
-        maps.region_means(maps.surface.arrays["region"], region_names(maps)), analysis, plan
+        maps.region_means(maps.surface.arrays["region"], region_names(maps)), analysis, plan.coding
     )
     holm = min(row["p_holm"] for row in answer_rows([("region", regions)]))
     kinds = (marked.any(), np.any(tests.clusters.clusters.p <= analysis.alpha), holm <= analysis.alpha)
     return np.array(kinds, dtype=int), float(area[marked].sum() / area[tests.deciding.tested].sum())
 
 
-def page(plan: StudyPlan, table: Table, splits: int, found: np.ndarray, area: np.ndarray) -> str:
+def page(plan: StudyFile, table: Table, splits: int, found: np.ndarray, area: np.ndarray) -> str:
     """The page as text."""
     people = len(np.unique(table.labels("participant")))
     lines = [

@@ -24,7 +24,7 @@ def run(chosen: argparse.Namespace) -> None:
     from ..simulation.treatment import Treatment
     from ..simulation.trial import TrialSettings
     from ..study.mapping.executors import open_executor
-    from ..study.simulated_trial import PLAN_FILE, TRUTH, TRUTH_TABLE, write_trial
+    from ..study.simulated_trial import STUDY_FILE, TRUTH, TRUTH_TABLE, write_trial
 
     begun, progress = time.perf_counter(), progress_of(chosen)
     settings = TrialSettings(
@@ -39,7 +39,7 @@ def run(chosen: argparse.Namespace) -> None:
     )
     with open_executor(chosen.workers, None) as executor:
         write_trial(chosen.out, settings, executor, progress.part(0.0, 0.25), spacing_mm=_SPACING_MM)
-    plan, answers = chosen.out / PLAN_FILE, chosen.out / "answers"
+    plan, answers = chosen.out / STUDY_FILE, chosen.out / "answers"
     workers = ["--workers", str(chosen.workers)]
     _step(chosen, study.add_to, ["study", "run", str(plan), *workers], 0.25, 0.9)
     _step(chosen, stats.add_to, ["stats", str(plan), "--out", str(answers)], 0.9, 0.95)
@@ -65,7 +65,7 @@ def _step(chosen: argparse.Namespace, add_to: Callable, words: list[str], start:
 def _against_truth(answers: Path, truth: Path) -> list[list[str]]:
     """Rows of the table that is printed: truth, effect and bounds of a few regions."""
     from ..io.tables import read_rows
-    from ..study.analysis.rows import ATTRIBUTION_COLUMNS
+    from ..study.analysis.answer_tables import ATTRIBUTION_COLUMNS
     from ..study.simulated_trial import TRUE_COLUMNS
 
     attributed = read_rows(next(answers.glob("*/attribution.csv")), ATTRIBUTION_COLUMNS)

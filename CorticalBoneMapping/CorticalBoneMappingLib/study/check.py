@@ -22,10 +22,8 @@ from ..io.volume_warnings import thickness_warnings
 from ..pipeline.find.femur_in_scan import SURFACE_SUFFIX
 from ..pipeline.find.found_files import read_ready_surface
 from .analysis.questions import COLUMNS, faults_of_questions, refuse_wrong_questions
-from .mapping.mapped import table_of_femurs
-from .mapping.run import scans_of
-from .study_file.people import problems_of_people
-from .study_file.plan import StudyPlan
+from .mapping.results_table import table_of_femurs
+from .study_file.participants import problems_of_participants
 from .study_file.problems import ERROR, NOTE, WARNING, Problem
 from .study_file.scans import (
     CALIBRATION,
@@ -38,6 +36,7 @@ from .study_file.scans import (
     read_scans,
     valid_cases,
 )
+from .study_file.study_toml import StudyFile
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class StudyCheck:
         return "\n".join([*lines, *(f"  {problem}" for problem in self.problems)])
 
 
-def cases_to_run(plan: StudyPlan) -> list[Case]:
+def cases_to_map(study: StudyFile) -> list[Case]:
     """Give the cases of a study, if its table is sound and its questions can be asked of it.
 
     Raises
@@ -73,20 +72,20 @@ def cases_to_run(plan: StudyPlan) -> list[Case]:
         If the study names no scans, a cell of its table cannot be, or a question names what is not in the
         table; names the first of them.
     """
-    scans = read_scans(plan.table)
-    cases = valid_cases(scans, scans_of(plan))
+    scans = read_scans(study.table)
+    cases = valid_cases(scans, study.scans_to_map())
     if not cases:
-        raise SettingError(f"{plan.table}: no row names a scan in its column 'path', so there is no case.")
-    refuse_questions_before_mapping(plan, scans, cases)
+        raise SettingError(f"{study.table}: no row names a scan in its column 'path', so there is no case.")
+    refuse_questions_before_mapping(study, scans, cases)
     return cases
 
 
-def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck:
+def check_study(study: StudyFile, progress: Progress | None = None) -> StudyCheck:
     """Look for all that is wrong, and tell it all at once.
 
     Parameters
     ----------
-    plan : StudyPlan
+    study : StudyFile
         With scans.
     progress : Progress, optional
         Told of every scan.
@@ -101,11 +100,11 @@ def check_study(plan: StudyPlan, progress: Progress | None = None) -> StudyCheck
         If the table itself cannot be read.
     """
     progress = progress or Progress()
-    table = read_scans(plan.table)
-    cases, problems = cases_of(table, scans_of(plan))
+    table = read_scans(study.table)
+    cases, problems = cases_of(table, study.scans_to_map())
     problems += [Problem(str(table.path), 0, "", "", WARNING, text) for text in table.warnings]
-    problems += problems_of_people(table, plan.levels)
-    problems += problems_of_questions(plan, table, cases)
+    problems += problems_of_participants(table, study.coding.levels)
+    problems += problems_of_questions(study, table, cases)
     problems += _shared_scans(table, cases)
     problems += _calibrations(table, cases)
     scans: dict[tuple[Path, str | None], list[Case]] = defaultdict(list)
@@ -206,12 +205,12 @@ def _reaches(one: Volume, other: Volume) -> bool:
 _ANALYSIS = "analysis"
 
 
-def problems_of_questions(plan: StudyPlan, scans: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+def problems_of_questions(study: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> list[Problem]:
     """Find what is wrong with the questions, as if all cases were mapped.
 
     Parameters
     ----------
-    plan : StudyPlan
+    study : StudyFile
     scans : ScanTable
     cases : sequence of Case
         In whose rows nothing is wrong; without any there is nothing to ask.
@@ -223,14 +222,14 @@ def problems_of_questions(plan: StudyPlan, scans: ScanTable, cases: Sequence[Cas
     """
     if not cases:
         return []
-    faults = faults_of_questions(plan, table_of_femurs(scans, cases, plan.levels))
+    faults = faults_of_questions(study, table_of_femurs(scans, cases, study.coding.levels))
     return [
-        Problem(plan.source, 0, *((where, "") if where == COLUMNS else (_ANALYSIS, where)), ERROR, sentence)
+        Problem(study.source, 0, *((where, "") if where == COLUMNS else (_ANALYSIS, where)), ERROR, sentence)
         for where, sentence in faults
     ]
 
 
-def refuse_questions_before_mapping(plan: StudyPlan, scans: ScanTable, cases: Sequence[Case]) -> None:
+def refuse_questions_before_mapping(study: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> None:
     """Refuse a study whose questions could not be answered when all cases are mapped.
 
     Raises
@@ -238,4 +237,4 @@ def refuse_questions_before_mapping(plan: StudyPlan, scans: ScanTable, cases: Se
     CorticalBoneMappingError
         See `refuse_wrong_questions`.
     """
-    refuse_wrong_questions(plan, table_of_femurs(scans, cases, plan.levels))
+    refuse_wrong_questions(study, table_of_femurs(scans, cases, study.coding.levels))

@@ -35,7 +35,7 @@ from ..statistics.model.design import build_design
 from ..statistics.model.least_squares import fit_least_squares
 from ..statistics.table import PARTICIPANT, PATH, Table, is_numeric, read_table
 from .analysis.collect import collect_maps, parse_terms, smoothed
-from .study_file.plan import StudyPlan
+from .study_file.study_toml import Coding
 
 SURFACE_FILE, PICTURE_FILE = "comparison.vtp", "comparison.png"
 REGIONS_FILE = "regions.csv"
@@ -190,9 +190,9 @@ def compare_to_controls(
     if lacking:
         raise StatisticsError(f"The patient's own {', '.join(lacking)} must be told, as '{lacking[0]}=…'.")
     row = Table.of({name: [value] for name, value in values.items()})
-    found = _against(maps, row, terms, controls)
+    found = _against(maps, row, terms)
     regions = _by_region(maps)
-    columns = vars(_against(regions, row, terms, controls)) | {"patient": regions.values[0]}
+    columns = vars(_against(regions, row, terms)) | {"patient": regions.values[0]}
     arrays = dict(vars(found)) | {"patient": maps.values[0], "q": q_values(found.p)}
     record = _provenance(maps, controls, fwhm_mm, [patient])
     record |= {"adjusted_for": list(terms), "patient": dict(values)}
@@ -239,10 +239,9 @@ def _change(maps: Maps, level: float) -> Change:
     return compare_scans(maps.values[0], maps.values[1], precision_from_repeats(repeats), level)
 
 
-def _against(maps: Maps, row: Table, terms: tuple[str, ...], source: Path) -> Comparison:
+def _against(maps: Maps, row: Table, terms: tuple[str, ...]) -> Comparison:
     controls = maps.take(np.arange(1, len(maps.table)))
-    plan = StudyPlan("", source, source.parent, {}, (), (), str(source))
-    design = build_design(controls.table, parse_terms(terms, controls.table, plan))
+    design = build_design(controls.table, parse_terms(terms, controls.table, Coding()))
     return compare_with_controls(maps.values[0], row, fit_least_squares(controls.values, design))
 
 

@@ -38,7 +38,7 @@ from ..simulation.trial import (
     scanner_at,
 )
 
-TABLE_FILE, PLAN_FILE, RECORD_FILE = "participants.csv", "study.toml", "trial.json"
+TABLE_FILE, STUDY_FILE, RECORD_FILE = "participants.csv", "study.toml", "trial.json"
 SCANS, TRUTH = "scans", "truth"
 TRUTH_FILE, TRUTH_TABLE = "true_effect.vtp", "true_effect.csv"
 
@@ -96,7 +96,7 @@ def write_trial(
     if not _has_record(folder, settings):
         write_json(folder / RECORD_FILE, plain(asdict(settings)))
     table = csv_text(list(_HEADER), _table(settings, people))
-    for name, text in ((TABLE_FILE, table), (PLAN_FILE, _plan(settings, spacing_mm))):
+    for name, text in ((TABLE_FILE, table), (STUDY_FILE, _plan(settings, spacing_mm))):
         if not (folder / name).exists():  # what a person has changed in them stays
             write_text(folder / name, text)
     progress.report(0.0, "Laying the truth on the average femur")
@@ -151,7 +151,7 @@ def _has_record(folder: Path, settings: TrialSettings) -> bool:
                 f"{path}: the folder holds a simulated trial of other settings; choose another folder."
             )
         return True
-    for name in (TABLE_FILE, PLAN_FILE):
+    for name in (TABLE_FILE, STUDY_FILE):
         if (folder / name).exists():
             raise SettingError(
                 f"{folder / name}: this file is not of a simulated trial and would be replaced; choose "

@@ -9,8 +9,8 @@ from CorticalBoneMappingLib.report.pages.markup import Html, write_document
 from CorticalBoneMappingLib.report.pages.page import Paragraph, write_page
 from CorticalBoneMappingLib.study.mapping.overview import CASES_FILE, Overview
 
+from ..helpers.mapping_work import cases_in
 from ..helpers.small_study import people
-from ..helpers.trial_work import cases_in
 
 REFUSED = "did not write"
 MINE = "this is mine\n"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from hand_dicom import series
+from mapping_work import run
 from small_study import write_mask, write_scan, write_study
-from trial_work import run
 
 from CorticalBoneMappingLib.io.input_files import files_of, hash_of, stamp_of
 from CorticalBoneMappingLib.io.volume_files import read_volume

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.statistics.table import TEXT_COLUMNS, read_table
-from CorticalBoneMappingLib.study.study_file.names import case_folder, case_of
+from CorticalBoneMappingLib.study.study_file.case_names import case_folder, case_of
 
 # What ids look like: zeros in front, dots, underscores, exponents, dates, spaces, signs, letters of Europe.
 IDS = st.one_of(

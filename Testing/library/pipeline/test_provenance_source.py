@@ -55,7 +55,7 @@ def test_the_source_changes_with_what_maps_follow_from_and_with_nothing_else(lib
         "report/pages/page.py",
         "cli/femur/map.py",
         "statistics/maps.py",
-        "study/analysis/run.py",
+        "study/analysis/analyse_maps.py",
         "study/patient.py",
     ):
         (library / name).write_bytes((library / name).read_bytes() + b"\nchanged = 1\n")

@@ -19,8 +19,8 @@ from CorticalBoneMappingLib.report.pages.cases import read_cases
 from CorticalBoneMappingLib.report.pages.quality_page import concerns, write_quality_page
 from CorticalBoneMappingLib.report.pictures.thumbnails import FAILED_COLOUR, thumbnail
 from CorticalBoneMappingLib.study.mapping.overview import CASE_COLUMNS
-from CorticalBoneMappingLib.study.mapping.review import QUALITY_COLUMNS, read_quality
-from CorticalBoneMappingLib.study.study_file.names import case_folder
+from CorticalBoneMappingLib.study.mapping.review import REVIEW_COLUMNS, read_reviews
+from CorticalBoneMappingLib.study.study_file.case_names import case_folder
 
 from ..helpers.browser import open_browser
 from .test_report import bent_femur
@@ -64,7 +64,7 @@ def results(tmp_path, picture):
     for person, failed, suggestion in CASES:
         identity = {"participant": person, "visit": "12", "side": "left"}
         rows.append(empty | identity | {"status": "done", "fit_failed": failed, "suggestion": suggestion})
-        quality.append(dict.fromkeys(QUALITY_COLUMNS, "") | identity | {"suggestion": suggestion})
+        quality.append(dict.fromkeys(REVIEW_COLUMNS, "") | identity | {"suggestion": suggestion})
         folder = tmp_path / case_folder(person, "12", "left")
         folder.mkdir(parents=True)
         (folder / THUMBNAIL_FILE).write_bytes(picture)
@@ -79,7 +79,7 @@ def results(tmp_path, picture):
         "reason": "/a/b/P4.nrrd: gone",
     }
     (tmp_path / "cases.csv").write_text(csv_of_rows(CASE_COLUMNS, [*rows, empty | lost]), "utf-8")
-    (tmp_path / "qc.csv").write_text(csv_of_rows(QUALITY_COLUMNS, quality), "utf-8")
+    (tmp_path / "qc.csv").write_text(csv_of_rows(REVIEW_COLUMNS, quality), "utf-8")
     return tmp_path
 
 
@@ -211,7 +211,7 @@ def test_cases_are_judged_in_the_browser_and_the_saved_table_goes_into_the_study
         assert browser.requests() == {page.resolve().as_uri()}
         assert browser.run("return window.harmed === undefined")
     saved = rows_of(downloads / "qc.csv")
-    assert list(saved[0]) == list(QUALITY_COLUMNS)
+    assert list(saved[0]) == list(REVIEW_COLUMNS)
     assert main(["study", "qc", str(results), "--take", str(downloads / "qc.csv")]) == 0
     assert "2 decisions taken" in capsys.readouterr().out
     found = {row["participant"]: (row["verdict"], row["note"]) for row in rows_of(results / "qc.csv")}
@@ -281,7 +281,7 @@ def test_a_verdict_on_an_earlier_result_waits_on_the_page_to_be_given_again(resu
     rows = rows_of(results / "qc.csv")
     rows[0] |= {"verdict": "accept", "of_result": "rold one 1234"}
     rows[1] |= {"verdict": "reject", "of_result": "rold two 1234"}
-    (results / "qc.csv").write_text(csv_of_rows(QUALITY_COLUMNS, rows), "utf-8")
+    (results / "qc.csv").write_text(csv_of_rows(REVIEW_COLUMNS, rows), "utf-8")
     assert main(["study", "qc", str(results), "--quiet"]) == 0
     downloads = tmp_path / "downloads"
     downloads.mkdir()
@@ -313,7 +313,7 @@ def test_a_verdict_on_an_earlier_result_waits_on_the_page_to_be_given_again(resu
 
 def test_a_decision_is_written_by_a_command_and_a_wrong_one_leaves_the_table_as_it_was(results, capsys):
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "reject", "metal", "clip"]) == 0
-    assert read_quality(results)["P1", "12", "left"].note == "metal clip"
+    assert read_reviews(results)["P1", "12", "left"].note == "metal clip"
     before = (results / "qc.csv").read_bytes()
     assert main(["study", "qc", str(results), "--decide", "P9", "12", "left", "reject"]) == 1
     assert "there is no mapped case participant P9, visit 12, left" in capsys.readouterr().err
@@ -321,7 +321,7 @@ def test_a_decision_is_written_by_a_command_and_a_wrong_one_leaves_the_table_as_
     assert "'maybe' is no verdict" in capsys.readouterr().err
     assert (results / "qc.csv").read_bytes() == before
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "none", "--quiet"]) == 0
-    assert read_quality(results)["P1", "12", "left"].verdict == ""
+    assert read_reviews(results)["P1", "12", "left"].verdict == ""
 
 
 def test_a_folder_without_cases_is_named(tmp_path, capsys):

@@ -17,8 +17,8 @@ from CorticalBoneMappingLib.io.tables import csv_of_rows
 from CorticalBoneMappingLib.report.pages import figures
 from CorticalBoneMappingLib.report.pages import study_report as study_page
 from CorticalBoneMappingLib.study.mapping.overview import CASE_COLUMNS
-from CorticalBoneMappingLib.study.mapping.review import QUALITY_COLUMNS
-from CorticalBoneMappingLib.study.study_file.names import case_folder
+from CorticalBoneMappingLib.study.mapping.review import REVIEW_COLUMNS
+from CorticalBoneMappingLib.study.study_file.case_names import case_folder
 
 from ..helpers.browser import open_browser
 from ..helpers.study_of_maps import write_trial
@@ -99,11 +99,11 @@ def write_cases(results):
     rows[0] |= {"measured": 0.99, "fit_failed": 0.01, "seconds": 20.0, "suggestion": "good"}
     rows[1] |= {"measured": 0.80, "fit_failed": 0.20, "seconds": 22.0, "suggestion": "look: fit failed"}
     rows[2]["reason"] = f"/home/me/scans/P02.nrrd: {HOSTILE}."
-    verdict = dict.fromkeys(QUALITY_COLUMNS, "") | {"participant": HOSTILE, "visit": "0", "side": "right"}
+    verdict = dict.fromkeys(REVIEW_COLUMNS, "") | {"participant": HOSTILE, "visit": "0", "side": "right"}
     verdict |= {"verdict": "reject", "note": f"moved {HOSTILE}"}
     results.mkdir()
     (results / "cases.csv").write_text(csv_of_rows(CASE_COLUMNS, rows), encoding="utf-8")
-    (results / "qc.csv").write_text(csv_of_rows(QUALITY_COLUMNS, [verdict]), encoding="utf-8")
+    (results / "qc.csv").write_text(csv_of_rows(REVIEW_COLUMNS, [verdict]), encoding="utf-8")
     for person, calibration in (("P00", "rods"), (HOSTILE, "internal")):
         record = {
             "settings": {"method": "constant-density", "smoothing_fwhm_mm": 0.0},

@@ -10,7 +10,7 @@ from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.report.pages import study_report as study_page
 from CorticalBoneMappingLib.report.pages.answers import current_answers, read_answers
 from CorticalBoneMappingLib.report.pages.markup import Html
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 from ..helpers.tiny_maps import STUDY, write_map, write_questions, write_tiny_study
 
@@ -47,7 +47,7 @@ def ask(study, capsys):
 def shown(study, file=None):
     """Give which answers a report would show, and what it would say of them."""
     folder = study / "answers"
-    plan = None if file is None else read_plan(study / file)
+    plan = None if file is None else read_study_file(study / file)
     kept, warnings = current_answers(folder, read_answers(folder), plan)
     return [answer.name for answer in kept], warnings
 

@@ -15,18 +15,18 @@ from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.statistics.model.contrasts import Contrast, read_contrast
 from CorticalBoneMappingLib.statistics.model.design import Categorical, Interaction, build_design
 from CorticalBoneMappingLib.statistics.table import Table
-from CorticalBoneMappingLib.study.analysis.analysis import exchange_of, fit_analysis
+from CorticalBoneMappingLib.study.analysis.analyse_maps import analyse_maps
+from CorticalBoneMappingLib.study.analysis.answer_files import read_answer
+from CorticalBoneMappingLib.study.analysis.answer_tables import holm
 from CorticalBoneMappingLib.study.analysis.collect import (
     collect_maps,
     read_study_table,
     rows_of_hips,
     smoothed,
 )
-from CorticalBoneMappingLib.study.analysis.files import read_answer
+from CorticalBoneMappingLib.study.analysis.fit_and_test import exchange_of, fit_analysis
 from CorticalBoneMappingLib.study.analysis.questions import with_shape
-from CorticalBoneMappingLib.study.analysis.rows import holm
-from CorticalBoneMappingLib.study.analysis.run import answer_study
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 from ..helpers.study_of_maps import MASS, THICKNESS, effect_region, write_trial
 
@@ -79,7 +79,7 @@ def rows_of(path):
 def study(tmp_path, text, table="participant,visit,side,path,arm\nA,0,left,,placebo\n"):
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     (tmp_path / "participants.csv").write_text(table, encoding="utf-8")
-    return read_plan(tmp_path / "study.toml")
+    return read_study_file(tmp_path / "study.toml")
 
 
 def test_the_effect_is_found_where_it_is_and_as_large_as_it_is(answers):
@@ -116,7 +116,7 @@ def test_the_means_of_arms_and_visits_are_kept_for_a_plot_at_a_vertex(trial, ans
         ("placebo", "0", 8),
         ("placebo", "36", 8),
     ]
-    plan = read_plan(trial / "study.toml")
+    plan = read_study_file(trial / "study.toml")
     maps = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS]
     maps = smoothed(maps, 10.0)
     rows = (maps.table.labels("arm") == "denosumab") & (maps.table.labels("visit") == "36")
@@ -168,7 +168,7 @@ def test_workers_do_not_change_a_bit(trial, answers):
 
 
 def test_a_missed_visit_counts_for_nothing_and_an_absent_result_is_named(trial, tmp_path):
-    table = read_study_table(read_plan(trial / "study.toml"))
+    table = read_study_table(read_study_file(trial / "study.toml"))
     paths = table.columns["path"].copy()
     paths[3] = ""
     missed = Table(table.columns | {"path": paths})
@@ -182,7 +182,7 @@ def test_a_missed_visit_counts_for_nothing_and_an_absent_result_is_named(trial, 
 
 
 def test_size_and_shape_of_each_femur_may_be_covariates(trial):
-    plan = read_plan(trial / "study.toml")
+    plan = read_study_file(trial / "study.toml")
     table = read_study_table(plan)
     assert with_shape(table, plan.results, ("arm", "age")) is table
     more = with_shape(table, plan.results, ("arm", "femur size", "arm × femur shape 2"))
@@ -194,23 +194,23 @@ def test_size_and_shape_of_each_femur_may_be_covariates(trial):
 
 
 def test_a_row_without_a_map_is_left_out_of_the_model_even_without_its_covariate(trial):
-    plan = read_plan(trial / "study.toml")
+    plan = read_study_file(trial / "study.toml")
     table = read_study_table(plan)
     maps = collect_maps(table, plan.results, (MASS,))[MASS]
     values, age = maps.values.copy(), table.column("age").copy()
     values[3], age[3] = np.nan, np.nan
     gap = type(maps)(values, Table(table.columns | {"age": age}), MASS, "mg/cm²", maps.surface)
-    fitted = fit_analysis(gap, plan.analyses[0], plan)
+    fitted = fit_analysis(gap, plan.analyses[0], plan.coding)
     assert len(fitted.design.matrix) == 31
     assert np.isfinite(fitted.answered.statistic).all()
 
 
 def test_a_study_with_a_missed_visit_is_answered_whole_and_says_what_is_missing(trial):
-    plan = read_plan(trial / "study.toml")
+    plan = read_study_file(trial / "study.toml")
     table = plan.table.read_text(encoding="utf-8").replace("P01_36,", ",")
     (trial / "missed.csv").write_text(table, encoding="utf-8")
     missed = replace(plan, table=trial / "missed.csv")
-    answer = answer_study(missed, missed.analyses[0])
+    answer = analyse_maps(missed, missed.analyses[0])
     assert answer.provenance["design"]["rows"] == 31
     assert any("participant P01, visit 36" in note for note in answer.provenance["notes"])
     there = next(row for row in answer.attributed if row["region"] == "lateral trochanter")
@@ -218,7 +218,7 @@ def test_a_study_with_a_missed_visit_is_answered_whole_and_says_what_is_missing(
 
 
 def test_the_mean_of_both_hips_takes_one_side_where_only_one_is_known(trial):
-    table = read_study_table(read_plan(trial / "study.toml"))
+    table = read_study_table(read_study_file(trial / "study.toml"))
     maps = collect_maps(table, trial / "maps", (THICKNESS,))[THICKNESS]
     two = Table(table.columns | {"side": np.array(["left", "right"] * 16), "visit": np.zeros(32)})
     values = maps.values.copy()
@@ -248,27 +248,27 @@ def test_between_participants_whole_participants_are_exchanged_and_within_them_t
 
 
 def test_least_squares_on_several_rows_of_a_participant_is_warned_of(trial):
-    plan = read_plan(trial / "study.toml")
+    plan = read_study_file(trial / "study.toml")
     analysis = replace(plan.analyses[0], model="least-squares", endpoints=(), smoothing_fwhm_mm=0.0)
-    notes = answer_study(plan, analysis).provenance["notes"]
+    notes = analyse_maps(plan, analysis).provenance["notes"]
     assert any("rows of a participant (up to 2)" in note for note in notes)
 
 
 def test_maps_that_are_less_sure_weigh_less_if_asked(trial):
-    plan = read_plan(trial / "study.toml")
+    plan = read_study_file(trial / "study.toml")
     equal = replace(
         plan.analyses[0], model="least-squares", terms=("arm",), contrast="denosumab − placebo", endpoints=()
     )
     weighed = replace(equal, weights="measurement")
-    alike = answer_study(plan, weighed).fitted.answered
+    alike = analyse_maps(plan, weighed).fitted.answered
     np.testing.assert_allclose(
-        alike.effect, answer_study(plan, equal).fitted.answered.effect, rtol=1e-4, atol=1e-3
+        alike.effect, analyse_maps(plan, equal).fitted.answered.effect, rtol=1e-4, atol=1e-3
     )
     maps = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS]
     sd = np.full_like(maps.values, 1.0)
     sd[0] = 1e4
-    without_first = fit_analysis(maps.take(np.arange(1, 32)), equal, plan).answered.effect
-    unsure = fit_analysis(replace(maps, sd=sd), weighed, plan).answered.effect
+    without_first = fit_analysis(maps.take(np.arange(1, 32)), equal, plan.coding).answered.effect
+    unsure = fit_analysis(replace(maps, sd=sd), weighed, plan.coding).answered.effect
     np.testing.assert_allclose(unsure, without_first, rtol=1e-2, atol=0.05)
     with pytest.raises(SettingError, match="goes with model = 'least-squares'"):
         replace(plan.analyses[0], weights="measurement")
@@ -322,7 +322,7 @@ def test_a_wrong_table_is_refused_naming_file_and_row(tmp_path, table, sentence)
 def test_a_study_file_is_read_with_a_byte_order_mark(tmp_path, encoding, end):
     path = tmp_path / "study.toml"
     path.write_bytes(STUDY.replace("\n", end).encode(encoding))
-    assert read_plan(path).analyses[0].contrast.startswith("denosumab − placebo")
+    assert read_study_file(path).analyses[0].contrast.startswith("denosumab − placebo")
 
 
 @pytest.mark.parametrize(
@@ -339,16 +339,16 @@ def test_backslashes_in_a_path_are_explained(tmp_path, line, number):
     path = tmp_path / "study.toml"
     path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(SettingError, match=rf"study.toml, line {number}: .*write / for .*single quotes"):
-        read_plan(path, needs_analysis=False)
+        read_study_file(path, needs_analysis=False)
     path.write_text("\n".join(lines).replace(line, line.replace('"', "'")), encoding="utf-8")
-    assert "\\" in str(read_plan(path, needs_analysis=False))
+    assert "\\" in str(read_study_file(path, needs_analysis=False))
 
 
 def test_a_study_file_in_another_encoding_and_two_analyses_of_one_folder_are_refused(tmp_path):
     path = tmp_path / "study.toml"
     path.write_bytes(STUDY.replace("Trial", "Prüfung").encode("cp1252", errors="replace"))
     with pytest.raises(SettingError, match=r"study\.toml: .* save it as UTF-8"):
-        read_plan(path)
+        read_study_file(path)
     analysis = STUDY[STUDY.index("[[analysis]]") :].replace("month 36", "Month_36")
     with pytest.raises(SettingError, match="'month 36' and 'Month_36', which is one folder"):
         study(tmp_path, STUDY + analysis)

@@ -13,7 +13,7 @@ from small_answer import small_answer
 from CorticalBoneMappingLib.slicer.panel import desktop
 from CorticalBoneMappingLib.slicer.panel import runs as study_run
 from CorticalBoneMappingLib.slicer.scene.answers import add_answer, answers_in
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 PICTURES = Path(__file__).parents[3] / "build" / "pictures"
 TABLE = """participant,visit,side,path,arm,age
@@ -129,7 +129,7 @@ def test_apply_writes_the_study_file_runs_it_and_shows_the_answer(filled, scene,
     filled.ui.applyButton.click()
     assert filled.ui.applyButton.text == "Cancel"
     _until(lambda: filled._run.run is None)
-    plan = read_plan(commands[0][0])
+    plan = read_study_file(commands[0][0])
     (analysis,) = plan.analyses
     assert plan.table == study / "participants.csv"
     assert analysis.terms == ("visit", "arm", "visit × arm")

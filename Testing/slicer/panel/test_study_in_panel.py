@@ -14,9 +14,16 @@ from CorticalBoneMappingLib.statistics.model.contrast_map import ALTERNATIVES
 from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
-from CorticalBoneMappingLib.study.study_file import plan as plans
-from CorticalBoneMappingLib.study.study_file.plan import Analysis, StudyPlan, plan_text, read_plan
-from CorticalBoneMappingLib.study.study_file.scans import ScanPlan
+from CorticalBoneMappingLib.study.study_file import (
+    Analysis,
+    Coding,
+    StudyFile,
+    StudyScans,
+    analyses,
+    read_study_file,
+    write_study_file,
+)
+from CorticalBoneMappingLib.study.study_file.study_toml import study_file_text
 
 TABLE = """participant,visit,side,path,arm,centre,age,areal_bmd
 P1,0,left,P1_0,denosumab,1,61,0.61
@@ -72,16 +79,15 @@ def study(tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "answers").mkdir()
     (tmp_path / "study" / "participants.csv").write_text(TABLE, encoding="utf-8")
-    plan = StudyPlan(
+    plan = StudyFile(
         name="A trial",
         table=tmp_path / "study" / "participants.csv",
         results=tmp_path / "study" / "maps",
-        reference={"arm": "placebo", "centre": "2", "visit": "36"},
-        categorical=("centre",),
+        coding=Coding({"arm": "placebo", "centre": "2", "visit": "36"}, ("centre",)),
         analyses=(ALL_SET, WEIGHED, PLAIN),
         source=str(tmp_path / "study" / "study.toml"),
     )
-    (tmp_path / "study" / "study.toml").write_text(plan_text(plan), encoding="utf-8")
+    (tmp_path / "study" / "study.toml").write_text(study_file_text(plan), encoding="utf-8")
     return tmp_path / "study" / "study.toml"
 
 
@@ -111,7 +117,7 @@ def asked_by(panel, asked):
     assert asked, (panel.ui.statusLabel.text, panel.ui.applyButton.toolTip)
     file, _folder, only = asked[-1]
     panel._run.abandon()
-    plan = read_plan(file)
+    plan = read_study_file(file)
     (analysis,) = (one for one in plan.analyses if only in (None, one.name))
     return plan, analysis
 
@@ -123,7 +129,7 @@ def choose(panel, name):
 
 def design_of(plan, analysis):
     table = read_study_table(plan)
-    return build_design(table, parse_terms(analysis.terms, table, plan))
+    return build_design(table, parse_terms(analysis.terms, table, plan.coding))
 
 
 def test_the_test_sets_every_key():
@@ -137,11 +143,11 @@ def test_the_test_sets_every_key():
 def test_an_analysis_of_the_file_is_asked_as_the_file_says_it(opened, study, asked, name):
     choose(opened, name)
     plan, analysis = asked_by(opened, asked)
-    own = read_plan(study)
+    own = read_study_file(study)
     expected = next(one for one in own.analyses if one.name == name)
     for field in fields(Analysis):
         assert getattr(analysis, field.name) == getattr(expected, field.name), field.name
-    for field in fields(StudyPlan):
+    for field in fields(StudyFile):
         assert getattr(plan, field.name) == getattr(own, field.name), field.name
     ours, theirs = design_of(plan, analysis), design_of(own, expected)
     assert ours.columns == theirs.columns
@@ -155,10 +161,10 @@ def test_a_question_of_ones_own_keeps_what_the_file_says_and_the_panel_does_not_
     choose(opened, "other settings")
     opened.ui.contrastEdit.text = "placebo − denosumab"
     plan, analysis = asked_by(opened, asked)
-    own = read_plan(study)
+    own = read_study_file(study)
     assert plan.source.endswith("asked.toml")
     assert analysis == replace(own.analyses[0], name="analysis", contrast="placebo − denosumab")
-    for field in fields(StudyPlan):
+    for field in fields(StudyFile):
         if field.name not in ("analyses", "source"):
             assert getattr(plan, field.name) == getattr(own, field.name), field.name
     assert "Changed from 'other settings': contrast" in opened.ui.questionNoteLabel.text
@@ -194,7 +200,7 @@ def test_a_file_that_was_changed_is_asked_as_it_is_now(opened, study, asked):
         study.read_text(encoding="utf-8").replace('"arm" = "placebo"', '"arm" = "denosumab"'), "utf-8"
     )
     plan, _ = asked_by(opened, asked)
-    assert plan.reference["arm"] == "denosumab"
+    assert plan.coding.reference["arm"] == "denosumab"
 
 
 def test_an_analysis_that_the_file_no_longer_has_is_said(opened, study, asked):
@@ -237,9 +243,9 @@ def test_a_restored_scene_keeps_what_was_chosen(opened):
 
 def test_every_value_that_a_file_may_have_can_be_chosen(module):
     known = {
-        module.Model: plans.MODELS,
-        module.Hips: plans.HIPS,
-        module.Correction: plans.CORRECTIONS,
+        module.Model: analyses.MODELS,
+        module.Hips: analyses.HIPS,
+        module.Correction: analyses.CORRECTIONS,
         module.Alternative: ALTERNATIVES,
         module.AskedMeasure: [name for name, measure in MEASURES.items() if not measure.is_uncertainty],
     }
@@ -263,19 +269,18 @@ def test_what_is_written_is_read_again_field_by_field(tmp_path):
     unset = [field.name for field in fields(MapSettings) if getattr(settings, field.name) == field.default]
     assert unset == []
     path = tmp_path / "asked.toml"
-    plan = StudyPlan(
+    plan = StudyFile(
         'A "quoted" trial',
         tmp_path / "participants.csv",
         tmp_path / "maps",
-        {"arm of the study": "placebo"},
-        ("centre",),
+        Coding({"arm of the study": "placebo"}, ("centre",)),
         (ALL_SET, WEIGHED),
+        StudyScans(tmp_path / "scans", settings),
         str(path),
-        ScanPlan(tmp_path / "scans", settings),
     )
-    plans.write_plan(path, plan)
-    again = read_plan(path)
-    for field in fields(StudyPlan):
+    write_study_file(path, plan)
+    again = read_study_file(path)
+    for field in fields(StudyFile):
         assert getattr(again, field.name) == getattr(plan, field.name), field.name
 
 

@@ -9,18 +9,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import mapping_work
 import numpy as np
 import pytest
 import slicer
 import slicer.util
-import trial_work
 import vtk
 from hand_dicom import series
+from mapping_work import Inline, cases_in, study_of
+from mapping_work import table as read_rows
 from PySide6.QtTest import QTest
 from slicer_scene import two_balls
 from small_study import HEADER, people, write_scan, write_study
-from trial_work import Inline, cases_in, study_of
-from trial_work import table as read_rows
 from vtk.util.numpy_support import numpy_to_vtk
 
 from CorticalBoneMappingLib.slicer.panel import desktop
@@ -28,13 +28,13 @@ from CorticalBoneMappingLib.slicer.panel import runs as trial_run
 from CorticalBoneMappingLib.slicer.scene.cases import SCAN_ATTRIBUTE, picture_of
 from CorticalBoneMappingLib.slicer.scene.results import results_in
 from CorticalBoneMappingLib.study.mapping.case import run_case
-from CorticalBoneMappingLib.study.mapping.run import run_study
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.mapping.map_scans import map_scans
 from CorticalBoneMappingLib.study.study_file.problems import PROBLEM_COLUMNS
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 PICTURES = Path(__file__).parents[3] / "build" / "pictures"
 PICTURE_SIZE = 240, 96
-WORK = Path(__file__).parents[2] / "library" / "trial_work.py"
+WORK = Path(__file__).parents[2] / "library" / "helpers" / "mapping_work.py"
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def test_the_mapped_study_is_what_the_statistics_ask_and_a_rejected_case_is_left
     assert panel.ui.overviewLabel.text.endswith("1 with a map, 1 visit missed")
     panel._parameterNode.terms, panel._parameterNode.contrast = "visit", "visit 0"
     written = module.study_plan(panel._parameterNode)
-    assert written.scans == read_plan(study, needs_analysis=False).scans
+    assert written.scans == read_study_file(study, needs_analysis=False).scans
 
 
 def test_a_verdict_from_elsewhere_is_seen_when_the_panel_is_opened_again(panel, tmp_path):
@@ -350,10 +350,10 @@ def mapped(folder, count, rows=None, header=HEADER):
         write_study(folder, rows, header)
 
     def measure(case, _progress):
-        return replace(trial_work.measure(case, _progress), **ball(case.side))
+        return replace(mapping_work.measure(case, _progress), **ball(case.side))
 
     work = partial(run_case, measure=measure)
-    run_study(cases_in(folder), folder / "results", Inline(), work=work)
+    map_scans(cases_in(folder), folder / "results", Inline(), work=work)
     return study
 
 

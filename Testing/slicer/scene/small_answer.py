@@ -6,8 +6,8 @@ import numpy as np
 from slicer_scene import two_balls
 
 from CorticalBoneMappingLib.core.surface import Surface
-from CorticalBoneMappingLib.study.analysis.files import AnswerFiles
-from CorticalBoneMappingLib.study.analysis.rows import (
+from CorticalBoneMappingLib.study.analysis.answer_files import AnswerFiles
+from CorticalBoneMappingLib.study.analysis.answer_tables import (
     ANSWER_COLUMNS,
     ATTRIBUTION_COLUMNS,
     CLUSTER_COLUMNS,

@@ -45,9 +45,9 @@ def run(chosen: argparse.Namespace) -> None:
     """Plan, write, and say what was found."""
     from ...core.errors import SettingError
     from ...study.analysis.power import check_place, plan_trial, write_power
-    from ...study.study_file.plan import read_plan
+    from ...study.study_file.study_toml import read_study_file
 
-    plan = read_plan(chosen.study)
+    plan = read_study_file(chosen.study)
     by_name = {analysis.name: analysis for analysis in plan.analyses}
     name = chosen.analysis or plan.analyses[0].name
     if name not in by_name:

@@ -37,9 +37,9 @@ def run(chosen: argparse.Namespace) -> None:
 
 def results_of(study: Path) -> Path:
     """Give the folder of results: the one that is named, or that of a study file."""
-    from ...study.study_file.plan import read_plan
+    from ...study.study_file.study_toml import read_study_file
 
-    return study if study.is_dir() else read_plan(study, needs_analysis=False).results.resolve()
+    return study if study.is_dir() else read_study_file(study, needs_analysis=False).results.resolve()
 
 
 def _page(chosen: argparse.Namespace, results: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..common import add_command, add_output_options, progress_of, say
 
 if TYPE_CHECKING:
-    from ...study.study_file.plan import StudyPlan
+    from ...study.study_file.study_toml import StudyFile
 
 _EPILOG = """\
 examples:
@@ -62,11 +62,11 @@ def run(chosen: argparse.Namespace) -> None:
     say(chosen, f"{out} written ({out.stat().st_size / 1e6:.1f} MB).")
 
 
-def _study(given: Path | None) -> tuple[StudyPlan | None, Path | None]:
+def _study(given: Path | None) -> tuple[StudyFile | None, Path | None]:
     """Give the study file that is named, and the folder of results where scans were mapped."""
-    from ...study.study_file.plan import read_plan
+    from ...study.study_file.study_toml import read_study_file
 
     if given is None or given.is_dir():
         return None, given
-    plan = read_plan(given, needs_analysis=False)
+    plan = read_study_file(given, needs_analysis=False)
     return plan, plan.results.resolve() if plan.scans else None

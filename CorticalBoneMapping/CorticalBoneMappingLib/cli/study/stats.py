@@ -13,7 +13,7 @@ from ...core.wording import counted
 from ..common import add_command, add_output_options, draw_beside, number, progress_of, say, table
 
 if TYPE_CHECKING:
-    from ...study.analysis.run import StudyAnswer
+    from ...study.analysis.analyse_maps import StudyAnswer
 
 _EPILOG = """\
 examples:
@@ -68,14 +68,14 @@ def run(chosen: argparse.Namespace) -> None:
     """Answer every analysis of the study, write, and say what was found."""
     from ...core.errors import SettingError
     from ...io.files import refuse_another_record
-    from ...study.analysis.answered import ANSWERED_FILE, note_answered, outdated_answers
+    from ...study.analysis.analyse_maps import analyse_maps, answer_folder
+    from ...study.analysis.answer_files import add_picture, check_place, write_answer
     from ...study.analysis.collect import read_study_table
-    from ...study.analysis.files import add_picture, check_place, write_answer
     from ...study.analysis.questions import refuse_wrong_questions
-    from ...study.analysis.run import answer_study, plan_folder
-    from ...study.study_file.plan import read_plan
+    from ...study.analysis.up_to_date import ANSWERED_FILE, note_answered, outdated_answers
+    from ...study.study_file.study_toml import read_study_file
 
-    plan = read_plan(chosen.study)
+    plan = read_study_file(chosen.study)
     names = [analysis.name for analysis in plan.analyses]
     if chosen.only is not None and chosen.only not in names:
         raise SettingError(
@@ -87,13 +87,13 @@ def run(chosen: argparse.Namespace) -> None:
     asked = [analysis for analysis in plan.analyses if chosen.only in (None, analysis.name)]
     refuse_wrong_questions(plan, read_study_table(plan), asked)
     for analysis in asked:
-        check_place(plan_folder(chosen.out, analysis))
+        check_place(answer_folder(chosen.out, analysis))
     progress = progress_of(chosen)
     with _executor(chosen) as executor:
         for done, analysis in enumerate(asked):
             part = progress.part(done / len(asked), (done + 1) / len(asked))
-            answer = answer_study(plan, analysis, executor, part)
-            folder = plan_folder(chosen.out, analysis)
+            answer = analyse_maps(plan, analysis, executor, part)
+            folder = answer_folder(chosen.out, analysis)
             write_answer(answer, folder)
             note_answered(chosen.out, plan, answer.provenance)
             if answer.fitted.answered.is_t:  # an F has no effect to draw
@@ -106,7 +106,7 @@ def run(chosen: argparse.Namespace) -> None:
 def _draw(answer: StudyAnswer, picture: Path) -> None:
     from ...core.measures import MEASURES
     from ...report.pictures.render import render_effect
-    from ...study.analysis.files import effect_surface
+    from ...study.analysis.answer_files import effect_surface
 
     title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
     draw_beside(lambda: [partial(render_effect, effect_surface(answer), picture, title=title)])

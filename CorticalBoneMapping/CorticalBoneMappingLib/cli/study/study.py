@@ -11,7 +11,7 @@ from ..common import add_command, add_output_options, progress_of, say
 from . import qc
 
 if TYPE_CHECKING:
-    from ...study.mapping.run import StudyRun
+    from ...study.mapping.map_scans import MappingSummary
 
 _EPILOG = """\
 examples:
@@ -78,10 +78,10 @@ def _check(chosen: argparse.Namespace) -> None:
     from ...core.errors import SettingError
     from ...io.files import ready_file, refuse_another_table, write_text
     from ...study.check import check_study
-    from ...study.study_file.plan import read_plan
     from ...study.study_file.problems import PROBLEM_COLUMNS, has_errors, problems_csv
+    from ...study.study_file.study_toml import read_study_file
 
-    plan = read_plan(chosen.study, needs_analysis=False)
+    plan = read_study_file(chosen.study, needs_analysis=False)
     if chosen.out is not None:
         ready_file(chosen.out)
         refuse_another_table(chosen.out, tuple(PROBLEM_COLUMNS))  # before any work is done
@@ -101,20 +101,20 @@ def _run(chosen: argparse.Namespace) -> None:
     from ...core.errors import CorticalBoneMappingError
     from ...io.files import check_room
     from ...report.pictures.thumbnails import thumbnail
-    from ...study.check import cases_to_run
+    from ...study.check import cases_to_map
     from ...study.mapping.case import run_case
     from ...study.mapping.executors import memory_of, open_executor
+    from ...study.mapping.map_scans import map_scans
     from ...study.mapping.measuring import measure_case
-    from ...study.mapping.run import run_study
-    from ...study.study_file.plan import read_plan
+    from ...study.study_file.study_toml import read_study_file
 
-    plan = read_plan(chosen.study, needs_analysis=False)
-    cases = cases_to_run(plan)
+    plan = read_study_file(chosen.study, needs_analysis=False)
+    cases = cases_to_map(plan)
     results = (chosen.out or plan.results).resolve()
     check_room(results)
     work = partial(run_case, measure=partial(measure_case, draw=thumbnail))
     with open_executor(chosen.workers, chosen.dask, memory_of(cases)) as executor:
-        done = run_study(cases, results, executor, progress_of(chosen), work)
+        done = map_scans(cases, results, executor, progress_of(chosen), work)
     say(chosen, summary(done))
     if done.failed:
         raise CorticalBoneMappingError(
@@ -122,9 +122,9 @@ def _run(chosen: argparse.Namespace) -> None:
         )
 
 
-def summary(done: StudyRun) -> str:
+def summary(done: MappingSummary) -> str:
     """Say what a run did."""
-    from ...study.mapping.run import duration
+    from ...study.mapping.map_scans import duration
 
     lines = [
         f"{counted(done.cases, 'case')}: {done.mapped} mapped in {duration(done.seconds)}, {done.kept} were "

@@ -16,10 +16,10 @@ import numpy as np
 from ...core.errors import CorticalBoneMappingError
 from ...core.measures import measure_named
 from ...core.surface import Surface
-from ...study.analysis.answered import inputs_now, why_not_of_now, why_outdated, why_stale
-from ...study.analysis.files import EFFECT_FILE, PROVENANCE_FILE, AnswerFiles, read_answer
+from ...study.analysis.answer_files import EFFECT_FILE, PROVENANCE_FILE, AnswerFiles, read_answer
 from ...study.analysis.shown import with_significant
-from ...study.study_file.plan import StudyPlan
+from ...study.analysis.up_to_date import inputs_now, why_not_of_now, why_outdated, why_stale
+from ...study.study_file.study_toml import StudyFile
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def same_mesh(one: Surface, other: Surface) -> bool:
 
 
 def current_answers(
-    folder: str | Path, answers: Sequence[Answer], plan: StudyPlan | None = None
+    folder: str | Path, answers: Sequence[Answer], plan: StudyFile | None = None
 ) -> tuple[list[Answer], list[str]]:
     """Leave out answers to what the study no longer asks, and say of the others what is in doubt.
 
@@ -137,7 +137,7 @@ def current_answers(
         Of all answers, or of one: that one is shown whatever is said of it.
     answers : sequence of Answer
         Of this folder.
-    plan : StudyPlan, optional
+    plan : StudyFile, optional
         The study file as it is now.
 
     Returns
@@ -165,7 +165,7 @@ def current_answers(
     return kept, [*left_out, *_doubts(kept, place, plan)]
 
 
-def _doubts(answers: Sequence[Answer], place: Path, plan: StudyPlan | None) -> list[str]:
+def _doubts(answers: Sequence[Answer], place: Path, plan: StudyFile | None) -> list[str]:
     if plan is None:
         return list(filter(None, (why_stale(answer.record, place) for answer in answers)))
     try:

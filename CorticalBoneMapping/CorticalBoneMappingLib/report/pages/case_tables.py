@@ -16,8 +16,8 @@ from ...core.wording import MISSING, number
 from ...core.wording import many as counted
 from ...statistics.table import ARM, PARTICIPANT, SIDE, VISIT, sorted_levels
 from ...study.mapping.overview import CASES_FILE, WAITING
-from ...study.mapping.review import ACCEPT, QUALITY_FILE, REJECT
-from ...study.study_file.names import Identity
+from ...study.mapping.review import ACCEPT, REJECT, REVIEW_FILE
+from ...study.study_file.case_names import CaseId
 from ...study.study_file.scans import PATH, read_scans, sides_of
 from .answers import Answer
 from .cases import CaseRow, without_folders
@@ -38,7 +38,7 @@ class PlannedFemur:
         Whether the row names a scan.
     """
 
-    identity: Identity
+    identity: CaseId
     arm: str
     visit: str
     has_scan: bool
@@ -210,7 +210,7 @@ def _exclusions(cases: Sequence[CaseRow]) -> Html | None:
     ]
     if not rows:
         return None
-    listed = table(["", "", "reason"], rows, f"From {CASES_FILE} and {QUALITY_FILE}.", class_="text excluded")
+    listed = table(["", "", "reason"], rows, f"From {CASES_FILE} and {REVIEW_FILE}.", class_="text excluded")
     return element("details", element("summary", f"{counted(len(rows), 'excluded case')}"), listed)
 
 

@@ -11,8 +11,8 @@ from ...core.errors import CorticalBoneMappingError
 from ...io.tables import read_rows
 from ...study.mapping.case import DONE
 from ...study.mapping.overview import CASE_COLUMNS, CASES_FILE
-from ...study.mapping.review import Verdict, read_quality
-from ...study.study_file.names import Identity, case_folder
+from ...study.mapping.review import Review, read_reviews
+from ...study.study_file.case_names import CaseId, case_folder
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class CaseRow:
     ----------
     row : dict
         Of ``cases.csv``.
-    verdict : Verdict
+    verdict : Review
         What a person decided.
     folder : Path
         Of its result.
     """
 
     row: dict[str, Any]
-    verdict: Verdict
+    verdict: Review
     folder: Path
 
     @property
@@ -39,7 +39,7 @@ class CaseRow:
         return self.row["status"] == DONE
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> CaseId:
         """By which it is found in other tables."""
         return self.row["participant"], self.row["visit"], self.row["side"]
 
@@ -61,7 +61,7 @@ def read_cases(results: str | Path) -> list[CaseRow]:
     path = results / CASES_FILE
     try:
         rows = read_rows(path, CASE_COLUMNS)
-        verdicts = read_quality(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
+        verdicts = read_reviews(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
         return [_case(row, verdicts, results) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorticalBoneMappingError(
@@ -74,7 +74,7 @@ def without_folders(reason: str) -> str:
     return re.sub(r"(?:\b[A-Za-z]:)?[\\/](?:[^\s:\\/]+[\\/])+(?=[^\s\\/])", "", reason)
 
 
-def _case(row: dict[str, Any], verdicts: dict[Identity, Verdict], results: Path) -> CaseRow:
+def _case(row: dict[str, Any], verdicts: dict[CaseId, Review], results: Path) -> CaseRow:
     identity = row["participant"], row["visit"], row["side"]
-    verdict = verdicts.get(identity, Verdict("", "", ""))
+    verdict = verdicts.get(identity, Review("", "", ""))
     return CaseRow(row, verdict, results / case_folder(*identity))

@@ -18,7 +18,7 @@ from ...core.wording import number
 from ...pipeline.find.verdict import GOOD
 from ...pipeline.result import PROVENANCE_FILE, THUMBNAIL_FILE
 from ...study.mapping.ledger import mark_of
-from ...study.mapping.review import QUALITY_COLUMNS, QUALITY_FILE
+from ...study.mapping.review import REVIEW_COLUMNS, REVIEW_FILE
 from ..pictures.thumbnails import FAILED_COLOUR
 from .cases import CaseRow, read_cases, without_folders
 from .markup import Html, data_address, element, join, json_block, shipped, table, write_document
@@ -119,8 +119,8 @@ def _lead(mapped: int, shown: int) -> str:
     if shown < mapped:
         told += f" Only the worst {number(shown, 0)} are on this page."
     return (
-        f"{told} Judge, then save: the browser downloads {QUALITY_FILE}, and 'cbm study qc STUDY.toml --take "
-        f"{QUALITY_FILE}' puts the decisions into the study. What is rejected, the statistics leave out."
+        f"{told} Judge, then save: the browser downloads {REVIEW_FILE}, and 'cbm study qc STUDY.toml --take "
+        f"{REVIEW_FILE}' puts the decisions into the study. What is rejected, the statistics leave out."
     )
 
 
@@ -134,7 +134,7 @@ def _bar() -> Html:
         element("label", "Order ", _select("order", orders)),
         element("label", "Show ", _select("filter", filters)),
         element("span", id="progress", role="status"),
-        element("button", f"Save decisions ({QUALITY_FILE})", id="save", type="button"),
+        element("button", f"Save decisions ({REVIEW_FILE})", id="save", type="button"),
         element(
             "span",
             "Click a picture to enlarge it. Keys on a case: a accept, r reject, u undo, ↓ next, ↑ previous",
@@ -249,4 +249,4 @@ def _data(cases: Sequence[CaseRow]) -> dict[str, Any]:
         for case in cases
     ]
     shown = [mark_of(case.folder) for case in cases]
-    return {"file": QUALITY_FILE, "columns": list(QUALITY_COLUMNS), "rows": rows, "results": shown}
+    return {"file": REVIEW_FILE, "columns": list(REVIEW_COLUMNS), "rows": rows, "results": shown}

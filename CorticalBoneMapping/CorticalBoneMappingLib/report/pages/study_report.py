@@ -8,7 +8,7 @@ from pathlib import Path
 from ...core.errors import DrawingError
 from ...core.progress import Progress
 from ...core.wording import many as counted
-from ...study.study_file.plan import StudyPlan
+from ...study.study_file.study_toml import StudyFile
 from .answers import Answer, current_answers, read_answers
 from .case_tables import PlannedFemur, arms_table, flow_section, quality_section, read_planned
 from .cases import CaseRow, read_cases, without_folders
@@ -30,7 +30,7 @@ def write_study_report(
     results: str | Path | None = None,
     table: str | Path | None = None,
     progress: Progress | None = None,
-    plan: StudyPlan | None = None,
+    plan: StudyFile | None = None,
 ) -> list[str]:
     """Write the report of a study's answers.
 
@@ -47,7 +47,7 @@ def write_study_report(
         The study's table of scans; with it the flow begins there and is told by arm.
     progress : Progress, optional
         Told of the figures.
-    plan : StudyPlan, optional
+    plan : StudyFile, optional
         The study file as it is now; with it, answers that are not of it or of its maps are found.
 
     Returns

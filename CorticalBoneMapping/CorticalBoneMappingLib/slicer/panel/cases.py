@@ -24,11 +24,10 @@ from ...pipeline.result import THUMBNAIL_FILE, read_result
 from ...study.mapping.case import DONE
 from ...study.mapping.ledger import CASE_FILE, known_fingerprints, mark_of, read_record
 from ...study.mapping.overview import CASE_COLUMNS, CASES_FILE
-from ...study.mapping.review import QUALITY_FILE, UNSEEN, Identity, Verdict, read_quality
-from ...study.mapping.run import scans_of
-from ...study.study_file.names import case_folder
-from ...study.study_file.plan import StudyPlan, read_plan
+from ...study.mapping.review import REVIEW_FILE, UNSEEN, CaseId, Review, read_reviews
+from ...study.study_file.case_names import case_folder
 from ...study.study_file.scans import Case, cases_of, read_scans
+from ...study.study_file.study_toml import StudyFile, read_study_file
 from ..scene.cases import add_case, add_scan, find_case, find_scan, share_scan, show_case
 from ..scene.results import ResultNodes
 
@@ -60,7 +59,7 @@ def opened_case(scene: slicer.vtkMRMLScene, case: TrialCase) -> ResultNodes | No
 
 
 def open_scan(
-    scene: slicer.vtkMRMLScene, case: TrialCase, plan: StudyPlan, nodes: ResultNodes
+    scene: slicer.vtkMRMLScene, case: TrialCase, plan: StudyFile, nodes: ResultNodes
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Add the scan that a case was mapped from, if it is not in the scene yet.
 
@@ -69,7 +68,7 @@ def open_scan(
     scene : vtkMRMLScene
         Where it is added.
     case : TrialCase
-    plan : StudyPlan
+    plan : StudyFile
         Whose table says where the scan is.
     nodes : ResultNodes
         Of the case, from `open_case`.
@@ -116,7 +115,7 @@ def _ledger(case: TrialCase) -> dict:
         ) from error
 
 
-def _hash_of_scan(case: Case, plan: StudyPlan) -> str:
+def _hash_of_scan(case: Case, plan: StudyFile) -> str:
     """Hash the scan; one that was not touched since it was mapped need not be read for that."""
     known = known_fingerprints(read_record(plan.results, case)).get("ct")
     if known is not None and known.stamp == stamp_of(case.ct):
@@ -126,7 +125,7 @@ def _hash_of_scan(case: Case, plan: StudyPlan) -> str:
 
 _WORDS = {"accept": "accepted", "reject": "rejected"}
 _LOOK = "look"  # how the program's suggestion to look at a case begins
-_NO_VERDICT = Verdict(UNSEEN, "", "")
+_NO_VERDICT = Review(UNSEEN, "", "")
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class TrialCase:
         Why it failed.
     suggestion : str
         What the program says of the result.
-    verdict : Verdict
+    verdict : Review
         What a person says.
     folder : Path
         Of its result.
@@ -157,11 +156,11 @@ class TrialCase:
     status: str
     reason: str
     suggestion: str
-    verdict: Verdict
+    verdict: Review
     folder: Path
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> CaseId:
         """Participant, visit and side."""
         return self.participant, self.visit, self.side
 
@@ -206,7 +205,7 @@ class TrialCase:
         return "\n".join(lines)
 
 
-def trial_plan(study: Path) -> StudyPlan:
+def trial_plan(study: Path) -> StudyFile:
     """Read a study file that names scans.
 
     Raises
@@ -214,15 +213,15 @@ def trial_plan(study: Path) -> StudyPlan:
     CorticalBoneMappingError
         If it cannot be read, or names maps.
     """
-    plan = read_plan(study, needs_analysis=False)
-    scans_of(plan)
+    plan = read_study_file(study, needs_analysis=False)
+    plan.scans_to_map()
     return plan
 
 
 def names_maps(study: Path) -> bool:
     """Whether a study file can be read and its table names maps: nothing of it is to be mapped."""
     try:
-        return read_plan(study, needs_analysis=False).scans is None
+        return read_study_file(study, needs_analysis=False).scans is None
     except CorticalBoneMappingError:
         return False
 
@@ -245,7 +244,7 @@ def trial_cases(results: Path) -> list[TrialCase]:
             f"{path}: this is not the table that a run has written ({error}). Move it, and run the study "
             "again."
         ) from error
-    verdicts = read_quality(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
+    verdicts = read_reviews(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
     cases = []
     for row in rows:
         identity = row["participant"], row["visit"], row["side"]
@@ -265,17 +264,17 @@ def counts(cases: list[TrialCase]) -> str:
     return f"{counted(len(cases), 'case')}: {', '.join(told)}"
 
 
-def valid_cases_of(plan: StudyPlan) -> list[Case]:
+def valid_cases_of(plan: StudyFile) -> list[Case]:
     """Give the cases of a study in whose rows nothing is wrong."""
-    return cases_of(read_scans(plan.table), scans_of(plan))[0]
+    return cases_of(read_scans(plan.table), plan.scans_to_map())[0]
 
 
-def stamp_of_tables(plan: StudyPlan) -> tuple[int, ...]:
+def stamp_of_tables(plan: StudyFile) -> tuple[int, ...]:
     """Give the times at which the tables of cases and verdicts were written; 0 where there is none."""
-    return tuple(_written(plan.results / name) for name in (CASES_FILE, QUALITY_FILE))
+    return tuple(_written(plan.results / name) for name in (CASES_FILE, REVIEW_FILE))
 
 
-def stamp_of_study(study: Path, plan: StudyPlan) -> tuple[int, ...]:
+def stamp_of_study(study: Path, plan: StudyFile) -> tuple[int, ...]:
     """Give the times at which the study file and its table were written."""
     return _written(study), _written(plan.table)
 

@@ -26,11 +26,11 @@ from ...io.volume_files import write_volume
 from ...pipeline.find.found_files import FoundFiles, read_found
 from ...pipeline.result import FemurResult, read_result
 from ...pipeline.settings import MapSettings
-from ...study.analysis.answered import ASKED_FILE
-from ...study.analysis.files import AnswerFiles, read_answer
-from ...study.analysis.run import plan_folder
-from ...study.study_file.plan import StudyPlan, read_plan, write_plan
+from ...study.analysis.analyse_maps import answer_folder
+from ...study.analysis.answer_files import AnswerFiles, read_answer
+from ...study.analysis.up_to_date import ASKED_FILE
 from ...study.study_file.problems import PROBLEM_COLUMNS, Problem
+from ...study.study_file.study_toml import StudyFile, read_study_file, write_study_file
 from .child_process import AnsweringRun, ChildRun
 
 LABEL = 1
@@ -207,7 +207,7 @@ class StudyRun(ChildRun):
 
     Parameters
     ----------
-    plan : StudyPlan
+    plan : StudyFile
         With one analysis.
     folder : Path
         Where the answer is written.
@@ -220,15 +220,15 @@ class StudyRun(ChildRun):
         If there is an ``asked.toml`` that was written or changed by hand.
     """
 
-    def __init__(self, plan: StudyPlan, folder: Path, python: str = sys.executable) -> None:
+    def __init__(self, plan: StudyFile, folder: Path, python: str = sys.executable) -> None:
         (analysis,) = plan.analyses
-        self.folder = plan_folder(folder, analysis)
+        self.folder = answer_folder(folder, analysis)
         if _is_of_its_file(plan):
             study, only = Path(plan.source), analysis.name
         else:
             study, only = folder / ASKED_FILE, None
             folder.mkdir(parents=True, exist_ok=True)
-            write_plan(study, plan)
+            write_study_file(study, plan)
         super().__init__(stats_command(python, study, folder, only))
 
     def answer(self) -> AnswerFiles:
@@ -236,11 +236,11 @@ class StudyRun(ChildRun):
         return read_answer(self.folder)
 
 
-def _is_of_its_file(plan: StudyPlan) -> bool:
+def _is_of_its_file(plan: StudyFile) -> bool:
     """Whether the study file asks just this, among other things."""
     if not plan.source:
         return False
-    own = read_plan(plan.source, needs_analysis=False)
+    own = read_study_file(plan.source, needs_analysis=False)
     same_folder = own.results.resolve() == plan.results.resolve()
     asked_alone = replace(own, analyses=plan.analyses, results=plan.results)
     return same_folder and asked_alone == plan and plan.analyses[0] in own.analyses

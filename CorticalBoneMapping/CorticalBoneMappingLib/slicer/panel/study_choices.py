@@ -9,7 +9,7 @@ import slicer.util
 
 from ...core.measures import MEASURES
 from ...study.analysis.shown import VIEWS
-from ...study.study_file.plan import Analysis, StudyPlan, read_plan
+from ...study.study_file import Analysis, StudyFile, read_study_file
 from .choices import Labelled, is_set
 
 ANALYSIS_NAME = "analysis"
@@ -23,14 +23,14 @@ AskedMeasure = Labelled(
 
 
 class Model(Labelled):
-    """What is random; the values are `plan.MODELS`."""
+    """What is random; the values are `analyses.MODELS`."""
 
     MIXED = "mixed", "Mixed: several rows per participant"
     LEAST_SQUARES = "least-squares", "Least squares: one row each"
 
 
 class Hips(Labelled):
-    """Which rows; the values are `plan.HIPS`."""
+    """Which rows; the values are `analyses.HIPS`."""
 
     BOTH = "both", "Both, as rows"
     MEAN = "mean", "Mean of both"
@@ -39,7 +39,7 @@ class Hips(Labelled):
 
 
 class Correction(Labelled):
-    """How significance is corrected for many vertices; the values are `plan.CORRECTIONS`."""
+    """How significance is corrected for many vertices; the values are `analyses.CORRECTIONS`."""
 
     RANDOM_FIELD = "random-field", "Random field theory"
     PERMUTATION = "permutation", "Permutation"
@@ -72,7 +72,7 @@ ShownView = Labelled("ShownView", {view.upper(): (view, label) for view, label i
 """Views of an answer."""
 
 
-def study_plan(parameters) -> StudyPlan:
+def study_plan(parameters) -> StudyFile:
     """Give what was chosen in the panel, its parameter node, as the library takes it.
 
     What the study file says and the panel does not show holds as well: reference levels, categorical columns,
@@ -80,7 +80,7 @@ def study_plan(parameters) -> StudyPlan:
 
     Returns
     -------
-    StudyPlan
+    StudyFile
         With one analysis. It has the name of the study file's own where nothing in it was changed, else
         `ANALYSIS_NAME`.
 
@@ -105,12 +105,12 @@ def study_plan(parameters) -> StudyPlan:
     return replace(plan, analyses=(analysis,))
 
 
-def plan_of_table(parameters) -> StudyPlan:
+def plan_of_table(parameters) -> StudyFile:
     """Give the study that the chosen table belongs to, its maps in the chosen folder.
 
     Returns
     -------
-    StudyPlan
+    StudyFile
         As the study file says it, where one is chosen and its table is the chosen one; otherwise one that
         says nothing but where table and maps are.
 
@@ -121,18 +121,18 @@ def plan_of_table(parameters) -> StudyPlan:
     """
     table, results = Path(parameters.tableFile), Path(parameters.resultsFolder)
     if is_set(parameters.studyFile):
-        plan = read_plan(parameters.studyFile, needs_analysis=False)
+        plan = read_study_file(parameters.studyFile, needs_analysis=False)
         if plan.table.resolve() == table.resolve():
             return replace(plan, results=results)
-    return StudyPlan(table.stem, table, results, {}, (), (), "")
+    return StudyFile(table.stem, table, results)
 
 
-def asked_analysis(parameters, plan: StudyPlan) -> Analysis | None:
+def asked_analysis(parameters, plan: StudyFile) -> Analysis | None:
     """Give the analysis of the study file that the question began with; None for one of the user's own."""
     return next((one for one in plan.analyses if one.name == parameters.question), None)
 
 
-def take_study(parameters, plan: StudyPlan) -> None:
+def take_study(parameters, plan: StudyFile) -> None:
     """Let the panel show a study file that was chosen: its table, its maps, its first analysis if any."""
     with slicer.util.NodeModify(parameters.parameterNode):
         parameters.takenStudy = str(parameters.studyFile)

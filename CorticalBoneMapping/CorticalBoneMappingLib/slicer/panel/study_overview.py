@@ -12,7 +12,7 @@ from ...core.wording import counted
 from ...pipeline.result import AVERAGE_FILE
 from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, sorted_levels
 from ...study.analysis.collect import read_study_table
-from ...study.study_file.plan import StudyPlan
+from ...study.study_file.study_toml import StudyFile
 
 FOUND, MISSED, ABSENT = "map found", "visit missed", "no map in its folder"
 _IDENTITY = (PARTICIPANT, PATH)
@@ -48,12 +48,12 @@ class StudyOverview:
         return sum(row[-1] == ABSENT for row in self.rows)
 
 
-def overview_of(plan: StudyPlan) -> StudyOverview:
+def overview_of(plan: StudyFile) -> StudyOverview:
     """Read a study's table and look for its maps.
 
     Parameters
     ----------
-    plan : StudyPlan
+    plan : StudyFile
         Where its table names scans, the maps are those that `cbm study run` has left in its folder.
 
     Returns
@@ -75,7 +75,7 @@ def overview_of(plan: StudyPlan) -> StudyOverview:
     counts = ", ".join(counted(*size) for size in sizes) + f": {status.count(FOUND)} with a map"
     others = [f"{status.count(kind)} {kind}" for kind in (MISSED, ABSENT) if kind in status]
     terms = _terms(table, plan)
-    question = _suggested_contrast(table, plan.reference.get(ARM))
+    question = _suggested_contrast(table, plan.coding.reference.get(ARM))
     return StudyOverview(rows, ", ".join([counts, *others]), terms, _suggested_terms(terms), question)
 
 
@@ -85,14 +85,14 @@ def _status(results: Path, path: str) -> str:
     return FOUND if (results / path / AVERAGE_FILE).is_file() else ABSENT
 
 
-def _terms(table: Table, plan: StudyPlan) -> list[str]:
+def _terms(table: Table, plan: StudyFile) -> list[str]:
     varied = [
         name
         for name, values in table.columns.items()
         if name not in _IDENTITY and name not in table.unclear and len(sorted_levels(table.labels(name))) > 1
     ]
     first = [name for name in (VISIT, ARM, SIDE) if name in varied]
-    known = (VISIT, SIDE, *plan.categorical)
+    known = (VISIT, SIDE, *plan.coding.categorical)
     levels = [name for name in varied if name in known or not is_numeric(table.column(name))]
     levels.sort(key=lambda name: first.index(name) if name in first else len(first))
     others = [name for name in varied if name not in first]

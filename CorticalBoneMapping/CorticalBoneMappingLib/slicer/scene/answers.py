@@ -9,8 +9,13 @@ from dataclasses import dataclass, fields
 import slicer
 import vtk
 
-from ...study.analysis.files import AnswerFiles
-from ...study.analysis.rows import ANSWER_COLUMNS, ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS, GROUP_COLUMNS
+from ...study.analysis.answer_files import AnswerFiles
+from ...study.analysis.answer_tables import (
+    ANSWER_COLUMNS,
+    ATTRIBUTION_COLUMNS,
+    CLUSTER_COLUMNS,
+    GROUP_COLUMNS,
+)
 from ...study.analysis.shown import VIEWS, shown_of, with_significant
 from .models import (
     add_map_model,

@@ -8,7 +8,7 @@ import vtk
 
 from ...core.surface import Surface
 from ...io.numbers import number_of
-from ...study.analysis.rows import GROUP_COLUMNS
+from ...study.analysis.answer_tables import GROUP_COLUMNS
 from .answers import AnswerNodes
 from .models import surface_from_model
 from .tables import table_rows

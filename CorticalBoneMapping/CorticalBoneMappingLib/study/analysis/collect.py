@@ -23,8 +23,8 @@ from ...statistics.maps import Maps
 from ...statistics.model.design import Categorical, Continuous, Interaction, Term
 from ...statistics.model.effects import change_from_baseline
 from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, read_table
-from ..mapping.mapped import table_of_results, without_rejected
-from ..study_file.plan import StudyPlan
+from ..mapping.results_table import table_of_results, without_rejected
+from ..study_file.study_toml import Coding, StudyFile
 
 
 def rows_of_hips(maps: Maps, hips: str) -> Maps:
@@ -86,7 +86,7 @@ _TOGETHER = 64  # maps smoothed at once: one factor for all, and the memory boun
 _LEVELS = {VISIT, SIDE, PARTICIPANT}
 
 
-def read_study_table(plan: StudyPlan) -> Table:
+def read_study_table(study: StudyFile) -> Table:
     """Read a study's table and check what every analysis needs of it.
 
     Where the table names scans, it becomes that of their maps. Rows that quality control rejected (``qc.csv``
@@ -97,28 +97,28 @@ def read_study_table(plan: StudyPlan) -> Table:
     StatisticsError
         If a column is missing, a row stands twice, or a side is none; names file and row.
     """
-    if plan.scans:
-        table = table_of_results(plan.table, plan.results, plan.scans, plan.levels)
+    if study.scans:
+        table = table_of_results(study.table, study.results, study.scans, study.coding.levels)
     else:
-        table = read_table(plan.table, plan.levels)
+        table = read_table(study.table, study.coding.levels)
     for name in _NEEDED:
         if name not in table:
             raise StatisticsError(
-                f"{plan.table}: there is no column '{name}'; a study needs {', '.join(_NEEDED)}."
+                f"{study.table}: there is no column '{name}'; a study needs {', '.join(_NEEDED)}."
             )
     for name in (PARTICIPANT, VISIT, SIDE):
         if len(rows := np.flatnonzero(table.missing(name))):
-            raise StatisticsError(f"{plan.table}: '{name}' is empty in {table.describe_rows(rows)}.")
+            raise StatisticsError(f"{study.table}: '{name}' is empty in {table.describe_rows(rows)}.")
     wrong = np.flatnonzero(~np.isin(table.labels(SIDE), ("left", "right")))
     if len(wrong):
         raise StatisticsError(
-            f"{plan.table}: the side is neither 'left' nor 'right' in {table.describe_rows(wrong)}."
+            f"{study.table}: the side is neither 'left' nor 'right' in {table.describe_rows(wrong)}."
         )
     try:
         table.refuse_duplicates()
     except StatisticsError as error:
-        raise StatisticsError(f"{plan.table}: {error}") from error
-    return without_rejected(table, plan.results)
+        raise StatisticsError(f"{study.table}: {error}") from error
+    return without_rejected(table, study.results)
 
 
 def maps_record(table: Table, results: Path) -> dict[str, str]:
@@ -222,10 +222,10 @@ def smoothed(maps: Maps, fwhm_mm: float, progress: Progress | None = None) -> Ma
     return replace(maps, values=values, sd=None)
 
 
-def parse_terms(texts: tuple[str, ...], table: Table, plan: StudyPlan) -> list[Term]:
+def parse_terms(texts: tuple[str, ...], table: Table, coding: Coding) -> list[Term]:
     """Turn ``arm``, ``age`` or ``visit × arm`` into terms of a design.
 
-    Text, visit, side and what the plan calls categorical are levels; other numbers are continuous.
+    Text, visit, side and what the coding calls categorical are levels; other numbers are continuous.
 
     Raises
     ------
@@ -234,8 +234,8 @@ def parse_terms(texts: tuple[str, ...], table: Table, plan: StudyPlan) -> list[T
     """
 
     def main_effect(name: str) -> Categorical | Continuous:
-        levels = name in _LEVELS or name in plan.categorical or not is_numeric(table.column(name))
-        return Categorical(name, plan.reference.get(name)) if levels else Continuous(name)
+        levels = name in _LEVELS or name in coding.categorical or not is_numeric(table.column(name))
+        return Categorical(name, coding.reference.get(name)) if levels else Continuous(name)
 
     terms: list[Term] = []
     for text in texts:

@@ -28,9 +28,10 @@ from ...statistics.power import (
     group_sizes,
     needed_per_arm,
 )
-from ..study_file.plan import Analysis, StudyPlan
-from .analysis import Fitted, fit_analysis, region_names
+from ..study_file.analyses import Analysis
+from ..study_file.study_toml import StudyFile
 from .collect import collect_maps, read_study_table, smoothed
+from .fit_and_test import Fitted, fit_analysis, region_names
 from .questions import check_question
 
 POWER_FILE, POWER_TABLE, PROVENANCE_FILE = "power.vtp", "power.csv", "provenance.json"
@@ -70,7 +71,7 @@ class PowerAnswer:
 
 
 def plan_trial(
-    plan: StudyPlan,
+    study: StudyFile,
     analysis: Analysis,
     sizes: Sequence[int],
     difference_percent: float,
@@ -82,7 +83,7 @@ def plan_trial(
 
     Parameters
     ----------
-    plan : StudyPlan
+    study : StudyFile
         The study whose spread is taken.
     analysis : Analysis
         Its model and question, a comparison of two groups of values.
@@ -114,13 +115,13 @@ def plan_trial(
     if not sizes or min(sizes) < 2 or not difference_percent > 0:
         raise SettingError("Sizes are 2 or more per arm, and the difference is above 0 %.")
     progress = progress or Progress()
-    table = read_study_table(plan)
-    check_question(plan, table, analysis)
-    maps = collect_maps(table, plan.results, (analysis.measure,), progress.part(0.0, 0.4))[analysis.measure]
+    table = read_study_table(study)
+    check_question(study.coding, table, analysis)
+    maps = collect_maps(table, study.results, (analysis.measure,), progress.part(0.0, 0.4))[analysis.measure]
     regional = maps.region_means(maps.surface.arrays["region"], region_names(maps))
     maps = smoothed(maps, analysis.smoothing_fwhm_mm, progress.part(0.4, 0.6))
-    fitted = fit_analysis(maps, analysis, plan, progress.part(0.6, 1.0))
-    regions = fit_analysis(regional, analysis, plan)
+    fitted = fit_analysis(maps, analysis, study.coding, progress.part(0.6, 1.0))
+    regions = fit_analysis(regional, analysis, study.coding)
     alpha = _alpha_of_map(fitted, analysis) if corrected else analysis.alpha
     alpha_regions = _alpha_of_regions(regions, analysis) if corrected else analysis.alpha
     inside = maps.surface.arrays["region"] != CUT_END
@@ -132,9 +133,9 @@ def plan_trial(
     )
     record = {
         "program": program(),
-        "study": plan.name,
+        "study": study.name,
         "analysis": asdict(analysis),
-        "inputs": {"study": input_record(plan.source), "table": input_record(plan.table)},
+        "inputs": {"study": input_record(study.source), "table": input_record(study.table)},
         "participants_per_arm": list(group_sizes(fitted.design, fitted.answered.contrast)),
         "power": power,
         "corrected": corrected,

@@ -20,10 +20,11 @@ from ...statistics.model.contrast_map import check_direction
 from ...statistics.model.contrasts import read_contrast
 from ...statistics.model.mixed_model import check_repeats
 from ...statistics.table import PATH, Table, sorted_levels
-from .analysis import endpoints_of, rows_and_design
+from .fit_and_test import endpoints_of, rows_and_design
 
 if TYPE_CHECKING:
-    from ..study_file.plan import Analysis, StudyPlan
+    from ..study_file.analyses import Analysis
+    from ..study_file.study_toml import Coding, StudyFile
 
 
 COLUMNS = "[columns]"
@@ -31,17 +32,17 @@ _SHOWN = 5  # faults in one message
 
 
 def faults_of_questions(
-    plan: StudyPlan, table: Table, analyses: Iterable[Analysis] | None = None
+    study: StudyFile, table: Table, analyses: Iterable[Analysis] | None = None
 ) -> Iterator[tuple[str, str]]:
     """Find what is wrong with the words of a study file: terms, contrasts, references, visits, endpoints.
 
     Parameters
     ----------
-    plan : StudyPlan
+    study : StudyFile
     table : Table
         A row a femur; one without a ``path`` has no map.
     analyses : iterable of Analysis, optional
-        By default all of the plan.
+        By default all of the study's.
 
     Yields
     ------
@@ -50,15 +51,17 @@ def faults_of_questions(
     sentence : str
         The wrong word, and what there is.
     """
-    yield from ((COLUMNS, sentence) for sentence in _faults_of_columns(plan, table))
-    for analysis in plan.analyses if analyses is None else analyses:
+    yield from ((COLUMNS, sentence) for sentence in _faults_of_columns(study.coding, table))
+    for analysis in study.analyses if analyses is None else analyses:
         try:
-            check_question(plan, table, analysis)
+            check_question(study.coding, table, analysis)
         except CorticalBoneMappingError as error:
             yield analysis.name, str(error)
 
 
-def refuse_wrong_questions(plan: StudyPlan, table: Table, analyses: Iterable[Analysis] | None = None) -> None:
+def refuse_wrong_questions(
+    study: StudyFile, table: Table, analyses: Iterable[Analysis] | None = None
+) -> None:
     """Refuse a study with a question that cannot be asked of its table; see `faults_of_questions`.
 
     Raises
@@ -68,15 +71,15 @@ def refuse_wrong_questions(plan: StudyPlan, table: Table, analyses: Iterable[Ana
     """
     faults = [
         f"  {where}: {sentence}" if where == COLUMNS else f"  analysis '{where}': {sentence}"
-        for where, sentence in faults_of_questions(plan, table, analyses)
+        for where, sentence in faults_of_questions(study, table, analyses)
     ]
     if faults:
         more = [f"  and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
         told = "\n".join([*faults[:_SHOWN], *more])
-        raise SettingError(f"{plan.source}: correct the questions first, or take them out for now:\n{told}")
+        raise SettingError(f"{study.source}: correct the questions first, or take them out for now:\n{told}")
 
 
-def check_question(plan: StudyPlan, table: Table, analysis: Analysis) -> None:
+def check_question(coding: Coding, table: Table, analysis: Analysis) -> None:
     """Build the design of an analysis and read its contrast, as if each row with a path had a map.
 
     Raises
@@ -92,23 +95,23 @@ def check_question(plan: StudyPlan, table: Table, analysis: Analysis) -> None:
     there = ~table.missing(PATH)
     if not there.any():
         raise StatisticsError("No row of the table has a result; fill in its column 'path'.")
-    _ask(Maps(np.where(there, 1.0, np.nan)[:, None], table), analysis, plan)
+    _ask(Maps(np.where(there, 1.0, np.nan)[:, None], table), analysis, coding)
     if analysis.endpoints:
-        _ask(*endpoints_of(table, analysis), plan)
+        _ask(*endpoints_of(table, analysis), coding)
 
 
-def _ask(maps: Maps, analysis: Analysis, plan: StudyPlan) -> None:
-    _, design = rows_and_design(maps, analysis, plan)
+def _ask(maps: Maps, analysis: Analysis, coding: Coding) -> None:
+    _, design = rows_and_design(maps, analysis, coding)
     if analysis.model == "mixed":
         check_repeats(design)
     check_direction(read_contrast(design, analysis.contrast), analysis.alternative)
 
 
-def _faults_of_columns(plan: StudyPlan, table: Table) -> Iterator[str]:
-    for name in plan.levels:
+def _faults_of_columns(coding: Coding, table: Table) -> Iterator[str]:
+    for name in coding.levels:
         if name not in table:
             yield f"the table has no column '{name}'; it has {', '.join(table.columns)}."
-    for name, level in plan.reference.items():
+    for name, level in coding.reference.items():
         if name in table and level not in (levels := sorted_levels(table.labels(name))):
             yield f"the reference '{level}' does not occur in '{name}'; its levels are {', '.join(levels)}."
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from ...core.errors import SettingError
 from ...io.files import write_text
 from ...io.tables import csv_of_rows, read_written_table
-from ..study_file.names import Identity, in_words, known_identity
-from .review import OF_RESULT, QUALITY_FILE, VERDICTS, identity_in, marks_of_results, read_quality
+from ..study_file.case_names import CaseId, in_words, known_identity
+from .review import DECISIONS, OF_RESULT, REVIEW_FILE, identity_in, marks_of_results, read_reviews
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Decision:
     Attributes
     ----------
     verdict : str
-        One of `VERDICTS`.
+        One of `DECISIONS`.
     note : str
     of_result : str
         Mark of the result that was looked at. Without, a verdict that says the same as before stays tied to
@@ -32,7 +32,7 @@ class Decision:
     of_result: str = ""
 
 
-def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
+def decide(results: Path, decisions: Mapping[CaseId, Decision]) -> int:
     """Write verdicts and notes into ``qc.csv``; all else in it stays as it is.
 
     Parameters
@@ -51,8 +51,8 @@ def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
     CorticalBoneMappingError
         If a verdict is none, or a case is not in the table; nothing is written then.
     """
-    path = results / QUALITY_FILE
-    read_quality(results)  # says what is wrong in the table before it is written again
+    path = results / REVIEW_FILE
+    read_reviews(results)  # says what is wrong in the table before it is written again
     columns = read_written_table(path).columns
     rows = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
     marks = marks_of_results(results)
@@ -63,7 +63,7 @@ def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
         row = known.get(case)
         if row is None:
             raise SettingError(f"{path}: there is no mapped case {in_words(identity)}.")
-        if decision.verdict not in VERDICTS:
+        if decision.verdict not in DECISIONS:
             raise SettingError(
                 f"{in_words(identity)}: '{decision.verdict}' is no verdict; write accept, reject or none."
             )
@@ -74,13 +74,13 @@ def decide(results: Path, decisions: Mapping[Identity, Decision]) -> int:
     return changed
 
 
-def decision_now(results: Path, identity: Identity, verdict: str, note: str) -> Decision:
+def decision_now(results: Path, identity: CaseId, verdict: str, note: str) -> Decision:
     """Give a decision on the result that stands there, whatever was decided before."""
     marks = marks_of_results(results)
     return Decision(verdict, note, marks.get(known_identity(identity, marks), ""))
 
 
-def decisions_of(path: Path) -> dict[Identity, Decision]:
+def decisions_of(path: Path) -> dict[CaseId, Decision]:
     """Read the decisions of a table such as the page of cases saves.
 
     Raises

@@ -13,7 +13,7 @@ from ...io.tables import Columns, csv_of_rows
 from ..study_file.scans import Case
 from .case import DONE, FAILED, Outcome
 from .ledger import has_result, read_record
-from .review import FIGURES, add_to_quality, figures_of, suggestion
+from .review import FIGURES, figures_of, suggestion, update_reviews
 
 CASES_FILE = "cases.csv"
 WAITING = "waiting"
@@ -76,7 +76,7 @@ class Overview:
         """Write ``cases.csv``, and rows of ``qc.csv`` for cases that are new in it."""
         self.write()
         suggestions = {name: row["suggestion"] for name, row in self.rows.items()}
-        add_to_quality(self._results, self._cases, suggestions)
+        update_reviews(self._results, self._cases, suggestions)
 
     def _row(self, case: Case, status: str, reason: str = "") -> dict[str, Any]:
         return {

@@ -15,15 +15,15 @@ from ...io.tables import Columns, csv_of_rows, read_rows, read_written_table
 from ...pipeline.find.verdict import LOOK
 from ...pipeline.regions import REGION_COLUMNS, WHOLE_FEMUR
 from ...pipeline.result import PROVENANCE_FILE, REGIONS_FILE
-from ..study_file.names import Identity, in_words, known_identity, result_folders
+from ..study_file.case_names import CaseId, in_words, known_identity, result_folders
 from ..study_file.scans import Case
 from .ledger import mark_of
 
-QUALITY_FILE = "qc.csv"
+REVIEW_FILE = "qc.csv"
 ACCEPT, REJECT, UNSEEN = "accept", "reject", ""
-VERDICTS = (ACCEPT, REJECT, UNSEEN)
+DECISIONS = (ACCEPT, REJECT, UNSEEN)
 OF_RESULT = "of_result"
-QUALITY_COLUMNS: Columns = {
+REVIEW_COLUMNS: Columns = {
     "participant": str,
     "visit": str,
     "side": str,
@@ -67,7 +67,7 @@ WARNINGS = "warnings"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Review:
     """What was decided on a case.
 
     Attributes
@@ -139,7 +139,7 @@ def suggestion(figures: dict[str, Any]) -> str:
     return f"look: {'; '.join(reasons)}" if reasons else "good"
 
 
-def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, str]) -> None:
+def update_reviews(results: Path, cases: Iterable[Case], suggestions: dict[str, str]) -> None:
     """Add a row to ``qc.csv`` for every mapped case that has none; what a person wrote stays as it is.
 
     Rows without a verdict, or whose verdict is not tied to a result, are tied to the one that stands there.
@@ -153,7 +153,7 @@ def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, 
     suggestions : dict of str to str
         What `suggestion` said of each mapped case, by its name.
     """
-    path = results / QUALITY_FILE
+    path = results / REVIEW_FILE
     marks = marks_of_results(results)
     by_identity = {(case.participant, case.visit, case.side): case for case in cases}
     read = _rows(path, by_identity, marks)
@@ -175,24 +175,24 @@ def add_to_quality(results: Path, cases: Iterable[Case], suggestions: dict[str, 
     write_text(path, csv_of_rows(columns, [dict.fromkeys(columns, "") | row for row in rows]))
 
 
-def tie_verdicts(results: Path) -> None:
+def tie_reviews(results: Path) -> None:
     """Note in ``qc.csv`` which result each verdict was given on, while what a person saw still stands."""
-    add_to_quality(results, (), {})
+    update_reviews(results, (), {})
 
 
-def marks_of_results(results: Path) -> dict[Identity, str]:
+def marks_of_results(results: Path) -> dict[CaseId, str]:
     """Give the marks of all results that stand in a folder."""
     return {name: mark_of(folder) for name, folder in result_folders(results).items()}
 
 
-def read_quality(results: Path, cases: Collection[Identity] = ()) -> dict[Identity, Verdict]:
+def read_reviews(results: Path, cases: Collection[CaseId] = ()) -> dict[CaseId, Review]:
     """Read what was decided; empty where there is no ``qc.csv``.
 
     Parameters
     ----------
     results : Path
         Folder of results.
-    cases : collection of Identity
+    cases : collection of CaseId
         Of the study, by which a row is found after a spreadsheet has written 001 as 1.
 
     Returns
@@ -205,12 +205,12 @@ def read_quality(results: Path, cases: Collection[Identity] = ()) -> dict[Identi
     CorticalBoneMappingError
         If the file is no such table, a verdict is none, or a case stands twice; names file, row and value.
     """
-    path = results / QUALITY_FILE
-    found: dict[Identity, Verdict] = {}
+    path = results / REVIEW_FILE
+    found: dict[CaseId, Review] = {}
     marks = marks_of_results(results)
     for number, identity, row in _rows(path, dict.fromkeys(cases), marks):
         verdict = row["verdict"].lower()
-        if verdict not in VERDICTS:
+        if verdict not in DECISIONS:
             raise SettingError(
                 f"{path}: row {number}: the verdict is '{ACCEPT}', '{REJECT}' or empty, not '{verdict}'."
             )
@@ -218,22 +218,22 @@ def read_quality(results: Path, cases: Collection[Identity] = ()) -> dict[Identi
             raise SettingError(f"{path}: row {number}: {in_words(identity)} stands twice; keep one row.")
         given_on, stands = row.get(OF_RESULT, ""), marks.get(identity, "")
         is_of_earlier = bool(verdict and given_on and stands) and given_on != stands
-        found[identity] = Verdict(verdict, row["note"], row["suggestion"], given_on, is_of_earlier)
+        found[identity] = Review(verdict, row["note"], row["suggestion"], given_on, is_of_earlier)
     return found
 
 
-def identity_in(row: dict[str, str]) -> Identity:
+def identity_in(row: dict[str, str]) -> CaseId:
     """Give participant, visit and side as a row of ``qc.csv`` writes them."""
     return row["participant"], row["visit"], row["side"]
 
 
-def _rows(path: Path, *known: Collection[Identity]) -> list[tuple[int, Identity, dict[str, str]]]:
+def _rows(path: Path, *known: Collection[CaseId]) -> list[tuple[int, CaseId, dict[str, str]]]:
     """Give the rows of a table of verdicts: its number, which of the known cases it is of, its cells."""
     if not path.is_file():
         return []
     written = read_written_table(path)
     columns = written.columns
-    needed = (name for name in QUALITY_COLUMNS if name != OF_RESULT)  # a person's own table has none
+    needed = (name for name in REVIEW_COLUMNS if name != OF_RESULT)  # a person's own table has none
     if lacking := [name for name in needed if name not in columns]:
         raise SettingError(f"{path}: there is no column '{lacking[0]}'; put it back.")
     rows = []
@@ -248,7 +248,7 @@ def _rows(path: Path, *known: Collection[Identity]) -> list[tuple[int, Identity,
 
 def _row_of(case: Case) -> dict[str, str]:
     own = {"participant": case.participant, "visit": case.visit, "side": case.side}
-    return dict.fromkeys(QUALITY_COLUMNS, "") | own
+    return dict.fromkeys(REVIEW_COLUMNS, "") | own
 
 
 def _bring_up_to_date(row: dict[str, str], mark: str, suggested: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from ...io.tables import is_missing, is_spreadsheet_error, read_written_table
 from ...pipeline.find.found_files import record_beside
 from ...pipeline.settings import MapSettings
 from ...statistics.table import ARM, PARTICIPANT, PATH, SIDE, VISIT
-from .names import case_folder, case_name, label_of
+from .case_names import case_folder, case_name, label_of
 from .problems import ERROR, NOTE, Problem
+from .toml_values import check_keys, quoted
 
 SERIES, MASK, LABEL, CALIBRATION = "series", "mask", "label", "calibration"
 SLICE_THICKNESS, NOTES = "slice_thickness", "notes"
@@ -30,7 +30,7 @@ _SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
 
 
 @dataclass(frozen=True)
-class ScanPlan:
+class StudyScans:
     """How the scans of a study are mapped: the tables ``[scans]`` and ``[map]`` of its file.
 
     Attributes
@@ -134,7 +134,7 @@ class ScanTable:
         return self.problem(self.rows.index(case.row), column, sentence, severity)
 
 
-def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
+def scans_in(content: dict[str, Any], base: Path) -> StudyScans | None:
     """Read the tables ``[scans]`` and ``[map]`` of a study file.
 
     Parameters
@@ -146,7 +146,7 @@ def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
 
     Returns
     -------
-    ScanPlan or None
+    StudyScans or None
         None without ``[scans]``: the table then names folders of maps that are there.
 
     Raises
@@ -162,16 +162,16 @@ def scan_plan(content: dict[str, Any], base: Path) -> ScanPlan | None:
     if not isinstance(scans, dict) or set(scans) - {"folder"}:
         raise SettingError("[scans] knows one key: folder, which the paths of the table are relative to.")
     settings = _settings(content.get("map", {}), base)
-    return ScanPlan((base / str(scans.get("folder", "."))).resolve(), settings)
+    return StudyScans((base / str(scans.get("folder", "."))).resolve(), settings)
 
 
-def scan_lines(plan: ScanPlan) -> list[str]:
-    """Write a plan as lines of TOML that `scan_plan` reads, paths in full."""
-    lines = ["", "[scans]", f"folder = {json.dumps(plan.folder.as_posix(), ensure_ascii=False)}", "", "[map]"]
+def scan_lines(scans: StudyScans) -> list[str]:
+    """Write them as lines of TOML that `scans_in` reads, paths in full."""
+    lines = ["", "[scans]", f"folder = {quoted(scans.folder.as_posix())}", "", "[map]"]
     for field in fields(MapSettings):
-        value = getattr(plan.settings, field.name)
+        value = getattr(scans.settings, field.name)
         value = value.as_posix() if isinstance(value, Path) else value
-        lines += [] if value is None else [f"{field.name} = {json.dumps(value, ensure_ascii=False)}"]
+        lines += [] if value is None else [f"{field.name} = {quoted(value)}"]
     return lines
 
 
@@ -194,13 +194,13 @@ def read_scans(table: Path) -> ScanTable:
     return ScanTable(table, cells, written.rows, written.separator, written.warnings)
 
 
-def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem]]:
+def cases_of(table: ScanTable, scans: StudyScans) -> tuple[list[Case], list[Problem]]:
     """Turn the rows of a table into cases; a row of both sides makes two, one without a path none.
 
     Parameters
     ----------
     table : ScanTable
-    plan : ScanPlan
+    scans : StudyScans
 
     Returns
     -------
@@ -213,20 +213,20 @@ def cases_of(table: ScanTable, plan: ScanPlan) -> tuple[list[Case], list[Problem
     problems: list[Problem] = []
     for row in range(len(table)):
         found = _problems_of(table, row)
-        settings = plan.settings
+        settings = scans.settings
         for column in (LABEL, CALIBRATION, SLICE_THICKNESS):
             try:
-                settings = replace(settings, **_setting_of(column, table.cell(column, row), plan.folder))
+                settings = replace(settings, **_setting_of(column, table.cell(column, row), scans.folder))
             except SettingError as error:
                 found.append(table.problem(row, column, str(error)))
         problems += found
         if not any(problem.severity == ERROR for problem in found) and table.cell(PATH, row):
-            cases += _cases_of(table, row, plan.folder, settings)
+            cases += _cases_of(table, row, scans.folder, settings)
     kept, twice = _without_doubles(table, cases)
     return kept, problems + twice
 
 
-def valid_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
+def valid_cases(table: ScanTable, scans: StudyScans) -> list[Case]:
     """Turn the rows of a table into cases, if nothing is wrong with its cells.
 
     Raises
@@ -234,7 +234,7 @@ def valid_cases(table: ScanTable, plan: ScanPlan) -> list[Case]:
     SettingError
         If something is; tells the first faults.
     """
-    cases, problems = cases_of(table, plan)
+    cases, problems = cases_of(table, scans)
     errors = [problem for problem in problems if problem.severity == ERROR]
     if not errors:
         return cases
@@ -320,10 +320,7 @@ def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], l
 
 def _settings(entry: Any, base: Path) -> MapSettings:
     known = {field.name: str(field.type) for field in fields(MapSettings)}
-    if not isinstance(entry, dict):
-        raise SettingError("[map] should be a table of keys and values.")
-    if unknown := sorted(set(entry) - set(known)):
-        raise SettingError(f"[map] has an unknown key '{unknown[0]}'; known are {', '.join(sorted(known))}.")
+    check_keys("[map]", entry, set(known))
     values = {key: _typed(key, known[key], value, base) for key, value in entry.items()}
     return MapSettings(**values)
 

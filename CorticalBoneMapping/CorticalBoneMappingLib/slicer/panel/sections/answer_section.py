@@ -9,7 +9,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from ....study.analysis.rows import ANSWER_COLUMNS, CLUSTER_COLUMNS
+from ....study.analysis.answer_tables import ANSWER_COLUMNS, CLUSTER_COLUMNS
 from ...scene.answers import AnswerNodes, show_answer, views_of
 from ...scene.tables import table_rows
 from ..tables import fill

@@ -15,7 +15,7 @@ from ....core.errors import CorticalBoneMappingError
 from ....pipeline.result import THUMBNAIL_FILE
 from ....study.mapping.decisions import Decision, decide
 from ....study.mapping.review import ACCEPT, REJECT, UNSEEN
-from ....study.study_file.plan import StudyPlan
+from ....study.study_file.study_toml import StudyFile
 from ...scene.cases import remove_case
 from ...scene.models import surface_from_model
 from .. import desktop
@@ -47,7 +47,7 @@ class CasesSection:
 
     Attributes
     ----------
-    plan : StudyPlan or None
+    plan : StudyFile or None
         Of the study; None where there is none, or it cannot be read.
     seen : tuple of int or None
         When the tables of cases and verdicts that are shown were written.
@@ -56,7 +56,7 @@ class CasesSection:
     def __init__(self, ui: SimpleNamespace, judged: Callable[[], None]) -> None:
         self._ui, self._judged = ui, judged
         self._study: Path | None = None
-        self.plan: StudyPlan | None = None
+        self.plan: StudyFile | None = None
         self.seen: tuple[int, ...] | None = None
         self._cases: list[TrialCase] = []
         self._chosen: TrialCase | None = None

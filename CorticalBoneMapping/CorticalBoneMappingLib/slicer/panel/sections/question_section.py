@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from slicer.i18n import tr as _
 
 from ....core.errors import CorticalBoneMappingError
-from ....study.study_file.plan import Analysis, StudyPlan
+from ....study.study_file import Analysis, StudyFile
 from ..choices import is_set
 from ..study_choices import ANALYSIS_NAME, SHOWN, asked_analysis, plan_of_table, study_plan
 
@@ -56,7 +56,7 @@ class QuestionSection:
         combo.blockSignals(False)
 
 
-def _notes(parameters, plan: StudyPlan, asked: Analysis | None) -> list[str]:
+def _notes(parameters, plan: StudyFile, asked: Analysis | None) -> list[str]:
     """Say what holds besides what the widgets show, and where the study file does not hold."""
     notes = []
     if parameters.question and asked is None:
@@ -72,11 +72,11 @@ def _notes(parameters, plan: StudyPlan, asked: Analysis | None) -> list[str]:
                 "not hold."
             ).format(table=plan.table.name, study=Path(parameters.studyFile).name)
         )
-    held = [f"{column}: {level}" for column, level in plan.reference.items()]
+    held = [f"{column}: {level}" for column, level in plan.coding.reference.items()]
     if held:
         notes.append(_("Reference: {levels}").format(levels=", ".join(held)))
-    if plan.categorical:
-        notes.append(_("Categorical: {columns}").format(columns=", ".join(plan.categorical)))
+    if plan.coding.categorical:
+        notes.append(_("Categorical: {columns}").format(columns=", ".join(plan.coding.categorical)))
     if asked is not None:
         notes += _settings_in_words(asked)
         notes += _changes_in_words(parameters, asked)

@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 from hand_dicom import series
+from mapping_work import cases_in, run
 from small_study import HEADER, write_mask, write_study
-from trial_work import cases_in, run
 
 from CorticalBoneMappingLib.study.check import check_study
 from CorticalBoneMappingLib.study.mapping.case import is_up_to_date
 from CorticalBoneMappingLib.study.mapping.ledger import CASE_FILE
 from CorticalBoneMappingLib.study.mapping.measuring import scan_of
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 COLUMNS = (*HEADER, "series")
 
@@ -30,7 +30,7 @@ def study_with(folder, *rows):
 
 
 def problems_of(study):
-    return [p.sentence for p in check_study(read_plan(study, needs_analysis=False)).problems]
+    return [p.sentence for p in check_study(read_study_file(study, needs_analysis=False)).problems]
 
 
 def test_without_a_series_the_check_lists_those_of_the_folder(tmp_path):

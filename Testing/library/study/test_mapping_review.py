@@ -7,21 +7,21 @@ import json
 import shutil
 
 import pytest
+from mapping_work import Inline, run, study_of, table, work
 from small_study import people, write_scan
 from study_of_maps import MASS, write_trial
-from trial_work import Inline, run, study_of, table, work
 
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SettingError, StatisticsError
+from CorticalBoneMappingLib.study.analysis.analyse_maps import analyse_maps
 from CorticalBoneMappingLib.study.analysis.collect import collect_maps, read_study_table
-from CorticalBoneMappingLib.study.analysis.run import answer_study
-from CorticalBoneMappingLib.study.check import cases_to_run
+from CorticalBoneMappingLib.study.check import cases_to_map
 from CorticalBoneMappingLib.study.mapping.decisions import Decision, decide, decision_now
 from CorticalBoneMappingLib.study.mapping.ledger import mark_of, write_record
-from CorticalBoneMappingLib.study.mapping.mapped import left_out
-from CorticalBoneMappingLib.study.mapping.review import QUALITY_COLUMNS, Verdict, read_quality, suggestion
-from CorticalBoneMappingLib.study.mapping.run import run_study
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.mapping.map_scans import map_scans
+from CorticalBoneMappingLib.study.mapping.results_table import left_out
+from CorticalBoneMappingLib.study.mapping.review import REVIEW_COLUMNS, Review, read_reviews, suggestion
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 QC = "participant,visit,side,verdict,note,suggestion\n"  # as a person writes it, without marks of results
 ANALYSIS = """
@@ -62,7 +62,7 @@ def scanned(maps, tmp_path):
     (tmp_path / "participants.csv").write_text("\n".join(lines), encoding="utf-8")
     text = '[study]\nname = "T"\ntable = "participants.csv"\nresults = "results"\n[scans]\n' + ANALYSIS
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
-    for case in cases_to_run(read_plan(tmp_path / "study.toml")):
+    for case in cases_to_map(read_study_file(tmp_path / "study.toml")):
         folder = tmp_path / "results" / case.folder
         shutil.copytree(maps / "maps" / case.ct.stem, folder)
         sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
@@ -74,22 +74,22 @@ def test_a_person_s_verdicts_and_notes_outlive_every_run_and_new_cases_are_added
     people(tmp_path, 2)
     study = tmp_path / "study.toml"
     results = tmp_path / "results"
-    run_study(cases_to_run(read_plan(study, False)), results, Inline(), work=work)
+    map_scans(cases_to_map(read_study_file(study, False)), results, Inline(), work=work)
     qc = results / "qc.csv"
-    marks = [mark_of(results / case.folder) for case in cases_to_run(read_plan(study, False))]
+    marks = [mark_of(results / case.folder) for case in cases_to_map(read_study_file(study, False))]
     assert qc.read_text(encoding="utf-8") == (
         f"{QC.strip()},of_result\nP00,0,right,,,good,{marks[0]}\nP01,0,right,,,good,{marks[1]}\n"
     )
     decided = QC.strip() + ',reader\nP01,0,right,reject,"moved, twice",good,KP\n'
     qc.write_text(decided, encoding="utf-8")
     people(tmp_path, 3)
-    run_study(cases_to_run(read_plan(study, False)), results, Inline(), work=work)
+    map_scans(cases_to_map(read_study_file(study, False)), results, Inline(), work=work)
     with qc.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["participant"] for row in rows] == ["P00", "P01", "P02"]
     assert (rows[1]["verdict"], rows[1]["note"], rows[1]["reader"]) == ("reject", "moved, twice", "KP")
     before = qc.read_bytes()
-    run_study(cases_to_run(read_plan(study, False)), results, Inline(), work=work)
+    map_scans(cases_to_map(read_study_file(study, False)), results, Inline(), work=work)
     assert qc.read_bytes() == before
 
 
@@ -110,16 +110,16 @@ def test_a_figure_out_of_bounds_asks_for_a_look_and_says_why(name, value, reason
 
 
 def test_a_rejected_row_is_left_out_counted_and_said(maps):
-    plan = read_plan(maps / "study.toml")
+    plan = read_study_file(maps / "study.toml")
     qc = maps / "maps" / "qc.csv"
-    everyone = answer_study(plan, plan.analyses[0]).provenance
+    everyone = analyse_maps(plan, plan.analyses[0]).provenance
     qc.write_text(
         QC
         + "P03,36,right,reject,motion,good\nP01,0,right,accept,,good\nP99,0,left,Reject,,\nP02,0,right,,,\n",
         encoding="utf-8",
     )
     try:
-        record = answer_study(plan, plan.analyses[0]).provenance
+        record = analyse_maps(plan, plan.analyses[0]).provenance
         values = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS].values
     finally:
         qc.unlink()
@@ -145,30 +145,30 @@ def test_a_rejected_row_is_left_out_counted_and_said(maps):
 def test_a_quality_table_that_cannot_be_read_is_refused_by_its_name_and_row(tmp_path, text, named):
     (tmp_path / "qc.csv").write_text(text, encoding="utf-8")
     with pytest.raises(SettingError, match=f"qc.csv.*{named}"):
-        read_quality(tmp_path)
+        read_reviews(tmp_path)
 
 
 def test_verdicts_are_found_after_a_spreadsheet_has_changed_numbers_and_separators(tmp_path):
     text = QC.replace(",", ";") + "1;0;right;reject;;\n"
     (tmp_path / "qc.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     case = ("001", "0", "right")
-    assert list(read_quality(tmp_path, [case, ("011", "0", "right")])) == [case]
-    assert list(read_quality(tmp_path)) == [("1", "0", "right")]
-    assert list(read_quality(tmp_path, [case, ("1", "0", "right")])) == [("1", "0", "right")]
+    assert list(read_reviews(tmp_path, [case, ("011", "0", "right")])) == [case]
+    assert list(read_reviews(tmp_path)) == [("1", "0", "right")]
+    assert list(read_reviews(tmp_path, [case, ("1", "0", "right")])) == [("1", "0", "right")]
     with pytest.raises(
         SettingError, match=r"row 2: participant 1, visit 0, right may be participant 01, .* 001"
     ):
-        read_quality(tmp_path, [("01", "0", "right"), case])
+        read_reviews(tmp_path, [("01", "0", "right"), case])
 
 
 def test_verdicts_are_found_after_a_spreadsheet_has_taken_their_letters_for_others(tmp_path):
     (tmp_path / "qc.csv").write_text(QC + "MÃ¼ller,0,right,reject,,\n", encoding="utf-8")
     case = ("Müller", "0", "right")
-    assert list(read_quality(tmp_path, [case, ("Möller", "0", "right")])) == [case]
+    assert list(read_reviews(tmp_path, [case, ("Möller", "0", "right")])) == [case]
 
 
 def test_one_file_serves_mapping_and_statistics(maps, scanned):
-    plan, other = read_plan(scanned / "study.toml"), read_plan(maps / "study.toml")
+    plan, other = read_study_file(scanned / "study.toml"), read_study_file(maps / "study.toml")
     values = collect_maps(read_study_table(plan), plan.results, (MASS,))[MASS].values
     expected = collect_maps(read_study_table(other), other.results, (MASS,))[MASS].values
     assert (values == expected).all()
@@ -176,13 +176,13 @@ def test_one_file_serves_mapping_and_statistics(maps, scanned):
 
 
 def test_a_failed_case_counts_for_nothing_and_is_said_and_one_that_waits_is_refused(scanned):
-    plan = read_plan(scanned / "study.toml")
-    case = cases_to_run(plan)[4]
+    plan = read_study_file(scanned / "study.toml")
+    case = cases_to_map(plan)[4]
     shutil.rmtree(scanned / "results" / case.folder)
     with pytest.raises(StatisticsError, match=f"1 case is not mapped yet, such as {case.name}"):
         read_study_table(plan)
     write_record(scanned / "results", case, {"status": "failed", "reason": "The slices are not equal."})
-    record = answer_study(plan, plan.analyses[0]).provenance
+    record = analyse_maps(plan, plan.analyses[0]).provenance
     assert record["design"]["rows"] == 11
     assert record["left_out"]["failed"] == [f"{case.name} (The slices are not equal.)"]
     assert any("The mapping failed for" in note for note in record["notes"])
@@ -203,17 +203,17 @@ def write_by_hand(folder, verdicts, tied=True):
         row["verdict"] = verdicts.get(row["participant"], row["verdict"])
         row["of_result"] = row["of_result"] if tied else ""
     with (folder / "results" / "qc.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(QUALITY_COLUMNS))
+        writer = csv.DictWriter(stream, list(REVIEW_COLUMNS))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def verdicts_of(folder) -> dict[str, Verdict]:
-    return {person: verdict for (person, _, _), verdict in read_quality(folder / "results").items()}
+def verdicts_of(folder) -> dict[str, Review]:
+    return {person: verdict for (person, _, _), verdict in read_reviews(folder / "results").items()}
 
 
 def lost(folder):
-    plan = read_plan(folder / "study.toml", False)
+    plan = read_study_file(folder / "study.toml", False)
     return left_out(read_study_table(plan), plan.results, (plan.table, plan.scans))
 
 
@@ -298,10 +298,10 @@ def test_a_verdict_is_tied_after_a_spreadsheet_has_written_001_as_1(tmp_path):
     run(tmp_path)
     qc = tmp_path / "results" / "qc.csv"
     qc.write_text(QC + "1,0.0,right,accept,,\n", encoding="utf-8")
-    assert read_quality(tmp_path / "results")["001", "0", "right"].counted == "accept"
+    assert read_reviews(tmp_path / "results")["001", "0", "right"].counted == "accept"
     write_scan(tmp_path / "ct0.nrrd", value=500.0)
     run(tmp_path)
-    assert read_quality(tmp_path / "results")["001", "0", "right"].is_of_earlier
+    assert read_reviews(tmp_path / "results")["001", "0", "right"].is_of_earlier
 
 
 def test_rows_that_a_person_sorted_or_doubled_are_kept(judged):

@@ -16,7 +16,7 @@ from ...statistics.maps import Maps
 from ...statistics.model.contrast_map import ContrastMap
 from ...statistics.model.effects import PercentEffect
 from ...statistics.table import ARM, PARTICIPANT, VISIT, sorted_levels
-from .analysis import CorrectedTests, Fitted
+from .fit_and_test import CorrectedTests, Fitted
 
 GROUP_COLUMNS: Columns = {"group": int, "arm": str, "visit": str, "n_rows": int, "n_participants": int}
 

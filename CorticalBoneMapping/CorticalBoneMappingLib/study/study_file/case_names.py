@@ -18,7 +18,7 @@ from pathlib import Path
 from ...core.errors import SettingError
 from ...io.numbers import number_of
 
-Identity = tuple[str, str, str]
+CaseId = tuple[str, str, str]
 """Participant, visit, side, as the study's table writes them."""
 
 # 2-Jan and Jan-02 are what a spreadsheet makes of 1-2 and 2/1, 1.00E+05 of 1E5 or of many digits.
@@ -26,13 +26,13 @@ _DATE = re.compile(r"\d{1,2}[-. ]+[^\W\d_]{3,4}\.?|[^\W\d_]{3,4}\.?[- ]\d{1,2}")
 _EXPONENT = re.compile(r"\d[.,]\d+E\+\d+")
 
 
-def in_words(identity: Identity) -> str:
+def in_words(identity: CaseId) -> str:
     """Name a case for a person."""
     participant, visit, side = identity
     return f"participant {participant}, visit {visit}, {side}"
 
 
-def known_identity(written: Identity, *known: Collection[Identity]) -> Identity:
+def known_identity(written: CaseId, *known: Collection[CaseId]) -> CaseId:
     """Find a case by what a table that was saved by a spreadsheet says of it: 001 may have become 1.
 
     Parameters
@@ -44,7 +44,7 @@ def known_identity(written: Identity, *known: Collection[Identity]) -> Identity:
 
     Returns
     -------
-    Identity
+    CaseId
         The case that is written so letter by letter; else the only one whose numbers are the same, and whose
         letters are if UTF-8 was taken for Windows-1252; else, as no case is known, what is written.
 
@@ -93,7 +93,7 @@ def looks_rewritten(text: str) -> bool:
     return _DATE.fullmatch(text) is not None or _EXPONENT.fullmatch(text) is not None
 
 
-def _as_numbers(identity: Identity) -> tuple[float | str, ...]:
+def _as_numbers(identity: CaseId) -> tuple[float | str, ...]:
     numbers = [(number_of(text), text) for text in identity]
     return tuple(_as_utf8(text) if number is None else number for number, text in numbers)
 

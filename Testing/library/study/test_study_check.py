@@ -13,16 +13,16 @@ from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SettingError, TableError
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.simulation.scanner.dicom_writer import write_dicom_series
-from CorticalBoneMappingLib.study.check import cases_to_run, check_study
-from CorticalBoneMappingLib.study.study_file.names import (
+from CorticalBoneMappingLib.study.check import cases_to_map, check_study
+from CorticalBoneMappingLib.study.study_file.case_names import (
     case_folder,
     case_name,
     case_of,
     label_of,
     text_of,
 )
-from CorticalBoneMappingLib.study.study_file.plan import plan_text, read_plan
 from CorticalBoneMappingLib.study.study_file.scans import cases_of, read_scans
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file, study_file_text
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def row(person="P01", visit="0", side="right", path="ct.nrrd", mask="mask.nrrd",
 
 
 def check(folder, rows, header=HEADER, settings=""):
-    return check_study(read_plan(write_study(folder, rows, header, settings), needs_analysis=False)).problems
+    return check_study(
+        read_study_file(write_study(folder, rows, header, settings), needs_analysis=False)
+    ).problems
 
 
 def told(problems, severity="error"):
@@ -187,7 +189,7 @@ def test_a_check_that_finds_errors_ends_with_1_and_keeps_all_in_a_csv(folder, ca
 def test_settings_of_the_study_reach_the_cases_and_a_row_goes_before_them(folder):
     settings = 'method = "half-maximum"\nspacing_mm = 3\nlabel = 4\ncalibration = "linear:0.8,-2"\n'
     rows = [row(label=""), row(person="P02", label="2", calibration="rods:r.csv")]
-    plan = read_plan(write_study(folder, rows, settings=settings), needs_analysis=False)
+    plan = read_study_file(write_study(folder, rows, settings=settings), needs_analysis=False)
     first, second = cases_of(read_scans(plan.table), plan.scans)[0]
     assert (first.settings.method, first.settings.spacing_mm, first.settings.label) == (
         "half-maximum",
@@ -197,8 +199,8 @@ def test_settings_of_the_study_reach_the_cases_and_a_row_goes_before_them(folder
     assert first.settings.calibration == "linear:0.8,-2"
     assert second.settings.label == 2
     assert second.settings.calibration == f"rods:{folder.resolve() / 'r.csv'}"
-    (folder / "copy.toml").write_text(plan_text(plan), encoding="utf-8")
-    assert read_plan(folder / "copy.toml", needs_analysis=False).scans == plan.scans
+    (folder / "copy.toml").write_text(study_file_text(plan), encoding="utf-8")
+    assert read_study_file(folder / "copy.toml", needs_analysis=False).scans == plan.scans
 
 
 @pytest.mark.parametrize(
@@ -211,16 +213,16 @@ def test_settings_of_the_study_reach_the_cases_and_a_row_goes_before_them(folder
 )
 def test_a_setting_that_cannot_be_is_refused_with_the_name_of_the_file(folder, settings, named):
     with pytest.raises(SettingError, match=f"study.toml.*{named}"):
-        read_plan(write_study(folder, [row()], settings=settings), needs_analysis=False)
+        read_study_file(write_study(folder, [row()], settings=settings), needs_analysis=False)
 
 
 def test_a_table_without_a_column_that_is_needed_is_refused(folder):
     study = write_study(folder, [["P01", "0", "left"]], ("participant", "visit", "side"))
     with pytest.raises(SettingError, match="no column 'path'"):
-        check_study(read_plan(study, needs_analysis=False))
+        check_study(read_study_file(study, needs_analysis=False))
     (folder / "participants.csv").unlink()
     with pytest.raises(TableError, match="does not exist"):
-        check_study(read_plan(study, needs_analysis=False))
+        check_study(read_study_file(study, needs_analysis=False))
 
 
 @pytest.mark.parametrize("text", ["P01", "P-01", "Zoë 3", "Z5a", "a_b.c", "β"])
@@ -250,7 +252,7 @@ def test_an_id_that_a_spreadsheet_may_have_rewritten_is_warned_of(folder, visit)
     lines = [header, ";".join(row()), ";".join(row(visit=visit, path="ct2.nrrd"))]
     study = write_study(folder, [])
     (folder / "participants.csv").write_text("\n".join(lines), encoding="utf-8")
-    found = check_study(read_plan(study, needs_analysis=False)).problems
+    found = check_study(read_study_file(study, needs_analysis=False)).problems
     assert told(found, "warning") == [(3, "visit", visit)]
 
 
@@ -259,7 +261,7 @@ def test_an_error_of_a_spreadsheet_and_an_assumed_encoding_are_told(folder):
     study = write_study(folder, rows)
     table = folder / "participants.csv"
     table.write_bytes(table.read_text(encoding="utf-8").encode("cp1252"))
-    found = check_study(read_plan(study, needs_analysis=False)).problems
+    found = check_study(read_study_file(study, needs_analysis=False)).problems
     assert (3, "participant", "#N/A") in told(found)
     assert any("Windows-1252, such as 'Müller'" in p.sentence for p in found if p.severity == "warning")
 
@@ -302,9 +304,9 @@ def write_trial(folder, analysis=(), columns='reference = { arm = "placebo" }'):
 
 
 def test_questions_that_can_be_asked_are_no_problem(folder):
-    plan = read_plan(write_trial(folder))
+    plan = read_study_file(write_trial(folder))
     assert told(check_study(plan).problems) == []
-    assert len(cases_to_run(plan)) == 8
+    assert len(cases_to_map(plan)) == 8
 
 
 @pytest.mark.parametrize(
@@ -325,7 +327,7 @@ def test_questions_that_can_be_asked_are_no_problem(folder):
 )
 def test_a_misspelt_question_is_found_before_anything_is_mapped(folder, capsys, analysis, columns, words):
     study = write_trial(folder, analysis, columns)
-    problems = [p for p in check_study(read_plan(study)).problems if p.severity == "error"]
+    problems = [p for p in check_study(read_study_file(study)).problems if p.severity == "error"]
     assert {(p.row, p.file) for p in problems} == {(0, str(study))}
     assert problems[0].value == "gain" or problems[0].column == "[columns]"
     assert all(word in problems[0].sentence for word in words), problems[0]

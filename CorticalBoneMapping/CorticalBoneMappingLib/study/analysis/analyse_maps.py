@@ -15,13 +15,14 @@ from ...pipeline.regions import WHOLE_FEMUR
 from ...statistics.maps import Maps
 from ...statistics.model.attribution import Attribution, attribute
 from ...statistics.table import ARM, PARTICIPANT, VISIT, Table
-from ..mapping.mapped import left_out
-from ..study_file.names import alike
-from ..study_file.plan import Analysis, StudyPlan, columns_record, folder_name
-from .analysis import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
+from ..mapping.results_table import left_out
+from ..study_file.analyses import Analysis, folder_name
+from ..study_file.case_names import alike
+from ..study_file.study_toml import Coding, StudyFile
+from .answer_tables import Groups, answer_rows, cluster_rows, group_means
 from .collect import collect_maps, maps_record, read_study_table, rows_of_hips, smoothed
+from .fit_and_test import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
 from .questions import check_question, with_shape
-from .rows import Groups, answer_rows, cluster_rows, group_means
 
 _NAMES = (PARTICIPANT, VISIT, ARM)
 THICKNESS, DENSITY = "cortical_thickness", "cortical_density"
@@ -61,8 +62,8 @@ class StudyAnswer:
     provenance: dict[str, Any]
 
 
-def answer_study(
-    plan: StudyPlan,
+def analyse_maps(
+    study: StudyFile,
     analysis: Analysis,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -71,10 +72,9 @@ def answer_study(
 
     Parameters
     ----------
-    plan : StudyPlan
-        From `read_plan`.
+    study : StudyFile
     analysis : Analysis
-        One of the plan's.
+        One of the study's.
     executor : Executor, optional
         For permutations; numbers do not depend on it.
     progress : Progress, optional
@@ -92,28 +92,28 @@ def answer_study(
     progress = progress or Progress()
     watch = Stopwatch()
     with watch.time("reading"):
-        table = read_study_table(plan)
-        check_question(plan, table, analysis)
-        table = with_shape(table, plan.results, analysis.terms)
+        table = read_study_table(study)
+        check_question(study.coding, table, analysis)
+        table = with_shape(table, study.results, analysis.terms)
         weigh = (f"{analysis.measure}_sd",) if analysis.weights == "measurement" else ()
         measures = tuple(dict.fromkeys((analysis.measure, THICKNESS, DENSITY, *weigh)))
-        unsmoothed = collect_maps(table, plan.results, measures, progress=progress.part(0.0, 0.2))
+        unsmoothed = collect_maps(table, study.results, measures, progress=progress.part(0.0, 0.2))
         fwhm = analysis.smoothing_fwhm_mm
         maps = smoothed(unsmoothed[analysis.measure], fwhm, progress.part(0.2, 0.3))
         for name in weigh:  # smoothing makes all values surer alike, so what was less sure stays less sure
             maps = replace(maps, sd=smoothed(unsmoothed[name], fwhm).values)
     with watch.time("model"):
-        fitted = fit_analysis(maps, analysis, plan, progress.part(0.3, 0.5))
+        fitted = fit_analysis(maps, analysis, study.coding, progress.part(0.3, 0.5))
     with watch.time("correction"):
         tests = corrected_tests(fitted, analysis, executor, progress.part(0.5, 0.95))
     names = region_names(maps)
     with watch.time("regions and endpoints"):
-        answers = _regions_and_endpoints(unsmoothed[analysis.measure], names, analysis, plan)
+        answers = _regions_and_endpoints(unsmoothed[analysis.measure], names, analysis, study.coding)
     with watch.time("attribution"):
         attribution = _attribution(unsmoothed, fitted, analysis, analysis.smoothing_fwhm_mm)
         # Smoothing carries an effect over the border of its region, so regions take the maps as they are.
         attributed = _attributed(_attribution(unsmoothed, fitted, analysis, 0.0), maps, names)
-    record = _provenance(plan, analysis, maps, fitted, tests) | {"timings_s": watch.seconds}
+    record = _provenance(study, analysis, maps, fitted, tests) | {"timings_s": watch.seconds}
     progress.report(1.0, f"{analysis.name}: answered")
     rows = answer_rows(answers)
     clusters = cluster_rows(fitted, tests, names)
@@ -124,12 +124,12 @@ def answer_study(
 
 
 def _regions_and_endpoints(
-    maps: Maps, names: dict[int, str], analysis: Analysis, plan: StudyPlan
+    maps: Maps, names: dict[int, str], analysis: Analysis, coding: Coding
 ) -> list[tuple[str, Fitted]]:
     regions = maps.region_means(maps.surface.arrays["region"], names)
-    answers = [("region", fit_analysis(regions, analysis, plan))]
+    answers = [("region", fit_analysis(regions, analysis, coding))]
     if analysis.endpoints:
-        answers.append(("endpoint", fit_analysis(*endpoints_of(maps.table, analysis), plan)))
+        answers.append(("endpoint", fit_analysis(*endpoints_of(maps.table, analysis), coding)))
     return answers
 
 
@@ -154,12 +154,12 @@ def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, st
 
 
 def _provenance(
-    plan: StudyPlan, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
+    study: StudyFile, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
 ) -> dict[str, Any]:
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
     doubts = [*tests.peaks.warnings, *tests.clusters.warnings]
-    lost = left_out(maps.table, plan.results, (plan.table, plan.scans) if plan.scans else None)
+    lost = left_out(maps.table, study.results, (study.table, study.scans) if study.scans else None)
     notes = [
         *lost.notes(),
         *_alike(maps.table),
@@ -170,13 +170,13 @@ def _provenance(
     ]
     return {
         "program": program(),
-        "study": plan.name,
+        "study": study.name,
         "analysis": asdict(analysis),
-        "columns": columns_record(plan),
+        "columns": study.coding.record(),
         "inputs": {
-            "study": input_record(plan.source),
-            "table": input_record(plan.table),
-            "maps": maps_record(maps.table, plan.results),
+            "study": input_record(study.source),
+            "table": input_record(study.table),
+            "maps": maps_record(maps.table, study.results),
         },
         "design": {
             "columns": list(fitted.design.columns),
@@ -263,6 +263,6 @@ def _range(values: np.ndarray) -> list[float]:
     return [float(known.min()), float(known.max())] if len(known) else []
 
 
-def plan_folder(out: Path, analysis: Analysis) -> Path:
+def answer_folder(out: Path, analysis: Analysis) -> Path:
     """Give the folder of an analysis' results."""
     return out / folder_name(analysis.name)

@@ -24,7 +24,8 @@ from ...statistics.model.least_squares import fit_least_squares, measurement_wei
 from ...statistics.model.mixed_model import fit_mixed_model
 from ...statistics.model.participant_errors import with_participant_errors
 from ...statistics.table import SIDE, VISIT, Table
-from ..study_file.plan import Analysis, StudyPlan
+from ..study_file.analyses import BY_PERMUTATION, Analysis
+from ..study_file.study_toml import Coding
 from .collect import outcome_of, parse_terms, rows_of_hips
 
 
@@ -82,7 +83,7 @@ class CorrectedTests:
         return self.discovery if self.decides == "false-discovery-rate" else self.peaks
 
 
-def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Progress | None = None) -> Fitted:
+def fit_analysis(maps: Maps, analysis: Analysis, coding: Coding, progress: Progress | None = None) -> Fitted:
     """Fit the model of an analysis to maps, regional means or endpoints, and ask its question.
 
     Parameters
@@ -91,8 +92,8 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
         All rows of the study; those without any value are left out.
     analysis : Analysis
         Which model, question, hips and outcome.
-    plan : StudyPlan
-        Tells which columns are categorical.
+    coding : Coding
+        Of the table's columns.
     progress : Progress, optional
         Told of the fit.
 
@@ -105,7 +106,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     StatisticsError
         If design or question do not fit the table.
     """
-    rows, design = rows_and_design(maps, analysis, plan)
+    rows, design = rows_and_design(maps, analysis, coding)
     if analysis.model == "mixed":
         model: Model = with_participant_errors(fit_mixed_model(rows, design, progress=progress))
     else:
@@ -118,13 +119,13 @@ def fit_analysis(maps: Maps, analysis: Analysis, plan: StudyPlan, progress: Prog
     return Fitted(rows, model, answered, percent)
 
 
-def rows_and_design(maps: Maps, analysis: Analysis, plan: StudyPlan) -> tuple[Maps, Design]:
+def rows_and_design(maps: Maps, analysis: Analysis, coding: Coding) -> tuple[Maps, Design]:
     """Give the rows that the model of an analysis is fitted to, and its design; see `fit_analysis`."""
     rows = outcome_of(rows_of_hips(maps, analysis.hips), analysis.outcome, analysis.baseline)
     rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate
     if not len(rows.table):
         raise StatisticsError("No row of the table has a value for this question.")
-    return rows, build_design(rows.table, parse_terms(analysis.terms, rows.table, plan))
+    return rows, build_design(rows.table, parse_terms(analysis.terms, rows.table, coding))
 
 
 def endpoints_of(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
@@ -157,7 +158,7 @@ def corrected_tests(
     inside = surface.arrays["region"] != CUT_END
     smoothness = estimate_smoothness(surface, fitted.model.standardised_residuals(), inside)
     shared = {"alpha": analysis.alpha}
-    if analysis.correction in ("permutation", "TFCE"):
+    if analysis.correction in BY_PERMUTATION:
         peaks, clusters = _by_permutation(fitted, analysis, inside, executor, progress)
     else:
         peaks = random_field_peaks(answered, smoothness, **shared)

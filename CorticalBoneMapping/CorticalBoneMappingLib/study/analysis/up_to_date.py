@@ -1,4 +1,4 @@
-"""What a folder of answers was asked last, so that an answer to an earlier question is recognised."""
+"""Whether an answer is up to date: what its folder was asked last, and what the study asks now."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import Any
 
 from ...io.files import own_record, refuse_another_record, write_json
 from ...pipeline.provenance import input_record, plain, program
-from ..study_file.plan import Analysis, StudyPlan, columns_record
+from ..study_file.analyses import Analysis
+from ..study_file.study_toml import StudyFile
+from .answer_files import PROVENANCE_FILE
 from .collect import maps_record, read_study_table
-from .files import PROVENANCE_FILE
 
 ANSWERED_FILE = "answered.json"
 ASKED_FILE = "asked.toml"
-"""Study file that the panel writes for a question of one's own; it stands beside that of the study."""
+"""Study file that the panel writes for a question of one's own."""
 
 
-def note_answered(folder: Path, plan: StudyPlan, record: dict[str, Any]) -> None:
+def note_answered(folder: Path, study: StudyFile, record: dict[str, Any]) -> None:
     """Note in a folder of answers what the study asks, now that one of its analyses was answered.
 
-    The folder belongs to one study file, and to the one that the panel writes.
+    The folder belongs to one study file, and perhaps to the one that the panel writes.
 
     Parameters
     ----------
     folder : Path
         Of all answers.
-    plan : StudyPlan
-        Of which one was answered.
+    study : StudyFile
+        Of which one analysis was answered.
     record : dict
         Of the answer.
 
@@ -37,21 +38,21 @@ def note_answered(folder: Path, plan: StudyPlan, record: dict[str, Any]) -> None
     SettingError
         If there is another file of that name.
     """
-    path, name = folder / ANSWERED_FILE, Path(plan.source).name
+    path, name = folder / ANSWERED_FILE, Path(study.source).name
     refuse_another_record(path)
     before = (own_record(path) or {}).get("studies", {})
     kept = {other: entry for other, entry in before.items() if ASKED_FILE in (name, other)}
     entry = {
-        "study": plan.name,
-        "columns": columns_record(plan),
-        "analyses": {analysis.name: asdict(analysis) for analysis in plan.analyses},
+        "study": study.name,
+        "columns": study.coding.record(),
+        "analyses": {analysis.name: asdict(analysis) for analysis in study.analyses},
         "inputs": {what: record["inputs"][what] for what in ("table", "maps")},
     }
     write_json(path, plain({"program": program(), "studies": kept | {name: entry}}))
 
 
 def why_outdated(record: dict[str, Any], folder: Path) -> str | None:
-    """Say why an answer is not one of the study as it was answered last.
+    """Return why an answer is not one of the study as it was answered last.
 
     Parameters
     ----------
@@ -81,35 +82,35 @@ def why_outdated(record: dict[str, Any], folder: Path) -> str | None:
 
 
 def why_stale(record: dict[str, Any], folder: Path) -> str | None:
-    """Say from what other inputs an answer was made than the last one in its folder; None from the same."""
+    """Return by which inputs an answer differs from the last one in its folder; None without a difference."""
     studies = (own_record(folder / ANSWERED_FILE) or {}).get("studies", {})
     entry = studies.get(_study_of(record))
     return None if entry is None else _other_inputs(record, entry["inputs"], "when it was answered last")
 
 
-def why_not_of_now(record: dict[str, Any], plan: StudyPlan, inputs: dict[str, Any]) -> str | None:
-    """Say in what an answer differs from its study as that is now.
+def why_not_of_now(record: dict[str, Any], study: StudyFile, inputs: dict[str, Any]) -> str | None:
+    """Return in what an answer differs from its study as that is now; None without a difference.
 
     Parameters
     ----------
     record : dict
         Of the answer.
-    plan : StudyPlan
+    study : StudyFile
         The study file as it is now.
     inputs : dict
         From `inputs_now`.
     """
-    name, study = record["analysis"]["name"], Path(plan.source).name
-    asked = {analysis.name: plain(asdict(analysis)) for analysis in plan.analyses}
-    if asked and _study_of(record) == study:
-        now, columns = asked.get(name), record.get("columns", columns_record(plan))
-        if (_whole(record["analysis"]), columns) != (now, columns_record(plan)):
-            return f"'{name}' is asked otherwise in {study} now; run 'cbm stats' again."
+    name, file = record["analysis"]["name"], Path(study.source).name
+    asked = {analysis.name: plain(asdict(analysis)) for analysis in study.analyses}
+    if asked and _study_of(record) == file:
+        now, columns = asked.get(name), record.get("columns", study.coding.record())
+        if (_whole(record["analysis"]), columns) != (now, study.coding.record()):
+            return f"'{name}' is asked otherwise in {file} now; run 'cbm stats' again."
     return _other_inputs(record, inputs, "now")
 
 
-def inputs_now(plan: StudyPlan) -> dict[str, dict[str, str]]:
-    """Name table and maps of a study as they are now.
+def inputs_now(study: StudyFile) -> dict[str, dict[str, str]]:
+    """Return name and hash of a study's table and maps as they are now.
 
     Returns
     -------
@@ -121,12 +122,12 @@ def inputs_now(plan: StudyPlan) -> dict[str, dict[str, str]]:
     CorticalBoneMappingError, OSError
         If they cannot be read.
     """
-    maps = maps_record(read_study_table(plan), plan.results)
-    return {"table": input_record(plan.table), "maps": maps}
+    maps = maps_record(read_study_table(study), study.results)
+    return {"table": input_record(study.table), "maps": maps}
 
 
 def outdated_answers(folder: Path) -> Iterator[str]:
-    """Say of every answer in a folder that is not one of the study as it was answered last why not."""
+    """Yield a sentence for every answer in a folder that is not one of the study as it was answered last."""
     for path in sorted(folder.glob(f"*/{PROVENANCE_FILE}")):
         record = own_record(path)
         is_answer = record is not None and "name" in record.get("analysis", {}) and "question" in record
@@ -135,12 +136,12 @@ def outdated_answers(folder: Path) -> Iterator[str]:
 
 
 def _study_of(record: dict[str, Any]) -> str:
-    """Give the name of the study file that an answer is of; empty in a record of an earlier version."""
+    """Return the name of the study file that an answer belongs to; empty in a record of an earlier version."""
     return record.get("inputs", {}).get("study", {}).get("name", "")
 
 
 def _whole(analysis: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the settings that an earlier version did not know: it did what is the default now."""
+    """Add the settings that an earlier version did not know: it did what is the default now."""
     defaults = {field.name: field.default for field in fields(Analysis)}
     return plain(defaults) | analysis
 

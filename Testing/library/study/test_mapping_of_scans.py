@@ -16,7 +16,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_files import write_volume
 from CorticalBoneMappingLib.segmentation.mask.voxelised import labelled
 from CorticalBoneMappingLib.study.analysis.collect import collect_maps, read_study_table
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 VOXEL_MM, CORTEX_MM, CORTEX_HU, MARROW_HU = 1.5, 4.5, 1200.0, 100.0
 SETTINGS = 'method = "half-maximum"\nspacing_mm = 5\n'
@@ -52,7 +52,7 @@ def study(tmp_path_factory):
 def test_a_study_is_mapped_in_workers_and_one_file_serves_run_and_statistics(study):
     path, code = study
     assert code == 1  # one case failed
-    plan = read_plan(path)
+    plan = read_study_file(path)
     table = read_study_table(plan)
     maps = collect_maps(table, plan.results, ("cortical_thickness",))["cortical_thickness"]
     assert maps.measured.mean(axis=1)[0] > 0.9
@@ -70,7 +70,7 @@ def test_a_study_is_mapped_in_workers_and_one_file_serves_run_and_statistics(stu
 
 def test_a_result_tells_how_it_was_made_but_not_when(study):
     path, _ = study
-    results = read_plan(path).results
+    results = read_study_file(path).results
     folder = results / "sub-P01" / "ses-0" / "sub-P01_ses-0_hemi-R_femur"
     record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     log = json.loads((results / "log" / f"{folder.name}.json").read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def test_a_result_tells_how_it_was_made_but_not_when(study):
 
 def test_a_mapped_case_has_a_thumbnail_that_is_part_of_its_result_and_stands_on_the_page_of_cases(study):
     path, _ = study
-    results = read_plan(path).results
+    results = read_study_file(path).results
     folder = results / "sub-P01" / "ses-0" / "sub-P01_ses-0_hemi-R_femur"
     size = (folder / "thumbnail.jpg").stat().st_size
     assert 5_000 < size < 60_000

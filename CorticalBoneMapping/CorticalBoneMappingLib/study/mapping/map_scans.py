@@ -9,14 +9,13 @@ from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.errors import CorticalBoneMappingError, SettingError
+from ...core.errors import CorticalBoneMappingError
 from ...core.progress import Progress
-from ..study_file.plan import StudyPlan
-from ..study_file.scans import Case, ScanPlan
+from ..study_file.scans import Case
 from .case import DONE, FAILED, UNWRITABLE, Outcome, is_up_to_date, run_case
 from .ledger import clear_temporary_folders, only_run, read_record, remove_result, write_record
 from .overview import Overview
-from .review import tie_verdicts
+from .review import tie_reviews
 
 Work = Callable[[Case, Path], Outcome]
 
@@ -33,7 +32,7 @@ _NOT_BEGUN = (
 
 
 @dataclass(frozen=True)
-class StudyRun:
+class MappingSummary:
     """What a run did.
 
     Attributes
@@ -56,35 +55,19 @@ class StudyRun:
     failures: tuple[tuple[str, str], ...]
 
 
-def scans_of(plan: StudyPlan) -> ScanPlan:
-    """Give how a study's scans are mapped.
-
-    Raises
-    ------
-    SettingError
-        If its table names maps, not scans.
-    """
-    if plan.scans is None:
-        raise SettingError(
-            f"{plan.source}: there is no [scans], so the table names folders of maps, not scans. Add "
-            "[scans], and [map] with the settings of the mapping."
-        )
-    return plan.scans
-
-
-def run_study(
+def map_scans(
     cases: Sequence[Case],
     results: Path,
     executor: Executor,
     progress: Progress | None = None,
     work: Work = run_case,
-) -> StudyRun:
+) -> MappingSummary:
     """Map every case that is not up to date.
 
     Parameters
     ----------
     cases : sequence of Case
-        From `cases_to_run`.
+        From `cases_to_map`.
     results : Path
         Folder of results; is made if it is not there.
     executor : concurrent.futures.Executor
@@ -96,7 +79,7 @@ def run_study(
 
     Returns
     -------
-    StudyRun
+    MappingSummary
 
     Raises
     ------
@@ -107,7 +90,7 @@ def run_study(
     begun = time.perf_counter()
     with only_run(results):
         clear_temporary_folders(results)
-        tie_verdicts(results)
+        tie_reviews(results)
         overview = Overview(cases, results)
         waiting = []
         for number, case in enumerate(cases):
@@ -138,7 +121,7 @@ def run_study(
         overview.write_all()
     failures = [(name, row["reason"]) for name, row in overview.rows.items() if row["status"] == FAILED]
     seconds = time.perf_counter() - begun
-    return StudyRun(len(cases), mapped, kept, len(failures), seconds, tuple(failures))
+    return MappingSummary(len(cases), mapped, kept, len(failures), seconds, tuple(failures))
 
 
 def _outcomes(

@@ -17,8 +17,8 @@ from ...io.folders import FILES, more_files, ready_folder, whole_folder
 from ...io.surface_files import read_surface, write_surface
 from ...io.tables import csv_of_rows, read_rows
 from ...statistics.model.attribution import percent
-from .rows import ANSWER_COLUMNS, ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS, GROUP_COLUMNS
-from .run import StudyAnswer
+from .analyse_maps import StudyAnswer
+from .answer_tables import ANSWER_COLUMNS, ATTRIBUTION_COLUMNS, CLUSTER_COLUMNS, GROUP_COLUMNS
 
 EFFECT_FILE = "effect.vtp"
 EFFECT_PICTURE = "effect.png"

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 
+import mapping_work
 import pytest
-import trial_work
+from mapping_work import Inline, cases_in, digest, run, study_of, table, work
 from small_study import people, write_scan, write_study
-from trial_work import Inline, cases_in, digest, run, study_of, table, work
 
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError, SettingError
 from CorticalBoneMappingLib.core.progress import CallbackProgress
@@ -28,7 +28,7 @@ from CorticalBoneMappingLib.study.mapping.executors import (
     workers_that_fit,
 )
 from CorticalBoneMappingLib.study.mapping.ledger import CASE_FILE, TEMPORARY_FOLDER, has_result, only_run
-from CorticalBoneMappingLib.study.mapping.run import run_study
+from CorticalBoneMappingLib.study.mapping.map_scans import map_scans
 
 
 def test_a_second_run_maps_nothing_and_changes_no_byte(tmp_path):
@@ -203,7 +203,7 @@ def test_workers_that_cannot_begin_are_told_with_the_reason(tmp_path):
     def broken(case, results):
         raise ModuleNotFoundError("No module named 'CorticalBoneMappingLib'")
 
-    done = run_study(cases_in(tmp_path), tmp_path / "results", Inline(), work=broken)
+    done = map_scans(cases_in(tmp_path), tmp_path / "results", Inline(), work=broken)
     assert "No module named 'CorticalBoneMappingLib'" in done.failures[0][1]
     assert "same versions" in done.failures[0][1]
 
@@ -213,7 +213,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_bytes_of_an_undistur
     run(tmp_path)
     undisturbed = digest(tmp_path / "results")
     results = tmp_path / "killed"
-    command = [sys.executable, trial_work.__file__, str(tmp_path / "study.toml"), str(results), "1"]
+    command = [sys.executable, mapping_work.__file__, str(tmp_path / "study.toml"), str(results), "1"]
     dice, kills = random.Random(1), 0
     while kills < 5:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -230,7 +230,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_bytes_of_an_undistur
             assert has_result(results, case) or not (results / case.folder).exists()
         if not killed:
             break
-    run_study(cases_in(tmp_path), results, Inline(), work=work)
+    map_scans(cases_in(tmp_path), results, Inline(), work=work)
     assert digest(results) == undisturbed
     assert kills >= 3
 
@@ -293,7 +293,7 @@ def test_cancelling_ends_the_workers_at_once_and_keeps_what_is_done(tmp_path):
     progress = CallbackProgress(lambda _, text: seen.append(text), lambda: any("Case 2 " in s for s in seen))
     begun = time.perf_counter()
     with pytest.raises(CorticalBoneMappingError, match="Cancelled"), open_executor(1) as executor:
-        run_study(cases_in(tmp_path), tmp_path / "results", executor, progress, work)
+        map_scans(cases_in(tmp_path), tmp_path / "results", executor, progress, work)
     assert time.perf_counter() - begun < 20
     states = [row["status"] for row in table(tmp_path / "results" / "cases.csv")]
     assert 2 <= states.count("done") <= 4
@@ -304,7 +304,7 @@ def test_progress_tells_cases_failures_and_time_left(tmp_path):
     study_of(tmp_path, "wrong0", "P01", "P02")
     seen = []
     progress = CallbackProgress(lambda fraction, text: seen.append((round(fraction, 2), text)))
-    run_study(cases_in(tmp_path), tmp_path / "results", Inline(), progress, work)
+    map_scans(cases_in(tmp_path), tmp_path / "results", Inline(), progress, work)
     assert [fraction for fraction, _ in seen] == [0.0, 0.0, 0.33, 0.67, 1.0]
     assert seen[1][1] == "Mapping 3 of 3 cases"
     assert seen[-1][1] == "Case 3 of 3 done, 1 failed"

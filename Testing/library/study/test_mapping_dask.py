@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mapping_work import cases_in, digest, run, study_of, work
 from scipy.spatial import ConvexHull
-from trial_work import cases_in, digest, run, study_of, work
 
 from CorticalBoneMappingLib.core.errors import SettingError
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.statistics.inference.permutation import PermutationSettings, permutation_tests
 from CorticalBoneMappingLib.study.mapping.executors import open_executor
-from CorticalBoneMappingLib.study.mapping.run import run_study
+from CorticalBoneMappingLib.study.mapping.map_scans import map_scans
 
 distributed = pytest.importorskip("distributed", reason="Dask is an extra: pip install .[cluster]")
 
@@ -70,7 +70,7 @@ def test_a_cluster_gives_the_bytes_of_the_local_pool_even_if_a_worker_is_killed_
     killer = threading.Thread(target=kill_after_first_result, args=(tmp_path / "dask", victim))
     killer.start()
     with open_executor(dask=str(cluster)) as executor:
-        done = run_study(cases_in(tmp_path), tmp_path / "dask", executor, work=work)
+        done = map_scans(cases_in(tmp_path), tmp_path / "dask", executor, work=work)
     killer.join()
     with pytest.raises(ProcessLookupError):
         os.kill(victim, 0)
@@ -87,7 +87,7 @@ def kill_after_first_result(results: Path, victim: int) -> None:
 def test_a_case_that_kills_every_worker_is_given_up_and_the_others_are_mapped(cluster, tmp_path):
     study_of(tmp_path, "P00", "dies1", "P02")
     with open_executor(dask=str(cluster)) as executor:
-        done = run_study(cases_in(tmp_path), tmp_path / "results", executor, work=work)
+        done = map_scans(cases_in(tmp_path), tmp_path / "results", executor, work=work)
     assert (done.mapped + done.kept, done.failed) == (2, 1)
     assert "ended twice" in done.failures[0][1]
 

@@ -26,12 +26,12 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.volume_files import read_volume
 from CorticalBoneMappingLib.pipeline.regions import region_rows
 from CorticalBoneMappingLib.pipeline.result import FemurResult
-from CorticalBoneMappingLib.study.check import cases_to_run
+from CorticalBoneMappingLib.study.check import cases_to_map
 from CorticalBoneMappingLib.study.mapping.case import run_case
 from CorticalBoneMappingLib.study.mapping.executors import SeparateProcesses
-from CorticalBoneMappingLib.study.mapping.run import StudyRun, run_study
-from CorticalBoneMappingLib.study.study_file.plan import read_plan
+from CorticalBoneMappingLib.study.mapping.map_scans import MappingSummary, map_scans
 from CorticalBoneMappingLib.study.study_file.scans import Case
+from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
 
 def measure(case: Case, progress: Progress) -> FemurResult:
@@ -92,12 +92,12 @@ class Inline(Executor):
 
 def cases_in(folder: Path) -> list[Case]:
     """Cases of the study in a folder."""
-    return cases_to_run(read_plan(folder / "study.toml", needs_analysis=False))
+    return cases_to_map(read_study_file(folder / "study.toml", needs_analysis=False))
 
 
-def run(folder: Path, executor: Executor | None = None) -> StudyRun:
+def run(folder: Path, executor: Executor | None = None) -> MappingSummary:
     """Run it into its folder ``results``."""
-    return run_study(cases_in(folder), folder / "results", executor or Inline(), work=work)
+    return map_scans(cases_in(folder), folder / "results", executor or Inline(), work=work)
 
 
 def digest(results: Path) -> dict[str, str]:
@@ -126,12 +126,12 @@ def study_of(folder: Path, *names: str) -> None:
 
 def main(study: str, results: str, workers: str) -> None:
     """Run a study with the work of this module."""
-    cases = cases_to_run(read_plan(study, needs_analysis=False))
+    cases = cases_to_map(read_study_file(study, needs_analysis=False))
     with SeparateProcesses(int(workers)) as executor:
-        run_study(cases, Path(results), executor, JsonProgress(), work)
+        map_scans(cases, Path(results), executor, JsonProgress(), work)
 
 
 if __name__ == "__main__":
-    import trial_work
+    import mapping_work
 
-    trial_work.main(*sys.argv[1:])  # by its own name, so that the workers find `work`
+    mapping_work.main(*sys.argv[1:])  # by its own name, so that the workers find `work`

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...io.numbers import ReadColumn, read_columns
 from ...statistics.table import ARM, PARTICIPANT, TEXT_COLUMNS, VISIT, sorted_levels
-from .names import alike, looks_rewritten
+from .case_names import alike, looks_rewritten
 from .problems import NOTE, WARNING, Problem
 from .scans import OF_THE_SCAN, ScanTable
 
@@ -50,7 +50,7 @@ _UNITS = (
 )
 
 
-def problems_of_people(table: ScanTable, levels: Collection[str] = ()) -> list[Problem]:
+def problems_of_participants(table: ScanTable, levels: Collection[str] = ()) -> list[Problem]:
     """Find values that cannot be: ages, weights and heights, units, arms that change, visits without a row.
 
     Parameters

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from mapping_work import Inline, cases_in, run, study_of, table
 from small_study import write_scan, write_study
-from trial_work import Inline, cases_in, run, study_of, table
 
 from CorticalBoneMappingLib.io.volume_files import read_volume
 from CorticalBoneMappingLib.study.mapping import measuring as shared_scan

@@ -12,11 +12,11 @@ import numpy as np
 from ...core.errors import StatisticsError
 from ...core.wording import counted, noun
 from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table
-from ..study_file.names import Identity
-from ..study_file.scans import OF_THE_SCAN, Case, ScanPlan, ScanTable, read_scans, sides_of, valid_cases
+from ..study_file.case_names import CaseId
+from ..study_file.scans import OF_THE_SCAN, Case, ScanTable, StudyScans, read_scans, sides_of, valid_cases
 from .case import FAILED
 from .overview import WAITING, state_of
-from .review import ACCEPT, REJECT, read_quality
+from .review import ACCEPT, REJECT, read_reviews
 
 _SHOWN = 6
 
@@ -78,7 +78,7 @@ class LeftOut:
         }
 
 
-def table_of_results(table: Path, results: Path, plan: ScanPlan, levels: Collection[str] = ()) -> Table:
+def table_of_results(table: Path, results: Path, mapped: StudyScans, levels: Collection[str] = ()) -> Table:
     """Give a study's table with a row a femur, its ``path`` the folder of the result.
 
     Parameters
@@ -87,7 +87,8 @@ def table_of_results(table: Path, results: Path, plan: ScanPlan, levels: Collect
         Of scans.
     results : Path
         Folder of results.
-    plan : ScanPlan
+    mapped : StudyScans
+        How the scans are mapped.
     levels : collection of str
         Columns that stay text, see `Table.of`.
 
@@ -103,7 +104,7 @@ def table_of_results(table: Path, results: Path, plan: ScanPlan, levels: Collect
         If the table is not sound, or a case is not mapped yet.
     """
     scans = read_scans(table)
-    cases = valid_cases(scans, plan)
+    cases = valid_cases(scans, mapped)
     states = [(case, state_of(case, results)[0]) for case in cases]
     if waiting := [case.name for case, state in states if state == WAITING]:
         raise StatisticsError(
@@ -137,12 +138,12 @@ def table_of_femurs(scans: ScanTable, cases: Collection[Case], levels: Collectio
 def without_rejected(table: Table, results: Path) -> Table:
     """Empty the ``path`` of the rows that quality control rejected; what else they tell still counts."""
     identities = _identities(table)
-    verdicts = read_quality(results, identities)
+    verdicts = read_reviews(results, identities)
     rejected = [name in verdicts and verdicts[name].verdict == REJECT for name in identities]
     return table.with_columns({PATH: np.where(rejected, "", table.labels(PATH))})
 
 
-def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -> LeftOut:
+def left_out(table: Table, results: Path, scans: tuple[Path, StudyScans] | None) -> LeftOut:
     """Say what is left out of a table, and why.
 
     Parameters
@@ -151,7 +152,7 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
         Of the study.
     results : Path
         Folder of results, with ``qc.csv`` if there is one.
-    scans : tuple of Path and ScanPlan, or None
+    scans : tuple of Path and StudyScans, or None
         Table of scans and how they are mapped, where the study names scans.
 
     Returns
@@ -159,7 +160,7 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
     LeftOut
     """
     rows = {name: table.describe(row) for row, name in enumerate(_identities(table))}
-    verdicts = read_quality(results, rows)
+    verdicts = read_reviews(results, rows)
     rejected = {name: verdict for name, verdict in verdicts.items() if verdict.verdict == REJECT}
     judged = [verdicts[name].counted for name in rows if name in verdicts and name not in rejected]
     earlier = [name for name in rows if name in verdicts and verdicts[name].is_of_earlier]
@@ -177,7 +178,7 @@ def left_out(table: Table, results: Path, scans: tuple[Path, ScanPlan] | None) -
     )
 
 
-def _identities(table: Table) -> list[Identity]:
+def _identities(table: Table) -> list[CaseId]:
     return list(zip(*(table.labels(name).tolist() for name in (PARTICIPANT, VISIT, SIDE))))
 
 
