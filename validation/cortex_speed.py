@@ -21,7 +21,7 @@ from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, measure_cortex
-from CorticalBoneMappingLib.cortex.model.profile_features import find_landmarks
+from CorticalBoneMappingLib.cortex.model.profile_features import find_features
 from CorticalBoneMappingLib.cortex.model.profiles import sample_profiles
 
 RADIUS_MM, SIGMA_MM, CORTEX = 24.0, 0.55, 1200.0
@@ -59,7 +59,7 @@ def plain_loop(surface: Surface, volume: Volume, settings: CortexSettings, count
     """CPU seconds a vertex of one `least_squares` call each, numerical Jacobian, sampling not included."""
     some = np.linspace(0, len(surface.points) - 1, count).astype(int)
     profiles = sample_profiles(surface.points[some], surface.normals[some], volume, settings)
-    marks = find_landmarks(profiles)
+    marks = find_features(profiles)
     began = time.process_time()
     for k in range(count):
         n_z = abs(profiles.across[k])

@@ -46,7 +46,14 @@ _MISLED = (
     (1, (0, 20, 0), 4, False),
     (4, (0, 0, -40), -3, False),
 )
-_SHOWN = ("believed_share", "moved_mm", "edge_rms_mm", "head_residual_mm", "head_bulge_mm", "completed_share")
+_SHOWN = (
+    "confident_share",
+    "moved_mm",
+    "edge_rms_mm",
+    "head_residual_mm",
+    "head_bulge_mm",
+    "completed_share",
+)
 
 
 def main() -> None:

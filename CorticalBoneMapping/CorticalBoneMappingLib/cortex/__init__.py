@@ -1,4 +1,4 @@
-"""From a CT and a surface to the thickness, density and mass of the cortex at every point."""
+"""Measure thickness, density and mass of the cortex at every point of a surface in a CT."""
 
 from .cortical_map import CorticalMap
 from .measure import METHODS, measure_cortex

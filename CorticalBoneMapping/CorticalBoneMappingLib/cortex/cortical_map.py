@@ -1,4 +1,4 @@
-"""The cortex at every point of a surface."""
+"""Thickness, density and mass of the cortex at every point of a surface."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class CorticalMap:
     quality : ndarray of int8, shape (n,)
         `Quality` of each point.
     used : dict
-        Method, settings and what was estimated from the scan; plain numbers and text, fit for JSON.
+        Method, settings and what was estimated from the scan; plain numbers and text, for JSON.
     thickness_sd, density_sd, mass_sd, periosteal_offset_sd : ndarray of shape (n,) or None
-        Standard deviations of thickness, density, mass surface density and offset, if the method knows them.
+        Standard deviations of thickness, density, mass surface density and offset, if the method gives them.
     warnings : tuple of str
-        What makes the map less certain, a sentence each.
+        What makes the map less certain, one sentence each.
     """
 
     thickness: np.ndarray
@@ -53,7 +53,7 @@ class CorticalMap:
     warnings: tuple[str, ...] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Give the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.
+        """Return the maps by the names of `measures.MEASURES`, with ``periosteal_offset`` and ``quality``.
 
         Standard deviations, where there are any, have the name of their measure and ``_sd``.
 

@@ -1,12 +1,12 @@
-"""From a CT and a surface to the cortex at every point.
+"""Measure the cortex at every point of a surface.
 
-A method is one small file with a function ``measure(scan: Scan) -> Estimates``, entered in `METHODS`.
+A method is a module with a function ``measure(scan: Scan) -> Estimates``, listed in `METHODS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,13 +44,20 @@ METHODS: dict[str, Callable[[Scan], Estimates]] = {
 REFINED_METHODS = frozenset({"surface-map"})
 """Methods that measure along the normals of the outer edge itself; the published ones use the mask's."""
 
-# The part of the line without which no cortex can be measured: depth in mm.
-_NEEDED_MM = (-3.0, 3.0)
-_FWHM_MM = (
-    4.0  # of the refined surface: less lets the noise of thick slices in, more leaves what a mask has wrong
-)
-_BEYOND_INNER_EDGE_MM = 1.5
-_METAL_FROM_MM = -3.0  # metal farther outside belongs to the acetabulum or a neighbour
+
+@dataclass(frozen=True)
+class LineSettings:
+    """Numbers of the lines; depths in mm, inward; chosen by hand, not tuned."""
+
+    needed_mm: tuple[float, float] = (-3.0, 3.0)  # without this part of the line no cortex can be measured
+    # Full width at half maximum of the refined surface's smoothing: less lets the noise of thick slices in,
+    # more leaves the errors of a mask.
+    fwhm_mm: float = 4.0
+    beyond_inner_edge_mm: float = 1.5
+    metal_from_mm: float = -3.0  # metal farther outside belongs to the acetabulum or a neighbour
+
+
+LINES = LineSettings()
 
 
 def measure_cortex(
@@ -69,7 +76,7 @@ def measure_cortex(
     Parameters
     ----------
     surface : Surface
-        n points, within about 1.5 mm of the periosteal edge; the outer edge itself is measured.
+        n points, within about 1.5 mm of the periosteal edge, which is measured, too.
     volume : Volume
         CT in HU.
     calibration : Calibration
@@ -81,9 +88,10 @@ def measure_cortex(
     excluded : ndarray of bool, shape (n,), optional
         Points not to measure (the caps of a truncated bone).
     compare_slices : bool
-        Whether the slice thickness is compared with the image, which may overrule it; see
+        Whether the slice thickness is compared with the image, which may replace it; see
         `choose_slice_thickness`.
     progress : Progress, optional
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -92,19 +100,19 @@ def measure_cortex(
     Raises
     ------
     SettingError
-        If there is no such method.
+        If the method does not exist.
     MeasurementError
         If the surface lies outside the scan, or every point is excluded.
     """
     if method not in METHODS:
-        raise SettingError(f"There is no method '{method}': choose one of {', '.join(METHODS)}.")
+        raise SettingError(f"The method '{method}' does not exist. Choose one of {', '.join(METHODS)}.")
     settings, progress = settings or CortexSettings(), progress or Progress()
     excluded = np.zeros(len(surface.points), dtype=bool) if excluded is None else np.asarray(excluded, bool)
     if excluded.shape != (len(surface.points),):
-        raise MeasurementError("The excluded points and the surface do not belong together: sizes differ.")
+        raise MeasurementError("The excluded points and the surface differ in size.")
     points = np.flatnonzero(~excluded)
     if len(points) == 0:
-        raise MeasurementError("Every point of the surface is excluded: nothing is left to measure.")
+        raise MeasurementError("Every point of the surface is excluded; nothing is left to measure.")
     progress.report(0.0, "Sampling the CT along the normals")
     noise = _tissue_noise(volume, surface, calibration)
     lines = _lines(surface, points, volume, calibration, settings, noise)
@@ -121,15 +129,15 @@ def measure_cortex(
         lines = _lines(edge, points, volume, calibration, settings, noise)
     scan = lines.scan
     if not scan.usable.any():
-        estimates = _nothing(len(points))
+        estimates = _no_estimates(len(points))
     else:
         progress.report(0.4, f"Measuring the cortex ({method})")
         estimates = METHODS[method](scan)
-    innermost = estimates.outer_edge + estimates.thickness + _BEYOND_INNER_EDGE_MM
+    innermost = estimates.outer_edge + estimates.thickness + LINES.beyond_inner_edge_mm
     outside = lines.outside | _leaves_scan(scan.sampled, innermost)
     estimates = replace(estimates, outer_edge=estimates.outer_edge + depth[points])
     quality = np.full(len(excluded), Quality.NOT_MEASURED, dtype=np.int8)
-    quality[points] = _quality(estimates, lines.metal, outside)
+    quality[points] = _status(estimates, lines.metal, outside)
     result = _as_map(scan, estimates, quality, method, slices)
     progress.report(1.0, "Cortex measured")
     return result
@@ -152,7 +160,10 @@ def _lines(
     noise: float | None,
 ) -> _Lines:
     profiles = sample_profiles(surface.points[points], surface.normals[points], volume, settings)
-    metal, outside = _metal(profiles, settings), _leaves_scan(profiles, np.full(len(points), _NEEDED_MM[1]))
+    metal, outside = (
+        _metal(profiles, settings),
+        _leaves_scan(profiles, np.full(len(points), LINES.needed_mm[1])),
+    )
     density = np.where(profiles.valid, calibration.density(profiles.values), 0.0)
     scan = Scan(surface, points, replace(profiles, values=density), ~(metal | outside), settings, noise)
     return _Lines(scan, metal, outside)
@@ -165,23 +176,23 @@ def _tissue_noise(volume: Volume, surface: Surface, calibration: Calibration) ->
 
 
 def _metal(profiles: Profiles, settings: CortexSettings) -> np.ndarray:
-    above = (profiles.values > settings.metal_hu) & profiles.valid & (profiles.depth > _METAL_FROM_MM)
-    return above.any(axis=1)
+    metal = (profiles.values > settings.metal_hu) & (profiles.depth > LINES.metal_from_mm)
+    return (metal & profiles.valid).any(axis=1)
 
 
 def _leaves_scan(profiles: Profiles, innermost: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        needed = (profiles.depth > _NEEDED_MM[0]) & (profiles.depth < innermost[:, None])
+        needed = (profiles.depth > LINES.needed_mm[0]) & (profiles.depth < innermost[:, None])
     return (needed & ~profiles.valid).any(axis=1)
 
 
-def _nothing(count: int) -> Estimates:
+def _no_estimates(count: int) -> Estimates:
     empty, none = np.full(count, np.nan), np.zeros(count, dtype=bool)
     return Estimates(empty, empty, empty, empty, empty, ~none, none, {})
 
 
-def _quality(estimates: Estimates, metal: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Quality of each measured point; the physical obstacles come before what the fit says."""
+def _status(estimates: Estimates, metal: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Status of each measured point; physical obstacles come before failures of the fit."""
     finite = np.isfinite(estimates.thickness) & np.isfinite(estimates.residual)
     finite &= np.isfinite(estimates.cortical_density) & np.isfinite(estimates.trabecular_density)
     return np.select(
@@ -232,10 +243,9 @@ def _as_map(
 def surface_at_outer_edge(scan: Scan) -> tuple[Surface, np.ndarray]:
     """Move the surface to the outer edges that a fit with constant density finds.
 
-    A mask is off by half a millimetre here and there, and its normals by some degrees; a line that is askew
-    by the angle a passes through 1 / cos(a) of the cortex, and smears its edges. A first fit finds the outer
-    edge on every line; a surface through those edges, smoothed so that noise does not tilt it, gives better
-    lines.
+    A mask is off by half a millimetre in places, and its normals by some degrees; a line tilted by the angle
+    a passes through 1 / cos(a) of the cortex, and blurs its edges. A first fit finds the outer edge on every
+    line; a surface through those edges, smoothed so that noise does not tilt it, gives better lines.
 
     Parameters
     ----------
@@ -255,6 +265,6 @@ def surface_at_outer_edge(scan: Scan) -> tuple[Surface, np.ndarray]:
     depth[scan.points[found]] = fit.outer_edge[found]
     if not found.any():
         return scan.surface, np.zeros(len(depth))
-    depth = np.nan_to_num(smooth(scan.surface, depth, _FWHM_MM, fill=True))
+    depth = np.nan_to_num(smooth(scan.surface, depth, LINES.fwhm_mm, fill=True))
     points = scan.surface.points - depth[:, None] * scan.surface.normals
     return replace(scan.surface, points=points), depth

@@ -1,4 +1,4 @@
-"""What a user can choose about the measurement of the cortex."""
+"""Settings of the measurement of the cortex."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..core.errors import SettingError
 from ..core.metal import METAL_HU
 
 # name -> (lowest, highest, unit); densities may be HU or mg/cm³, so their bounds are wide.
+# Defaults and bounds are chosen by hand.
 _BOUNDS = {
     "cortical_density": (100.0, 5000.0, "mg/cm³ (HU without calibration)"),
     "in_plane_sigma_mm": (0.1, 3.0, "mm"),
@@ -31,13 +32,13 @@ class CortexSettings:
     in_plane_sigma_mm : float or None
         Gaussian blur of the scan in its plane; None estimates it from the bone's own thick cortex.
     outside_mm, inside_mm : float
-        How far the sampled line reaches from the surface.
+        Reach of the sampled line from the surface.
     step_mm : float or None
         Distance between samples; None takes half a pixel (between 0.2 and 0.5 mm).
     highest_density : float
-        No cortex is denser; a point above it is rejected.
+        A point with a denser cortex is rejected.
     metal_hu : float
-        Above it is metal.
+        What is above it is metal.
 
     Raises
     ------

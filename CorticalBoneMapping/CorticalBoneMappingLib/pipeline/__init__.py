@@ -1,1 +1,1 @@
-"""One femur from files to files: find it, map it, put its maps on the average femur, write them."""
+"""One femur from files to files: find it, map it, carry its maps to the average femur, write them."""

@@ -1,4 +1,4 @@
-"""How far a measured map is from the truth of a simulated hip."""
+"""Errors of a measured map against the truth of a simulated hip."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..core.surface import Surface
 from ..mesh.closest import closest_points, interpolate
 
 BIN_EDGES_MM = (0.0, 0.8, 1.2, 2.0, 3.0, np.inf)
-"""Edges of the thickness bins in which errors are told."""
+"""Edges of the thickness bins in which errors are reported."""
 
 RANGE_MM = (0.6, 5.0)
-"""True thickness between which the overall error is told."""
+"""Range of true thickness over which the overall error is reported."""
 
 
 def thickness_errors(measured: Surface, truth: Surface) -> tuple[np.ndarray, np.ndarray]:
@@ -29,8 +29,7 @@ def thickness_errors(measured: Surface, truth: Surface) -> tuple[np.ndarray, np.
     Returns
     -------
     true : ndarray of shape (n_points,)
-        True thickness at each point in mm; not-a-number on the cut ends of the bone, where no cortex
-        stands between the surface and the marrow.
+        True thickness at each point in mm; not-a-number on the cut ends of the bone, which have no cortex.
     error : ndarray of shape (n_points,)
         Measured minus true in mm; not-a-number where nothing was measured.
     """

@@ -1,4 +1,4 @@
-"""The anatomy of a subject's femur, and the average femur laid on it."""
+"""Measure the anatomy of a subject's femur, and deform the average femur to it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..core.errors import SurfaceError
 from ..core.surface import Surface
 from ..registration import Registration
 
-BENDING = "bending"
-"""Array of the laid average femur: how far each point was moved beyond position, turn and size, mm."""
+DEFORMATION = "bending"
+"""Stored name of an array of the registered average: displacement of each point beyond the similarity, mm."""
 EXPECTED_ERROR = "expected_error"
-"""Array of how far each vertex is expected to be from its true place along the surface, mm (RMS)."""
+"""Stored name of an array: expected error of each vertex along the surface, mm (RMS)."""
 
 MEASUREMENTS = (
     "head_radius_mm",
@@ -33,11 +33,11 @@ MEASUREMENTS = (
 )
 """Attributes of `Anatomy` that go into a record."""
 
-_NEAR_MM = 15.0  # how far around a landmark the bending of the surface is averaged
+_NEAR_MM = 15.0  # standard deviation of the weights around a landmark; chosen by hand
 
 
 def registered_average(registration: Registration) -> Surface:
-    """Give the average femur laid on a subject, with how far it had to be bent.
+    """Return the average femur registered to a subject, with its deformation.
 
     Parameters
     ----------
@@ -47,18 +47,18 @@ def registered_average(registration: Registration) -> Surface:
     Returns
     -------
     Surface
-        Subject's RAS; the arrays of the average, and `BENDING` and `EXPECTED_ERROR` (mm), which are
+        Subject's RAS; the arrays of the average, and `DEFORMATION` and `EXPECTED_ERROR` (mm), which are
         not-a-number where the subject has no counterpart.
     """
-    bent = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
-    bent = np.where(registration.covered, bent, np.nan).astype(np.float32)
+    moved_mm = np.linalg.norm(registration.points - _moved(registration, registration.average.points), axis=1)
+    moved_mm = np.where(registration.covered, moved_mm, np.nan).astype(np.float32)
     registered_template = registration.deformed.with_arrays(**registration.average.arrays)
-    arrays = {BENDING: bent, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
+    arrays = {DEFORMATION: moved_mm, EXPECTED_ERROR: registration.expected_error.astype(np.float32)}
     return registered_template.with_arrays(dict.fromkeys(arrays, "mm"), **arrays)
 
 
 def similarity_to_subject(registration: Registration) -> np.ndarray:
-    """Give the similarity from the average femur to the subject as it lies, shape (4, 4).
+    """Return the similarity from the average femur to the subject, shape (4, 4).
 
     For a left femur the mirror is part of it, so its determinant is negative.
     """
@@ -78,30 +78,30 @@ def subject_anatomy(
     registration : Registration
         Of it.
     landmarks : mapping of str to ndarray of shape (3,)
-        Of the average femur. They are carried along to say where to look.
+        Of the average femur. Registered to the subject, they are the start of the search.
 
     Returns
     -------
     dict
-        As `anatomy_record`; if a part is missing, ``missing`` says which, and there is nothing else.
+        As `anatomy_record`; if a part is missing, only ``missing``, which names it.
     """
     side = registration.side
     try:
         return anatomy_record(anatomy_from_landmarks(bone, side, _carried(registration, landmarks)))
     except SurfaceError:
-        try:  # the search by shape alone owes nothing to the registration
+        try:  # the search by shape alone does not depend on the registration
             return anatomy_record(measure_anatomy(bone, side))
         except SurfaceError as error:
             return {"missing": str(error)}
 
 
 def anatomy_record(anatomy: Anatomy, condyles: Sequence[Sequence[float]] = ()) -> dict[str, Any]:
-    """Give an anatomy as plain values.
+    """Return an anatomy as plain values.
 
     Parameters
     ----------
     anatomy : Anatomy
-        What was measured.
+        The anatomy.
     condyles : sequence of two points
         The most posterior points of the medial and the lateral condyle, RAS mm, if they are known from
         elsewhere; by default those that `anatomy` has.
@@ -110,7 +110,7 @@ def anatomy_record(anatomy: Anatomy, condyles: Sequence[Sequence[float]] = ()) -
     -------
     dict
         ``side``, ``measurements`` (the unit ends each name; with ``anteversion_deg`` only if the condyles
-        are known), ``landmarks_ras_mm`` and ``remarks``.
+        are known), ``landmarks_ras_mm`` and ``remarks`` (warnings).
     """
     measured = {name: getattr(anatomy, name) for name in MEASUREMENTS}
     condyles = condyles or anatomy.condyles or ()
@@ -131,13 +131,13 @@ def _moved(registration: Registration, points: np.ndarray) -> np.ndarray:
 
 
 def _carried(registration: Registration, landmarks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Landmarks of the average, carried by the similarity and the bending of the surface around them."""
+    """Landmarks of the average, moved by the similarity and the displacement of the surface around them."""
     average = registration.average.points
-    bending = registration.points - _moved(registration, average)
+    displacement = registration.points - _moved(registration, average)
     carried = {}
     for name, place in landmarks.items():
         distance = np.linalg.norm(average - place, axis=1)
         weights = registration.covered * np.exp(-0.5 * ((distance - distance.min()) / _NEAR_MM) ** 2)
-        shift = weights @ bending / max(weights.sum(), 1e-9)
+        shift = weights @ displacement / max(weights.sum(), 1e-9)
         carried[name] = _moved(registration, place) + shift
     return carried

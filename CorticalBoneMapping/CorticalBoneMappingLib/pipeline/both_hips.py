@@ -1,4 +1,4 @@
-"""Both hips of a person on one surface: left, right, their mean and their difference on the average femur."""
+"""Compare both hips of a person on the average femur: left, right, mean and difference."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ class BothHips:
         3 both).
     regions : list of dict
         Rows with the keys of `COLUMNS`.
-    remarks : tuple of str
-        What makes the numbers of either side less certain, and in what the two were not made alike.
+    warnings : tuple of str
+        What makes the numbers of either side less certain, and settings in which the two differ.
     atlas : dict
-        What the results say of the average femur that they are on.
+        Description of the average femur, as in the results.
     """
 
     surface: Surface
     regions: list[dict[str, Any]]
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
     atlas: dict[str, Any]
 
 
 def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
-    """Bring the maps of a left and a right femur together.
+    """Join the maps of a left and a right femur.
 
     Left maps lie on the average right femur already, since a left femur is mirrored when it is registered.
-    Mean and difference are given only where both sides were measured: what one side alone shows is neither.
+    Mean and difference are given only where both sides were measured.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
     measured = [_measured(side.average, names) for side in (left, right)]
     surface = bare.with_arrays(units, measured_on=(measured[0] + 2 * measured[1]).astype(np.uint8), **arrays)
     rows = [row for name in names for row in _rows(surface, name)]
-    remarks = (*_warnings(left), *_warnings(right), *_remarks(left, right))
-    return BothHips(surface, rows, remarks, left.provenance.get("atlas", {}))
+    warnings = (*_warnings(left), *_warnings(right), *_differing_settings(left, right))
+    return BothHips(surface, rows, warnings, left.provenance.get("atlas", {}))
 
 
 def check_place(folder: Path) -> None:
@@ -115,18 +115,18 @@ def check_place(folder: Path) -> None:
 
 
 def write_both_hips(both: BothHips, folder: str | Path, **more: Any) -> None:
-    """Write the surface, the table and how they were made, or none of them.
+    """Write the surface, the table and the record, or none of them.
 
     Parameters
     ----------
     both : BothHips
-        What to write.
+        The comparison.
     folder : str or Path
-        Is made if it is not there.
+        Is made if it does not exist.
     **more
-        Goes into the record: inputs, command.
+        Further entries of the record: inputs, command.
     """
-    record = {"program": program(), "atlas": both.atlas, "remarks": list(both.remarks)} | more
+    record = {"program": program(), "atlas": both.atlas, "remarks": list(both.warnings)} | more
     with whole_folder(folder, "comparison of both hips", RECORD_FILE) as temporary:
         write_surface(temporary / SURFACE_FILE, both.surface)
         write_text(temporary / TABLE_FILE, csv_of_rows(COLUMNS, both.regions))
@@ -187,16 +187,16 @@ def _rows(surface: Surface, name: str) -> list[dict[str, Any]]:
 
 
 def _warnings(result: FemurResult) -> list[str]:
-    """Say what a result itself warns of: its scan, its mask, and the verdict on a femur that was found."""
+    """Warnings of a result: on its scan, its mask, and the verdict on a femur that was found."""
     found = result.provenance.get("segmentation", {})
-    said = list(result.provenance.get("warnings", ()))
+    warnings = list(result.provenance.get("warnings", ()))
     if found.get("verdict") == LOOK:
-        said += [f"the femur was found in the CT: {LOOK}.", *found.get("reasons", ())]
-    return [f"{result.side.capitalize()}: {sentence}" for sentence in dict.fromkeys(said)]
+        warnings += [f"the femur was found in the CT: {LOOK}.", *found.get("reasons", ())]
+    return [f"{result.side.capitalize()}: {sentence}" for sentence in dict.fromkeys(warnings)]
 
 
-def _remarks(left: FemurResult, right: FemurResult) -> list[str]:
-    """Say in which settings the two results differ: a difference of the hips may come from there."""
+def _differing_settings(left: FemurResult, right: FemurResult) -> list[str]:
+    """Settings in which the two results differ, since a difference of the hips may come from them."""
     settings = [result.provenance.get("settings", {}) for result in (left, right)]
     return [
         f"{name.replace('_', ' ').capitalize()} differs: {settings[0].get(name)} on the left, "

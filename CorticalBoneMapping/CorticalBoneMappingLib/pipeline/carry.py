@@ -1,4 +1,4 @@
-"""Maps from a subject's bone to the average femur."""
+"""Carry maps from a subject's bone to the average femur."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def carry_to_average(
     -------
     Surface
         The average femur with the bone's measures and ``quality``; without their standard deviations if
-        they are smoothed, since the average of values is surer than the values. A place that the subject's
-        scan did not reach is `Quality.NOT_MEASURED`.
+        they are smoothed, since an average is more certain than its values. A place outside the subject's
+        scan is `Quality.NOT_MEASURED`.
     """
     maps = {
         name: registration.to_average(bone.arrays[name])
@@ -45,7 +45,7 @@ def carry_to_average(
     quality = registration.to_average(bone.arrays["quality"].astype(np.int64))
     quality = np.where(quality < 0, Quality.NOT_MEASURED, quality)
     measured = np.isfinite(np.stack(list(maps.values()))).all(axis=0)
-    # Beside a gap the interpolated value and the nearest quality may differ; the value decides.
+    # Beside a gap the interpolated value and the nearest status may differ; the value decides.
     quality = np.where(
         measured, Quality.GOOD, np.where(quality == Quality.GOOD, Quality.NOT_MEASURED, quality)
     )
@@ -57,14 +57,14 @@ def carry_to_average(
 
 
 def registration_summary(registration: Registration) -> dict[str, Any]:
-    """Give the figures by which a registration is judged, as plain values.
+    """Return the measures of a registration's quality, as plain values.
 
     Returns
     -------
     dict
         ``scale`` (subject over average), distances between the surfaces in mm, the error along the surface
         that is to be expected on average in mm, the area of the average that the subject covers (0 to 1),
-        folded triangles, and remarks.
+        folded triangles, and ``remarks`` (warnings).
     """
     areas = registration.average.point_areas
     return {
@@ -79,24 +79,24 @@ def registration_summary(registration: Registration) -> dict[str, Any]:
 
 
 def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[str, Any]:
-    """Give a femur's size and shape, which may serve as covariates, as plain values.
+    """Return a femur's size and shape, which may serve as covariates, as plain values.
 
     Parameters
     ----------
     registration : Registration
         Of the femur.
     shape_model : ShapeModel
-        With which it was registered.
+        Used in the registration.
 
     Returns
     -------
     dict
-        ``size`` over that of the average femur, whatever length of shaft was scanned; ``coordinates``
-        in standard deviations of the population; ``mahalanobis``, the distance from the average shape
-        in such; ``plausibility``, the share of the population that is at least as far from it.
+        ``size`` over that of the average femur, independent of the scanned length of the shaft;
+        ``coordinates`` in standard deviations of the population; ``mahalanobis``, the distance from the
+        average shape in the same; ``plausibility``, the share of the population at least as far from it.
     """
-    # Those that the bending found, not those of the laid points: these slide along the surface in ways
-    # that no mode describes, which would look like an impossible shape.
+    # Those of the deformation, not of the registered points, which slide along the surface in ways that no
+    # mode describes and would look like an impossible shape.
     coordinates = registration.shape_coordinates
     return {
         "size": round(registration.scale, 5),

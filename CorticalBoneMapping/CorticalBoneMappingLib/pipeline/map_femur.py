@@ -1,7 +1,4 @@
-"""One femur: from a CT and a label map to maps on the bone and on the average femur.
-
-Whether and how beam hardening by bone is corrected before a femur is measured.
-"""
+"""Map one femur: from a CT and a label map or surface to maps on the bone and on the average femur."""
 
 from __future__ import annotations
 
@@ -33,8 +30,12 @@ from .regions import region_rows
 from .result import FemurResult
 from .settings import MapSettings, check_side, with_slice_thickness
 
-# Bone that a line from the surface may need around it: the longest line and a voxel to interpolate.
-_MARGIN_MM = 25.0
+_MARGIN_MM = 25.0  # of CT around the bone: the longest line and a voxel to interpolate
+_NOT_CORRECTED = {
+    "none": "Beam hardening by bone is not corrected in maps in HU: they show the CT unchanged.",
+    "internal": "Beam hardening by bone is not corrected: the patient's own tissues calibrate amid the body, "
+    "and cortex, if it is among them, hardens the beam as much as what it calibrates.",
+}
 
 
 def map_femur(
@@ -51,25 +52,24 @@ def map_femur(
     volume : Volume
         The CT in HU.
     femur : Volume or PeriostealSurface
-        Where the femur is: a label map, whose grid may differ from the CT's, or its surface, as `find_femurs`
-        gives it. Points of the array ``completed`` (1 where a shape model and not the CT tells the surface)
-        are not measured.
+        A label map, whose grid may differ from the CT's, or a surface, as `find_femurs` gives it. Points of
+        the array ``completed`` (1 where a shape model and not the CT gives the surface) are not measured.
     side : {"left", "right"}
         Side of the body.
     settings : MapSettings, optional
-        Choices.
+        By default those of `MapSettings`.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
     FemurResult
-        Values at points that could not be measured are not-a-number, with the reason in ``quality``.
+        Values at points that were not measured are not-a-number, with the reason in ``quality``.
 
     Raises
     ------
     CorticalBoneMappingError
-        Of the kind that tells which step could not be done and why.
+        Of the kind of the step that failed; the message has the reason.
     """
     settings, progress = settings or MapSettings(), progress or Progress()
     check_side(side)
@@ -143,10 +143,50 @@ def map_femur(
     return FemurResult(bone, on_average, rows, plain(provenance), side, registered_average(registration))
 
 
+def without_hardening(
+    volume: Volume, femur: np.ndarray, side: str, calibration: Calibration, settings: MapSettings
+) -> tuple[HardeningCorrection, Calibration]:
+    """Correct the CT for beam hardening, and calibrate it again where the rods are in it.
+
+    Parameters
+    ----------
+    volume : Volume
+        The CT in HU.
+    femur : ndarray of shape (n, 3)
+        Points of the femur, RAS mm.
+    side : {"left", "right"}
+        Of the femur.
+    calibration : Calibration
+        Of the CT before the correction.
+    settings : MapSettings
+        Give the choice, and the voltage of the tube.
+
+    Returns
+    -------
+    HardeningCorrection
+        With the CT to be measured.
+    Calibration
+        For that CT.
+    """
+    known = settings.kvp or volume.kvp
+    text = _NOT_CORRECTED.get(calibration.kind)
+    if settings.hardening == "off":
+        text = "Beam hardening by bone was not to be corrected."
+    if text:
+        return HardeningCorrection(volume, False, text, known or ASSUMED_KVP, known is not None), calibration
+    done = correct_hardening(volume, femur, side, settings.kvp, always=settings.hardening == "on")
+    if not done.applied:
+        return done, calibration
+    fit = calibration.fit
+    if isinstance(fit, RodFit) and fit.rods.n_voxels is not None:
+        calibration = parse_calibration(settings.calibration, done.volume)
+    return done, calibration.for_corrected_hardening(done.left_relative_sd)
+
+
 def _label_in(
     femur: Volume | PeriostealSurface, label: int | None, side: str, volume: Volume
 ) -> tuple[int | None, list[str]]:
-    """Give the label asked for, the only one there is, or that of the side; a surface has none."""
+    """Return the chosen label, the only one, or that of the side; a surface has none."""
     if isinstance(femur, PeriostealSurface):
         return None, []
     label, notes = (label, []) if label is not None else label_of_femur(femur, side)
@@ -178,7 +218,7 @@ def _measure(
 
 
 def _not_seen(surface: Surface) -> np.ndarray:
-    """Points at which there is no bone's edge to measure: cut ends, and what a shape model completed."""
+    """Points without an edge to measure: cut ends, and what a shape model completed."""
     not_seen = surface.arrays["cut_end"].astype(bool)
     return not_seen | surface.arrays["completed"].astype(bool) if "completed" in surface.arrays else not_seen
 
@@ -190,7 +230,7 @@ def _with_measures(surface: Surface, cortical: CorticalMap, calibration: Calibra
 
 
 def _assumptions(used: dict[str, Any]) -> list[str]:
-    """Name what the scan could not tell, so that nobody takes it for measured."""
+    """Notes on what was assumed because the scan does not show it."""
     named = {
         "cortical_density": "The cortical density could not be read off this scan",
         "in_plane_sigma_mm": "The blur of the scanner could not be read off this scan",
@@ -205,61 +245,12 @@ def _assumptions(used: dict[str, Any]) -> list[str]:
 
 
 def _notes(quality: np.ndarray) -> list[str]:
-    """Say plainly what the reader of a map must know."""
+    """Notes on points without values."""
     notes = []
     if metal := int(np.sum(quality == Quality.METAL)):
         notes.append(f"Metal was found at {metal} points; they carry no values.")
     if missing := int(np.sum(quality == Quality.NO_CORTEX)):
-        notes.append(
-            f"At {missing} points there is no measurable cortex: it is missing, or too thin for this scan."
-        )
+        notes.append(f"{missing} points have no measurable cortex: it is missing, or too thin for this scan.")
     if outside := int(np.sum(quality == Quality.OUTSIDE_SCAN)):
         notes.append(f"At {outside} points the scan does not reach far enough to measure.")
     return notes
-
-
-_NOT_CORRECTED = {
-    "none": "Beam hardening by bone is not corrected in maps in HU: they show the CT as it is.",
-    "internal": "Beam hardening by bone is not corrected: the patient's own tissues calibrate amid the body, "
-    "and cortex, if it is among them, hardens the beam as much as what it calibrates.",
-}
-
-
-def without_hardening(
-    volume: Volume, femur: np.ndarray, side: str, calibration: Calibration, settings: MapSettings
-) -> tuple[HardeningCorrection, Calibration]:
-    """Correct the CT for beam hardening, and calibrate it anew where the rods are in it.
-
-    Parameters
-    ----------
-    volume : Volume
-        The CT in HU.
-    femur : ndarray of shape (n, 3)
-        Points of the femur, RAS mm.
-    side : {"left", "right"}
-        Of the femur.
-    calibration : Calibration
-        Of the CT as it is.
-    settings : MapSettings
-        Say whether to, and the voltage of the tube.
-
-    Returns
-    -------
-    HardeningCorrection
-        With the CT to be measured.
-    Calibration
-        For that CT.
-    """
-    told = settings.kvp or volume.kvp
-    text = _NOT_CORRECTED.get(calibration.kind)
-    if settings.hardening == "off":
-        text = "Beam hardening by bone was not to be corrected."
-    if text:
-        return HardeningCorrection(volume, False, text, told or ASSUMED_KVP, told is not None), calibration
-    done = correct_hardening(volume, femur, side, settings.kvp, always=settings.hardening == "on")
-    if not done.applied:
-        return done, calibration
-    fit = calibration.fit
-    if isinstance(fit, RodFit) and fit.rods.n_voxels is not None:
-        calibration = parse_calibration(settings.calibration, done.volume)
-    return done, calibration.for_corrected_hardening(done.left_relative_sd)

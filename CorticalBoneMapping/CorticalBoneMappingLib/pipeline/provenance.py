@@ -1,6 +1,7 @@
-"""How a result was made: what a stranger needs to make it again.
+"""Record how a result was made: program, libraries, inputs, and a hash of the source.
 
-The code that a map follows from, as a hash: found by walking imports, without comments and docstrings.
+The hash covers the modules that a map follows from, found by walking imports, without comments and
+docstrings.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Stopwatch:
 
 def program() -> dict[str, Any]:
     """Name, version and source of this program, and versions of what it computes with."""
-    # Asked of the libraries themselves: those inside Slicer have no record with the package manager.
+    # From the libraries themselves: the package manager does not know those inside Slicer.
     libraries = {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -69,7 +70,7 @@ def input_record(path: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name`` and ``sha256``; and ``covers``, which says what was hashed, if that is more than one file.
+        ``name`` and ``sha256``; and ``covers``, the hashed files, if there is more than one.
     """
     sha256, covers = hash_of(path)
     record = {"name": Path(path).resolve().name if Path(path).is_dir() else Path(path).name}
@@ -77,12 +78,12 @@ def input_record(path: str | Path) -> dict[str, Any]:
 
 
 def without_folders(text: str) -> str:
-    """Keep the last part of a path, so that a record shows nothing of the machine it was made on.
+    """Keep the last part of a path, so that a record holds nothing of its machine.
 
     Parameters
     ----------
     text : str
-        A path, ``rods:PATH``, or something that is no path and stays.
+        A path, ``rods:PATH``, or other text, which is kept.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def count_quality(quality: np.ndarray) -> dict[str, int]:
 
 
 def plain(content: Any) -> Any:
-    """Turn numpy values and not-a-number into what JSON knows (not-a-number becomes null)."""
+    """Convert numpy values to plain ones for JSON; not-a-number becomes null."""
     if isinstance(content, dict):
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
@@ -121,25 +122,23 @@ def plain(content: Any) -> Any:
 
 _LIBRARY = Path(__file__).parents[1]
 _ROOTS = ("study/mapping/measuring.py", "pipeline/result.py")
-"""What maps a femur, and what writes the map: all else that a map follows from is imported from there."""
+"""The modules that map a femur and write the map; they import all others that a map follows from."""
 
 _DATA = "data"
-_NO_MEANING = ("kind", "type_comment", "type_ignores", "ctx")  # fields that change nothing that is computed
+_IGNORED = ("kind", "type_comment", "type_ignores", "ctx")  # fields that change nothing that is computed
 
 
 @lru_cache(maxsize=1)
 def mapping_source() -> str:
-    """Hash the source that maps follow from, as it was when this process first asked.
+    """Hash the source that maps follow from, as it was at the first call in this process.
 
-    The same on every machine and in every version of Python that runs the library, wherever it is installed,
-    however its lines end, and whatever its comments and docstrings say. The picture of a case is drawn from
-    its map; how it is drawn does not count.
+    It is the same on every machine and in every version of Python that runs the library. It does not depend
+    on the place of installation, line endings, comments and docstrings, nor on how pictures are drawn.
 
     Returns
     -------
     str
-        SHA-256; empty where the library is installed without its source (as byte code, in an archive), so
-        that only the version tells.
+        SHA-256; empty where the library is installed without its source (as byte code, in an archive).
     """
     return source_hash(_LIBRARY)
 
@@ -149,9 +148,9 @@ def source_hash(library: Path) -> str:
     digest = hashlib.sha256()
     modules = modules_of_maps(library)
     for name, tree in modules.items():
-        words: list[str] = []
-        _add_words(tree, words)
-        _add(digest, name, "\n".join(words).encode())
+        tokens: list[str] = []
+        _add_tokens(tree, tokens)
+        _add(digest, name, "\n".join(tokens).encode())
     for name in sorted({str(Path(module).parent) for module in modules}):
         for file in sorted((library / name / _DATA).glob("*")):
             content = file.read_bytes().replace(b"\r\n", b"\n")
@@ -160,9 +159,9 @@ def source_hash(library: Path) -> str:
 
 
 def modules_of_maps(library: Path) -> dict[str, ast.Module]:
-    """Give the modules that maps follow from, by their paths in the library, in the order of these.
+    """Return the modules that maps follow from, by their paths in the library, in the order of these.
 
-    Imports under ``if TYPE_CHECKING`` are never made, so they are not followed.
+    Imports under ``if TYPE_CHECKING`` are not followed, since they never run.
     """
     found: dict[str, ast.Module] = {}
     waiting = [name for name in _ROOTS if (library / name).is_file()]
@@ -178,7 +177,7 @@ def modules_of_maps(library: Path) -> dict[str, ast.Module]:
 
 def _imported(library: Path, name: str, tree: ast.Module) -> Iterator[str]:
     """The library's modules that a module imports; by relative names, as everywhere in the library."""
-    for node in _run(tree):
+    for node in _executed(tree):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         package = Path(name).parents[node.level - 1]
@@ -189,7 +188,7 @@ def _imported(library: Path, name: str, tree: ast.Module) -> Iterator[str]:
                     yield file.as_posix()
 
 
-def _run(tree: ast.Module) -> Iterator[ast.AST]:
+def _executed(tree: ast.Module) -> Iterator[ast.AST]:
     """All nodes but those under ``if TYPE_CHECKING``."""
     waiting: list[ast.AST] = [tree]
     while waiting:
@@ -199,30 +198,29 @@ def _run(tree: ast.Module) -> Iterator[ast.AST]:
         waiting += node.orelse if is_for_types else ast.iter_child_nodes(node)
 
 
-def _add_words(node: ast.AST | list | object, words: list[str]) -> None:
-    """Write a syntax tree in words that do not depend on the version of Python.
+def _add_tokens(node: ast.AST | list | object, tokens: list[str]) -> None:
+    """Write a syntax tree as tokens that do not depend on the version of Python.
 
-    Neither `ast.dump` nor `ast.unparse` will do: fields are added, and what is empty is left out, from one
-    version to the next.
+    `ast.dump` and `ast.unparse` depend on it: a version adds fields, or leaves out empty ones.
     """
     if isinstance(node, list):
         for each in node:
             if not _is_only_text(each):
-                _add_words(each, words)
-        words.append(";")
+                _add_tokens(each, tokens)
+        tokens.append(";")
     elif isinstance(node, ast.AST):
-        words.append(type(node).__name__)
+        tokens.append(type(node).__name__)
         for field in node._fields:
             value = getattr(node, field, None)
-            if value is not None and value != [] and field not in _NO_MEANING:
-                words.append(f".{field}")
-                _add_words(value, words)
+            if value is not None and value != [] and field not in _IGNORED:
+                tokens.append(f".{field}")
+                _add_tokens(value, tokens)
     else:
-        words.append(repr(node))
+        tokens.append(repr(node))
 
 
 def _is_only_text(node: object) -> bool:
-    """Whether a statement is a docstring, or another text that nothing reads."""
+    """Whether a statement is a docstring or another text without effect."""
     is_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return is_constant and isinstance(node.value.value, str)
 

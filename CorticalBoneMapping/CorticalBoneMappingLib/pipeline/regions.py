@@ -1,4 +1,4 @@
-"""Values by anatomical region: area-weighted means of every measure, and what could not be measured."""
+"""Summarise measures by anatomical region: area-weighted means, and counts of points without a value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REGION_COLUMNS: dict[str, type] = {
     "n_fit_failed": int,
     "n_metal": int,
 }
-"""Columns of the region table and what they hold; `region_rows` explains them."""
+"""Columns of the region table and their types; `region_rows` explains them."""
 
 
 def region_rows(
@@ -38,34 +38,33 @@ def region_rows(
 ) -> list[dict[str, Any]]:
     """Summarise every measure in every region and in the whole femur.
 
-    Each point weighs by the area it stands for, so that the result does not depend on where the mesh is
-    dense. The cut ends of the bone (`Quality.NOT_MEASURED`) are no periosteal surface and belong to no
-    region.
+    Each point weighs by its area, so that the density of the mesh does not matter. The cut ends of the bone
+    (`Quality.NOT_MEASURED`) are not periosteal surface and belong to no region.
 
     Parameters
     ----------
     surface : Surface
         The subject's bone with measures and ``quality``; areas are the subject's own.
     regions : ndarray of int, shape (n_points,)
-        Region of each point; a value that `names` has not (-1 where the average
-        femur does not reach) belongs to the whole femur only.
+        Region of each point; a value that is not in `names` (-1 where the average femur does not reach)
+        belongs to the whole femur only.
     names : dict of int to str
         Names of the regions.
     calibration : Calibration, optional
-        By which the measures were made; tells how uncertain they are for it.
+        Of the measures; its uncertainty gives ``calibration_sd``.
     density_given : bool
-        Whether the density of the cortex was told in mg/cm³, so that the calibration moves thickness.
+        Whether the density of the cortex was given in mg/cm³, so that the calibration changes thickness.
 
     Returns
     -------
     list of dict
         A row per region and measure with the keys of `REGION_COLUMNS`. ``mean`` and ``sd`` are
-        area-weighted (not-a-number where nothing was measured). ``calibration_sd`` is by how much the mean
-        would shift, as a standard deviation, were the calibration made anew; all regions shift together.
-        It is 0 for thickness (for density instead, where that was given), and not-a-number where it is not
-        known. ``coverage`` is the measured part of
-        the area (0 to 1), ``n_points`` counts the points with a value, ``area_mm2`` is the area of the
-        region, and ``n_no_cortex`` (a finding), ``n_fit_failed`` and ``n_metal`` count points without.
+        area-weighted (not-a-number where nothing was measured). ``calibration_sd`` is the standard deviation
+        of the mean by the uncertainty of the calibration; all regions shift together. It is 0 for thickness
+        (for density instead, where that was given), and not-a-number where it is not known. ``coverage`` is
+        the measured part of the area (0 to 1), ``n_points`` counts the points with a value, ``area_mm2`` is
+        the area of the region, and ``n_no_cortex`` (a finding), ``n_fit_failed`` and ``n_metal`` count points
+        without.
     """
     periosteal = surface.arrays["quality"] != Quality.NOT_MEASURED
     groups = {WHOLE_FEMUR: periosteal} | {
@@ -119,7 +118,7 @@ def _calibration_sd(
     """Shift of a regional mean by the calibration, (∂mean/∂slope, ∂mean/∂intercept) through its covariance.
 
     Every measure is linear in slope and intercept: a density ρ = slope · HU + intercept; mass, which is
-    ρ · thickness / 10; a residual, which is a difference of densities; thickness, which neither touches.
+    ρ · thickness / 10; a residual, which is a difference of densities; thickness, which depends on neither.
     """
     if not np.isfinite(mean) or calibration.covariance is None:
         return float("nan")

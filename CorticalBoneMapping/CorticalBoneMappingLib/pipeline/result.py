@@ -1,7 +1,4 @@
-"""What was found in one femur.
-
-A femur's result as files that anyone can open, and back.
-"""
+"""The result of one femur: its maps, written to files and read again."""
 
 from __future__ import annotations
 
@@ -22,10 +19,19 @@ from ..io.tables import csv_of_rows, csv_text, read_rows
 from .provenance import plain
 from .regions import REGION_COLUMNS
 
+PERIOSTEAL_FILE = "periosteal_surface.vtp"
+AVERAGE_FILE = "average_femur.vtp"
+REGISTERED_FILE = "registered_average.vtp"
+POINTS_FILE = "points.csv"
+REGIONS_FILE = "regions.csv"
+PROVENANCE_FILE = "provenance.json"
+THUMBNAIL_FILE = "thumbnail.jpg"
+_WRITTEN = (PERIOSTEAL_FILE, AVERAGE_FILE, REGISTERED_FILE, POINTS_FILE, REGIONS_FILE, PROVENANCE_FILE)
+
 
 @dataclass(frozen=True)
 class FemurResult:
-    """What was found in one femur.
+    """The maps of one femur, and how they were made.
 
     Attributes
     ----------
@@ -39,8 +45,8 @@ class FemurResult:
         How the result was made; plain JSON values.
     side : str
         ``left`` or ``right``.
-    laid : Surface or None
-        The average femur laid on the bone (subject's RAS), with ``region`` and ``bending``.
+    registered_template : Surface or None
+        The average femur registered to the bone (subject's RAS), with ``region`` and ``bending``.
     thumbnail : bytes or None
         A small picture (JPEG), where one was drawn.
     """
@@ -60,16 +66,6 @@ class FemurResult:
         return replace(self, provenance=kept | plain(more) | timings)
 
 
-PERIOSTEAL_FILE = "periosteal_surface.vtp"
-AVERAGE_FILE = "average_femur.vtp"
-REGISTERED_FILE = "registered_average.vtp"
-POINTS_FILE = "points.csv"
-REGIONS_FILE = "regions.csv"
-PROVENANCE_FILE = "provenance.json"
-THUMBNAIL_FILE = "thumbnail.jpg"
-_WRITTEN = (PERIOSTEAL_FILE, AVERAGE_FILE, REGISTERED_FILE, POINTS_FILE, REGIONS_FILE, PROVENANCE_FILE)
-
-
 def check_place(folder: str | Path) -> None:
     """Check before the work that a result can be written to a folder; see `folders.ready_folder`."""
     ready_folder(folder, "result", PROVENANCE_FILE, _WRITTEN)
@@ -81,14 +77,14 @@ def write_result(result: FemurResult, folder: str | Path) -> None:
     Parameters
     ----------
     result : FemurResult
-        What to write.
+        The result.
     folder : str or Path
         Is made if it does not exist; an earlier result in it is replaced, other files stay.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the folder cannot be written to, or a file would be replaced that is a user's.
+        If writing to the folder failed, or a user's own file would be replaced.
     """
     with whole_folder(folder, "result", PROVENANCE_FILE) as temporary:
         write_surface(temporary / PERIOSTEAL_FILE, result.periosteal)
@@ -111,7 +107,7 @@ def read_result(folder: str | Path) -> FemurResult:
     Raises
     ------
     CorticalBoneMappingError
-        If a file is missing or is not what it should be.
+        If a file is missing or damaged.
     """
     folder = Path(folder)
     try:
@@ -120,7 +116,7 @@ def read_result(folder: str | Path) -> FemurResult:
         side = provenance["side"]
     except (OSError, ValueError, KeyError) as error:
         raise CorticalBoneMappingError(
-            f"{folder}: this is no folder of a mapped femur, or it is damaged ({error})."
+            f"{folder}: this is not a folder of a mapped femur, or it is damaged ({error})."
         ) from error
     periosteal, average = read_surface(folder / PERIOSTEAL_FILE), read_surface(folder / AVERAGE_FILE)
     has_registered = REGISTERED_FILE in provenance.pop(FILES, ())
@@ -129,7 +125,7 @@ def read_result(folder: str | Path) -> FemurResult:
 
 
 def points_table(surface: Surface) -> str:
-    """Give a row a point as CSV: place in RAS mm, the measures with their units, region, quality.
+    """Return one row per point as CSV: place in RAS mm, the measures with their units, region, quality.
 
     Values that were not measured are empty.
     """

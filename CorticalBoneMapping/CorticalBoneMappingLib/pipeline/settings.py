@@ -1,4 +1,4 @@
-"""What one chooses when a femur is mapped; the command line, the panel and the sidecar read the same."""
+"""Settings of the map of one femur; the command line, the panel and the record read the same ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..core.errors import SettingError
 from ..core.volume import GIVEN, Volume
 from ..cortex import METHODS
 
+# Bounds, chosen by hand.
 _SPACING_MM = (0.4, 5.0)
 _FWHM_MM = (0.0, 40.0)
 _KVP = (70.0, 150.0)
@@ -19,7 +20,7 @@ HARDENING = ("auto", "on", "off")
 
 @dataclass(frozen=True)
 class MapSettings:
-    """Choices for one femur.
+    """Settings for one femur.
 
     Attributes
     ----------
@@ -38,12 +39,12 @@ class MapSettings:
         Smoothing of the maps on the average femur, full width at half maximum, 0 (none) to 40 mm.
     hardening : {"auto", "on", "off"}
         Whether beam hardening by bone is corrected before a CT with rods or a given line is measured;
-        "auto" where the CT shows that it needs it. See `correct_hardening`.
+        "auto" where the CT shows that it is needed. See `correct_hardening`.
     kvp : float or None
-        Voltage of the X-ray tube, 70 to 150 kV; None for what the CT tells, else 120.
+        Voltage of the X-ray tube, 70 to 150 kV; None for that of the CT, else 120.
     slice_thickness_mm : float or None
-        Width of the slice profile, 0.2 to 10 mm; None for what the scan states or, failing that, its image
-        shows. See `choose_slice_thickness`.
+        Width of the slice profile, 0.2 to 10 mm; None for what the scan states or, without that, what
+        its image shows. See `choose_slice_thickness`.
     atlas : Path or None
         Folder of the average femur to map to, as ``cbm atlas build`` wrote it; None for the one that is
         shipped.
@@ -70,7 +71,7 @@ class MapSettings:
             raise SettingError(
                 f"The method '{self.method}' is not known; choose one of {', '.join(METHODS)}."
             )
-        _check_range("distance between points", self.spacing_mm, _SPACING_MM, "mm")
+        check_spacing(self.spacing_mm)
         _check_range("smoothing", self.smoothing_fwhm_mm, _FWHM_MM, "mm")
         if self.hardening not in HARDENING:
             raise SettingError(
@@ -87,7 +88,7 @@ class MapSettings:
 
 
 def check_side(side: str) -> None:
-    """Refuse a side that is none.
+    """Refuse a side that is neither left nor right.
 
     Raises
     ------
@@ -98,8 +99,19 @@ def check_side(side: str) -> None:
         raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
 
 
+def check_spacing(spacing_mm: float) -> None:
+    """Refuse a distance between points of the surface that is out of bounds.
+
+    Raises
+    ------
+    SettingError
+        If `spacing_mm` is not between 0.4 and 5 mm.
+    """
+    _check_range("distance between points", spacing_mm, _SPACING_MM, "mm")
+
+
 def with_slice_thickness(volume: Volume, settings: MapSettings) -> Volume:
-    """Give a CT with the slice thickness that the settings give, if they do, in place of its own."""
+    """Return a CT with the slice thickness of the settings, if they give one, in place of its own."""
     if settings.slice_thickness_mm is None:
         return volume
     return replace(volume, slice_thickness_mm=settings.slice_thickness_mm, slice_thickness_from=GIVEN)

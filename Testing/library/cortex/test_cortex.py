@@ -56,7 +56,7 @@ def test_constant_density_holds_on_thick_slices():
     assert np.max(np.abs(bias_by_bin(error, thickness))) < 0.05
 
 
-def test_blur_and_density_are_read_off_the_thick_cortex():
+def test_blur_and_density_are_estimated_from_the_thick_cortex():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
     measured = measure_cortex(surface, scanned(), HU, method="constant-density")
@@ -122,7 +122,7 @@ def test_calibration_scales_density_and_leaves_thickness():
     np.testing.assert_allclose(in_mg.density, 0.8 * in_hu.density - 5.0, rtol=1e-9)
 
 
-def test_a_neighbouring_bone_does_not_wreck_the_fit():
+def test_a_neighbouring_bone_does_not_spoil_the_fit():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
     measured = measure_cortex(
@@ -157,7 +157,7 @@ def test_metal_is_flagged_where_it_is_and_changes_nothing_elsewhere():
     np.testing.assert_allclose(measured.thickness[far], clean.thickness[far], atol=1e-3)
 
 
-def test_points_beyond_the_scan_and_excluded_points_carry_nothing():
+def test_points_beyond_the_scan_and_excluded_points_have_no_value():
     surface, volume = surface_near_the_ball(), scanned()
     keep = int(volume.index_of(np.array([0.0, 0.0, 5.0]))[2])
     cut = replace(volume, array=volume.array[:keep])
@@ -173,7 +173,7 @@ def test_points_beyond_the_scan_and_excluded_points_carry_nothing():
     assert json.loads(json.dumps(measured.used, allow_nan=False))["counts"] == measured.counts
 
 
-def test_what_a_bone_of_thin_cortex_cannot_tell_is_assumed_and_said_so():
+def test_what_a_bone_of_thin_cortex_does_not_show_is_assumed_and_recorded():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
     used = measure_cortex(surface, scanned(), HU, excluded=thickness > 0.9, method="constant-density").used

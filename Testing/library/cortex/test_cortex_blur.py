@@ -9,7 +9,6 @@ from CorticalBoneMappingLib.cortex.model.blur import (
     blurred_step_by_sigma,
     normal_half_width,
     normal_sigma,
-    scan_plane_half_width,
 )
 
 _SIGMAS = (0.1, 0.3, 0.6, 0.9, 1.5)
@@ -120,8 +119,7 @@ def test_sampling_in_the_scan_plane_stretches_the_profile_by_the_cosine():
     n_z = np.array([0.2, 0.6, 0.9])
     cosine = np.sqrt(1 - n_z**2)
     along_normal = normal_half_width(2.0, n_z)
-    in_plane = scan_plane_half_width(2.0, n_z)
-    np.testing.assert_allclose(in_plane, np.tan(np.arcsin(n_z)))  # (S/2) tan a with S/2 = 1
+    in_plane = np.tan(np.arcsin(n_z))  # Treece et al. 2010: r = (S/2) tan a, here with S/2 = 1
     x = np.linspace(-2, 2, 21)
     for k in range(3):
         normal_value, _ = blurred_step(x * cosine[k], 0.6 * cosine[k], along_normal[k])

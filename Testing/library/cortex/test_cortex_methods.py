@@ -24,7 +24,7 @@ from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, measure_corte
 from CorticalBoneMappingLib.cortex.methods.endocortical_ramp import fit_ramp
 from CorticalBoneMappingLib.cortex.methods.mass_conserving import rise_with_mass
 from CorticalBoneMappingLib.cortex.model.blur import Blur, LineBlur, blurred_ramp, blurred_step, model_peak
-from CorticalBoneMappingLib.cortex.model.profile_features import find_landmarks
+from CorticalBoneMappingLib.cortex.model.profile_features import find_features
 from CorticalBoneMappingLib.cortex.model.profiles import Profiles, sample_profiles
 from CorticalBoneMappingLib.cortex.scan.noise import Noise, estimate_noise
 from CorticalBoneMappingLib.simulation.scanner.optics import correlated_noise
@@ -143,7 +143,7 @@ def test_mass_conserving_measures_thin_cortex_with_the_density_it_finds():
     assert np.max(np.abs(bias_by_bin(measured.thickness - thickness, thickness))) < 0.03
 
 
-def test_mass_conserving_says_so_where_the_bone_has_only_thin_cortex():
+def test_mass_conserving_records_that_the_bone_has_only_thin_cortex():
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
     used = measure_cortex(surface, scanned(), HU, method="mass-conserving", excluded=thickness > 0.8).used
@@ -157,7 +157,7 @@ def test_independent_conserves_the_mass_of_thin_cortex_though_not_its_thickness(
     thin = (thickness < 0.8) & (measured.quality == Quality.GOOD)
     mass = measured.mass_surface_density[thin] / (thickness[thin] * CORTEX / 10.0) - 1.0
     assert abs(np.mean(mass)) < 0.07
-    assert np.mean(np.abs(measured.thickness - thickness)[thin]) > 0.1  # what one profile cannot tell
+    assert np.mean(np.abs(measured.thickness - thickness)[thin]) > 0.1  # one profile does not determine it
     assert np.mean(thin[thickness < 0.8]) > 0.5
 
 
@@ -206,7 +206,7 @@ def made_profiles(depth, line, values=None, slice_mm=1.0, pixel_mm=1e-3):
 def test_ramp_is_found_where_there_is_one():
     for width in (0.8, 2.0):
         profiles = ramp_profiles(width, 0.0, noise=5.0)
-        fit = fit_ramp(profiles, find_landmarks(profiles), Blur(SIGMA), CORTEX, 5.0)
+        fit = fit_ramp(profiles, find_features(profiles), Blur(SIGMA), CORTEX, 5.0)
         assert np.all(fit.converged)
         assert np.mean(fit.width) == pytest.approx(width, abs=0.05)
         assert np.mean(fit.compact) == pytest.approx(2.5, abs=0.03)
@@ -229,7 +229,7 @@ def test_bone_without_a_shell_is_a_finding_of_every_method(method):
 
 
 @pytest.mark.parametrize("method", NEW)
-def test_a_cortex_denser_than_any_can_be_is_rejected_and_not_filled(method):
+def test_an_impossibly_dense_cortex_is_rejected_and_not_filled(method):
     surface = surface_near_the_ball(400)
     settings = CortexSettings(cortical_density=CORTEX, in_plane_sigma_mm=SIGMA, highest_density=900.0)
     measured = measure_cortex(surface, scanned(), HU, method=method, settings=settings)
@@ -250,7 +250,7 @@ def bound_at(thickness, *, known, noise=Noise(30.0), profiles=None, sigma=0.9): 
     return cramer_rao_bound(profiles, layers_of(thickness), Blur(sigma), noise, density_known=known)
 
 
-def test_bound_is_what_the_methods_note_quotes_for_soft_tissue_0_cortex_1200_inside_200():
+def test_bound_is_the_one_in_the_methods_page_for_soft_tissue_0_cortex_1200_inside_200():
     """σ 0.9 mm, 30 HU independent noise, 0.5 mm steps from −7 to 13 mm, blur known."""
     assert bound_at(1.0, known=False).thickness[0] == pytest.approx(0.54, abs=0.01)
     assert bound_at(0.5, known=False).thickness[0] == pytest.approx(2.0, abs=0.1)
@@ -259,7 +259,7 @@ def test_bound_is_what_the_methods_note_quotes_for_soft_tissue_0_cortex_1200_ins
     assert bound_at(0.5, known=True).thickness[0] == pytest.approx(0.04, abs=0.003)
 
 
-def test_bound_follows_noise_and_says_so_where_nothing_is_sampled():
+def test_bound_follows_noise_and_is_large_where_nothing_is_sampled():
     assert bound_at(1.0, known=True, noise=Noise(60.0)).thickness[0] == pytest.approx(
         2 * bound_at(1.0, known=True).thickness[0]
     )
@@ -289,7 +289,7 @@ def test_bound_is_met_by_a_fit_to_the_same_model():
 
 
 @pytest.mark.parametrize("length", [0.0, 0.6, 1.0])
-def test_noise_is_told_in_full_though_neighbours_share_it(length):
+def test_noise_is_estimated_fully_though_neighbours_share_it(length):
     spacing, random = np.array([1.0, 0.6, 0.6]), np.random.default_rng(5)
     shape = (60, 150, 150)
     rough = 14.0 * correlated_noise(shape, spacing, (0.0, length, length), random)

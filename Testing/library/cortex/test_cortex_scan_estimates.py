@@ -1,4 +1,4 @@
-"""What a scan tells about its blur, and other bone near by, on lines convolved by brute force."""
+"""Estimates of blur and of other bone near by, on lines convolved by brute force."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from CorticalBoneMappingLib.cortex.model.blur import Blur
-from CorticalBoneMappingLib.cortex.model.profile_features import find_landmarks
+from CorticalBoneMappingLib.cortex.model.profile_features import find_features
 from CorticalBoneMappingLib.cortex.model.profiles import Profiles
 from CorticalBoneMappingLib.cortex.model.three_layers import fit_three_layers
 from CorticalBoneMappingLib.cortex.scan.estimates import estimate_from_thick_cortex
@@ -52,9 +52,9 @@ def lines(thickness, across, in_plane=gaussian, flank=0.0, gap=None, plate=(1.5,
     return Profiles(depth, values, np.ones(depth.shape, bool), across, one, SLICE_MM, 0.6, line)
 
 
-def told_by(profiles):
+def estimated(profiles):
     usable = np.ones(len(profiles), dtype=bool)
-    return estimate_from_thick_cortex(profiles, find_landmarks(profiles), usable, CortexSettings(), NOISE)
+    return estimate_from_thick_cortex(profiles, find_features(profiles), usable, CortexSettings(), NOISE)
 
 
 def thick_and_thin(**how):
@@ -64,24 +64,24 @@ def thick_and_thin(**how):
 
 
 def test_a_plain_gaussian_scan_of_rectangular_slices_is_taken_for_one():
-    told = told_by(thick_and_thin())
-    assert told.blur.sigma_mm == pytest.approx(SIGMA, rel=0.02)
-    assert told.blur.enhancement == 0.0
-    assert told.blur.sigma_across_mm == 0.0
-    assert told.density == pytest.approx(CORTEX, rel=0.003)
+    found = estimated(thick_and_thin())
+    assert found.blur.sigma_mm == pytest.approx(SIGMA, rel=0.02)
+    assert found.blur.enhancement == 0.0
+    assert found.blur.sigma_across_mm == 0.0
+    assert found.density == pytest.approx(CORTEX, rel=0.003)
 
 
 def test_edge_enhancement_is_found_and_gives_the_right_density():
-    told = told_by(thick_and_thin(in_plane=unsharp_mask))
-    assert 0.35 < told.blur.enhancement < 0.75
-    assert told.blur.sigma_mm > 1.1 * SIGMA
-    assert told.density == pytest.approx(CORTEX, rel=0.01)
+    found = estimated(thick_and_thin(in_plane=unsharp_mask))
+    assert 0.35 < found.blur.enhancement < 0.75
+    assert found.blur.sigma_mm > 1.1 * SIGMA
+    assert found.density == pytest.approx(CORTEX, rel=0.01)
 
 
 def test_soft_ends_of_the_slice_profile_are_found():
     """A flank of 0.4 S has the standard deviation 0.4 S / √12."""
-    told = told_by(thick_and_thin(flank=0.4))
-    assert told.blur.sigma_across_mm == pytest.approx(0.4 * SLICE_MM / np.sqrt(12.0), rel=0.25)
+    found = estimated(thick_and_thin(flank=0.4))
+    assert found.blur.sigma_across_mm == pytest.approx(0.4 * SLICE_MM / np.sqrt(12.0), rel=0.25)
 
 
 @pytest.mark.parametrize(("n_z", "gap"), [(0.1, 1.8), (0.6, 1.8), (0.85, 2.0)])
@@ -93,12 +93,12 @@ def test_other_bone_near_by_hardly_changes_the_thickness(n_z, gap):
     both = replace(
         near, **{name: np.concatenate([getattr(near, name), getattr(alone, name)]) for name in names}
     )
-    cleaned = without_neighbours(both, find_landmarks(both), Blur(SIGMA), CORTEX, NOISE)
+    cleaned = without_neighbours(both, find_features(both), Blur(SIGMA), CORTEX, NOISE)
     assert np.mean(~cleaned.valid[:200]) > 0.05
     assert np.all(cleaned.valid[200:])
 
     def errors(profiles):
-        fit = fit_three_layers(profiles, find_landmarks(profiles), Blur(SIGMA), CORTEX, 3000.0, NOISE)
+        fit = fit_three_layers(profiles, find_features(profiles), Blur(SIGMA), CORTEX, 3000.0, NOISE)
         error = fit.thickness.reshape(2, 200) - thickness
         return np.mean(np.abs(error[0])), np.mean(np.abs(error[1]))
 
@@ -108,7 +108,7 @@ def test_other_bone_near_by_hardly_changes_the_thickness(n_z, gap):
 
 def test_profiles_without_other_bone_stay_as_they_are():
     profiles = thick_and_thin()
-    cleaned = without_neighbours(profiles, find_landmarks(profiles), Blur(SIGMA), CORTEX, NOISE)
+    cleaned = without_neighbours(profiles, find_features(profiles), Blur(SIGMA), CORTEX, NOISE)
     assert cleaned is profiles
 
 
@@ -116,4 +116,4 @@ def test_the_back_of_a_thin_acetabulum_is_not_taken_for_the_femur():
     """Its plate is denser than the blurred cortex of the head, and its back lies within reach."""
     profiles = lines(np.full(40, 0.4), np.full(40, 0.1), gap=1.9, plate=(1.0, SOFT))
     moved = replace(profiles, depth=profiles.depth + 0.7)  # the mask reaches into the joint
-    assert np.median(find_landmarks(moved).outer_edge) == pytest.approx(0.7, abs=0.4)
+    assert np.median(find_features(moved).outer_edge) == pytest.approx(0.7, abs=0.4)

@@ -50,7 +50,7 @@ def test_soft_ends_of_the_profile_contradict_nothing(flank):
     assert not measure_slice_width(scan(flank=flank)).contradicts
 
 
-def test_few_oblique_lines_or_no_thick_cortex_tell_nothing():
+def test_few_oblique_lines_or_no_thick_cortex_give_no_width():
     assert measure_slice_width(scan(oblique=20)) is None
     assert measure_slice_width(scan(thick=10)) is None
 
@@ -75,7 +75,7 @@ def test_a_spacing_that_is_the_thickness_is_kept_to_the_last_digit():
 
 
 @pytest.mark.parametrize("origin", [None, "ct.json"])
-def test_a_wrong_header_gives_way_with_both_numbers(origin):
+def test_a_wrong_header_is_replaced_with_a_warning_that_names_both_numbers(origin):
     found = choose_slice_thickness(scan(6.0), volume(SLICE_MM, 6.0, origin))
     assert found.used_from == MEASURED
     assert "6 mm" in found.warning
@@ -83,7 +83,7 @@ def test_a_wrong_header_gives_way_with_both_numbers(origin):
     assert (origin or HEADER) in found.warning
 
 
-def test_what_the_user_gives_is_used_and_a_contradiction_said():
+def test_the_thickness_of_the_user_is_used_with_a_warning_of_a_contradiction():
     found = choose_slice_thickness(scan(6.0), volume(SLICE_MM, 6.0, GIVEN))
     assert (found.used_mm, found.used_from) == (6.0, GIVEN)
     assert "6 mm" in found.warning

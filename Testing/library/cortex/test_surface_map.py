@@ -1,4 +1,4 @@
-"""surface-map: the bone shares one field of density, weighed by what each place can tell."""
+"""surface-map: the bone shares one field of density, weighed by the precision of each place."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,12 @@ from scipy.spatial.distance import cdist
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.core.measures import Quality
 from CorticalBoneMappingLib.cortex import CortexSettings, measure_cortex
-from CorticalBoneMappingLib.cortex.methods.density_field import CORRELATION_MM, DensityField, Spread, Told
+from CorticalBoneMappingLib.cortex.methods.density_field import (
+    FIELD,
+    DensityField,
+    MeasuredDensity,
+    Spread,
+)
 from CorticalBoneMappingLib.cortex.methods.posterior_spread import _scatter
 from CorticalBoneMappingLib.cortex.model.profiles import sample_profiles
 from CorticalBoneMappingLib.cortex.scan.scan import Scan
@@ -39,31 +44,31 @@ def fit_at(scan, density):
     return scan.fit(np.full(len(scan.points), density))
 
 
-def test_thickness_follows_density_as_refitting_says(ball):
+def test_thickness_follows_density_as_in_a_new_fit(ball):
     below, here, above = (fit_at(ball, CORTEX + step) for step in (-10.0, 0.0, 10.0))
-    told = density_sensitivity(ball, here)
+    sensitivity = density_sensitivity(ball, here)
     refitted = (above.thickness - below.thickness) / 20.0
     _, true = truth(ball.surface)
     clear = here.converged & (true > 0.8)
     # Thin cortex is mass over density: the derivative is about -t / (y1 - background).
-    assert np.median(np.abs(told.thickness_by_density - refitted)[clear]) < 0.05 * np.median(
+    assert np.median(np.abs(sensitivity.thickness_by_density - refitted)[clear]) < 0.05 * np.median(
         np.abs(refitted[clear])
     )
 
 
-def test_density_that_a_profile_tells_is_the_minimum_of_its_cost(ball):
-    told = density_sensitivity(ball, fit_at(ball, CORTEX * 0.97))
+def test_the_density_of_a_profile_is_the_minimum_of_its_cost(ball):
+    sensitivity = density_sensitivity(ball, fit_at(ball, CORTEX * 0.97))
     _, true = truth(ball.surface)
     thick = true > 2.5
-    assert np.median(told.density[thick]) == pytest.approx(CORTEX, rel=0.01)
-    scatter = (told.density[thick] - CORTEX) * np.sqrt(told.precision[thick])
+    assert np.median(sensitivity.density[thick]) == pytest.approx(CORTEX, rel=0.01)
+    scatter = (sensitivity.density[thick] - CORTEX) * np.sqrt(sensitivity.precision[thick])
     assert 0.5 < np.std(scatter) < 1.6  # the stated precision is that of the estimates
 
 
-def test_thin_cortex_tells_nothing_of_its_density(ball):
-    told = density_sensitivity(ball, fit_at(ball, CORTEX))
+def test_thin_cortex_does_not_determine_its_density(ball):
+    sensitivity = density_sensitivity(ball, fit_at(ball, CORTEX))
     _, true = truth(ball.surface)
-    assert np.median(told.precision[true < 0.7]) < 0.02 * np.median(told.precision[true > 2.5])
+    assert np.median(sensitivity.precision[true < 0.7]) < 0.02 * np.median(sensitivity.precision[true > 2.5])
 
 
 def spread_points(count, seed=0):
@@ -80,15 +85,15 @@ def directions_of(normals):
 
 def prior_covariance(points, thickness, level, spread):
     """Of the bone's density, without that which goes with direction."""
-    scaled = np.sqrt(3) * cdist(points, points) / CORRELATION_MM
+    scaled = np.sqrt(3) * cdist(points, points) / FIELD.correlation_mm
     trend = np.exp(-thickness / 2.0)
     field = (spread.field * level) ** 2 * (1 + scaled) * np.exp(-scaled)
     return field + (0.03 * level) ** 2 + (0.10 * level) ** 2 * np.outer(trend, trend)
 
 
-def told(density, precision, error=0.0, by_blur=0.0):
+def measured_density(density, precision, error=0.0, by_blur=0.0):
     count = len(density)
-    return Told(density, precision, np.full(count, error), 1.0, np.full((count, 2), by_blur))
+    return MeasuredDensity(density, precision, np.full(count, error), 1.0, np.full((count, 2), by_blur))
 
 
 def test_field_is_the_posterior_of_a_gaussian_process():
@@ -97,7 +102,7 @@ def test_field_is_the_posterior_of_a_gaussian_process():
     thickness = random.uniform(0.5, 5.0, 60)
     measured, precision = random.normal(1000, 40, 60), random.uniform(0, 1 / 30.0**2, 60)
     level, spread = 1000.0, Spread(0.04, 0.02)
-    given = told(measured, precision, by_blur=10.0)
+    given = measured_density(measured, precision, by_blur=10.0)
     field = DensityField(points, normals, level, 0.03).posterior(thickness, given, spread)
 
     bone = prior_covariance(points, thickness, level, spread)
@@ -117,14 +122,14 @@ def test_field_without_data_is_the_prior():
     points, normals = spread_points(50)
     prior = DensityField(points, normals, 1100.0, 0.03)
     thickness = np.full(50, 2.0)
-    field = prior.posterior(thickness, told(np.zeros(50), np.zeros(50)), Spread(0.04, 0.01))
+    field = prior.posterior(thickness, measured_density(np.zeros(50), np.zeros(50)), Spread(0.04, 0.01))
     assert field.density == pytest.approx(prior.prior(thickness), rel=1e-9)
     expected = prior_covariance(points, thickness, 1100.0, Spread(0.04, 0.01))
     assert field.density_variance == pytest.approx(np.diag(expected), rel=1e-3)
 
 
 @pytest.mark.parametrize("true", [Spread(0.01, 0.001), Spread(0.04, 0.001), Spread(0.01, 0.05)])
-def test_bones_drawn_from_the_prior_tell_their_spread_and_lie_in_its_intervals(true):
+def test_the_spread_of_bones_drawn_from_the_prior_is_learnt_and_its_intervals_hold_them(true):
     count, level, noise = 256, 1000.0, 10.0
     points, normals = spread_points(count)
     covered, found = [], []
@@ -135,18 +140,18 @@ def test_bones_drawn_from_the_prior_tell_their_spread_and_lie_in_its_intervals(t
         root = np.linalg.cholesky(covariance + 1e-6 * np.eye(count))
         density = level * (1 - 0.05 * np.exp(-thickness / 2.0)) + root @ random.normal(size=count)
         shown = density + true.direction * level * random.normal(size=4) @ directions_of(normals)
-        given = told(shown + random.normal(0, noise, count), np.full(count, noise**-2.0))
+        given = measured_density(shown + random.normal(0, noise, count), np.full(count, noise**-2.0))
         prior = DensityField(points, normals, level, 0.03)
         found.append(prior.learn(thickness, given))
         field = prior.posterior(thickness, given, found[-1])
         covered.append(np.abs(field.density - density) < 1.96 * np.sqrt(field.density_variance))
     assert 0.92 < np.mean(covered) < 0.98
     assert np.median([spread.field for spread in found]) == true.field
-    large = true.direction > 0.01  # four coefficients tell their own size roughly
+    large = true.direction > 0.01  # four coefficients estimate their own size roughly
     assert all((spread.direction >= 0.01) == large for spread in found)
 
 
-def test_density_and_thickness_follow_the_blur_as_refitting_says(ball):
+def test_density_and_thickness_follow_the_blur_as_in_a_new_fit(ball):
     def with_sigma(factor):
         changed = scan_of_ball_with_blur(factor)
         return changed, changed.fit(np.full(len(changed.points), CORTEX))
@@ -187,7 +192,7 @@ def blind():
     return surface, measure_cortex(surface, volume, Calibration.none(), method="surface-map")
 
 
-def test_thickness_is_measured_without_being_told_the_density(blind):
+def test_thickness_is_measured_without_a_given_density(blind):
     surface, found = blind
     _, true = truth(surface)
     good = found.quality == Quality.GOOD
@@ -210,7 +215,7 @@ def test_its_standard_deviations_cover_the_truth(blind):
     ):
         assert np.all(np.isfinite(sd[good]))
         assert np.mean(np.abs(error[good]) < 1.96 * sd[good]) > 0.9
-    # They are no excuse either: a thickness of 3 mm is known to better than 5 %.
+    # They do not hide the rest: a thickness of 3 mm is known to better than 5 %.
     thick = good & (true > 3.0)
     assert np.median(found.thickness_sd[thick] / true[thick]) < 0.05
 
@@ -224,7 +229,7 @@ def test_points_without_a_value_have_no_standard_deviation():
 
 
 @pytest.mark.parametrize("given", [CORTEX * 0.96, CORTEX * 1.04])
-def test_a_given_density_that_is_wrong_is_overruled_by_the_bone(given):
+def test_a_given_density_that_is_wrong_is_corrected_by_the_bone(given):
     surface = surface_near_the_ball(800)
     settings = CortexSettings(cortical_density=given)
     found = measure_cortex(surface, scanned(), Calibration.none(), method="surface-map", settings=settings)

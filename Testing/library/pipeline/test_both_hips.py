@@ -82,12 +82,12 @@ def test_two_of_one_side_or_on_different_average_femurs_or_in_different_units_ar
         both_hips(left, hu)
 
 
-def test_settings_that_differ_are_remarked_on():
+def test_settings_that_differ_are_a_warning():
     left, right = result("left", 2.0), result("right", 1.5)
     other = right.provenance | {"settings": {"method": "half-maximum"}}
-    assert both_hips(left, right).remarks == ()
-    remarks = both_hips(left, replace(right, provenance=other)).remarks
-    assert remarks == ("Method differs: surface-map on the left, half-maximum on the right.",)
+    assert both_hips(left, right).warnings == ()
+    warnings = both_hips(left, replace(right, provenance=other)).warnings
+    assert warnings == ("Method differs: surface-map on the left, half-maximum on the right.",)
 
 
 def test_a_surface_mirrored_there_and_back_is_the_same_to_the_last_bit():
@@ -120,13 +120,13 @@ def test_the_command_writes_surface_table_and_record_and_refuses_two_lefts(tmp_p
     assert "of a left femur" in capsys.readouterr().err
 
 
-def test_what_either_side_warns_of_is_said_of_both():
+def test_warnings_of_either_side_are_warnings_of_both():
     left, right = result("left", 2.0), result("right", 1.5)
     left.provenance["warnings"] = ["The slices are thicker than they lie apart."]
     right.provenance["segmentation"] = {"verdict": "look at it", "reasons": ["Metal is near."]}
-    said = both_hips(left, right).remarks
+    said = both_hips(left, right).warnings
     assert "Left: The slices are thicker than they lie apart." in said
     assert "Right: Metal is near." in said
     assert not any(
-        sentence.startswith("Left: ") for sentence in both_hips(result("left", 2.0), right).remarks
+        sentence.startswith("Left: ") for sentence in both_hips(result("left", 2.0), right).warnings
     )

@@ -1,4 +1,4 @@
-"""Femurs found in a CT: against a simulated hip of known surface, and what is said when it does not work."""
+"""Femurs found in a CT: against a simulated hip of known surface, and the messages of failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EVIDENCE = Evidence(
     unsure_share=0.0,
     expected_error_mm=0.1,
     edge_rms_mm=0.2,
-    believed_share=0.86,
+    confident_share=0.86,
     moved_mm=0.7,
     implausibility=0.4,
     size=1.0,
@@ -88,7 +88,7 @@ def test_the_femur_of_a_simulated_hip_is_found_with_its_side_and_its_surface(hip
     assert found.record["femurs"]["left"]["reasons"] == []
 
 
-def test_what_is_expected_of_the_surface_is_what_it_is(hip, segmented):
+def test_the_expected_error_of_the_surface_is_near_its_true_error(hip, segmented):
     bone = read_found(segmented).surfaces["left"]
     seen = (bone.arrays["cut_end"] == 0) & (bone.arrays["completed"] == 0)
     distance = closest_points(read_surface(hip / "truth.vtp"), bone.points[seen]).distance
@@ -97,7 +97,7 @@ def test_what_is_expected_of_the_surface_is_what_it_is(hip, segmented):
     np.testing.assert_allclose(bone.arrays["confidence"], confidence_of(bone.arrays["expected_error"]))
 
 
-def test_all_that_is_promised_is_written_and_nothing_of_the_machine(hip, segmented):
+def test_all_files_are_written_without_a_path_of_the_machine(hip, segmented):
     names = ["femur_left.png", "femur_left.vtp", "labels.nrrd", "segmentation.json"]
     assert sorted(file.name for file in segmented.iterdir()) == names
     assert (segmented / "femur_left.png").read_bytes()[:4] == b"\x89PNG"
@@ -115,7 +115,7 @@ def test_the_label_map_is_chosen_by_its_side(segmented):
     assert label_of_femur(labelmap, "left")[0] == 75
 
 
-def test_metal_is_told_by_its_volume_and_marked_where_it_is_near():
+def test_metal_is_reported_with_its_volume_and_marked_where_it_is_near():
     array = np.full((60, 60, 60), 50.0, np.float32)
     array[28:32, 28:32, 28:32] = 3000.0  # 64 voxels of 1 mm
     array[5, 5, 5] = 3000.0  # a speck
@@ -172,9 +172,9 @@ def test_a_repair_needs_the_side(hip, tmp_path, capsys):
     assert "--side left or --side right" in capsys.readouterr().err
 
 
-def test_a_surface_of_another_origin_is_refused_in_words(tmp_path):
+def test_a_surface_without_cut_end_or_with_a_hole_is_refused(tmp_path):
     write_surface(tmp_path / "bone.vtp", replace(TETRAHEDRON, arrays={}))
-    with pytest.raises(SurfaceError, match="does not say where the bone is cut off"):
+    with pytest.raises(SurfaceError, match="where the bone is cut off"):
         read_ready_surface(tmp_path / "bone.vtp")
     open_ = replace(TETRAHEDRON, triangles=TETRAHEDRON.triangles[:3])
     write_surface(tmp_path / "open.vtp", open_)
@@ -187,13 +187,13 @@ def test_a_femur_without_fault_is_good_and_has_no_reasons():
 
 
 @pytest.mark.parametrize(
-    ("change", "verdict", "said"),
+    ("change", "verdict", "reason"),
     [
         ({"seen_share": 0.6}, LOOK, "Only 60% of the proximal femur is in the scan."),
-        ({"believed_share": 0.2}, FAILED, "Only 20% of the edges look like those of bone."),
+        ({"confident_share": 0.2}, FAILED, "Only 20% of the edges look like those of bone."),
         ({"size": 0.7}, FAILED, "The bone would be 70% of an average femur's size."),
         ({"head_residual_mm": 1.4}, LOOK, "The head departs from a sphere by 1.4 mm."),
-        ({"sighted": 0.2}, LOOK, "Whether this is a hip of this side is sure by 20% only."),
+        ({"detected": 0.2}, LOOK, "Whether this is a hip of this side is sure by 20% only."),
         (
             {"head_bulge_mm": 4.0},
             LOOK,
@@ -202,14 +202,36 @@ def test_a_femur_without_fault_is_good_and_has_no_reasons():
         ({"metal_share": 0.1}, LOOK, "Metal is near 10% of the surface; the bone around it is uncertain."),
     ],
 )
-def test_every_fault_is_said_in_words(change, verdict, said):
-    assert judge(replace(EVIDENCE, **change)) == (verdict, [said])
+def test_every_fault_has_a_reason_in_words(change, verdict, reason):
+    assert judge(replace(EVIDENCE, **change)) == (verdict, [reason])
 
 
-def test_of_several_faults_the_gravest_gives_the_verdict_and_comes_first():
+def test_the_most_serious_of_several_faults_gives_the_verdict_and_comes_first():
     verdict, reasons = judge(replace(EVIDENCE, seen_share=0.6, size=0.7))
     assert verdict == FAILED
     assert [reason.split()[0] for reason in reasons] == ["The", "Only"]
+
+
+def test_the_evidence_keeps_its_names_in_files():
+    assert list(EVIDENCE.record()) == [
+        "completed_share",
+        "unsure_share",
+        "expected_error_mm",
+        "moved_mm",
+        "seen_share",
+        "edge_rms_mm",
+        "believed_share",
+        "implausibility",
+        "size",
+        "sighted",
+        "head_moved_mm",
+        "head_residual_mm",
+        "head_bulge_mm",
+        "metal_share",
+        "metal_cm3",
+        "voxel_mm",
+    ]
+    assert EVIDENCE.record()["believed_share"] == 0.86
 
 
 def test_confidence_is_the_share_of_a_normal_error_that_is_within_a_millimetre():
@@ -244,7 +266,7 @@ def _found(side, verdict=GOOD, reasons=()):
     return FoundFemur(side, verdict, list(reasons), TETRAHEDRON, labelmap, np.zeros(3), 23.0, [], EVIDENCE)
 
 
-def test_a_hip_that_cannot_be_fitted_is_returned_as_failed_beside_the_other(monkeypatch, empty_ct):
+def test_a_hip_whose_fit_fails_is_returned_as_failed_beside_the_other(monkeypatch, empty_ct):
     _detected(monkeypatch, "right", "left")
     _no_left(monkeypatch)
     right, left = find_femur.find_femurs(empty_ct)
@@ -254,7 +276,7 @@ def test_a_hip_that_cannot_be_fitted_is_returned_as_failed_beside_the_other(monk
     assert usable([right, left], "ct") == [right]
 
 
-def test_the_only_hip_that_cannot_be_fitted_is_an_error(monkeypatch, empty_ct):
+def test_a_failed_fit_of_the_only_hip_is_an_error(monkeypatch, empty_ct):
     _detected(monkeypatch, "left")
     _no_left(monkeypatch)
     with pytest.raises(SurfaceError, match="no edge of a bone"):
@@ -269,7 +291,7 @@ def _with_nail(at):
     return ct
 
 
-def test_a_hip_that_an_implant_hides_is_told_as_failed(monkeypatch):
+def test_a_hip_that_an_implant_hides_is_reported_as_failed(monkeypatch):
     _detected(monkeypatch, "left")
     monkeypatch.setattr(find_femur, "femur_at", lambda *_: _found("left"))
     right, left = find_femur.find_femurs(_with_nail([200.0, 0.0, 0.0]))
@@ -287,12 +309,12 @@ def test_a_point_in_the_head_and_a_side_are_enough_where_the_search_sees_nothing
 
     begun = []
     monkeypatch.setattr(find_femur, "find_heads", nothing)
-    monkeypatch.setattr(find_femur, "femur_at", lambda _, told, *__: begun.append(told) or _found(told.side))
+    monkeypatch.setattr(find_femur, "femur_at", lambda _, head, *__: begun.append(head) or _found(head.side))
     with pytest.raises(SegmentationError):
         find_femur.find_femurs(empty_ct, seed=[1.0, 2.0, 3.0])
     find_femur.find_femurs(empty_ct, "left", [1.0, 2.0, 3.0])
-    (told,) = begun
-    assert (told.side, told.centre.tolist(), told.confidence) == ("left", [1.0, 2.0, 3.0], 0.0)
+    (head,) = begun
+    assert (head.side, head.centre.tolist(), head.confidence) == ("left", [1.0, 2.0, 3.0], 0.0)
 
 
 def test_metal_is_named_where_no_hip_is_found(monkeypatch):
@@ -304,7 +326,7 @@ def test_metal_is_named_where_no_hip_is_found(monkeypatch):
         find_femur.find_femurs(_with_nail([80.0, 0.0, 0.0]))
 
 
-def test_without_a_usable_femur_nothing_is_written_and_the_reasons_are_said(
+def test_without_a_usable_femur_nothing_is_written_and_the_reasons_are_printed(
     monkeypatch, hip, tmp_path, capsys
 ):
     failed = _found("left", FAILED, ["Only 20% of the edges look like those of bone."])
@@ -321,22 +343,22 @@ def test_without_a_usable_femur_nothing_is_written_and_the_reasons_are_said(
     assert "Only 20% of the edges" in capsys.readouterr().err
 
 
-def test_a_failed_femur_stands_in_the_record_and_in_no_other_file(tmp_path):
-    failed = _found("left", FAILED, ["It is no femur."])
+def test_a_failed_femur_is_in_the_record_and_in_no_other_file(tmp_path):
+    failed = _found("left", FAILED, ["It is a tibia."])
     write_found([_found("right", LOOK, ["Look."]), failed], tmp_path, command="cbm segment")
     found = read_found(tmp_path)
     assert list(found.surfaces) == ["right"]
     assert set(np.unique(found.labelmap.array)) == {0, 76}
-    assert found.record["femurs"]["left"]["reasons"] == ["It is no femur."]
-    assert found.said.splitlines() == [
+    assert found.record["femurs"]["left"]["reasons"] == ["It is a tibia."]
+    assert found.summary.splitlines() == [
         "Right femur: look at it.",
         "  Look.",
         "Left femur: failed.",
-        "  It is no femur.",
+        "  It is a tibia.",
     ]
 
 
-def test_a_map_without_a_mask_tells_that_the_femur_was_found(monkeypatch, hip, tmp_path):
+def test_a_map_without_a_mask_notes_that_the_femur_was_found(monkeypatch, hip, tmp_path):
     handed_over = []
 
     def stop(volume, ready, side, *_):

@@ -156,7 +156,7 @@ def test_a_found_femur_carries_its_verdict_onto_the_mapped_surface(monkeypatch):
     assert ready.surface.texts["verdict"] == (LOOK,)
 
 
-def test_a_record_that_is_no_record_is_a_users_and_stays(segment, capsys):
+def test_a_damaged_record_is_a_users_file_and_stays(segment, capsys):
     segment.out.mkdir()
     (segment.out / "segmentation.json").write_text(json.dumps({"mine": 1}))
     assert segment.run([found("left")]) == 1

@@ -1,4 +1,4 @@
-"""Label maps of other tools: which label is which femur, and when to say that one cannot tell."""
+"""Label maps of other tools: which label is which femur, and when that is refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_side_chooses_the_label_in_the_map_of_a_known_tool(scheme):
         assert notes == [f"Label {label} was taken, the {side} femur by the numbers of {scheme.name}."]
 
 
-def test_a_whole_body_map_is_told_by_the_femur_that_lies_in_its_socket():
+def test_a_whole_body_map_is_recognised_by_the_femur_in_its_socket():
     # To the first TotalSegmentator 75 to 78 are ribs 6 to 9 of the right side, 60 mm above one another here.
     first = SCHEMES[1]
     ribs = {label: (60.0, 0.0, 120.0 - 40.0 * n) for n, label in enumerate((77, 75))}
@@ -53,7 +53,7 @@ def test_a_whole_body_map_is_told_by_the_femur_that_lies_in_its_socket():
     assert label_of_femur(label_map(balls), "left")[0] == 88
 
 
-def test_muscles_under_the_numbers_of_another_tool_s_femurs_are_no_femurs():
+def test_muscles_under_the_numbers_of_another_tool_s_femurs_are_not_femurs():
     # TotalSegmentator 2: 88, 89 are the iliopsoas and 90 the brain.
     assert recognise(hips(SCHEMES[0], {88: (-40.0, 0.0, 60.0), 90: (0.0, 0.0, 130.0)})) is SCHEMES[0]
     alone = label_map({88: (-90.0, 0.0, 0.0), 89: (90.0, 0.0, 0.0)})
@@ -71,7 +71,7 @@ def test_femurs_alone_are_those_of_this_program_and_of_the_tool_whose_numbers_it
         label_of_femur(left_only, "right")
 
 
-def test_one_label_of_any_other_number_is_the_femur_whatever_it_is():
+def test_a_single_label_of_any_other_number_is_the_femur():
     assert label_of_femur(label_map({3: (0.0, 0.0, 0.0)}), "left") == (3, [])
 
 

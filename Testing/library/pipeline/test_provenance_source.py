@@ -85,7 +85,7 @@ def test_a_module_that_is_newly_imported_counts(library):
     assert source_hash(library) != before
 
 
-def test_without_source_the_version_alone_tells(library):
+def test_without_source_the_hash_is_empty(library):
     for file in library.rglob("*.py"):
         file.rename(file.with_suffix(".pyc"))
     assert source_hash(library) == ""
@@ -94,8 +94,10 @@ def test_without_source_the_version_alone_tells(library):
 
 def test_everything_that_measuring_loads_is_walked():
     code = "import sys, CorticalBoneMappingLib.study.mapping.measuring; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    loaded = {name.partition("Lib.")[2].replace(".", "/") for name in told.split() if "MappingLib." in name}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {
+        name.partition("Lib.")[2].replace(".", "/") for name in done.stdout.split() if "MappingLib." in name
+    }
     walked = {name.removesuffix(".py").removesuffix("/__init__") for name in modules_of_maps(OWN)}
     assert "cortex/methods/surface_map" in loaded
     assert loaded <= walked
@@ -114,5 +116,5 @@ def test_another_version_of_python_gives_the_same_hash(environment):
         "print(source_hash(Path(sys.argv[2])))"
     )
     command = [str(python), "-c", code, str(OWN.parent), str(OWN)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert told.strip() == source_hash(OWN)
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == source_hash(OWN)

@@ -58,7 +58,7 @@ def test_regional_means_weigh_by_area_not_by_the_number_of_points():
     assert row["area_mm2"] == pytest.approx(200.0)
 
 
-def test_coverage_is_the_measured_part_of_the_area_and_reasons_are_counted_apart():
+def test_coverage_is_the_measured_part_of_the_area_and_reasons_are_counted_separately():
     surface = strip()
     x = surface.points[:, 0]
     quality = np.select([x < 4, x > 19], [Quality.NO_CORTEX, Quality.FIT_FAILED], Quality.GOOD)
@@ -91,7 +91,7 @@ def test_a_region_without_a_measured_point_has_no_mean_and_no_coverage():
     assert row["n_metal"] == 0
 
 
-def test_an_error_that_was_put_in_is_found_in_its_own_thickness_bin():
+def test_a_known_error_is_found_in_its_own_thickness_bin():
     truth = strip().with_arrays(cortical_thickness=0.4 + strip().points[:, 0] * 0.2)  # 0.4 to 4.4 mm
     measured_at = strip(n_fine=80)
     true_there = 0.4 + measured_at.points[:, 0] * 0.2
@@ -145,7 +145,7 @@ def test_writing_twice_gives_the_same_bytes(tmp_path):
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
-def test_a_result_that_cannot_be_written_whole_leaves_the_earlier_one_untouched(tmp_path):
+def test_a_failed_write_leaves_the_earlier_result_untouched(tmp_path):
     surface = strip()
     good = result_of(with_maps(surface, surface.points[:, 0]))
     write_result(good, tmp_path)
@@ -206,7 +206,7 @@ def test_a_record_keeps_names_of_files_and_drops_folders(given, kept):
     assert without_folders(given) == kept
 
 
-def test_what_json_does_not_know_becomes_plain():
+def test_values_unknown_to_json_become_plain():
     content = {"a": np.float32(1.5), "b": np.array([1.0, np.nan]), "c": (np.int64(3), float("inf"))}
     assert json.loads(json.dumps(plain(content), allow_nan=False)) == {
         "a": 1.5,
@@ -215,6 +215,6 @@ def test_what_json_does_not_know_becomes_plain():
     }
 
 
-def test_more_provenance_stands_before_the_timings():
+def test_added_provenance_is_before_the_timings():
     result = result_of(with_maps(strip(), strip().points[:, 0])).with_provenance(command="cbm map ct.nrrd")
     assert list(result.provenance) == ["notes", "command", "timings_s"]

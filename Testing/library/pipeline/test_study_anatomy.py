@@ -1,4 +1,4 @@
-"""The average femur laid on a subject, and its anatomy, against a similarity and a bending put in."""
+"""The average femur registered to a subject, and its anatomy, against a known similarity and deformation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.pipeline.anatomy import (
-    BENDING,
+    DEFORMATION,
     EXPECTED_ERROR,
     registered_average,
     similarity_to_subject,
@@ -42,7 +42,7 @@ def registration(side: str) -> Registration:
         "covered": covered,
         "expected_error": np.where(covered, 0.75, np.nan),
     }
-    # What else a registration tells is of no account here.
+    # The other attributes of a registration do not matter here.
     more = {field.name: None for field in fields(Registration) if field.name not in known | others}
     return Registration(**known, **others, **more)
 
@@ -53,14 +53,14 @@ def moved_by(average: Surface) -> np.ndarray:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_laid_average_tells_how_far_it_was_bent_and_where_it_has_no_counterpart(side):
+def test_the_registered_average_has_its_deformation_and_marks_where_it_has_no_counterpart(side):
     found = registration(side)
     registered_template = registered_average(found)
-    bent = registered_template.arrays[BENDING]
+    moved_mm = registered_template.arrays[DEFORMATION]
     expected = np.linalg.norm(moved_by(found.average), axis=1)
-    np.testing.assert_allclose(bent[found.covered], expected[found.covered], atol=1e-4)
-    assert np.isnan(bent[~found.covered]).all()
-    assert registered_template.units[BENDING] == registered_template.units[EXPECTED_ERROR] == "mm"
+    np.testing.assert_allclose(moved_mm[found.covered], expected[found.covered], atol=1e-4)
+    assert np.isnan(moved_mm[~found.covered]).all()
+    assert registered_template.units[DEFORMATION] == registered_template.units[EXPECTED_ERROR] == "mm"
     np.testing.assert_array_equal(
         registered_template.arrays[EXPECTED_ERROR], found.expected_error.astype(np.float32)
     )
@@ -69,7 +69,7 @@ def test_the_laid_average_tells_how_far_it_was_bent_and_where_it_has_no_counterp
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_similarity_takes_the_average_to_the_subject_where_it_lies(side):
+def test_the_similarity_takes_the_average_to_the_subject(side):
     found = registration(side)
     matrix = similarity_to_subject(found)
     assert np.linalg.det(matrix[:3, :3]) == pytest.approx(SCALE**3 * (-1 if side == "left" else 1))
@@ -94,7 +94,7 @@ def test_landmarks_carried_by_the_registration_lead_to_the_anatomy_of_the_subjec
     assert list(records["left"]["landmarks_ras_mm"]) == list(atlas.landmarks)
 
 
-def test_a_part_that_is_missing_is_told_and_nothing_is_raised():
+def test_a_missing_part_is_named_and_nothing_is_raised():
     found = registration("right")
     centre = found.deformed.points.mean(axis=0)
     ball = found.deformed.points - centre

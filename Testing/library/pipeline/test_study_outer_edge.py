@@ -56,7 +56,7 @@ def start():
     return Surface((RADIUS + off[:, None]) * direction, made.triangles)
 
 
-def test_edges_lie_on_the_ball_within_what_their_deviations_say():
+def test_edges_lie_on_the_ball_within_their_standard_deviations():
     surface = start()
     depth, sd, found = outer_edges(surface, scanned(), np.zeros(len(surface.points), bool))
     edge = surface.points - depth[:, None] * surface.normals
@@ -79,7 +79,7 @@ def test_a_slice_that_hides_the_whole_cortex_shows_no_place_of_its_edge():
     assert np.median(sd[bottom & found]) < 0.2
 
 
-def test_without_thick_cortex_the_edge_is_half_way_to_the_half_maximum_and_in_doubt():
+def test_without_thick_cortex_the_edge_is_half_way_to_the_half_maximum_and_less_certain():
     surface, volume = start(), scanned(1.0)
     excluded = np.abs(surface.normals[:, 2]) > 0.4
     depth, sd, found = outer_edges(surface, volume, excluded)

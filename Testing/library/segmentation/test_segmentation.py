@@ -128,7 +128,7 @@ def test_a_flat_cut_within_the_volume_is_marked_and_the_round_end_is_not():
     assert cut[surface.points[:, 2] < -23.7].all()
 
 
-def test_a_mask_of_the_cortex_alone_gives_the_same_outer_surface_and_says_so():
+def test_a_mask_of_the_cortex_alone_gives_the_same_outer_surface_with_a_note():
     solid = labelled(lambda p: np.hypot(p[..., 0], p[..., 1]) < 12, (15, 15, 20), FINE)
     shell = labelled(lambda p: np.abs(np.hypot(p[..., 0], p[..., 1]) - 10.5) < 1.5, (15, 15, 20), FINE)
     expected, found = (periosteal_surface(mask, spacing_mm=1.5) for mask in (solid, shell))
@@ -137,7 +137,7 @@ def test_a_mask_of_the_cortex_alone_gives_the_same_outer_surface_and_says_so():
     assert not expected.notes
 
 
-def test_a_tunnel_through_the_mask_is_closed_and_said():
+def test_a_tunnel_through_the_mask_is_closed_with_a_note():
     def drilled(points):
         return ball(12)(points) & (np.hypot(points[..., 0], points[..., 1]) > 1.2)
 
@@ -164,7 +164,7 @@ def test_two_bones_in_one_mask_are_refused_with_their_sizes():
         periosteal_surface(labelled(two, (25, 13, 13), FINE))
 
 
-def test_masks_that_cannot_be_one_bone_are_refused_in_words():
+def test_masks_that_are_not_one_bone_are_refused_in_words():
     one = labelled(ball(8), (11, 11, 11), FINE)
     several = Volume(
         np.where(np.arange(one.array.shape[0])[:, None, None] < 8, 3, 1) * one.array, one.ijk_to_ras
@@ -203,7 +203,7 @@ def test_whole_numbers_in_floats_and_probabilities_are_masks_too():
     assert any("probabilities" in note for note in probable.notes)
 
 
-def test_it_stops_when_asked():
+def test_it_stops_when_cancelled():
     with pytest.raises(Cancelled):
         periosteal_surface(
             labelled(ball(8), (11, 11, 11), FINE), progress=CallbackProgress(lambda *_: None, lambda: True)

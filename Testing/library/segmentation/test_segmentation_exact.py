@@ -72,24 +72,24 @@ def wavy(surface, by_mm):
     return Surface(surface.points + off[:, None] * surface.normals, surface.triangles)
 
 
-def test_one_told_offset_spreads_as_kriging_with_the_matern_covariance_says():
+def test_one_measured_offset_spreads_as_kriging_with_the_matern_covariance():
     surface = ball(30.0)
-    told = np.full(len(surface.points), np.nan)
-    told[100], sd = 0.5, 0.3
-    field = offset_field(surface, told, np.full(len(told), sd), PRIOR)
+    measured = np.full(len(surface.points), np.nan)
+    measured[100], sd = 0.5, 0.3
+    field = offset_field(surface, measured, np.full(len(measured), sd), PRIOR)
     distance = 30.0 * np.arccos(np.clip(surface.points @ surface.points[100] / 900.0, -1.0, 1.0))
     near = (distance > 2.0) & (distance < 12.0)
     scaled = np.sqrt(8.0) / PRIOR.length_mm * distance[near]
-    weight = PRIOR.sd_mm**2 / (PRIOR.sd_mm**2 + sd**2 / field.belief[100])
+    weight = PRIOR.sd_mm**2 / (PRIOR.sd_mm**2 + sd**2 / field.weight[100])
     expected = 0.5 * weight * scaled * k1(scaled)
     np.testing.assert_allclose(field.offset[near], expected, atol=0.02)
 
 
-def test_where_nothing_is_told_the_field_is_as_uncertain_as_before():
+def test_where_nothing_is_measured_the_field_keeps_its_prior_uncertainty():
     surface = ball(30.0)
-    told = np.full(len(surface.points), np.nan)
-    told[surface.points[:, 2] > 22.0] = 0.5
-    field = offset_field(surface, told, np.full(len(told), 0.05), PRIOR)
+    measured = np.full(len(surface.points), np.nan)
+    measured[surface.points[:, 2] > 22.0] = 0.5
+    field = offset_field(surface, measured, np.full(len(measured), 0.05), PRIOR)
     far = surface.points[:, 2] < -3.0
     assert field.sd[far].mean() == pytest.approx(PRIOR.sd_mm, rel=0.05)
     assert np.abs(field.offset[far]).max() < 0.01
@@ -100,16 +100,16 @@ def test_offsets_that_contradict_their_neighbours_draw_the_field_little():
     surface = ball(30.0)
     truth = 0.4 * np.sin(surface.points[:, 0] / 12.0)
     random = np.random.default_rng(3)
-    told = truth + 0.1 * random.standard_normal(len(truth))
+    measured = truth + 0.1 * random.standard_normal(len(truth))
     wrong = random.random(len(truth)) < 0.05
-    told[wrong] += 3.0
-    field = offset_field(surface, told, np.full(len(told), 0.1), PRIOR)
+    measured[wrong] += 3.0
+    field = offset_field(surface, measured, np.full(len(measured), 0.1), PRIOR)
     assert np.sqrt(np.mean((field.offset - truth) ** 2)) < 0.1
-    assert field.belief[wrong].max() < 0.1
-    assert np.median(field.belief[~wrong]) > 0.8
+    assert field.weight[wrong].max() < 0.1
+    assert np.median(field.weight[~wrong]) > 0.8
 
 
-def test_a_surface_a_millimetre_off_comes_to_lie_on_the_edge_evenly_meshed():
+def test_a_surface_a_millimetre_off_is_moved_to_the_edge_and_evenly_meshed():
     start = wavy(ball(), 0.6)
     assert np.abs(np.linalg.norm(start.points, axis=1) - RADIUS).max() > 0.9
     found = exact_surface(start, empty_scan([-30] * 3, [30] * 3), edges_of_ball).surface

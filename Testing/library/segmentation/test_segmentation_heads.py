@@ -87,7 +87,7 @@ def test_a_head_whose_top_is_outside_the_scan_is_found():
     assert abs(detection.radius_mm - radius) < 2.0
 
 
-def test_a_side_that_is_not_there_is_said_and_a_seed_chooses_the_hip():
+def test_a_missing_side_is_an_error_and_a_seed_chooses_the_hip():
     seen, centre = found("right"), hip("right")[1]
     with pytest.raises(SegmentationError, match="no left hip"):
         asked_for(seen, "left", None, "the scan")
@@ -99,13 +99,13 @@ def test_a_side_that_is_not_there_is_said_and_a_seed_chooses_the_hip():
     assert [one.side for one in asked_for(both, None, near_left, "the scan")] == ["left"]
 
 
-def test_round_bones_that_are_no_femoral_heads_are_refused():
+def test_round_bones_that_are_not_femoral_heads_are_refused():
     condyles = ball_phantom([((70.0, 90.0, 90.0), 22.0), ((112.0, 90.0, 90.0), 22.0)])
     with pytest.raises(SegmentationError, match="no hip was found"):
         find_heads(condyles, load_average().surface)
 
 
-def test_what_is_no_ct_or_shows_no_bone_is_refused_with_its_reason():
+def test_a_volume_that_is_not_a_ct_or_shows_no_bone_is_refused_with_its_reason():
     volume, _, _ = hip("right")
     refused = {
         "is MR": replace(volume, modality="MR"),

@@ -1,4 +1,4 @@
-"""Metal in the bone: what is taken for it, and that the bone's edge is found beside it."""
+"""Metal in the bone: what is taken for metal, and the bone's edge beside it."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_the_nail_does_not_draw_the_edge_to_itself(start):
     found = find_edges(clean, surface.points, surface.normals, 10.0, 5.0)
     assert np.abs(found.offset + start).max() < 0.5
     bare = find_edges(shaft(), surface.points, surface.normals, 10.0, 5.0)
-    np.testing.assert_allclose(found.belief, bare.belief, atol=0.02)
+    np.testing.assert_allclose(found.confidence, bare.confidence, atol=0.02)
     if start < 0:
         assert np.abs(drawn.offset + start).mean() > 1.5  # so it is the nail that is tested here
 
@@ -109,7 +109,7 @@ def test_the_exact_edge_is_the_same_with_a_nail_in_the_marrow():
     assert np.abs(offset + 0.6).mean() < 0.15  # the tube's edge is in steps of voxels
 
 
-def test_no_exact_edge_is_told_where_metal_comes_through_the_bone():
+def test_no_exact_edge_is_given_where_metal_comes_through_the_bone():
     surface, through = tube(RADIUS), shaft(RADIUS - 2.0)
     _, _, found = outer_edges(surface, through, np.zeros(400, dtype=bool))
     away = np.hypot(surface.points[:, 0] - RADIUS + 2.0, surface.points[:, 1])

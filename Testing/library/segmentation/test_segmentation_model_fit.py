@@ -108,7 +108,7 @@ def test_a_real_femur_in_3_mm_voxels_agrees_with_its_label():
     assert fit.seen_share < 0.6
 
 
-def test_a_side_that_is_none_is_refused():
+def test_a_side_that_is_neither_left_nor_right_is_refused():
     atlas, made = load_atlas(), simulated()
     with pytest.raises(SegmentationError, match="'middle'"):
         fit_model(made.volume, "middle", np.zeros(3), 23.0, atlas.shape_model, atlas.landmarks)
@@ -117,23 +117,23 @@ def test_a_side_that_is_none_is_refused():
 @pytest.mark.parametrize(
     ("beside_mm", "radius_mm", "message"), [(400.0, 23.0, "outside the volume"), (0.0, 4.0, "radius")]
 )
-def test_a_start_that_cannot_be_is_refused(beside_mm, radius_mm, message):
+def test_an_impossible_start_is_refused(beside_mm, radius_mm, message):
     atlas, made = load_atlas(), simulated()
     centre = made.hip.head_centre + beside_mm
     with pytest.raises(SegmentationError, match=message):
         fit_model(made.volume, "left", centre, radius_mm, atlas.shape_model, atlas.landmarks)
 
 
-def test_a_volume_without_bone_gives_a_fit_that_nothing_supports():
+def test_a_volume_without_bone_gives_a_fit_without_confidence():
     atlas = load_atlas()
     volume = Volume(np.full((50, 80, 80), 40.0, np.float32), np.diag([2.0, 2.0, 3.0, 1.0]))
     fit = fit_model(volume, "right", np.array([60.0, 80.0, 110.0]), 23.0, atlas.shape_model, atlas.landmarks)
-    assert fit.believed_share < 0.01
+    assert fit.confident_share < 0.01
     assert np.isfinite(fit.surface.points).all()
     assert np.isfinite(fit.edge_rms_mm)
 
 
-def test_a_lengthened_shaft_is_closed_and_goes_on_with_the_section_above():
+def test_a_lengthened_shaft_is_closed_and_continues_the_section_above():
     model = load_atlas().shape_model
     shorter, longer = lengthened(model, 15.0).model.surface, lengthened(model, 40.0).model.surface
     assert longer.is_closed()
@@ -156,7 +156,7 @@ def test_the_rings_of_a_lengthened_shaft_are_smooth_and_even():
     assert sides[-1] < 2.5 * sides[0] + 3.0
 
 
-def test_a_lengthened_shaft_goes_straight_on_in_every_mode():
+def test_a_lengthened_shaft_continues_straight_in_every_mode():
     model = load_atlas().shape_model
     long = lengthened(model, 40.0).model
     bent = long.reconstruct([2.0, -2.0, 2.0, 2.0])

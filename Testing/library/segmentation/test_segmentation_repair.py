@@ -34,7 +34,7 @@ def labelmap(mask):
     return Volume((LABEL * mask).astype(np.int16), np.diag([*SPACING, 1.0]), "damaged")
 
 
-def test_a_sound_mask_stays_as_it_is():
+def test_a_valid_mask_stays_as_it_is():
     repaired, notes = repair(labelmap(femur()), LABEL)
     np.testing.assert_array_equal(repaired.array == 1, femur())
     assert repaired.array.dtype == np.uint8
@@ -57,7 +57,7 @@ def test_a_hollow_of_the_bone_itself_is_not_filled():
     np.testing.assert_array_equal(repaired.array == 1, hollow)
 
 
-def test_pelvis_on_a_thin_bridge_is_cut_off_and_told():
+def test_pelvis_on_a_thin_bridge_is_cut_off_with_a_note():
     pelvis = ball([30.0, 61.0, 64.0], 9.0)
     bridge = np.linalg.norm((places() - [30.0, 50.0, 64.0])[..., ::2], axis=-1) <= 2.5
     bridge &= (places()[..., 1] > 44.0) & (places()[..., 1] < 56.0)
@@ -69,7 +69,7 @@ def test_pelvis_on_a_thin_bridge_is_cut_off_and_told():
     assert any("cut off" in note and "cm³" in note for note in notes)
 
 
-def test_islands_are_dropped_and_told():
+def test_islands_are_dropped_with_a_note():
     repaired, notes = repair(labelmap(femur() | ball([5.0, 62.0, 10.0], 3.0)))
     np.testing.assert_array_equal(repaired.array == 1, femur())
     assert len(notes) == 1

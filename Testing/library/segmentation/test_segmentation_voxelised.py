@@ -41,7 +41,7 @@ def test_the_filling_of_all_voxels_is_the_volume_of_the_surface():
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_each_voxel_is_filled_as_counting_points_in_the_ball_says(mirrored):
+def test_the_filling_of_each_voxel_agrees_with_counted_points_in_a_ball(mirrored):
     volume = scan((0.9, 0.9, 2.0), (30, 30, 15), turn=0.3, mirrored=mirrored)
     filled, place = filling(ball(), volume)
     fine = (np.arange(16) + 0.5) / 16.0 - 0.5

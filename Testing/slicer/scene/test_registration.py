@@ -12,7 +12,7 @@ import slicer.util
 import vtk
 
 from CorticalBoneMappingLib.atlas.average import load_average
-from CorticalBoneMappingLib.pipeline.anatomy import BENDING
+from CorticalBoneMappingLib.pipeline.anatomy import DEFORMATION
 from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
 from CorticalBoneMappingLib.slicer.scene.registration import (
     BENDING_RANGE_MM,
@@ -36,7 +36,7 @@ def left_result(femur_result):
     bent = np.clip((60.0 - atlas.surface.points[:, 0]) / 8.0, 0.0, 8.0)
     registered_template = replace(moved, points=moved.points + SHIFT + np.outer(bent, [0.0, 0.0, 1.0]))
     bent = np.where(atlas.measured, bent, np.nan).astype(np.float32)
-    registered_template = registered_template.with_arrays({BENDING: "mm"}, **{BENDING: bent})
+    registered_template = registered_template.with_arrays({DEFORMATION: "mm"}, **{DEFORMATION: bent})
     places = {name: (place * [-1, 1, 1] + SHIFT).tolist() for name, place in atlas.landmarks.items()}
     provenance = femur_result.provenance | {
         "registration": {"average_to_bone": matrix.tolist()},
@@ -81,7 +81,7 @@ def test_the_bending_is_shown_in_mm_and_a_measure_takes_the_view_back(scene, lef
     assert show_registration(nodes)
     display = found.registered_template.GetDisplayNode()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
-    assert (display.GetActiveScalarName(), display.GetScalarRange()) == (BENDING, BENDING_RANGE_MM)
+    assert (display.GetActiveScalarName(), display.GetScalarRange()) == (DEFORMATION, BENDING_RANGE_MM)
     assert legend.GetTitleText().endswith("(mm)")
     assert legend.GetVisibility()
     assert display.GetVisibility()
@@ -126,7 +126,7 @@ def test_the_registration_survives_saving_and_a_restart_of_slicer(new_scene, lef
     registered_template = surface_from_model(found.registered_template)
     np.testing.assert_allclose(registered_template.points, left_result.registered_template.points, atol=1e-4)
     np.testing.assert_array_equal(
-        registered_template.arrays[BENDING], left_result.registered_template.arrays[BENDING]
+        registered_template.arrays[DEFORMATION], left_result.registered_template.arrays[DEFORMATION]
     )
     np.testing.assert_allclose(
         slicer.util.arrayFromMarkupsControlPoints(found.landmarks), expected, atol=1e-3
@@ -140,4 +140,4 @@ def test_the_registration_survives_saving_and_a_restart_of_slicer(new_scene, lef
         atol=1e-6,
     )
     assert found.registered_template.GetDisplayNode().GetVisibility()
-    assert found.registered_template.GetDisplayNode().GetActiveScalarName() == BENDING
+    assert found.registered_template.GetDisplayNode().GetActiveScalarName() == DEFORMATION

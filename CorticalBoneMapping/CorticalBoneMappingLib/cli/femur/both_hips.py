@@ -64,7 +64,7 @@ def run(chosen: argparse.Namespace) -> None:
             say(chosen, f"{name.replace('_', ' ').capitalize()} ({rows[0]['unit']})")
             header = ("region", "left", "right", "difference", "%", "both measured")
             say(chosen, table(header, [_cells(row, decimals) for row in rows]) + "\n")
-    for warning in both.remarks:
+    for warning in both.warnings:
         say(chosen, f"Note: {warning}")
 
 

@@ -15,8 +15,8 @@ from ..common import (
     input_of_ct,
     portable,
     progress_of,
+    say,
 )
-from ..common import say as say_
 
 if TYPE_CHECKING:
     from ...core.progress import Progress
@@ -98,7 +98,7 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Read, find, write, and say what was found."""
     from ...io.volume_files import read_volume
-    from ...pipeline.find.found_files import check_same_ct, ready_for_found, say, usable
+    from ...pipeline.find.found_files import check_same_ct, ready_for_found, summary, usable
     from ...pipeline.provenance import input_record
     from ...pipeline.settings import MapSettings, with_slice_thickness
 
@@ -124,7 +124,7 @@ def run(chosen: argparse.Namespace) -> None:
         command=portable(chosen.command_line),
     )
     progress.report(1.0, "Done")
-    say_(chosen, say(found))
+    say(chosen, summary(found))
 
 
 def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> list[FoundFemur]:

@@ -1,1 +1,1 @@
-"""The methods that measure the cortex, one file each; `cortex.METHODS` lists them."""
+"""The methods that measure the cortex, one module each; `cortex.METHODS` lists them."""

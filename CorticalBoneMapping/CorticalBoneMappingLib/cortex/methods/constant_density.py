@@ -1,4 +1,4 @@
-"""Constant density: one cortical density for the bone; edges and backgrounds are fitted.
+"""constant-density: one cortical density for the bone; edges and backgrounds are fitted.
 
 Treece, Gee, Mayhew, Poole 2010, Med Image Anal 14:276, sampled along the true normal. The blur is one
 property of the scan, not a free number at each point: in-plane Gaussian and slice profile.

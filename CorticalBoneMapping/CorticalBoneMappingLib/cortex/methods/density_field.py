@@ -1,23 +1,24 @@
-"""Cortical density as a smooth field over the bone, learnt from the places that can tell it.
+"""Cortical density as a smooth field over the bone, learnt from the places that show it.
 
 The density at a point is a level of the bone, plus a trend with thickness, plus a Gaussian process in space:
 
     y1(p) = level + trend · exp(−t / 2 mm) + field(p)
 
-What the CT shows of it is more: where much bone hardens the beam, cortex that is met by the hardest rays
-along its length reads darker than cortex that is met across, so the error goes with the direction of the
-surface in the plane of the rays, alike all over the bone:
+The CT shows a density with an error: where much bone hardens the beam, cortex along the rays reads darker
+than cortex across them, so the error depends on the direction of the surface in the plane of the rays, in the
+same way all over the bone:
 
     apparent(p) = y1(p) + a · (n_x, n_y, n_x² − n_y², 2 n_x n_y)
 
-Level, trend, field and a have prior distributions; every profile adds what it knows. How much the field and
-a vary is learnt from the scan (`learn`). A low-rank basis (the Nyström form of a Matérn-3/2 process;
+Level, trend, field and a have prior distributions, which the profiles update. How much the field and a vary
+is learnt from the scan (`learn`). A low-rank basis (the Nyström form of a Matérn-3/2 process;
 Rasmussen and Williams 2006, Gaussian Processes, ch. 8) keeps the whole bone one small linear system, whose
 inverse is the posterior covariance.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -25,12 +26,30 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-CORRELATION_MM = 12.0  # remodelling and load change over about a centimetre; shorter, noise would be believed
-_KNOT_SPACING = 0.6  # of the correlation length: the basis then loses less than the noise hides
-_MOST_KNOTS = 400
-# Of the level: thin cortex may be lighter (more porous) or denser (more mineral) than thick.
-_TREND_MEAN, _TREND_SD = -0.05, 0.10
-_TREND_MM = 2.0
+
+@dataclass(frozen=True)
+class DensityFieldSettings:
+    """Priors of the density field; chosen by hand, not tuned, unless a line says more."""
+
+    correlation_mm: float = 12.0  # remodelling and load change over about a centimetre; shorter fits noise
+    knot_spacing: float = 0.6  # of the correlation length: the basis then loses less than the noise hides
+    most_knots: int = 400
+    # Shares of the level, as exp(-t / trend_mm): thin cortex may be lighter (more porous) or denser (more
+    # mineral) than thick. See Docs/design.md, surface-map; Docs/validation/measurement.md has bones that
+    # contradict it.
+    trend_mean: float = -0.05
+    trend_sd: float = 0.10
+    trend_mm: float = 2.0
+    # Learnt from the scan: values tried, median of the prior and standard deviation of its logarithm.
+    fields: tuple[float, ...] = (0.01, 0.02, 0.04)
+    field_median: float = 0.02
+    field_log_sd: float = 0.7
+    directions: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.05)
+    direction_median: float = 0.006
+    direction_log_sd: float = 1.0
+
+
+FIELD = DensityFieldSettings()
 
 
 class Spread(NamedTuple):
@@ -41,7 +60,7 @@ class Spread(NamedTuple):
     field : float
         Standard deviation from place to place, at equal thickness.
     direction : float
-        Standard deviation of the coefficients a of the error that goes with direction.
+        Standard deviation of the coefficients a of the error by direction.
     """
 
     field: float
@@ -49,25 +68,22 @@ class Spread(NamedTuple):
 
 
 ASSUMED_SPREAD = Spread(0.04, 0.005)
-"""Until the scan was asked."""
-# What may be learnt, its median beforehand and the standard deviation of its logarithm.
-_FIELDS, _FIELD_MEDIAN, _FIELD_LOG_SD = (0.01, 0.02, 0.04), 0.02, 0.7
-_DIRECTIONS, _DIRECTION_MEDIAN, _DIRECTION_LOG_SD = (0.001, 0.003, 0.01, 0.03, 0.05), 0.006, 1.0
+"""Until it is learnt from the scan; chosen by hand."""
 
 
-class Told(NamedTuple):
-    """What n profiles say of the density.
+class MeasuredDensity(NamedTuple):
+    """Density that n profiles show.
 
     Attributes
     ----------
     density, precision : ndarray of shape (n,)
-        In the unit of the profiles, and the inverse of its variance by noise; 0 where it says nothing.
+        In the unit of the profiles, and the inverse of its variance by noise; 0 where a profile shows none.
     error : ndarray of shape (n,)
         Standard deviation by the model's own error, which neighbours share.
     sharing : float
-        How many points share it.
+        Number of points that share it.
     by_blur : ndarray of shape (n, 2)
-        How `density` moves with relative errors of the blur.
+        Change of `density` with relative errors of the blur.
     """
 
     density: np.ndarray
@@ -83,11 +99,11 @@ class Field(NamedTuple):
     Attributes
     ----------
     apparent, density : ndarray of shape (n,)
-        Posterior mean of what the CT shows, and of the bone.
+        Posterior mean as the CT shows it, and of the bone.
     apparent_variance, density_variance, covariance : ndarray of shape (n,)
         Their posterior covariance.
     apparent_by_blur, density_by_blur : ndarray of shape (n, 2)
-        How they would move with relative errors of the blur, which are not in the variances.
+        Their change with relative errors of the blur, which are not in the variances.
     """
 
     apparent: np.ndarray
@@ -100,7 +116,7 @@ class Field(NamedTuple):
 
 
 class DensityField:
-    """The prior over one bone, to be joined with what its profiles know.
+    """Prior of the density over one bone, updated by its profiles.
 
     Parameters
     ----------
@@ -123,11 +139,11 @@ class DensityField:
         self._level, self._level_sd = level, level_sd
 
     def prior(self, thickness: np.ndarray) -> np.ndarray:
-        """Give the prior mean at points of a given thickness (mm), shape (n,)."""
-        return self._level * (1.0 + _TREND_MEAN * _trend(thickness))
+        """Return the prior mean at points of a given thickness (mm), shape (n,)."""
+        return self._level * (1.0 + FIELD.trend_mean * _trend(thickness))
 
-    def learn(self, thickness: np.ndarray, told: Told) -> Spread:
-        """Find how much the density varies: the most probable spread, given what the profiles say.
+    def learn(self, thickness: np.ndarray, measured: MeasuredDensity) -> Spread:
+        """Estimate how much the density varies: the most probable spread, given the profiles.
 
         The marginal likelihood of the means of patches a knot wide, whose errors are noise and, independent
         from patch to patch, the model's own (Rasmussen and Williams 2006, eq. 2.30), over a small grid.
@@ -136,13 +152,13 @@ class DensityField:
         ----------
         thickness : ndarray of shape (n,)
             In mm.
-        told : Told
+        measured : MeasuredDensity
 
         Returns
         -------
         Spread
         """
-        weight = told.precision / (1.0 + told.precision * told.error**2)
+        weight = measured.precision / (1.0 + measured.precision * measured.error**2)
         total = np.bincount(self._patch, weight, self._patches)
         used = total > 1e-9 * max(total.max(), 1e-30)
         if used.sum() < 3:
@@ -151,28 +167,28 @@ class DensityField:
         def mean(values: np.ndarray) -> np.ndarray:
             return np.bincount(self._patch, weight * values, self._patches)[used] / total[used]
 
-        by_noise = mean(weight / np.maximum(told.precision, 1e-30)) / total[used]
+        by_noise = mean(weight / np.maximum(measured.precision, 1e-30)) / total[used]
         design = np.stack([mean(column) for column in self._design(thickness).T], axis=1)
-        left = mean(told.density - self.prior(thickness))
+        left = mean(measured.density - self.prior(thickness))
         common = [self._sd(Spread(0.0, 0.0)), self._sd(Spread(1.0, 0.0)), self._sd(Spread(0.0, 1.0))]
         fixed, field, direction = ((design * sd) @ (design * sd).T for sd in common)
-        error = np.diag(by_noise + mean(told.error) ** 2)
-        grid = [Spread(a, b) for a in _FIELDS for b in _DIRECTIONS]
+        error = np.diag(by_noise + mean(measured.error) ** 2)
+        grid = [Spread(a, b) for a in FIELD.fields for b in FIELD.directions]
 
-        def evidence(spread: Spread) -> float:
+        def log_posterior(spread: Spread) -> float:
             changed = spread.field**2 * (field - fixed) + spread.direction**2 * (direction - fixed)
             return _log_density(left, fixed + changed + error) + _log_prior(spread)
 
-        return max(grid, key=evidence)
+        return max(grid, key=log_posterior)
 
-    def posterior(self, thickness: np.ndarray, told: Told, spread: Spread) -> Field:
-        """Join the prior with measured densities.
+    def posterior(self, thickness: np.ndarray, measured: MeasuredDensity, spread: Spread) -> Field:
+        """Update the prior with measured densities.
 
         Parameters
         ----------
         thickness : ndarray of shape (n,)
             Cortical thickness in mm, for the trend.
-        told : Told
+        measured : MeasuredDensity
         spread : Spread
 
         Returns
@@ -180,13 +196,13 @@ class DensityField:
         Field
         """
         design, precision = self._design(thickness), self._sd(spread) ** -2.0
-        weight = told.precision / (1.0 + told.precision * told.sharing * told.error**2)
+        weight = measured.precision / (1.0 + measured.precision * measured.sharing * measured.error**2)
         matrix = (design * weight[:, None]).T @ design
         matrix[np.diag_indices_from(matrix)] += precision
         factor = cho_factor(matrix, lower=True)
         weighed = (design * weight[:, None]).T
-        mean = cho_solve(factor, weighed @ told.density + precision * self._mean())
-        by_blur = cho_solve(factor, weighed @ told.by_blur)
+        mean = cho_solve(factor, weighed @ measured.density + precision * self._mean())
+        by_blur = cho_solve(factor, weighed @ measured.by_blur)
         bone = design.copy()
         bone[:, -self._directions.shape[1] :] = 0.0
         roots = [solve_triangular(factor[0], rows.T, lower=True) for rows in (design, bone)]
@@ -198,13 +214,13 @@ class DensityField:
 
     def _mean(self) -> np.ndarray:
         others = self._basis.shape[1] + self._directions.shape[1]
-        return self._level * np.r_[1.0, _TREND_MEAN, np.zeros(others)]
+        return self._level * np.r_[1.0, FIELD.trend_mean, np.zeros(others)]
 
     def _sd(self, spread: Spread) -> np.ndarray:
         """Prior standard deviation of every column of the design."""
         field = np.full(self._basis.shape[1], spread.field)
         direction = np.full(self._directions.shape[1], spread.direction)
-        return self._level * np.r_[self._level_sd, _TREND_SD, field, direction]
+        return self._level * np.r_[self._level_sd, FIELD.trend_sd, field, direction]
 
 
 def _log_density(left: np.ndarray, covariance: np.ndarray) -> float:
@@ -218,25 +234,25 @@ def _log_density(left: np.ndarray, covariance: np.ndarray) -> float:
 
 
 def _log_prior(spread: Spread) -> float:
-    field = np.log(spread.field / _FIELD_MEDIAN) / _FIELD_LOG_SD
-    direction = np.log(spread.direction / _DIRECTION_MEDIAN) / _DIRECTION_LOG_SD
+    field = np.log(spread.field / FIELD.field_median) / FIELD.field_log_sd
+    direction = np.log(spread.direction / FIELD.direction_median) / FIELD.direction_log_sd
     return -0.5 * float(field**2 + direction**2)
 
 
 def _trend(thickness: np.ndarray) -> np.ndarray:
-    return np.exp(-thickness / _TREND_MM)
+    return np.exp(-thickness / FIELD.trend_mm)
 
 
 def _matern(distance: np.ndarray) -> np.ndarray:
-    scaled = np.sqrt(3.0) * distance / CORRELATION_MM
+    scaled = np.sqrt(3.0) * distance / FIELD.correlation_mm
     return (1.0 + scaled) * np.exp(-scaled)
 
 
 def _spread_out(points: np.ndarray) -> np.ndarray:
-    """Choose points that lie apart, each the farthest from those before, shape (k, 3)."""
+    """Choose distant points, each the farthest from those before, shape (k, 3)."""
     chosen = [0]
     distance = np.linalg.norm(points - points[0], axis=1)
-    while distance.max() > _KNOT_SPACING * CORRELATION_MM and len(chosen) < _MOST_KNOTS:
+    while distance.max() > FIELD.knot_spacing * FIELD.correlation_mm and len(chosen) < FIELD.most_knots:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
     return points[chosen]

@@ -1,8 +1,8 @@
-"""Endocortical ramp: the density falls from cortex to trabecular bone along a line, not at a step.
+"""endocortical-ramp: the density falls from cortex to trabecular bone along a ramp, not at a step.
 
-Pearson and Treece 2018, Med Image Anal 44:28. Where the inner half of the cortex is porous, there is no
-inner edge but a transition. The cortical density is one value for the bone, as for `constant-density`:
-next to a ramp of unknown width no profile can tell a free one.
+Pearson and Treece 2018, Med Image Anal 44:28. A porous inner half of the cortex has no
+inner edge but a transition. The cortical density is one value for the bone, as for `constant-density`: a
+profile does not determine a free one next to a ramp of unknown width.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.blur import Blur, blurred_ramp, blurred_step
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import (
     LAYER_SCALE,
@@ -25,10 +25,11 @@ from ..model.three_layers import (
 from ..scan.scan import Estimates, Scan
 from .rejection import breaks_rules, without_cortex
 
+# Chosen by hand; not tuned.
 _FIRST_WIDTH_MM = 0.5
 _WIDEST_MM = 8.0
-# Blur hides a narrow ramp. So no ramp is expected, within this, by one sample of the noise: it decides
-# only where the profile does not.
+# Blur hides a narrow ramp. So the width has a prior of 0 mm and this standard deviation, with the weight of
+# one sample: it decides only where the profile does not.
 _WIDTH_SD_MM = 1.0
 
 
@@ -70,7 +71,7 @@ def measure(scan: Scan) -> Estimates:
         The thickness reaches to the middle of the ramp: a step there would hold the same mass.
     """
     thick = scan.thick_cortex
-    fit = fit_ramp(scan.profiles, scan.landmarks, thick.blur, thick.density, scan.noise)
+    fit = fit_ramp(scan.profiles, scan.features, thick.blur, thick.density, scan.noise)
     thickness, cortex = fit.compact + 0.5 * fit.width, np.full(len(fit.width), thick.density)
     rejected = breaks_rules(
         scan, fit.outer_edge, thickness + 0.5 * fit.width, fit.outside, cortex, fit.inside, fit.residual
@@ -92,7 +93,7 @@ def measure(scan: Scan) -> Estimates:
 
 
 def fit_ramp(
-    profiles: Profiles, landmarks: Landmarks, blur: Blur, cortical_density: float, noise: float
+    profiles: Profiles, features: ProfileFeatures, blur: Blur, cortical_density: float, noise: float
 ) -> RampFit:
     """Fit edges, the ramp's width and the densities beside the cortex.
 
@@ -100,8 +101,8 @@ def fit_ramp(
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
-        Where to begin.
+    features : ProfileFeatures
+        To begin at.
     blur : Blur
         Of the scan, in its plane.
     cortical_density : float
@@ -114,12 +115,12 @@ def fit_ramp(
     RampFit
     """
     known = np.full(len(profiles), float(cortical_density))
-    start = first_guess(landmarks, known)
+    start = first_guess(features, known)
     start[:, 1] = np.maximum(start[:, 1] - 0.5 * _FIRST_WIDTH_MM, 0.0)
     start = np.column_stack([start, np.full(len(start), _FIRST_WIDTH_MM)])
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
-        model = _Ramp(profiles.take(part), landmarks.outer_limit[part], blur, known[part], noise)
+        model = _Ramp(profiles.take(part), features.outer_limit[part], blur, known[part], noise)
         lower, upper = layer_bounds(len(part), known[part], cortical_density)
         lower, upper = np.pad(lower, ((0, 0), (0, 1))), np.pad(upper, ((0, 0), (0, 1)))
         upper[:, 4] = _WIDEST_MM

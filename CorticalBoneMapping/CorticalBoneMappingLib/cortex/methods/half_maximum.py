@@ -1,4 +1,4 @@
-"""Half-maximum: edges where the profile crosses half way between peak and background.
+"""half-maximum: edges where the profile crosses half way between peak and background.
 
 The simple baseline. Blur makes it overestimate thin cortex: Prevrhal et al. 2003, Med Phys 30:1, give
 +0.68, +0.27 and +0.06 mm at 0.5, 1.0 and 1.5 mm, and the peak underestimates the density with it.
@@ -10,8 +10,9 @@ import numpy as np
 
 from ..scan.scan import Estimates, Scan
 
-_LEAST_PEAK_IN_NOISE = 4.0
-_AROUND_MM = 2.0
+# Chosen by hand; not tuned.
+_LEAST_PEAK_IN_NOISE = 4.0  # less is not a cortex
+_AROUND_MM = 2.0  # of the cortex: where the residual is taken
 
 
 def measure(scan: Scan) -> Estimates:
@@ -25,9 +26,9 @@ def measure(scan: Scan) -> Estimates:
     Returns
     -------
     Estimates
-        The density is the peak's; the residual is against the sharp steps that the method stands for.
+        The density is that of the peak; the residual is against the sharp steps of the method.
     """
-    marks, profiles = scan.first_landmarks, scan.sampled
+    marks, profiles = scan.first_features, scan.sampled
     thickness = marks.inner_edge - marks.outer_edge
     background = np.fmax(marks.outside, marks.inside)
     no_cortex = ~(marks.peak - background > _LEAST_PEAK_IN_NOISE * scan.noise)

@@ -1,10 +1,8 @@
-"""Independent: thickness and density both local, in three passes.
+"""independent: thickness and density both local, in three passes.
 
-Treece and Gee 2015, Med Image Anal 20:249. The first two passes fit everything at each point, blur
-included. The third knows the blur of the scan: it asks how high the fitted cortex would stand if it
-were blurred so, raises the density by what is missing, fixes it, and fits again.
-
-Three layers whose density and blur are both free at each point.
+Treece and Gee 2015, Med Image Anal 20:249. The first two passes fit everything at each point, blur included.
+The third knows the blur of the scan: it computes the peak of the fitted cortex under that blur, raises the
+density by what is missing, fixes it, and fits again.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.blur import Blur, LineBlur, blurred_step_by_sigma, model_peak
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import (
     LAYER_SCALE,
@@ -27,10 +25,10 @@ from ..model.three_layers import (
 from ..scan.scan import Estimates, Scan
 from .rejection import breaks_rules, without_cortex
 
-FIRST_SIGMA_MM = 0.75
+_FIRST_SIGMA_MM = 0.75  # to begin at; chosen by hand
 _SIGMA_RANGE_MM = (0.05, 5.0)  # the upper end is a quarter of a line of 20 mm
 
-# By then the curve stands; further steps only walk along the valley of density against blur.
+# Enough for the curve; further steps only move along the valley of density against blur.
 _ITERATIONS = 15
 
 
@@ -46,7 +44,7 @@ class FreeFit:
         y0, y1, y2.
     sigma : ndarray of shape (n,)
         Gaussian blur along the normal in mm, besides the slice profile.
-    sound : ndarray of bool, shape (n,)
+    valid : ndarray of bool, shape (n,)
         Whether the blur is narrower than a quarter of the line.
     """
 
@@ -56,23 +54,56 @@ class FreeFit:
     cortex: np.ndarray
     inside: np.ndarray
     sigma: np.ndarray
-    sound: np.ndarray
+    valid: np.ndarray
+
+
+def measure(scan: Scan) -> Estimates:
+    """Measure thickness and density at every point on its own.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of n points.
+
+    Returns
+    -------
+    Estimates
+    """
+    profiles, thick, highest = scan.profiles, scan.thick_cortex, scan.settings.highest_density
+    free = fit_free_blur(profiles, scan.features, thick.blur.enhancement, highest, scan.noise)
+    density = _local_density(scan, free)
+    known = np.isfinite(density) & (density < highest) & (free.cortex < highest)
+    fixed = np.where(known, density, thick.density)  # so that the batch runs; rejected below
+    fit = scan.fit(fixed)
+    rejected = breaks_rules(
+        scan, fit.outer_edge, fit.thickness, fit.outside, fit.cortex, fit.inside, fit.residual
+    )
+    return Estimates(
+        outer_edge=fit.outer_edge,
+        thickness=fit.thickness,
+        cortical_density=fit.cortex,
+        trabecular_density=fit.inside,
+        residual=fit.residual,
+        failed=~known | ~free.valid | ~fit.converged | fit.at_bound | rejected,
+        no_cortex=without_cortex(scan),
+        used=thick.blur_record,
+    )
 
 
 def fit_free_blur(
-    profiles: Profiles, landmarks: Landmarks, enhancement: float, highest_density: float, noise: float
+    profiles: Profiles, features: ProfileFeatures, enhancement: float, highest_density: float, noise: float
 ) -> FreeFit:
     """Fit edges, densities and blur at every point, the weights following the cortex.
 
-    Thin cortex cannot tell density, thickness and blur apart, so one by one they mean little there; the
-    curve through the profile and its mass are well determined.
+    Thin cortex does not determine density, thickness and blur one by one; the curve through the profile and
+    its mass are well determined.
 
     Parameters
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
-        Where to begin.
+    features : ProfileFeatures
+        To begin at.
     enhancement : float
         Edge enhancement of the scan.
     highest_density : float
@@ -84,12 +115,12 @@ def fit_free_blur(
     -------
     FreeFit
     """
-    start = first_guess(landmarks, None)
-    start = np.column_stack([start, np.full(len(start), FIRST_SIGMA_MM)])
-    blur = Blur(FIRST_SIGMA_MM, enhancement)
+    start = first_guess(features, None)
+    start = np.column_stack([start, np.full(len(start), _FIRST_SIGMA_MM)])
+    blur = Blur(_FIRST_SIGMA_MM, enhancement)
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
-        model = _FreeBlur(profiles.take(part), landmarks.outer_limit[part], blur, None, noise)
+        model = _FreeBlur(profiles.take(part), features.outer_limit[part], blur, None, noise)
         lower, upper = layer_bounds(len(part), None, highest_density)
         lower, upper = (
             np.column_stack([bound, np.full(len(part), sigma)])
@@ -97,9 +128,9 @@ def fit_free_blur(
         )
         fit = fit_following(model, start[part], lower, upper, np.append(LAYER_SCALE, 1.0), _ITERATIONS)
         x0, thickness, y0, y2, y1, sigma = fit.parameters.T
-        # Across the slices their profile is all the blur there is, so none left to σ is no fault.
-        sound = sigma < _SIGMA_RANGE_MM[1]
-        return x0, thickness, y0, y1, y2, sigma, sound
+        # Across the slices their profile is all the blur there is, so σ may be 0.
+        valid = sigma < _SIGMA_RANGE_MM[1]
+        return x0, thickness, y0, y1, y2, sigma, valid
 
     return FreeFit(*in_chunks(start[:, 1], fit_part))
 
@@ -121,44 +152,11 @@ class _FreeBlur(ThreeLayers):
         return residual, jacobian
 
 
-def measure(scan: Scan) -> Estimates:
-    """Measure thickness and density at every point on its own.
-
-    Parameters
-    ----------
-    scan : Scan
-        Of n points.
-
-    Returns
-    -------
-    Estimates
-    """
-    profiles, thick, highest = scan.profiles, scan.thick_cortex, scan.settings.highest_density
-    free = fit_free_blur(profiles, scan.landmarks, thick.blur.enhancement, highest, scan.noise)
-    density = _local_density(scan, free)
-    known = np.isfinite(density) & (density < highest) & (free.cortex < highest)
-    fixed = np.where(known, density, thick.density)  # a stand-in, so that the batch runs; rejected below
-    fit = scan.fit(fixed)
-    rejected = breaks_rules(
-        scan, fit.outer_edge, fit.thickness, fit.outside, fit.cortex, fit.inside, fit.residual
-    )
-    return Estimates(
-        outer_edge=fit.outer_edge,
-        thickness=fit.thickness,
-        cortical_density=fit.cortex,
-        trabecular_density=fit.inside,
-        residual=fit.residual,
-        failed=~known | ~free.sound | ~fit.converged | fit.at_bound | rejected,
-        no_cortex=without_cortex(scan),
-        used=thick.blur_record,
-    )
-
-
 def _local_density(scan: Scan, free: FreeFit) -> np.ndarray:
     """y1* = (y1 − y_bg)(y_peak − y_bg)/(M − y_bg) + y_bg with y_bg = max(y0, y2), shape (n,).
 
     M is the peak that the fitted cortex would have under the blur of the scan. y_peak is that of the
-    fitted curve: the highest sample would be the noise's choice.
+    fitted curve: the highest sample would be biased by noise.
     """
     layers = (free.thickness, free.outside, free.cortex, free.inside)
     seen = model_peak(*layers, scan.line_blur._replace(sigma=free.sigma))

@@ -1,8 +1,7 @@
-"""Mass-conserving: mass from a free fit, thickness from the mass and one density for the bone.
+"""mass-conserving: mass from a free fit, thickness from the mass and one density for the bone.
 
-Treece, Poole, Gee 2012, Med Image Anal 16:952. Thin cortex does not tell its density from its
-thickness, but it tells their product; and how the peak of the profile rises with that product tells the
-density that thick cortex reaches.
+Treece, Poole, Gee 2012, Med Image Anal 16:952. A profile of thin cortex determines the product of density and
+thickness only. The rise of the peak with that product gives the density that thick cortex reaches.
 """
 
 from __future__ import annotations
@@ -16,11 +15,12 @@ from ..model.three_layers import LayerFit
 from ..scan.scan import Estimates, Scan
 from .rejection import breaks_rules, without_cortex
 
+# Chosen by hand; not tuned.
 _BINS = 40
 _FEWEST_IN_BIN = 15
 _FEWEST_BINS = 6
 _STEEPEST = 0.5  # steeper normals see another blur
-_REACHED = 0.9  # of the density: the rise of Y(p) has to be seen up to here to tell it
+_REACHED = 0.9  # of the density: the rise of Y(p) must be seen up to here
 
 
 def measure(scan: Scan) -> Estimates:
@@ -50,8 +50,8 @@ def measure(scan: Scan) -> Estimates:
         cortical_density=cortex,
         trabecular_density=fit.inside,
         residual=fit.residual,
-        # Whether the free fit came to rest is not asked: along the valley where density and thickness
-        # trade, the mass, which is all that is taken from it, stands still.
+        # The free fit need not converge: along the valley where density and thickness trade, the mass, which
+        # is all that is taken from it, does not change.
         failed=rejected,
         no_cortex=without_cortex(scan),
         used=scan.thick_cortex.blur_record | {"cortical_density": density, "cortical_density_from": source},
@@ -59,7 +59,7 @@ def measure(scan: Scan) -> Estimates:
 
 
 def rise_with_mass(mass: np.ndarray, background: float, density: float, sigma_mm: float) -> np.ndarray:
-    """Peak of a blurred cortex of apparent mass p (Treece, Poole, Gee 2012).
+    """Return the peak of a blurred cortex of apparent mass p (Treece, Poole, Gee 2012).
 
     Y(p) = y_B + (ŷ1 − y_B)·erf(p / ((ŷ1 − y_B)·2√2·ŝ)).
 
@@ -79,7 +79,7 @@ def rise_with_mass(mass: np.ndarray, background: float, density: float, sigma_mm
 
 
 def _global_density(scan: Scan, fit: LayerFit, mass: np.ndarray) -> tuple[float, str]:
-    """Give ŷ1 and where it comes from."""
+    """Return ŷ1 and where it comes from."""
     if scan.settings.cortical_density is not None:
         return scan.settings.cortical_density, "given"
     masses, peaks = _binned(*_rising_points(scan, fit, mass))
@@ -109,7 +109,7 @@ def _global_density(scan: Scan, fit: LayerFit, mass: np.ndarray) -> tuple[float,
 
 
 def _rising_points(scan: Scan, fit: LayerFit, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mass and peak of the points fit for Y(p)."""
+    """Mass and peak of the points that are suitable for Y(p)."""
     peak = model_peak(fit.thickness, fit.outside, fit.cortex, fit.inside, scan.line_blur)
     fair = scan.usable & fit.converged & np.isfinite(peak) & np.isfinite(mass) & (mass > 0)
     fair &= np.abs(scan.profiles.across) < _STEEPEST

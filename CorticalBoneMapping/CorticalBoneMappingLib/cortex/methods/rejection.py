@@ -1,4 +1,4 @@
-"""When a fit is no measurement, and when there is no cortex to measure.
+"""Find the points where the fit is not valid, or a cortex is missing.
 
 Such points are flagged and counted, never filled.
 """
@@ -9,6 +9,7 @@ import numpy as np
 
 from ..scan.scan import Scan
 
+# Chosen by hand; not tuned. The rules are those of Treece et al. 2010, Med Image Anal 14:276.
 _LEAST_PEAK_IN_NOISE = 5.0
 _LEAST_CONTRAST_IN_RESIDUALS = 2.0
 _LEAST_THICKNESS_IN_SE = 3.0
@@ -19,9 +20,9 @@ _THINNEST_MM = 0.15
 def without_cortex(scan: Scan) -> np.ndarray:
     """Find points where no step of density could be a cortex.
 
-    Every method asks the same question, so that all find the same places: would a cortex of the bone's
-    density be thicker than nothing there? A fit with a free density cannot tell: without a shell, its
-    cortex is just more of what lies inside.
+    All methods use the same test, so that all find the same places: whether a cortex of the bone's density
+    would be thicker than zero there. A fit with a free density does not show it: without a shell, its cortex
+    is just more of what lies inside.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def without_cortex(scan: Scan) -> np.ndarray:
     -------
     ndarray of bool, shape (n,)
     """
-    marks, fit = scan.landmarks, scan.constant_density_fit
+    marks, fit = scan.features, scan.constant_density_fit
     faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
     return faint | (fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se))
 
@@ -46,7 +47,7 @@ def breaks_rules(
     inside: np.ndarray,
     residual: np.ndarray,
 ) -> np.ndarray:
-    """Find fits that cannot be true.
+    """Find fits that break a rule.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def breaks_rules(
     first = np.min(np.where(profiles.valid, profiles.depth, np.inf), axis=1)
     last = np.max(np.where(profiles.valid, profiles.depth, -np.inf), axis=1)
     with np.errstate(invalid="ignore"):
-        sound = (thickness > 0) & (outer_edge > first) & (outer_edge + thickness < last)
-        sound &= cortex - np.maximum(outside, inside) > _LEAST_CONTRAST_IN_RESIDUALS * residual
-        sound &= cortex < scan.settings.highest_density
-    return ~sound
+        valid = (thickness > 0) & (outer_edge > first) & (outer_edge + thickness < last)
+        valid &= cortex - np.maximum(outside, inside) > _LEAST_CONTRAST_IN_RESIDUALS * residual
+        valid &= cortex < scan.settings.highest_density
+    return ~valid

@@ -1,16 +1,16 @@
-"""All points of the surface at once: a Bayesian fit in which the bone shares one field of cortical density.
+"""surface-map: a Bayesian fit of all points, which share one field of cortical density.
 
-A profile of thin cortex knows its mass, hardly its density, so thickness is as good as the density that is
-assumed. Here the density is a smooth field (`density_field`): a level read off thick cortex, a trend with
-thickness, and variation from place to place, each with a prior whose width the scan itself tells, all
-estimated together with the edges of all profiles by Gauss–Newton steps (the Laplace approximation of the
-joint posterior; the edges of each profile are eliminated, see `sensitivity`). The blur is one property of the
-scan. Nearest relative: CortidQCT (Reinhold 2020, arXiv 2009.08664).
+A profile of thin cortex gives its mass, but hardly its density, so thickness is as good as the assumed
+density. Here the density is a smooth field (`density_field`): a level from thick cortex, a trend with
+thickness, and variation from place to place, whose width is learnt from the scan. All are estimated together
+with the edges of all profiles by Gauss–Newton steps (the Laplace approximation of the joint posterior; the
+edges of each profile are eliminated, see `sensitivity`). The blur is one property of the scan. Nearest
+relative: CortidQCT (Reinhold 2020, arXiv 2009.08664).
 
-What a profile says of the density is weighed by how well the model can be true there. A relative error ε of
-the blur σ_n shifts the squared width of a blurred shell, t²/12 + σ_n², by 2 ε σ_n², hence the fitted density
-by about 12 ε (σ_n / t)²; that error is shared by all profiles near by, so averaging does not remove it.
-Profiles that contradict the field by far are believed less (weights of Student's t).
+The density of a profile is weighed by the error of the model there. A relative error ε of the blur σ_n shifts
+the squared width of a blurred shell, t²/12 + σ_n², by 2 ε σ_n², hence the fitted density by about
+12 ε (σ_n / t)²; all profiles near by share that error, so averaging does not remove it.
+Profiles that contradict the field by far have less weight (Student's t).
 
 Edges are fitted with the density that the CT shows, so that thickness is right; the density reported is that
 of the bone.
@@ -18,23 +18,34 @@ of the bone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..model.three_layers import LayerFit
 from ..scan.scan import Estimates, Scan
 from ..scan.sensitivity import Sensitivity, density_sensitivity
-from .density_field import ASSUMED_SPREAD, CORRELATION_MM, DensityField, Field, Told
+from .density_field import ASSUMED_SPREAD, FIELD, DensityField, Field, MeasuredDensity
 from .posterior_spread import posterior_spread
 from .rejection import breaks_rules, without_cortex
 
-_STEPS = 3  # of Gauss–Newton; the fourth moves the density by less than 0.1 %
-_LEVEL_SD, _LEVEL_SD_ASSUMED = 0.03, 0.15  # of the density of thick cortex: read off the scan, or not
-_BLUR_ERROR = 0.02  # of σ, from place to place
-_SLICE_PROFILE_ERROR = 0.15  # of its variance: no scanner's profile is quite a rectangle
-_DENSITY_ERROR = 0.005  # whatever the thickness
-_THINNEST_MM = 0.2  # thinner cortex says no less than this of the density: nothing
-_DENSITY_RANGE = (0.65, 1.3)  # of the level
-_FREEDOM = 8.0  # of Student's t
+
+@dataclass(frozen=True)
+class SurfaceMapSettings:
+    """Numbers of surface-map; chosen by hand, not tuned, unless a line says more. See Docs/methods.md."""
+
+    steps: int = 3  # of Gauss–Newton; a fourth moves the density by less than 0.1 %
+    level_sd: float = 0.03  # relative, of the density of thick cortex, estimated from the scan
+    level_sd_assumed: float = 0.15  # the same, assumed
+    blur_error: float = 0.02  # relative, of σ, from place to place
+    slice_profile_error: float = 0.15  # relative, of its variance: no scanner's profile is a rectangle
+    density_error: float = 0.005  # relative, at any thickness
+    thinnest_mm: float = 0.2  # in the model error; thinner cortex has practically no weight
+    density_range: tuple[float, float] = (0.65, 1.3)  # of the level
+    freedom: float = 8.0  # of Student's t
+
+
+MAP = SurfaceMapSettings()
 
 
 def measure(scan: Scan) -> Estimates:
@@ -53,26 +64,26 @@ def measure(scan: Scan) -> Estimates:
     thick = scan.thick_cortex
     known = not thick.density_from.startswith("assumed")
     places, normals = (values[scan.points] for values in (scan.surface.points, scan.surface.normals))
-    prior = DensityField(places, normals, thick.density, _LEVEL_SD if known else _LEVEL_SD_ASSUMED)
+    prior = DensityField(places, normals, thick.density, MAP.level_sd if known else MAP.level_sd_assumed)
     fit = scan.fit(np.full(len(places), prior.prior(np.array([2.0]))[0]), near=scan.constant_density_fit)
     lacking, field, spread = without_cortex(scan), None, None
-    for _ in range(_STEPS):
-        told = _told(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
+    for _ in range(MAP.steps):
+        measured = _measured_density(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
         if field is not None and spread is None:
-            spread = prior.learn(fit.thickness, told)
-        field = prior.posterior(fit.thickness, told, spread or ASSUMED_SPREAD)
-        density = np.clip(field.apparent, *(share * thick.density for share in _DENSITY_RANGE))
+            spread = prior.learn(fit.thickness, measured)
+        field = prior.posterior(fit.thickness, measured, spread or ASSUMED_SPREAD)
+        density = np.clip(field.apparent, *(share * thick.density for share in MAP.density_range))
         fit = scan.fit(density, near=fit)
-    sound, density = _sound(scan, fit), fit.cortex + field.density - field.apparent
+    valid, density = _valid(scan, fit), fit.cortex + field.density - field.apparent
     sensitivity = density_sensitivity(scan, fit)
-    deviations = posterior_spread(scan, fit, density, field, sensitivity, sound & ~lacking)
+    deviations = posterior_spread(scan, fit, density, field, sensitivity, valid & ~lacking)
     return Estimates(
         outer_edge=fit.outer_edge,
         thickness=fit.thickness,
         cortical_density=density,
         trabecular_density=fit.inside,
         residual=fit.residual,
-        failed=~sound,
+        failed=~valid,
         no_cortex=lacking,
         used=thick.record
         | {
@@ -88,33 +99,33 @@ def measure(scan: Scan) -> Estimates:
     )
 
 
-def _sound(scan: Scan, fit: LayerFit) -> np.ndarray:
+def _valid(scan: Scan, fit: LayerFit) -> np.ndarray:
     broken = breaks_rules(
         scan, fit.outer_edge, fit.thickness, fit.outside, fit.cortex, fit.inside, fit.residual
     )
     return scan.usable & fit.converged & ~fit.at_bound & ~broken
 
 
-def _told(
+def _measured_density(
     scan: Scan, fit: LayerFit, sensitivity: Sensitivity, with_cortex: np.ndarray, field: Field | None
-) -> Told:
-    """What all profiles say of the density, and how far each can be believed; `field` is the last one."""
-    able = _sound(scan, fit) & with_cortex & (sensitivity.precision > 0)
-    precision, error = np.where(able, sensitivity.precision, 0.0), _model_error(scan, fit)
-    density = np.where(able, sensitivity.density, 0.0)
+) -> MeasuredDensity:
+    """Density that all profiles show, with weights against the last `field`."""
+    usable = _valid(scan, fit) & with_cortex & (sensitivity.precision > 0)
+    precision, error = np.where(usable, sensitivity.precision, 0.0), _model_error(scan, fit)
+    density = np.where(usable, sensitivity.density, 0.0)
     if field is not None:
-        variance = 1.0 / np.where(able, precision, 1.0) + error**2
-        precision = precision / (1.0 + (density - field.apparent) ** 2 / (variance * _FREEDOM))
-    sharing = np.pi * CORRELATION_MM**2 / float(np.median(scan.surface.point_areas))
-    return Told(density, precision, error, sharing, sensitivity.density_by_blur * able[:, None])
+        variance = 1.0 / np.where(usable, precision, 1.0) + error**2
+        precision = precision / (1.0 + (density - field.apparent) ** 2 / (variance * MAP.freedom))
+    sharing = np.pi * FIELD.correlation_mm**2 / float(np.median(scan.surface.point_areas))
+    return MeasuredDensity(density, precision, error, sharing, sensitivity.density_by_blur * usable[:, None])
 
 
 def _model_error(scan: Scan, fit: LayerFit) -> np.ndarray:
     """Standard deviation (n,) of the density that the model's own error causes, alike in neighbours."""
     gaussian, profile = _blur_variances(scan)
-    blur = _BLUR_ERROR * gaussian + 0.5 * _SLICE_PROFILE_ERROR * profile  # ε σ_n²
-    thickness = np.maximum(fit.thickness, _THINNEST_MM)
-    return fit.cortex * (_DENSITY_ERROR + 12.0 * blur / thickness**2)
+    blur = MAP.blur_error * gaussian + 0.5 * MAP.slice_profile_error * profile  # ε σ_n²
+    thickness = np.maximum(fit.thickness, MAP.thinnest_mm)
+    return fit.cortex * (MAP.density_error + 12.0 * blur / thickness**2)
 
 
 def _blur_variances(scan: Scan) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""How the scanner blurs a step of density, along the normal of a surface.
+"""Blur of the scanner along the normal of a surface: a step, a ramp and the peak of two steps.
 
 In the scan plane the point spread is a Gaussian, with more or less edge enhancement; across it, the slice
 profile is a rectangle as wide as the slice is thick. A plane edge seen along its normal is blurred by the
@@ -8,8 +8,6 @@ Edge enhancement subtracts the Laplacian: K = G − e σ² ∇²G. The response 
 q = 2π²σ²f², is exp(−q)(1 + 2 e q). That is a Gaussian for e = 0, close to the Hann window of a usual kernel
 of filtered back-projection for e ≈ 0.2, and above 1 at middle frequencies (edges overshoot) from e = 0.5.
 By the heat equation σ² G″ is σ ∂G/∂σ, so it costs a factor on a term that the Gaussian needs anyway.
-
-The peak of the blurred model.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ class LineBlur(NamedTuple):
     ----------
     sigma, half_width, enhancement : ndarray
         Of the Gaussian, and of the rectangle, in mm, and edge enhancement e; all of shape (n,), or (n, 1) to
-        go with samples.
+        broadcast against samples.
     """
 
     sigma: np.ndarray
@@ -45,7 +43,7 @@ class LineBlur(NamedTuple):
     enhancement: np.ndarray
 
     def at(self, which: np.ndarray) -> LineBlur:
-        """Give that of the points `which`, of shape (k, 1), to go with their samples."""
+        """Return the blur of the points `which`, of shape (k, 1), to broadcast against their samples."""
         return LineBlur(*(values[which, None] for values in self))
 
 
@@ -68,7 +66,7 @@ class Blur:
     sigma_across_mm: float = 0.0
 
     def along(self, normals_across: np.ndarray, slice_thickness_mm: float) -> LineBlur:
-        """Project it and the slice profile onto normals.
+        """Project the blur and the slice profile onto normals.
 
         Parameters
         ----------
@@ -143,8 +141,8 @@ def blurred_step_by_sigma(
     fall_ahead, fall_behind = np.exp(-ahead * ahead), np.exp(-behind * behind)
     change = fall_ahead - fall_behind
     if np.any(enhancement):
-        bend = ahead * ahead * fall_ahead - behind * behind * fall_behind
-        change = (1.0 - enhancement) * change - 2.0 * enhancement * bend
+        moment = ahead * ahead * fall_ahead - behind * behind * fall_behind
+        change = (1.0 - enhancement) * change - 2.0 * enhancement * moment
     return change * (np.sqrt(0.125) / (r * _SQRT_PI))
 
 
@@ -199,35 +197,15 @@ def blurred_ramp(
     return value, slope, by_width
 
 
-def scan_plane_half_width(slice_thickness_mm: float, normals_across: np.ndarray) -> np.ndarray:
-    """Half width of the slice profile for a profile sampled in the scan plane.
-
-    Parameters
-    ----------
-    slice_thickness_mm : float
-        Width S of the slice profile.
-    normals_across : ndarray of shape (n,)
-        n_z: cosine between surface normal and slice normal.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        r = (S/2) tan a with a = atan(n_z / |n_xy|), in mm (Treece et al. 2010); the thickness along the
-        normal is then that in the plane times cos a.
-    """
-    across = np.abs(normals_across)
-    return 0.5 * slice_thickness_mm * across / np.sqrt(np.maximum(1.0 - across**2, 1e-12))
-
-
 def normal_half_width(slice_thickness_mm: float, normals_across: np.ndarray) -> np.ndarray:
-    """Half width of the slice profile along the true normal: r = (S/2) |n_z|, in mm, shape (n,)."""
+    """Return half the width of the slice profile along the true normal: r = (S/2) |n_z|, mm, shape (n,)."""
     return 0.5 * slice_thickness_mm * np.abs(normals_across)
 
 
 def normal_sigma(
     sigma_in_plane_mm: float, normals_across: np.ndarray, sigma_across_mm: float = 0.0
 ) -> np.ndarray:
-    """Standard deviation of an ellipsoidal Gaussian along the normal.
+    """Return the standard deviation of an ellipsoidal Gaussian along the normal.
 
     Parameters
     ----------
@@ -247,13 +225,6 @@ def normal_sigma(
     return np.sqrt(sigma_in_plane_mm**2 * (1.0 - across2) + sigma_across_mm**2 * across2)
 
 
-def _scale_and_half_width(
-    sigma: np.ndarray | float, half_width: np.ndarray | float, smallest_ratio: float = _SMALLEST_RATIO
-) -> tuple[np.ndarray, np.ndarray]:
-    s = np.sqrt(2.0) * np.maximum(sigma, _SMALLEST_SIGMA_MM)
-    return s, np.maximum(half_width, smallest_ratio * s)
-
-
 def model_peak(
     thickness: np.ndarray,
     outside: np.ndarray,
@@ -261,7 +232,7 @@ def model_peak(
     inside: np.ndarray,
     blur: LineBlur,
 ) -> np.ndarray:
-    """Highest value of two blurred steps.
+    """Return the highest value of two blurred steps.
 
     Parameters
     ----------
@@ -292,3 +263,10 @@ def model_peak(
     outer, _ = blurred_step(place, *blur)
     inner, _ = blurred_step(place - thickness, *blur)
     return outside + (cortex - outside) * outer + (inside - cortex) * inner
+
+
+def _scale_and_half_width(
+    sigma: np.ndarray | float, half_width: np.ndarray | float, smallest_ratio: float = _SMALLEST_RATIO
+) -> tuple[np.ndarray, np.ndarray]:
+    s = np.sqrt(2.0) * np.maximum(sigma, _SMALLEST_SIGMA_MM)
+    return s, np.maximum(half_width, smallest_ratio * s)

@@ -1,4 +1,4 @@
-"""Many small least-squares problems at once."""
+"""Solve many small least-squares problems at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A step this much smaller than the natural scale of every parameter, or a cost this little lower, ends it.
+# Chosen by hand; not tuned. A step this much smaller than the natural scale of every parameter, or a cost
+# lower by this share, ends a problem.
 _STEP_TOLERANCE = 1e-4
 _COST_TOLERANCE = 1e-6
 _FIRST_DAMPING = 1e-2
@@ -58,12 +59,12 @@ def fit_batch(
     scale : ndarray of shape (p,)
         Size of a change that matters, by parameter.
     iterations : int
-        Most steps that are tried.
+        Greatest number of steps.
 
     Returns
     -------
     BatchFit
-        Problems that have converged leave the batch, so the cost of a call falls with each step.
+        Converged problems leave the batch, so the cost of a call falls with each step.
     """
     parameters = np.clip(start, lower, upper)
     count = len(parameters)
@@ -100,7 +101,7 @@ def fit_batch(
 
 
 def normal_equations(residual: np.ndarray, jacobian: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Give the cost (k,), the gradient Jᵀr (k, p) and JᵀJ (k, p, p)."""
+    """Return the cost (k,), the gradient Jᵀr (k, p) and JᵀJ (k, p, p)."""
     size, count, _ = jacobian.shape
     gradient = np.empty((count, size))
     matrix = np.empty((count, size, size))
@@ -127,6 +128,6 @@ def _damped_step(
     free = ~held
     damped = matrix * (free[:, :, None] & free[:, None, :])
     own = matrix[:, diagonal, diagonal]
-    floor = 1e-12 * own.max(axis=1, keepdims=True) + 1e-300  # a parameter without influence stays put
+    floor = 1e-12 * own.max(axis=1, keepdims=True) + 1e-300  # a parameter without influence does not move
     damped[:, diagonal, diagonal] = np.where(held, 1.0, own * (1.0 + damping[:, None]) + floor)
     return np.linalg.solve(damped, -np.where(held, 0.0, gradient)[:, :, None])[:, :, 0]

@@ -1,4 +1,4 @@
-"""Where on each profile the cortex seems to be, before any fit: edge, peak and backgrounds."""
+"""Find edges, peak and backgrounds of the cortex on each profile, before any fit."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ import numpy as np
 
 from .profiles import Profiles
 
-_SURFACE_ERROR_MM = 2.5  # a segmented surface is within this of the outer edge
-_RISE_WINDOW_MM = 0.75  # the outer edge is sought as the greatest rise over twice this
-# Of two edges the one nearer to the surface: the back of a thin acetabulum often rises more than the femur.
-_SURFACE_SD_MM = 1.5
-_DROP = 0.25  # past the peak, this fraction of its height down is the inner flank, not noise
-_RISE_AGAIN = 0.2  # outside, a rise by this fraction of the peak's height is another bone
-_OUTER_BAND_MM = (1.5, 5.0)  # outside the edge: soft tissue
-_INNER_BAND_MM = (1.0, 5.0)  # inside the flank: trabecular bone
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """Numbers of the first look at a profile; chosen by hand, not tuned."""
+
+    surface_error_mm: float = 2.5  # a segmented surface is within this of the outer edge
+    rise_window_mm: float = 0.75  # the outer edge is the greatest rise over twice this
+    # Prefers the edge nearer to the surface: the back of a thin acetabulum often rises more than the femur.
+    surface_sd_mm: float = 1.5
+    drop: float = 0.25  # past the peak, this fraction of its height down is the inner flank, not noise
+    rise_again: float = 0.2  # outside, a rise by this fraction of the peak's height is another bone
+    outer_band_mm: tuple[float, float] = (1.5, 5.0)  # outside the edge: soft tissue
+    inner_band_mm: tuple[float, float] = (1.0, 5.0)  # inside the flank: trabecular bone
+
+
+FEATURES = FeatureSettings()
 
 
 @dataclass(frozen=True)
-class Landmarks:
-    """First sight of the cortex on n profiles, all in mm of depth and the unit of the profile.
+class ProfileFeatures:
+    """Features of the cortex on n profiles, in mm of depth and the unit of the profile.
 
     Attributes
     ----------
@@ -42,19 +50,19 @@ class Landmarks:
     inside: np.ndarray
     outer_limit: np.ndarray
 
-    def take(self, which: np.ndarray) -> Landmarks:
-        """Give the landmarks of some points only."""
-        return Landmarks(*(getattr(self, item.name)[which] for item in fields(self)))
+    def take(self, which: np.ndarray) -> ProfileFeatures:
+        """Return the features of some points only."""
+        return ProfileFeatures(*(getattr(self, item.name)[which] for item in fields(self)))
 
-    def replaced(self, which: np.ndarray, others: Landmarks) -> Landmarks:
-        """Give all landmarks with those of some points (indices) replaced by `others`."""
+    def replaced(self, which: np.ndarray, others: ProfileFeatures) -> ProfileFeatures:
+        """Return all features with those of some points (indices) replaced by `others`."""
         made = {item.name: getattr(self, item.name).copy() for item in fields(self)}
         for name, values in made.items():
             values[which] = getattr(others, name)
-        return Landmarks(**made)
+        return ProfileFeatures(**made)
 
 
-def find_landmarks(profiles: Profiles) -> Landmarks:
+def find_features(profiles: Profiles) -> ProfileFeatures:
     """Find edges, peak and backgrounds of every profile.
 
     Parameters
@@ -64,7 +72,7 @@ def find_landmarks(profiles: Profiles) -> Landmarks:
 
     Returns
     -------
-    Landmarks
+    ProfileFeatures
     """
     depth, values = profiles.depth, profiles.values
     rows = np.arange(len(depth))
@@ -72,31 +80,31 @@ def find_landmarks(profiles: Profiles) -> Landmarks:
     limit = _first_minimum_outward(profiles, rise)
     outside = _median_between(
         profiles,
-        np.maximum(limit, rise - _OUTER_BAND_MM[1]),
-        np.minimum(rise - _OUTER_BAND_MM[0], limit + 1.5),
+        np.maximum(limit, rise - FEATURES.outer_band_mm[1]),
+        np.minimum(rise - FEATURES.outer_band_mm[0], limit + 1.5),
     )
     outside = np.where(np.isfinite(outside), outside, _value_at(depth, values, limit))
     column, flank = _peak_and_flank(profiles, rise, outside)
     peak, peak_depth = values[rows, column], depth[rows, column]
-    inside = _median_between(profiles, flank + _INNER_BAND_MM[0], flank + _INNER_BAND_MM[1])
+    inside = _median_between(profiles, flank + FEATURES.inner_band_mm[0], flank + FEATURES.inner_band_mm[1])
     outer = _crossing(depth, values, column, 0.5 * (peak + outside), inward=False)
     inner = _crossing(depth, values, column, 0.5 * (peak + inside), inward=True)
-    return Landmarks(outer, inner, peak_depth, peak, outside, inside, limit)
+    return ProfileFeatures(outer, inner, peak_depth, peak, outside, inside, limit)
 
 
 def _steepest_rise(profiles: Profiles) -> np.ndarray:
     """Depth (n,) near the surface where the values rise most over a short window, nearer rises first."""
     depth, values = profiles.depth, profiles.values
-    middle = np.linspace(-_SURFACE_ERROR_MM, _SURFACE_ERROR_MM, 21)
+    middle = np.linspace(-FEATURES.surface_error_mm, FEATURES.surface_error_mm, 21)
     rise = np.empty((len(middle), len(depth)))
     for row, offset in zip(rise, middle, strict=True):
         at = np.full(len(depth), offset)
-        row[:] = _value_at(depth, values, at + _RISE_WINDOW_MM)
-        row -= _value_at(depth, values, at - _RISE_WINDOW_MM)
+        row[:] = _value_at(depth, values, at + FEATURES.rise_window_mm)
+        row -= _value_at(depth, values, at - FEATURES.rise_window_mm)
     # Only the tops compete, so that nearness chooses between edges and moves none.
     beside = np.pad(rise, ((1, 1), (0, 0)), constant_values=-np.inf)
     top = (rise >= beside[:-2]) & (rise >= beside[2:])
-    likely = np.exp(-0.5 * (middle / _SURFACE_SD_MM) ** 2)[:, None]
+    likely = np.exp(-0.5 * (middle / FEATURES.surface_sd_mm) ** 2)[:, None]
     return middle[np.argmax(np.where(top, rise * likely, -np.inf), axis=0)]
 
 
@@ -108,7 +116,7 @@ def _first_minimum_outward(profiles: Profiles, start: np.ndarray) -> np.ndarray:
     lowest = np.minimum.accumulate(seen, axis=1)
     top = np.max(np.where(np.abs(profiles.depth - start[:, None]) < 3.0, profiles.values, -np.inf), axis=1)
     with np.errstate(invalid="ignore"):
-        risen = beyond & (values - lowest > _RISE_AGAIN * (top[:, None] - lowest))
+        risen = beyond & (values - lowest > FEATURES.rise_again * (top[:, None] - lowest))
     stopped = np.maximum.accumulate(risen, axis=1)
     column = np.argmin(np.where(stopped, np.inf, seen), axis=1)
     last = depth[:, -1]
@@ -125,7 +133,7 @@ def _peak_and_flank(
     seen = np.where(inward, values, -np.inf)
     highest = np.maximum.accumulate(seen, axis=1)
     with np.errstate(invalid="ignore"):
-        dropped = inward & (highest - values > _DROP * (highest - outside[:, None]))
+        dropped = inward & (highest - values > FEATURES.drop * (highest - outside[:, None]))
     stop = np.where(dropped.any(axis=1), np.argmax(dropped, axis=1), depth.shape[1] - 1)
     before = np.arange(depth.shape[1])[None, :] <= stop[:, None]
     column = np.argmax(np.where(before, seen, -np.inf), axis=1)

@@ -1,4 +1,4 @@
-"""The CT along the normals of a surface, from outside to inside.
+"""Sample the CT along the normals of a surface, from outside to inside.
 
 Slices are often thicker than the cortex, and interpolation between them is a blur of its own that
 depends on where the line runs between two slices. So nothing is interpolated between slices: each
@@ -19,12 +19,12 @@ from ...io.hu_checks import NO_VALUE_HU
 from ..settings import CortexSettings
 
 _CHUNK = 4096  # lines sampled at once: bounds memory to some tens of MB
-_SPLINE_MARGIN_PIXELS = 8  # the memory of the spline's prefilter
+_SPLINE_MARGIN_PIXELS = 8  # reach of the spline's prefilter
 
 
 @dataclass(frozen=True)
 class Profiles:
-    """One sampled line a point.
+    """One sampled line per point.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Profiles:
     across : ndarray of shape (n_points,)
         Cosine between the surface normal and the slice normal.
     samples_per_voxel : ndarray of shape (n_points,)
-        How many samples share one voxel's noise, since steps are finer than voxels.
+        Number of samples that share the noise of one voxel, since steps are finer than voxels.
     slice_thickness_mm : float
         Width of the slice profile.
     pixel_mm : float
@@ -59,7 +59,7 @@ class Profiles:
         return len(self.depth)
 
     def take(self, which: np.ndarray) -> Profiles:
-        """Give the profiles of some points only."""
+        """Return the profiles of some points only."""
         return replace(
             self,
             depth=self.depth[which],

@@ -1,4 +1,4 @@
-"""Soft tissue, cortex and trabecular bone: two blurred steps, fitted to many profiles at once."""
+"""Fit soft tissue, cortex and trabecular bone as two blurred steps to many profiles at once."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ import numpy as np
 
 from .blur import Blur, LineBlur, blurred_step
 from .levenberg_marquardt import BatchFit, fit_batch
-from .profile_features import Landmarks
+from .profile_features import ProfileFeatures
 from .profiles import Profiles
 
 _CHUNK = 1024  # problems at once: their arrays stay in the cache
-_LONGEST_OFFSET_MM = 4.0
-_THICKEST_MM = 12.0
-# Weight of a sample (on the squared residual), by its distance outside the cortex: full while the blurred
-# cortex reaches, then falling, since farther tissue is not one constant density.
-_FULL_WEIGHT_BLURS = 2.0
-_OUTER_FALL_MM = 2.0
-_INNER_FALL_MM = 2.0
-_LEAST_WEIGHT = 0.02  # less is nothing
-_SURFACE_SD_MM = 1.0  # of the given surface about the true edge
-_FIRST_ITERATIONS = 6  # enough to place the weights
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """Numbers of the fit; chosen by hand, not tuned."""
+
+    longest_offset_mm: float = 4.0
+    thickest_mm: float = 12.0
+    # Weight of a sample (on the squared residual), by its distance outside the cortex: full while the blurred
+    # cortex reaches, then falling, since farther tissue has no single constant density.
+    full_weight_blurs: float = 2.0
+    outer_fall_mm: float = 2.0
+    inner_fall_mm: float = 2.0
+    least_weight: float = 0.02  # less is set to 0
+    surface_sd_mm: float = 1.0  # of the given surface about the true edge
+    first_iterations: int = 6  # enough to place the weights
+
+
+LAYERS = LayerSettings()
 LAYER_SCALE = np.array([1.0, 1.0, 1000.0, 1000.0, 1000.0])
+"""Natural scale of x0, t (mm), y0, y2, y1 (HU or mg/cm³)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class LayerFit:
     outer_edge_se, thickness_se : ndarray of shape (n,)
         Standard errors of x0 and t in mm, from the noise or the residual (the greater), voxels independent.
     converged, at_bound : ndarray of bool, shape (n,)
-        Whether the fit came to rest, and whether at a bound other than t = 0.
+        Whether the fit converged, and whether at a bound other than t = 0.
     """
 
     outer_edge: np.ndarray
@@ -56,13 +66,13 @@ class LayerFit:
     at_bound: np.ndarray
 
     def take(self, which: np.ndarray) -> LayerFit:
-        """Give the fits of some points only."""
+        """Return the fits of some points only."""
         return LayerFit(*(getattr(self, item.name)[which] for item in fields(self)))
 
 
 def fit_three_layers(
     profiles: Profiles,
-    landmarks: Landmarks,
+    features: ProfileFeatures,
     blur: Blur,
     cortical_density: float | np.ndarray | None,
     highest_density: float,
@@ -75,8 +85,8 @@ def fit_three_layers(
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
-        Where to begin.
+    features : ProfileFeatures
+        To begin at.
     blur : Blur
         Of the scan, in its plane.
     cortical_density : float, ndarray of shape (n,) or None
@@ -84,24 +94,24 @@ def fit_three_layers(
     highest_density : float
         Upper bound of y1 where it is fitted.
     noise : float
-        Standard deviation of the values. It weighs the knowledge that the outer edge is within about a
+        Standard deviation of the values. It weighs the prior that the outer edge is within about a
         millimetre of the given surface, which decides only where the profile does not: where one thick
-        slice swallows both edges, the profile knows the mass and not the place.
+        slice holds both edges, the profile gives the mass and not the place.
     near : LayerFit, optional
-        Fits with much the same blur and density, to begin at instead of the landmarks: sooner done, and
-        weights stay as theirs were, so that residuals can be compared.
+        Fits with nearly the same blur and density, to begin at instead of the features: this is faster, and
+        the weights stay the same, so that residuals can be compared.
 
     Returns
     -------
     LayerFit
     """
     known = None if cortical_density is None else np.broadcast_to(cortical_density, len(profiles))
-    start = first_guess(landmarks, known) if near is None else _parameters(near, known is None)
+    start = first_guess(features, known) if near is None else _parameters(near, known is None)
     iterate = fit_following if near is None else fit_about
 
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
         own = None if known is None else known[part]
-        model = ThreeLayers(profiles.take(part), landmarks.outer_limit[part], blur, own, noise)
+        model = ThreeLayers(profiles.take(part), features.outer_limit[part], blur, own, noise)
         found = _fit_chunk(model, start[part], highest_density, iterate)
         return tuple(getattr(found, item.name) for item in fields(LayerFit))
 
@@ -154,7 +164,7 @@ def fit_following(
     -------
     BatchFit
     """
-    fit = fit_about(model, start, lower, upper, scale, _FIRST_ITERATIONS)
+    fit = fit_about(model, start, lower, upper, scale, LAYERS.first_iterations)
     return fit_about(model, fit.parameters, lower, upper, scale, iterations)
 
 
@@ -189,16 +199,16 @@ class ThreeLayers:
         self.blur = blur.along(profiles.across, profiles.slice_thickness_mm)
         self.cortical_density = cortical_density
         self.noise = noise
-        self.edge_weight = noise / _SURFACE_SD_MM
+        self.edge_weight = noise / LAYERS.surface_sd_mm
 
     def follow(self, outer_edge: np.ndarray, thickness: np.ndarray) -> None:
-        """Weigh the samples by their distance from the cortex; leave out the columns without weight."""
+        """Weigh the samples by their distance from the cortex; drop the columns without weight."""
         depth = self.profiles.depth
-        reach = _FULL_WEIGHT_BLURS * np.sqrt(self.blur.sigma**2 + self.blur.half_width**2 / 3.0)
-        outer = np.maximum((outer_edge - reach)[:, None] - depth, 0.0) / _OUTER_FALL_MM
-        inner = np.maximum(depth - (outer_edge + thickness + reach)[:, None], 0.0) / _INNER_FALL_MM
+        reach = LAYERS.full_weight_blurs * np.sqrt(self.blur.sigma**2 + self.blur.half_width**2 / 3.0)
+        outer = np.maximum((outer_edge - reach)[:, None] - depth, 0.0) / LAYERS.outer_fall_mm
+        inner = np.maximum(depth - (outer_edge + thickness + reach)[:, None], 0.0) / LAYERS.inner_fall_mm
         weight = np.exp(-0.5 * (outer**2 + inner**2))
-        weight[(weight < _LEAST_WEIGHT) | ~self.profiles.valid] = 0.0
+        weight[(weight < LAYERS.least_weight) | ~self.profiles.valid] = 0.0
         weight[depth < self.outer_limit[:, None]] = 0.0
         columns = np.flatnonzero(weight.any(axis=0))
         used = slice(columns[0], columns[-1] + 1) if len(columns) else slice(0, 1)
@@ -210,7 +220,7 @@ class ThreeLayers:
         return self.blur.at(which)
 
     def __call__(self, which: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give residuals, shape (k, m), and their Jacobian, shape (p, k, m), as `fit_batch` wants them."""
+        """Return residuals, shape (k, m), and their Jacobian, shape (p, k, m), for `fit_batch`."""
         x0, thickness, y0, y2 = (parameters[:, column, None] for column in range(4))
         free = self.cortical_density is None
         y1 = parameters[:, 4, None] if free else self.cortical_density[which, None]
@@ -244,20 +254,20 @@ def _fit_chunk(
     lower, upper = layer_bounds(len(start), model.cortical_density, highest_density)
     fit = iterate(model, start, lower, upper, LAYER_SCALE[: start.shape[1]])
     stuck = (fit.parameters <= lower) | (fit.parameters >= upper)
-    stuck[:, 1] &= fit.parameters[:, 1] > 0.0  # no thickness at all is a finding, not a bound
+    stuck[:, 1] &= fit.parameters[:, 1] > 0.0  # zero thickness is a finding, not a bound
     return _as_layers(model, fit, stuck.any(axis=1))
 
 
-def first_guess(landmarks: Landmarks, cortical_density: np.ndarray | None) -> np.ndarray:
+def first_guess(features: ProfileFeatures, cortical_density: np.ndarray | None) -> np.ndarray:
     """Guess x0, t, y0, y2 (and y1, if no density is known): shape (n, 4 or 5).
 
-    The half-maximum edges, drawn together until the mass fits the density (Treece, Poole, Gee 2012):
+    The half-maximum edges, moved together until the mass fits the density (Treece, Poole, Gee 2012):
     t = t_half (peak − y_b) / (y1 − y_b), y_b = (y0 + y2)/2.
     """
-    y0, y2, peak = landmarks.outside, landmarks.inside, landmarks.peak
+    y0, y2, peak = features.outside, features.inside, features.peak
     y2 = np.where(np.isfinite(y2), y2, y0)
-    outer = np.where(np.isfinite(landmarks.outer_edge), landmarks.outer_edge, 0.0)
-    inner = np.where(np.isfinite(landmarks.inner_edge), landmarks.inner_edge, outer + 3.0)
+    outer = np.where(np.isfinite(features.outer_edge), features.outer_edge, 0.0)
+    inner = np.where(np.isfinite(features.inner_edge), features.inner_edge, outer + 3.0)
     thickness = np.maximum(inner - outer, 0.3)
     if cortical_density is None:
         return np.stack([outer, thickness, y0, y2, peak], axis=1)
@@ -274,8 +284,8 @@ def layer_bounds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds, each of shape (count, 4 or 5), of x0, t, y0, y2 (and y1 if it is free)."""
     top = highest_density if cortical_density is None else cortical_density
-    lower = np.tile([-_LONGEST_OFFSET_MM, 0.0, -2000.0, -2000.0, 0.0], (count, 1))
-    upper = np.tile([_LONGEST_OFFSET_MM, _THICKEST_MM, 0.0, 0.0, 0.0], (count, 1))
+    lower = np.tile([-LAYERS.longest_offset_mm, 0.0, -2000.0, -2000.0, 0.0], (count, 1))
+    upper = np.tile([LAYERS.longest_offset_mm, LAYERS.thickest_mm, 0.0, 0.0, 0.0], (count, 1))
     upper[:, 2:] = np.broadcast_to(top, count)[:, None]  # no background is denser than the cortex
     size = 5 if cortical_density is None else 4
     return lower[:, :size], upper[:, :size]
@@ -289,7 +299,7 @@ def _parameters(fit: LayerFit, free: bool) -> np.ndarray:
 def _as_layers(model: ThreeLayers, fit: BatchFit, at_bound: np.ndarray) -> LayerFit:
     parameters, free = fit.parameters, fit.parameters.shape[1]
     weight = np.maximum((model.root_weight**2).sum(axis=1), 1e-9)
-    # With few voxels on the line a fit can pass through all of them: its residual then says nothing.
+    # With few voxels on the line a fit can pass through all of them: its residual is then too small.
     variance = np.maximum(fit.cost / np.maximum(weight - free, 1.0), model.noise**2)
     variance *= model.profiles.samples_per_voxel
     own = np.einsum("kii->ki", fit.normal_matrix)

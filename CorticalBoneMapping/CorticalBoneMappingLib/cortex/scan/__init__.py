@@ -1,1 +1,1 @@
-"""What one scan says of itself: noise, blur, slice thickness, and other bone close by."""
+"""Estimate noise, blur, slice thickness, and other bone close by from one scan."""

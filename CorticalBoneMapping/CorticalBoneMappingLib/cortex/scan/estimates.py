@@ -1,8 +1,8 @@
-"""The blur of a scan and the density of its cortex, read off the bone itself.
+"""Estimate the blur of a scan and the density of its cortex from the bone's own thick cortex.
 
-Where the cortex is thick, the blur does not reach from one edge to the other, so density and blur can
-be told apart; where the normal lies in the scan plane, the slice profile plays no part. One blur and
-one density for the whole scan are determined far better than at any single point.
+Where the cortex is thick, the blur does not reach from one edge to the other, so density and blur can be
+separated; where the normal lies in the scan plane, the slice profile plays no part. One blur and one density
+for the whole scan are determined far better than at any single point.
 """
 
 from __future__ import annotations
@@ -14,32 +14,42 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
 from ..model.blur import Blur
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import LayerFit, fit_three_layers
 from ..settings import CortexSettings
 
-_SIGMA_RANGE_MM, _ENHANCEMENT_RANGE = (0.15, 1.6), (0.0, 2.0)
-_CLEAR = 4.0  # standard errors by which edge enhancement has to fit better, to be believed
-_LOOKED_AT = 4000  # points of the first look
-_ENOUGH = 400  # thick points that suffice
-_FEWEST = 30
-_OBLIQUE = (0.5, 0.97)  # |n_z|, to tell the slice profile
-_ALONE_MM = -4.0  # other bone is farther outside
-_THIN, _SOFTEST = 0.4, 0.5  # of the slice thickness
-_PROBE = (1.2, 0.2)  # σ, over that of the best plain Gaussian, and edge enhancement: tried first
-_WORTH = 0.05  # of the squared residual: less is what tilted normals do
-# (thinnest cortex in blurs, steepest |n_z|), the best first; a thin bone has to do with less.
-_CRITERIA = ((4.5, 0.3), (3.5, 0.4), (2.8, 0.5))
-# Where the bone has no thick cortex: a usual blur, besides the pixel's own, and a usual dense cortex.
-_USUAL_SIGMA_MM = 0.5
-_USUAL_DENSITY = 1200.0
-_LEAST_DENSITY = 700.0  # less is trabecular bone taken for cortex
+
+@dataclass(frozen=True)
+class ThickCortexSettings:
+    """Numbers of the estimation from thick cortex; chosen by hand, not tuned, unless a line says more."""
+
+    sigma_range_mm: tuple[float, float] = (0.15, 1.6)
+    enhancement_range: tuple[float, float] = (0.0, 2.0)
+    clear: float = 4.0  # standard errors by which edge enhancement must fit better to be accepted
+    looked_at: int = 4000  # points of the first fit
+    enough: int = 400  # thick points
+    fewest: int = 30
+    oblique: tuple[float, float] = (0.5, 0.97)  # |n_z| of lines that show the slice profile
+    alone_mm: float = -4.0  # other bone is farther outside
+    thin: float = 0.4  # of the slice thickness
+    softest: float = 0.5  # of the slice thickness: largest σ across
+    probe: tuple[float, float] = (1.2, 0.2)  # σ over that of the best plain Gaussian, edge enhancement
+    worth: float = 0.05  # gain in squared residual; tilted normals alone make less
+    # (thinnest cortex in blurs, steepest |n_z|), the best first; a thin bone must do with less.
+    criteria: tuple[tuple[float, float], ...] = ((4.5, 0.3), (3.5, 0.4), (2.8, 0.5))
+    # Where the bone has no thick cortex: a usual blur, besides the pixel's own, and a usual dense cortex.
+    usual_sigma_mm: float = 0.5
+    usual_density: float = 1200.0  # HU or mg/cm³
+    least_density: float = 700.0  # HU or mg/cm³: less is trabecular bone taken for cortex
+
+
+THICK = ThickCortexSettings()
 
 
 @dataclass(frozen=True)
 class ThickCortex:
-    """What the thick cortex tells.
+    """Blur and density estimated from thick cortex.
 
     Attributes
     ----------
@@ -50,7 +60,7 @@ class ThickCortex:
     blur_from, density_from : str
         Where each comes from, for the record.
     points : int
-        Number of points they rest on; 0 if both were given or assumed.
+        Number of points used; 0 if both were given or assumed.
     """
 
     blur: Blur
@@ -61,7 +71,7 @@ class ThickCortex:
 
     @property
     def blur_record(self) -> dict[str, float | str]:
-        """The blur, in the words of the record."""
+        """The blur, by the names of the record."""
         return {
             "in_plane_sigma_mm": self.blur.sigma_mm,
             "edge_enhancement": self.blur.enhancement,
@@ -71,7 +81,7 @@ class ThickCortex:
 
     @property
     def record(self) -> dict[str, float | str | int]:
-        """All of it, in the words of the record."""
+        """All of it, by the names of the record."""
         return self.blur_record | {
             "cortical_density": self.density,
             "cortical_density_from": self.density_from,
@@ -80,19 +90,19 @@ class ThickCortex:
 
 
 def estimate_from_thick_cortex(
-    profiles: Profiles, landmarks: Landmarks, usable: np.ndarray, settings: CortexSettings, noise: float
+    profiles: Profiles, features: ProfileFeatures, usable: np.ndarray, settings: CortexSettings, noise: float
 ) -> ThickCortex:
-    """Find in-plane blur and cortical density, each unless the settings give it.
+    """Estimate in-plane blur and cortical density, each unless the settings give it.
 
     The blur in the plane is the one whose fits leave the least residual over the thick cortex, with thickness
     and density free at each point; the density is the median over those points. How soft the ends of the
     slice profile are is what leaves the least residual where thin cortex lies oblique to the slices. Where
-    there is too little thick cortex, usual values are assumed, and the record says so.
+    there is too little thick cortex, usual values are assumed, which is recorded.
 
     Parameters
     ----------
     profiles : Profiles
-    landmarks : Landmarks
+    features : ProfileFeatures
     usable : ndarray of bool, shape (n,)
         Points without metal and in the scan.
     settings : CortexSettings
@@ -107,10 +117,10 @@ def estimate_from_thick_cortex(
     if given is not None and density is not None:
         return ThickCortex(Blur(given), density, "given", "given", 0)
     looked_at = np.flatnonzero(usable)
-    looked_at = looked_at[:: max(1, len(looked_at) // _LOOKED_AT)]
-    some = SomeLines(profiles.take(looked_at), landmarks.take(looked_at), settings.highest_density, noise)
-    blur = Blur(given or float(np.hypot(_USUAL_SIGMA_MM, profiles.pixel_mm / np.sqrt(12.0))))
-    flat = np.abs(some.profiles.across) < _CRITERIA[-1][1]
+    looked_at = looked_at[:: max(1, len(looked_at) // THICK.looked_at)]
+    some = SomeLines(profiles.take(looked_at), features.take(looked_at), settings.highest_density, noise)
+    blur = Blur(given or float(np.hypot(THICK.usual_sigma_mm, profiles.pixel_mm / np.sqrt(12.0))))
+    flat = np.abs(some.profiles.across) < THICK.criteria[-1][1]
     in_plane = some.take(np.flatnonzero(flat if flat.any() else ~flat))
     fit = in_plane.fit(blur)
     which, criterion = _thick_points(in_plane.profiles, fit, blur.sigma_mm)
@@ -130,68 +140,68 @@ def estimate_from_thick_cortex(
 def _density(thick: SomeLines, blur: Blur, criterion: str) -> tuple[float, str]:
     """Cortical density, and where it comes from."""
     if not len(thick.profiles):
-        return _USUAL_DENSITY, f"assumed: {criterion}"
+        return THICK.usual_density, f"assumed: {criterion}"
     density = float(np.median(thick.fit(blur).cortex))
-    if density < _LEAST_DENSITY:
-        return _USUAL_DENSITY, "assumed: the thick parts are too light for cortex"
+    if density < THICK.least_density:
+        return THICK.usual_density, "assumed: the thick parts are too light for cortex"
     return density, f"median over {criterion}"
 
 
 class SomeLines(NamedTuple):
-    """Some lines, with what a fit needs to know of the scan."""
+    """Some lines, with the numbers of the scan that a fit needs."""
 
     profiles: Profiles
-    landmarks: Landmarks
+    features: ProfileFeatures
     highest_density: float
     noise: float
 
     def take(self, which: np.ndarray) -> SomeLines:
-        """Give some of them only."""
-        return self._replace(profiles=self.profiles.take(which), landmarks=self.landmarks.take(which))
+        """Return some of them only."""
+        return self._replace(profiles=self.profiles.take(which), features=self.features.take(which))
 
     def fit(self, blur: Blur, density: float | None = None, near: LayerFit | None = None) -> LayerFit:
         """Fit three layers, as `fit_three_layers` does."""
         return fit_three_layers(
-            self.profiles, self.landmarks, blur, density, self.highest_density, self.noise, near
+            self.profiles, self.features, blur, density, self.highest_density, self.noise, near
         )
 
 
 def _thick_points(profiles: Profiles, fit: LayerFit, sigma_mm: float) -> tuple[np.ndarray, str]:
     """Indices of thick cortex seen from within the scan plane (or none), and the criterion in words."""
     contrast = fit.cortex - np.maximum(fit.outside, fit.inside)
-    sound = fit.converged & (contrast > 5.0 * fit.residual) & (np.abs(fit.outer_edge) < 3.0)
-    sound &= fit.thickness < 10.0
-    for blurs, steepest in _CRITERIA:
+    valid = fit.converged & (contrast > 5.0 * fit.residual) & (np.abs(fit.outer_edge) < 3.0)
+    valid &= fit.thickness < 10.0
+    for blurs, steepest in THICK.criteria:
         thinnest = blurs * sigma_mm
-        thick = np.flatnonzero(sound & (fit.thickness > thinnest) & (np.abs(profiles.across) < steepest))
-        if len(thick) >= _FEWEST:
-            thick = thick[:: max(1, len(thick) // _ENOUGH)]
+        thick = np.flatnonzero(valid & (fit.thickness > thinnest) & (np.abs(profiles.across) < steepest))
+        if len(thick) >= THICK.fewest:
+            thick = thick[:: max(1, len(thick) // THICK.enough)]
             return thick, (
                 f"{len(thick)} points with more than {thinnest:.1f} mm of cortex and a normal within "
                 f"{np.degrees(np.arcsin(steepest)):.0f}° of the scan plane"
             )
-    return np.empty(0, dtype=int), "the bone has too little thick cortex to tell"
+    return np.empty(0, dtype=int), "the bone has too little thick cortex"
 
 
 def _best_in_plane(thick: SomeLines, near: LayerFit) -> Blur:
-    """Find σ with and without edge enhancement; take the latter unless enhancement clearly fits better."""
+    """Estimate σ with and without edge enhancement; use it only where it clearly fits better."""
 
     def squares(blur: Blur, near: LayerFit | None) -> np.ndarray:
         return thick.fit(blur, near=near).residual ** 2
 
     def misfit(numbers: list[float], near: LayerFit | None) -> float:
-        # The median of the points' squared residuals: one strange place must not decide.
+        # The median of the points' squared residuals: one unusual place must not decide.
         return float(np.median(squares(Blur(*map(float, numbers)), near)))
 
     plain = minimize_scalar(
         lambda sigma: misfit([sigma], None),
-        bounds=_SIGMA_RANGE_MM,
+        bounds=THICK.sigma_range_mm,
         method="bounded",
         options={"xatol": 0.004},
     )
     without = Blur(float(plain.x))
     near = thick.fit(without, near=near)
-    probed = Blur(_PROBE[0] * without.sigma_mm, _PROBE[1])
+    probed = Blur(THICK.probe[0] * without.sigma_mm, THICK.probe[1])
     if not clearly_less(squares(probed, near), squares(without, near)):
         return without
     start = [[without.sigma_mm, 0.0], [probed.sigma_mm, probed.enhancement], [without.sigma_mm, 0.2]]
@@ -200,25 +210,25 @@ def _best_in_plane(thick: SomeLines, near: LayerFit) -> Blur:
         start[1],
         args=(near,),
         method="Nelder-Mead",
-        bounds=(_SIGMA_RANGE_MM, _ENHANCEMENT_RANGE),
+        bounds=(THICK.sigma_range_mm, THICK.enhancement_range),
         options={"initial_simplex": start, "xatol": 0.01, "fatol": 2e-3 * plain.fun},
     )
     return Blur(*map(float, found.x))
 
 
 def _best_across(some: SomeLines, blur: Blur, density: float) -> float:
-    """Find how soft the ends of the slice profile are, where normals are oblique and no other bone is near.
+    """Estimate the softness of the slice profile, where normals are oblique and no other bone is near.
 
-    Cortex much thinner than a slice tells it: how wide its profile is, is blur.
+    The width of a cortex much thinner than a slice is blur alone.
     """
-    profiles, oblique = some.profiles, oblique_lines(some.profiles, some.landmarks)
+    profiles, oblique = some.profiles, oblique_lines(some.profiles, some.features)
     if not len(oblique):
         return 0.0
     near = some.take(oblique).fit(blur, density)
-    thin = np.flatnonzero(near.converged & (near.thickness < _THIN * profiles.slice_thickness_mm))
-    if len(thin) < _FEWEST:
+    thin = np.flatnonzero(near.converged & (near.thickness < THICK.thin * profiles.slice_thickness_mm))
+    if len(thin) < THICK.fewest:
         return 0.0
-    thin = thin[:: -(-len(thin) // _ENOUGH)]
+    thin = thin[:: -(-len(thin) // THICK.enough)]
     oblique, near = some.take(oblique[thin]), near.take(thin)
 
     def squares(sigma: float) -> np.ndarray:
@@ -226,22 +236,22 @@ def _best_across(some: SomeLines, blur: Blur, density: float) -> float:
 
     found = minimize_scalar(
         lambda sigma: float(np.median(squares(sigma))),
-        bounds=(0.0, _SOFTEST * profiles.slice_thickness_mm),
+        bounds=(0.0, THICK.softest * profiles.slice_thickness_mm),
         method="bounded",
         options={"xatol": 0.02},
     )
     with_it, without = squares(found.x), squares(0.0)
-    worth = np.median(with_it) < (1.0 - _WORTH) * np.median(without)
+    worth = np.median(with_it) < (1.0 - THICK.worth) * np.median(without)
     return float(found.x) if worth and clearly_less(with_it, without) else 0.0
 
 
-def oblique_lines(profiles: Profiles, landmarks: Landmarks) -> np.ndarray:
+def oblique_lines(profiles: Profiles, features: ProfileFeatures) -> np.ndarray:
     """Indices of the lines that the slice profile blurs, without other bone near by."""
-    alone, across = landmarks.outer_limit < _ALONE_MM, np.abs(profiles.across)
-    return np.flatnonzero(alone & (across > _OBLIQUE[0]) & (across < _OBLIQUE[1]))
+    alone, across = features.outer_limit < THICK.alone_mm, np.abs(profiles.across)
+    return np.flatnonzero(alone & (across > THICK.oblique[0]) & (across < THICK.oblique[1]))
 
 
 def clearly_less(squares: np.ndarray, other: np.ndarray) -> bool:
     """Whether squared residuals (n,) are less than others of the same points, by their mean difference."""
     gain = other - squares
-    return bool(gain.mean() > _CLEAR * gain.std() / np.sqrt(len(gain)))
+    return bool(gain.mean() > THICK.clear * gain.std() / np.sqrt(len(gain)))

@@ -1,19 +1,18 @@
-"""Other bone close by, fitted and taken out of the profiles.
+"""Fit other bone close by, and subtract it from the profiles.
 
 The acetabulum lies two to four millimetres from the femoral head. A thick slice blurs it into the joint space
-and into the cortex of the head: what then seems to lie outside is too dense, and the cortex too light. So
-where other bone is near, its edge is one more blurred step of the model; the methods get what is left of the
-profile without it.
+and into the cortex of the head: the tissue outside then seems too dense, and the cortex too light. So where
+other bone is near, its edge is one more blurred step of the model; the methods get the profile without it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..model.blur import Blur, blurred_step
-from ..model.profile_features import Landmarks
+from ..model.profile_features import ProfileFeatures
 from ..model.profiles import Profiles
 from ..model.three_layers import (
     LAYER_SCALE,
@@ -24,26 +23,34 @@ from ..model.three_layers import (
     layer_bounds,
 )
 
-_NEAR_MM = 4.0  # from the femur's edge to where the profile rises again
-_BONE_MM = 4.0  # beyond that, the other bone reaches its peak within this
-_LEAST_GAP_MM = 0.5
-_PLATE_MM = (0.2, 1.0, 6.0)  # least, first guess, most
-_MOST_SHARE = 0.3  # of the other bone in a sample that is kept
-_SOFT_SD = (20.0, 80.0)  # of soft tissue about its median: no less, no more
-_FEWEST = 100
-_USUAL_SOFT = (40.0, 80.0)
+
+@dataclass(frozen=True)
+class NeighbourSettings:
+    """Numbers of the model of other bone; chosen by hand, not tuned. Densities in HU or mg/cm³."""
+
+    near_mm: float = 4.0  # from the femur's edge to where the profile rises again
+    bone_mm: float = 4.0  # beyond that, the other bone reaches its peak within this
+    least_gap_mm: float = 0.5
+    plate_mm: tuple[float, float, float] = (0.2, 1.0, 6.0)  # thickness: least, first guess, greatest
+    most_share: float = 0.3  # of the other bone in a sample that is kept
+    soft_sd: tuple[float, float] = (20.0, 80.0)  # of soft tissue about its median: bounds
+    fewest: int = 100  # points to measure soft tissue; of fewer, the next line holds
+    usual_soft: tuple[float, float] = (40.0, 80.0)  # mean and standard deviation
+
+
+OTHER = NeighbourSettings()
 
 
 def without_neighbours(
-    profiles: Profiles, landmarks: Landmarks, blur: Blur, cortical_density: float, noise: float
+    profiles: Profiles, features: ProfileFeatures, blur: Blur, cortical_density: float, noise: float
 ) -> Profiles:
-    """Take other bone out of the profiles.
+    """Subtract other bone from the profiles.
 
     Parameters
     ----------
     profiles : Profiles
         Of n points.
-    landmarks : Landmarks
+    features : ProfileFeatures
         Of the same.
     blur : Blur
         Of the scan.
@@ -58,13 +65,13 @@ def without_neighbours(
         Where other bone is near, its blurred edge is subtracted, and samples beyond it are not valid.
     """
     with np.errstate(invalid="ignore"):
-        near = landmarks.outer_edge - landmarks.outer_limit < _NEAR_MM
-        near &= landmarks.outer_limit > profiles.depth[:, 0] + 0.5 * _BONE_MM
-    soft = _soft_tissue(landmarks, ~near)
+        near = features.outer_edge - features.outer_limit < OTHER.near_mm
+        near &= features.outer_limit > profiles.depth[:, 0] + 0.5 * OTHER.bone_mm
+    soft = _soft_tissue(features, ~near)
     which = np.flatnonzero(near)
     if not len(which):
         return profiles
-    some, marks = profiles.take(which), landmarks.take(which)
+    some, marks = profiles.take(which), features.take(which)
     top = _peak_outward(some, marks.outer_limit)
     known = np.full(len(which), float(cortical_density))
     start = _start(marks, known, top, soft[0])
@@ -78,7 +85,7 @@ def without_neighbours(
         return other, face, fit.converged
 
     added, face, converged = in_chunks(start[:, 1], fit_part)
-    kept = (face < _MOST_SHARE) & (some.depth > top[:, None])
+    kept = (face < OTHER.most_share) & (some.depth > top[:, None])
     values, valid = profiles.values.copy(), profiles.valid.copy()
     found = which[converged]
     values[found] -= np.where(kept & some.valid, added, 0.0)[converged]
@@ -89,8 +96,8 @@ def without_neighbours(
 class _WithNeighbour(ThreeLayers):
     """`ThreeLayers` of known density beside a plate of the same; parameters x0, t, y0, y2, xa, ta.
 
-    The plate reaches from xa − ta to xa; `behind` it (k,) lies trabecular bone. Soft tissue is known to lie
-    about `soft` (mean, standard deviation): a narrow gap does not show it.
+    The plate reaches from xa − ta to xa; `behind` it (k,) lies trabecular bone. Soft tissue has
+    the prior `soft` (mean, standard deviation), since a narrow gap does not show it.
     """
 
     def __init__(
@@ -107,14 +114,14 @@ class _WithNeighbour(ThreeLayers):
         self.soft, self.soft_weight, self.behind = soft[0], noise / soft[1], behind
 
     def follow(self, outer_edge: np.ndarray, thickness: np.ndarray) -> None:
-        """Weigh the samples as all methods do, but those of the other bone's edge in full."""
+        """Weigh the samples as all methods do, but those of the other bone's edge fully."""
         outermost = np.minimum(outer_edge, self.outer_limit)
         super().follow(outermost, thickness + outer_edge - outermost)
 
     def other_bone(
         self, which: np.ndarray, depth: np.ndarray, parameters: np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        """What the other bone adds, its share of the blur, and derivatives of the first by xa and ta."""
+        """Signal of the other bone, its share of the blur, and derivatives of the signal by xa and ta."""
         y0, edge, plate = (parameters[:, column, None] for column in (2, 4, 5))
         y1, behind, blur = self.cortical_density[which, None], self.behind[which, None], self.blur.at(which)
         face, slope = blurred_step(depth - edge, *blur)
@@ -138,31 +145,31 @@ class _WithNeighbour(ThreeLayers):
         return residual, jacobian
 
 
-def _soft_tissue(landmarks: Landmarks, alone: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of what lies outside bone where no other bone is near."""
-    values = landmarks.outside[alone & np.isfinite(landmarks.outside)]
-    if len(values) < _FEWEST:
-        return _USUAL_SOFT
+def _soft_tissue(features: ProfileFeatures, alone: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the tissue outside bone where no other bone is near."""
+    values = features.outside[alone & np.isfinite(features.outside)]
+    if len(values) < OTHER.fewest:
+        return OTHER.usual_soft
     middle = float(np.median(values))
-    return middle, float(np.clip(1.4826 * np.median(np.abs(values - middle)), *_SOFT_SD))
+    return middle, float(np.clip(1.4826 * np.median(np.abs(values - middle)), *OTHER.soft_sd))
 
 
 def _peak_outward(profiles: Profiles, limit: np.ndarray) -> np.ndarray:
     """Depth (n,) of the first peak outward of `limit`."""
-    within = (profiles.depth <= limit[:, None]) & (profiles.depth > limit[:, None] - _BONE_MM)
+    within = (profiles.depth <= limit[:, None]) & (profiles.depth > limit[:, None] - OTHER.bone_mm)
     column = np.argmax(np.where(within & profiles.valid, profiles.values, -np.inf), axis=1)
     return profiles.depth[np.arange(len(limit)), column]
 
 
-def _start(marks: Landmarks, known: np.ndarray, top: np.ndarray, soft: float) -> np.ndarray:
+def _start(marks: ProfileFeatures, known: np.ndarray, top: np.ndarray, soft: float) -> np.ndarray:
     start = first_guess(marks, known)
     start[:, 2] = soft
-    edge = np.minimum(0.5 * (top + marks.outer_limit), start[:, 0] - _LEAST_GAP_MM)
-    return np.column_stack([start, edge, np.full(len(edge), _PLATE_MM[1])])
+    edge = np.minimum(0.5 * (top + marks.outer_limit), start[:, 0] - OTHER.least_gap_mm)
+    return np.column_stack([start, edge, np.full(len(edge), OTHER.plate_mm[1])])
 
 
 def _bounds(start: np.ndarray, known: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lower, upper = layer_bounds(len(start), known, 0.0)
-    first, last = np.minimum(top, start[:, 4]) - 0.5, start[:, 0] - _LEAST_GAP_MM
-    thinnest, _, thickest = (np.full(len(start), limit) for limit in _PLATE_MM)
+    first, last = np.minimum(top, start[:, 4]) - 0.5, start[:, 0] - OTHER.least_gap_mm
+    thinnest, _, thickest = (np.full(len(start), limit) for limit in OTHER.plate_mm)
     return np.column_stack([lower, first, thinnest]), np.column_stack([upper, last, thickest])

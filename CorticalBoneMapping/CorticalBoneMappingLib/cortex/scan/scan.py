@@ -1,4 +1,4 @@
-"""What every method is given: the profiles of one scan, and what the scan says about itself."""
+"""Input and output of every method: the profiles of one scan with its noise and blur, and the estimates."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from ...core.surface import Surface
 from ..model.blur import LineBlur
-from ..model.profile_features import Landmarks, find_landmarks
+from ..model.profile_features import ProfileFeatures, find_features
 from ..model.profiles import Profiles
 from ..model.three_layers import LayerFit, fit_three_layers
 from ..settings import CortexSettings
 from .estimates import ThickCortex, estimate_from_thick_cortex
 from .neighbour import without_neighbours
 
-# Steeper lines meet the same slice in many samples, which then share its noise.
+# |n_z|: steeper lines meet the same slice in many samples, which share its noise; chosen by hand.
 _STEEPEST_FOR_NOISE = 0.7
 
 
@@ -51,29 +51,29 @@ class Scan:
     def profiles(self) -> Profiles:
         """The profiles without other bone close by."""
         thick = self.thick_cortex
-        return without_neighbours(self.sampled, self.first_landmarks, thick.blur, thick.density, self.noise)
+        return without_neighbours(self.sampled, self.first_features, thick.blur, thick.density, self.noise)
 
     @cached_property
-    def first_landmarks(self) -> Landmarks:
-        """First sight of edges, peak and backgrounds in the profiles as the CT has them."""
-        return find_landmarks(self.sampled)
+    def first_features(self) -> ProfileFeatures:
+        """Edges, peak and backgrounds of the profiles as the CT has them, before any fit."""
+        return find_features(self.sampled)
 
     @cached_property
-    def landmarks(self) -> Landmarks:
-        """First sight of edges, peak and backgrounds; looked at again only where other bone was taken out."""
+    def features(self) -> ProfileFeatures:
+        """Edges, peak and backgrounds before any fit; found again only where other bone was subtracted."""
         changed = (self.profiles.values != self.sampled.values) | (self.profiles.valid != self.sampled.valid)
         rows = np.flatnonzero(changed.any(axis=1))
         if not len(rows):
-            return self.first_landmarks
-        return self.first_landmarks.replaced(rows, find_landmarks(self.profiles.take(rows)))
+            return self.first_features
+        return self.first_features.replaced(rows, find_features(self.profiles.take(rows)))
 
     @cached_property
     def noise(self) -> float:
-        """Standard deviation of the noise: that of flat tissue, else what is rough along the lines.
+        """Standard deviation of the noise: that of flat tissue, else the roughness along the lines.
 
-        Along the lines, shape-free: the median over all lines of the difference between a sample and the
-        mean of those a pixel before and behind: edges are too few to move it, and other bone near by does
-        no harm. Noise that is alike in neighbouring pixels is underestimated so.
+        Roughness is the median over all lines of the difference between a sample and the mean of those a
+        pixel before and behind. Edges are too few to change it. Noise that neighbouring pixels share is
+        underestimated.
         """
         if self.tissue_noise is not None:
             return self.tissue_noise
@@ -86,9 +86,9 @@ class Scan:
 
     @cached_property
     def thick_cortex(self) -> ThickCortex:
-        """In-plane blur and cortical density of this scan: given, or read off its thick cortex."""
+        """In-plane blur and cortical density of this scan: given, or estimated from its thick cortex."""
         return estimate_from_thick_cortex(
-            self.sampled, self.first_landmarks, self.usable, self.settings, self.noise
+            self.sampled, self.first_features, self.usable, self.settings, self.noise
         )
 
     @cached_property
@@ -104,17 +104,17 @@ class Scan:
     def fit(self, cortical_density: float | np.ndarray | None, near: LayerFit | None = None) -> LayerFit:
         """Fit three layers with the blur of the scan; the density is fitted, too, if it is None.
 
-        With `near`, fits at a density not far from this, they are the start.
+        `near` are fits at a similar density, to start from.
         """
         blur, highest = self.thick_cortex.blur, self.settings.highest_density
         return fit_three_layers(
-            self.profiles, self.landmarks, blur, cortical_density, highest, self.noise, near
+            self.profiles, self.features, blur, cortical_density, highest, self.noise, near
         )
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """What a method found at the n points of a `Scan`.
+    """Result of a method at the n points of a `Scan`.
 
     Attributes
     ----------
@@ -125,14 +125,14 @@ class Estimates:
     residual : ndarray of shape (n,)
         Root mean square difference between profile and model.
     failed : ndarray of bool, shape (n,)
-        The fit did not converge or broke its bounds.
+        Where the fit did not converge or broke its bounds.
     no_cortex : ndarray of bool, shape (n,)
-        No step of density that could be a cortex.
+        Where no step of density could be a cortex.
     used : dict
-        What the method took from the scan, for the record.
+        What the method estimated from the scan, for the record.
     thickness_sd, cortical_density_sd, mass_sd, outer_edge_sd : ndarray of shape (n,) or None
         Standard deviations of thickness (mm), cortical density, mass surface density and outer edge (mm), if
-        the method knows them.
+        the method gives them.
     """
 
     outer_edge: np.ndarray

@@ -1,4 +1,4 @@
-"""What a profile, fitted with a given cortical density, says about that density and about thickness."""
+"""Derivatives of fits with a given cortical density: by that density, and by errors of the blur."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ..model.levenberg_marquardt import normal_equations
 from ..model.three_layers import LayerFit, ThreeLayers
 from .scan import Scan
 
-_CHUNK = 1024
+_CHUNK = 1024  # fits at once: bounds memory
 _EDGES = 4  # x0, t, y0, y2; the density is the fifth
 _BLUR_STEP = 0.01  # relative, of a difference quotient
 
 
 class Sensitivity(NamedTuple):
-    """Of n fits to the cortical density y1, edges and backgrounds following it.
+    """Sensitivity of n fits to the cortical density y1; edges and backgrounds follow it.
 
     Attributes
     ----------
     density : ndarray of shape (n,)
         The density that the profile alone would move to (one Gauss–Newton step).
     precision : ndarray of shape (n,)
-        Inverse of its variance; 0 where the profile cannot tell.
+        Inverse of its variance; 0 where the profile does not depend on it.
     thickness_by_density : ndarray of shape (n,)
         How t changes with y1, mm per unit of density.
     thickness_variance : ndarray of shape (n,)
@@ -66,13 +66,13 @@ def density_sensitivity(scan: Scan, fit: LayerFit) -> Sensitivity:
     slope, matrix, thickness_by, variance = (np.concatenate(column) for column in zip(*parts))
     noise = np.maximum(scan.noise, fit.residual) ** 2 * scan.profiles.samples_per_voxel
     curvature = matrix[:, 0]
-    told = curvature > 0
-    safe = np.where(told, curvature, 1.0)
-    step = np.where(told, -slope / safe, 0.0)
-    by_blur = np.where(told[:, None], -matrix[:, 1:] / safe[:, None], 0.0)
+    known = curvature > 0
+    safe = np.where(known, curvature, 1.0)
+    step = np.where(known, -slope / safe, 0.0)
+    by_blur = np.where(known[:, None], -matrix[:, 1:] / safe[:, None], 0.0)
     return Sensitivity(
         fit.cortex + step,
-        np.where(told, curvature, 0.0) / noise,
+        np.where(known, curvature, 0.0) / noise,
         thickness_by[:, 0],
         variance * noise,
         by_blur,
@@ -83,7 +83,7 @@ def density_sensitivity(scan: Scan, fit: LayerFit) -> Sensitivity:
 def _of_part(scan: Scan, fit: LayerFit, part: np.ndarray) -> tuple[np.ndarray, ...]:
     """Slope of half the cost by y1; derivatives of it and of t by y1 and blur; variance of t over noise."""
     blur = scan.thick_cortex.blur
-    model = ThreeLayers(scan.profiles.take(part), scan.landmarks.outer_limit[part], blur, None, scan.noise)
+    model = ThreeLayers(scan.profiles.take(part), scan.features.outer_limit[part], blur, None, scan.noise)
     columns = (fit.outer_edge, fit.thickness, fit.outside, fit.inside, fit.cortex)
     parameters = np.stack([column[part] for column in columns], axis=1)
     model.follow(parameters[:, 0], parameters[:, 1])

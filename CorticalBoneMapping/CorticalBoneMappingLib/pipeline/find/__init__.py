@@ -1,1 +1,1 @@
-"""From a CT, a label map or a surface to one femur, with a verdict on how sure its surface is."""
+"""Get one femur from a CT, a label map or a surface, with a verdict on its surface."""

@@ -1,4 +1,4 @@
-"""Where the femur is in a CT: told by a label map or a surface, or found."""
+"""Get the femur of a CT: from a label map, from a surface, or by a search."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def femur_in(
     progress: Progress | None = None,
     search: HeadSearch | None = None,
 ) -> tuple[Volume | PeriostealSurface, dict[str, Any]]:
-    """Give where the femur is, as `map_femur` takes it, and how that is known.
+    """Return the femur as `map_femur` takes it, with a record of its origin.
 
     Parameters
     ----------
     volume : Volume
         The CT in HU.
     mask : Path or None
-        A label map, or a surface of ``cbm segment``; None where the femur has to be found.
+        A label map, or a surface of ``cbm segment``; None to search for the femur.
     side : {"left", "right"}
     settings : MapSettings
-        Whose atlas, spacing and slice thickness the search takes.
+        Give atlas, spacing and slice thickness of the search.
     progress : Progress, optional
-        Of the search.
+        Called with the fraction done and a text; can cancel.
     search : callable, optional
         See `find_femurs`.
 
@@ -43,12 +43,12 @@ def femur_in(
     -------
     femur : Volume or PeriostealSurface
     record : dict
-        ``by``, and of a femur that was found, now or by ``cbm segment``, its verdict and reasons.
+        ``by``, and the verdict and reasons of a femur that was found, now or by ``cbm segment``.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the file cannot be read, or no femur is found well enough to be used.
+        If reading the file failed, or no usable femur is found.
     """
     if mask is not None and mask.suffix.lower() == SURFACE_SUFFIX:
         ready = read_ready_surface(mask)

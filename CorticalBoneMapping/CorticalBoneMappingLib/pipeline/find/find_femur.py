@@ -1,15 +1,16 @@
-"""Find the femurs of a CT: where a head is, which shape fits there, and where exactly the bone ends."""
+"""Find the femurs of a CT: detect the heads, fit the shape model, move it to the edge of the bone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ...atlas.average import AverageFemur, load_atlas
-from ...core.errors import MeasurementError, SegmentationError, SettingError, SurfaceError
+from ...core.errors import MeasurementError, SegmentationError, SurfaceError
 from ...core.progress import Progress
 from ...core.surface import Surface
 from ...core.volume import Volume
@@ -18,7 +19,7 @@ from ...mesh.closest import closest_points
 from ...segmentation.detect.hips import HeadDetection, find_heads
 from ...segmentation.fit.model_fit import ModelFit, fit_model
 from ..provenance import Stopwatch
-from ..settings import check_side
+from ..settings import check_side, check_spacing
 from .found_femur import FoundFemur
 from .near_metal import implant_apart
 from .refine_femur import exact_femur
@@ -28,9 +29,21 @@ HeadSearch = Callable[..., list[HeadDetection]]
 """As `find_heads`."""
 
 _HEAD, _NECK = "femoral head", "neck"
-_SOCKET, _WIDEST = 0.15, 1.6  # cosine of the angle to the neck's axis, and radii, within which the socket is
-_USUAL_RADIUS_MM = 24.0
-_BETWEEN_HIPS_MM = 110.0  # metal farther than this from a head belongs to the other hip
+
+
+@dataclass(frozen=True)
+class FindSettings:
+    """Numbers of the search; chosen by hand, not tuned."""
+
+    usual_radius_mm: float = 24.0  # of a head whose place was given
+    between_hips_mm: float = 110.0  # metal farther than this from a head belongs to the other hip
+    # The part of the surface within the socket: least cosine of the angle to the neck's axis, greatest radius
+    # over that of the head.
+    socket_cosine: float = 0.15
+    socket_radii: float = 1.6
+
+
+FIND = FindSettings()
 
 
 def find_femurs(
@@ -42,45 +55,44 @@ def find_femurs(
     progress: Progress | None = None,
     search: HeadSearch | None = None,
 ) -> list[FoundFemur]:
-    """Find the femurs of a CT and give their surfaces.
+    """Find the femurs of a CT, with their surfaces.
 
     Parameters
     ----------
     volume : Volume
         CT in HU.
     side : {"left", "right", "both"}, optional
-        Which femur has to be found; by default every one that the CT shows.
+        Which femur must be found; by default every one that the CT shows.
     seed : ndarray of shape (3,), optional
-        A point in the femoral head, RAS mm: only that hip is given. With a side as well, the fit begins there
-        even where the search sees no hip.
+        A point in the femoral head, RAS mm: only that hip is returned. With a side as well, the fit begins
+        there even where no hip was detected.
     atlas : str or Path, optional
         Folder of the average femur whose shape model is fitted; by default the one that is shipped.
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
     search : callable, optional
-        Looks for the heads; by default `find_heads`. Who measures one CT twice looks for them once.
+        Detects the heads; by default `find_heads`. Given, to search a CT once that is measured twice.
 
     Returns
     -------
     list of FoundFemur
-        One a hip that was seen, the right before the left. One that failed says why.
+        One per detected hip, the right before the left. One that failed has its reasons.
 
     Raises
     ------
     SegmentationError
-        If no hip is found, or not the one that was asked for.
+        If no hip is found, or not the chosen one.
     SettingError
-        If the side is none.
+        If the side is neither.
     SurfaceError, MeasurementError
-        If there is only one hip, and no femur can be fitted to it.
+        If there is only one hip, and the fit failed.
     """
     progress = progress or Progress()
     if side not in (None, "both"):
         check_side(side)
-    if not 0.4 <= spacing_mm <= 5.0:
-        raise SettingError(f"The distance between points has to be 0.4 to 5 mm, not {spacing_mm:g} mm.")
+    check_spacing(spacing_mm)
     average = load_atlas(atlas)
     watch = Stopwatch()
     with watch.time("heads"):
@@ -103,25 +115,25 @@ def find_femurs(
 
 def femur_at(
     volume: Volume,
-    detection: HeadDetection | _Told,
+    detection: HeadDetection | _GivenHead,
     average: AverageFemur,
     spacing_mm: float = 1.2,
     progress: Progress | None = None,
 ) -> FoundFemur:
-    """Give the femur whose head was sighted.
+    """Find the femur with a detected head.
 
     Parameters
     ----------
     volume : Volume
         CT in HU.
-    sighting : HeadDetection
+    detection : HeadDetection
         Side, centre and radius of the head.
     average : AverageFemur
         Whose shape model is fitted.
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -130,7 +142,7 @@ def femur_at(
     Raises
     ------
     SurfaceError
-        If no femur can be fitted there.
+        If the fit failed.
     """
     progress = progress or Progress()
     side, watch = detection.side, Stopwatch()
@@ -149,7 +161,7 @@ def femur_at(
         head = _head(exact.surface, fit, average)
         moved_mm = float(np.linalg.norm(head.centre - detection.centre))
         evidence = _evidence(
-            fit, head, sighted=detection.confidence, head_moved_mm=moved_mm, **exact.evidence
+            fit, head, detected=detection.confidence, head_moved_mm=moved_mm, **exact.evidence
         )
     verdict, reasons = judge(evidence)
     progress.report(1.0, f"The {side} femur: {verdict}")
@@ -175,20 +187,20 @@ def _detected(
     seed: np.ndarray | None,
     progress: Progress,
     search: HeadSearch,
-) -> list[HeadDetection | _Told]:
+) -> list[HeadDetection | _GivenHead]:
     try:
         return search(volume, average.surface, side, seed, progress)
     except SegmentationError as error:
         if seed is not None and side in ("left", "right"):
-            return [_Told(side, np.asarray(seed, dtype=np.float64))]
+            return [_GivenHead(side, np.asarray(seed, dtype=np.float64))]
         if implant := implant_apart(volume, [], 0.0):
             raise SegmentationError(f"{error} There is {implant}, which may hide a hip.") from error
         raise
 
 
 def _hidden_by_metal(volume: Volume, seen: HeadDetection) -> list[FoundFemur]:
-    """The hip of the other side, if an implant is all that is seen of it."""
-    implant = implant_apart(volume, [seen.centre], _BETWEEN_HIPS_MM)
+    """The hip of the other side as failed, if only an implant is seen of it."""
+    implant = implant_apart(volume, [seen.centre], FIND.between_hips_mm)
     side = "left" if seen.side == "right" else "right"
     if implant is None or (implant.middle[0] > seen.centre[0]) != (side == "right"):
         return []
@@ -208,17 +220,17 @@ def _failed(detection: HeadDetection, reason: str) -> FoundFemur:
     )
 
 
-class _Told(NamedTuple):
-    """A head that was not seen but told: where `HeadDetection` cannot be had."""
+class _GivenHead(NamedTuple):
+    """A head that was given by side and place, in place of a `HeadDetection`."""
 
     side: str
     centre: np.ndarray
-    radius_mm: float = _USUAL_RADIUS_MM
+    radius_mm: float = FIND.usual_radius_mm
     confidence: float = 0.0
 
 
 class _Head(NamedTuple):
-    """The sphere of a head, what it leaves (root mean square), and how far the head bulges out of it, mm."""
+    """Sphere of a head, the residual (root mean square), and how far the head bulges out of it; mm."""
 
     centre: np.ndarray
     radius_mm: float
@@ -238,11 +250,13 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
     radius = float(np.sqrt(solved[3] + solved[:3] @ solved[:3]))
     left = np.linalg.norm(local - solved[:3], axis=1) - radius
     centre = solved[:3] + origin
-    # Within the socket; towards the neck the head is no sphere.
+    # Within the socket; towards the neck the head is not a sphere.
     towards = centre - parts[np.char.startswith(names, _NECK)].mean(axis=0)
     offset = surface.points - centre
     far = np.linalg.norm(offset, axis=1)
-    in_socket = (offset @ towards > _SOCKET * np.linalg.norm(towards) * far) & (far < _WIDEST * radius)
+    in_socket = (offset @ towards > FIND.socket_cosine * np.linalg.norm(towards) * far) & (
+        far < FIND.socket_radii * radius
+    )
     bulge = float(np.percentile(far[in_socket] - radius, 99.5))
     return _Head(centre, radius, float(np.sqrt((left**2).mean())), bulge)
 
@@ -251,7 +265,7 @@ def _evidence(fit: ModelFit, head: _Head, **known: float) -> Evidence:
     return Evidence(
         seen_share=fit.seen_share,
         edge_rms_mm=fit.edge_rms_mm,
-        believed_share=fit.believed_share,
+        confident_share=fit.confident_share,
         implausibility=float(np.linalg.norm(fit.coordinates) / np.sqrt(len(fit.coordinates))),
         size=fit.size,
         head_residual_mm=head.residual_mm,

@@ -1,4 +1,4 @@
-"""A femur that was found in a CT, how sure that is, and why."""
+"""A femur that was found in a CT, with verdict and confidence."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class FoundFemur:
     side : str
         ``left`` or ``right``.
     verdict : str
-        One of `found_verdict.VERDICTS`.
+        One of `verdict.VERDICTS`.
     reasons : list of str
-        Why the verdict is not the best one, a sentence each.
+        Why the verdict is not the best one, one sentence each.
     surface : Surface or None
         Periosteal surface, closed, outward, RAS mm; None where there is none. Arrays: ``expected_error``
         (mm), ``confidence`` (0 to 1, how likely the true surface is within `CONFIDENT_WITHIN_MM`),
-        ``completed`` (1 where the shape model and not the CT tells it), ``near_metal`` (1 within
+        ``completed`` (1 where the shape model and not the CT gives it), ``near_metal`` (1 within
         `near_metal.NEAR_MM` of metal) and ``cut_end`` (1 where the bone is cut off).
     labelmap : Volume or None
         On the grid of the CT, `known_labels.FEMUR_LABELS` inside.
@@ -42,9 +42,9 @@ class FoundFemur:
     head_radius_mm : float or None
         Radius of the head.
     notes : list of str
-        What else a user must know.
+        Further messages for the user.
     evidence : Evidence or None
-        What the verdict rests on.
+        What the verdict is based on.
     coordinates : ndarray of shape (k,) or None
         Shape of the femur in the shape model, in standard deviations of the population.
     seconds : dict of str to float
@@ -75,21 +75,21 @@ class FoundFemur:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there is a surface that may be measured, at least after somebody looked at it."""
+        """Whether there is a surface that may be measured, at least after a person looked at it."""
         return self.verdict != FAILED and self.surface is not None
 
     def ready(self) -> PeriostealSurface:
-        """Give the surface as `map_femur` takes it, verdict and reasons among its notes and its texts."""
-        said = f"The femur was found in the CT by itself: {self.verdict}."
-        return PeriostealSurface(self.with_verdict(), [said, *self.reasons, *self.notes])
+        """Return the surface as `map_femur` takes it, with verdict and reasons in notes and texts."""
+        verdict = f"The femur was found in the CT by itself: {self.verdict}."
+        return PeriostealSurface(self.with_verdict(), [verdict, *self.reasons, *self.notes])
 
     def with_verdict(self) -> Surface:
-        """Give the surface with ``verdict``, ``reasons`` and ``notes`` as texts: they go where it goes."""
+        """Return the surface with ``verdict``, ``reasons`` and ``notes`` as texts, written with it."""
         texts = {"verdict": (self.verdict,), "reasons": tuple(self.reasons), "notes": tuple(self.notes)}
         return replace(self.surface, texts=self.surface.texts | texts)
 
     def record(self) -> dict[str, Any]:
-        """Give all but the arrays as plain values, for a record."""
+        """Return all but the arrays as plain values, for a record."""
         return {
             "verdict": self.verdict,
             "reasons": self.reasons,
@@ -107,14 +107,14 @@ def _rounded(value: np.ndarray | float | None, digits: int) -> np.ndarray | None
 
 
 def described(surface: Surface, volume: Volume) -> tuple[Surface, float]:
-    """Give an exact surface the arrays ``confidence`` and ``near_metal``; and the volume of metal, cm³."""
+    """Add the arrays ``confidence`` and ``near_metal`` to an exact surface; and return the metal in cm³."""
     near, metal_cm3 = near_metal(surface, volume)
     confidence = confidence_of(surface.arrays["expected_error"])
     return surface.with_arrays(confidence=confidence, near_metal=near.astype(np.uint8)), metal_cm3
 
 
 def confidence_of(expected_error_mm: np.ndarray) -> np.ndarray:
-    """Give how likely the true surface is within `CONFIDENT_WITHIN_MM`.
+    """Return the probability that the true surface is within `CONFIDENT_WITHIN_MM`.
 
     Parameters
     ----------

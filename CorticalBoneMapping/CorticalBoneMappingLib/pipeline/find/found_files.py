@@ -1,4 +1,4 @@
-"""Found femurs as files that anyone can open, and back."""
+"""Write found femurs to files, and read them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _VERDICT = "The femur was found in the CT by 'cbm segment': {verdict}."
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """What `write_found` wrote.
+    """Content of the files of `write_found`.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class FoundFiles:
     surfaces : dict of str to Surface
         By side.
     record : dict
-        What the record holds; ``femurs`` by side, also those that failed.
+        The record; ``femurs`` by side, also those that failed.
     """
 
     labelmap: Volume
@@ -51,13 +51,13 @@ class FoundFiles:
     record: dict[str, Any]
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """Verdict, reasons and notes of each femur, in a few lines."""
         return _lines(self.record["femurs"])
 
 
 def usable(found: Sequence[FoundFemur], source: str) -> list[FoundFemur]:
-    """Give the femurs that may be measured.
+    """Return the femurs that may be measured.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def usable(found: Sequence[FoundFemur], source: str) -> list[FoundFemur]:
     Raises
     ------
     SurfaceError
-        If there is none; says why.
+        If there is none; the message has the reasons.
     """
     kept = [femur for femur in found if femur.is_usable]
     if kept:
@@ -112,7 +112,7 @@ def check_same_ct(folder: Path, ct: dict[str, Any]) -> None:
     Raises
     ------
     SettingError
-        If it does.
+        If the folder holds those of another CT.
     """
     before = _earlier(folder).get("inputs", {}).get("ct", ct)
     if any(before.get(name) != ct.get(name) for name in ("sha256", "series")):
@@ -128,11 +128,11 @@ def write_found(found: Sequence[FoundFemur], folder: Path, earlier: Path | None 
     Parameters
     ----------
     found : sequence of FoundFemur
-        At least one that is usable. Those that failed stand in the record only.
+        At least one that is usable. Those that failed are in the record only.
     folder : Path
         Exists; see `folders.whole_folder`.
     earlier : Path, optional
-        What was written for the same CT before: a side that is not among `found` is taken over from there.
+        Earlier files of the same CT; a side that is not among `found` is copied from there.
     **more
         Further entries of the record: inputs, settings, command.
     """
@@ -156,7 +156,7 @@ def read_found(folder: str | Path) -> FoundFiles:
     Raises
     ------
     CorticalBoneMappingError
-        If a file is missing or is not what it should be.
+        If a file is missing or damaged.
     """
     folder = Path(folder)
     try:
@@ -164,7 +164,7 @@ def read_found(folder: str | Path) -> FoundFiles:
         names = {side: femur["surface"] for side, femur in record["femurs"].items()}
     except (OSError, ValueError, KeyError) as error:
         raise CorticalBoneMappingError(
-            f"{folder}: this is no folder of found femurs, or it is damaged ({error})."
+            f"{folder}: this is not a folder of found femurs, or it is damaged ({error})."
         ) from error
     record.pop(FILES, None)
     surfaces = {side: read_surface(folder / name) for side, name in names.items() if name}
@@ -172,28 +172,28 @@ def read_found(folder: str | Path) -> FoundFiles:
 
 
 def read_ready_surface(path: str | Path) -> PeriostealSurface:
-    """Read a surface that `write_found` wrote, to be measured as it is.
+    """Read a surface that `write_found` wrote, to measure it without change.
 
     Raises
     ------
     SurfaceError
-        If the file is no such surface, or it was cut open.
+        If the file is not such a surface, or it is open.
     """
     surface = read_surface(path)
     if "cut_end" not in surface.arrays:
         raise SurfaceError(
-            f"{path}: the surface does not say where the bone is cut off (array cut_end), as those of "
-            "'cbm segment' do. Give a label map instead."
+            f"{path}: the array cut_end, where the bone is cut off, is missing. Give a surface of "
+            "'cbm segment', or a label map."
         )
     found = repaired(surface)
     if found.borders:
         raise SurfaceError(f"{path}: the surface is not closed. Give a label map instead.")
-    said = ["The surface was given, and measured as it is.", *found.remarks, *_said_of(surface)]
-    return PeriostealSurface(replace(found.piece, texts=surface.texts), said)
+    notes = ["The surface was given, and measured as it is.", *found.remarks, *_verdict_notes(surface)]
+    return PeriostealSurface(replace(found.piece, texts=surface.texts), notes)
 
 
 def verdict_of(surface: Surface) -> dict[str, Any]:
-    """Give the verdict that a found surface bears, with its reasons; empty where it bears none."""
+    """Return the verdict that a found surface carries, with its reasons; empty where it carries none."""
     if not surface.texts.get("verdict"):
         return {}
     return {"verdict": surface.texts["verdict"][0], "reasons": list(surface.texts.get("reasons", ()))}
@@ -205,8 +205,8 @@ def read_found_labelmap(path: Path, side: str, label: int | None) -> tuple[Volum
     Parameters
     ----------
     path : Path
-        Any label map. The record beside it is heeded only where it lists this file as it is: on a map that
-        a person has corrected there is no verdict.
+        Any label map. The record beside it is used only while this file is unchanged since: a map that a
+        person has corrected has no verdict.
     side : {"left", "right"}
     label : int or None
         Which label is measured; None for that of the side.
@@ -214,7 +214,7 @@ def read_found_labelmap(path: Path, side: str, label: int | None) -> tuple[Volum
     Returns
     -------
     labelmap : Volume
-        Where somebody has to look at the femur, its warnings say so.
+        With warnings where a person has to look at the femur.
     record : dict
         ``verdict`` and ``reasons``; empty where there is none.
     """
@@ -224,29 +224,29 @@ def read_found_labelmap(path: Path, side: str, label: int | None) -> tuple[Volum
     femur = _earlier(path.parent).get("femurs", {}).get(side, {})
     record = {name: femur[name] for name in ("verdict", "reasons") if name in femur}
     if record.get("verdict") == LOOK:
-        said = (_VERDICT.format(verdict=LOOK), *record.get("reasons", ()))
-        labelmap = replace(labelmap, warnings=(*labelmap.warnings, *said))
+        reasons = (_VERDICT.format(verdict=LOOK), *record.get("reasons", ()))
+        labelmap = replace(labelmap, warnings=(*labelmap.warnings, *reasons))
     return labelmap, record
 
 
-def say(found: Sequence[FoundFemur]) -> str:
-    """Say in a few lines what was found: verdict, reasons and notes of each femur."""
+def summary(found: Sequence[FoundFemur]) -> str:
+    """Return verdict, reasons and notes of each femur, in a few lines."""
     return _lines({femur.side: femur.record() for femur in found})
 
 
 def record_beside(mask: Path) -> Path | None:
-    """Give the record beside a label map that lists it, with which `read_found_labelmap` reads it, if any."""
-    is_surface = mask.suffix.lower() == Path(SURFACE_FILE).suffix  # which bears its verdict itself
+    """Return the record beside a label map that `read_found_labelmap` reads with it, if any."""
+    is_surface = mask.suffix.lower() == Path(SURFACE_FILE).suffix  # which carries its verdict itself
     listed = not is_surface and mask.name in _earlier(mask.parent).get(FILES, ())
     return mask.with_name(RECORD_FILE) if listed else None
 
 
-def _said_of(surface: Surface) -> list[str]:
+def _verdict_notes(surface: Surface) -> list[str]:
     verdict = verdict_of(surface)
     if not verdict:
         return []
-    said = _VERDICT.format(verdict=verdict["verdict"])
-    return [said, *verdict["reasons"], *surface.texts.get("notes", ())]
+    sentence = _VERDICT.format(verdict=verdict["verdict"])
+    return [sentence, *verdict["reasons"], *surface.texts.get("notes", ())]
 
 
 def _earlier(folder: Path) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""Which label of a label map is which femur, where the tool that made it is known by its numbers.
+"""Find the label of a femur in a label map, by the numbers of known tools or the terms of its segments.
 
 The numbers are those of TotalSegmentator 2 (``class_map["total"]`` in its ``map_to_binary.py``), of its first
 version, which MONAI's bundle ``wholeBody_ct_segmentation`` keeps (``channel_def`` in its ``metadata.json``),
 and of MONAI's VISTA-3D (its ``label_dict.json``). The label maps that this program writes use the first.
-
-Which segment of a file that Slicer saved (``.seg.nrrd``) is which femur, by its standard terms.
+Segments of a file that Slicer saved (``.seg.nrrd``) carry SNOMED terms.
 """
 
 from __future__ import annotations
@@ -19,9 +18,13 @@ from scipy.spatial import cKDTree
 from ...core.errors import SettingError
 from ...core.volume import Volume
 
-# A number alone is no proof: 88 is a femur to one tool and a muscle to the next. A femur lies in its socket.
+# A number alone is not a proof: 88 is a femur to one tool and a muscle to the next. A femur lies in its
+# socket, within so many mm and voxels; chosen by hand.
 _IN_SOCKET_MM, _IN_SOCKET_VOXELS = 5.0, 1.5
-_MOST_VOXELS = 20_000
+_MOST_VOXELS = 20_000  # of a label that are looked at: bounds time
+_FEMUR = "SCT^71341001^"
+_SIDES = {"left": "SCT^7771000^", "right": "SCT^24028007^"}
+_TERMS = "TerminologyEntry:"
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,14 @@ SCHEMES = (
     ),
     LabelScheme("MONAI VISTA-3D", {"left": 93, "right": 94}, {"left": 95, "right": 96}),
 )
-"""The tools that are recognised."""
+"""Tools that are recognised."""
 
 
 def recognise(labelmap: Volume) -> LabelScheme | None:
-    """Tell which tool made a label map.
+    """Recognise the tool that made a label map.
 
-    A tool is recognised by a femur that lies in its hip bone, which tells also those maps apart that
-    hold the same numbers, or by nothing but femurs under the numbers of TotalSegmentator 2.
+    A tool is recognised by a femur that lies in its hip bone, since tools share numbers, or by a map that
+    holds only femurs under the numbers of TotalSegmentator 2.
 
     Parameters
     ----------
@@ -83,8 +86,8 @@ def label_of_femur(labelmap: Volume, side: str) -> tuple[int, list[str]]:
     Parameters
     ----------
     labelmap : Volume
-        Whole numbers, 0 outside: one label, a file of Slicer whose segments say what they are, or a map of a
-        tool that `recognise` knows.
+        Whole numbers, 0 outside: one label, a file of Slicer whose segments have terms, or a map of a tool
+        that `recognise` knows.
     side : {"left", "right"}
         Side of the body.
 
@@ -92,7 +95,7 @@ def label_of_femur(labelmap: Volume, side: str) -> tuple[int, list[str]]:
     -------
     label : int
     notes : list of str
-        How it was chosen, where that is not plain.
+        How it was chosen, where that is not obvious.
 
     Raises
     ------
@@ -101,9 +104,11 @@ def label_of_femur(labelmap: Volume, side: str) -> tuple[int, list[str]]:
         places contradict their sides.
     """
     present = [int(value) for value in np.unique(labelmap.array) if value]
-    told = femur_segments(labelmap.source)
-    if told.get(side) in present:
-        return told[side], [f"Label {told[side]} was taken, the {side} femur by the segment's own terms."]
+    segments = femur_segments(labelmap.source)
+    if segments.get(side) in present:
+        return segments[side], [
+            f"Label {segments[side]} was taken, the {side} femur by the segment's own terms."
+        ]
     scheme = recognise(labelmap)
     if scheme is None:
         if len(present) == 1:
@@ -119,6 +124,36 @@ def label_of_femur(labelmap: Volume, side: str) -> tuple[int, list[str]]:
         )
     _check_sides(labelmap, scheme, present)
     return label, [f"Label {label} was taken, the {side} femur by the numbers of {scheme.name}."]
+
+
+def femur_segments(path: str | Path) -> dict[str, int]:
+    """Find the femurs among the segments of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of a label map. Only the header is read.
+
+    Returns
+    -------
+    dict of str to int
+        Label by side; empty where no segment of the file, or more than one, has the SNOMED terms (femur
+        71341001, left 7771000, right 24028007).
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(".nrrd") or not path.is_file():
+        return {}
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    keys = reader.GetMetaDataKeys()
+    found: dict[str, list[int]] = {}
+    for key in keys:
+        segment, _, kind = key.rpartition("_")
+        value = f"{segment}_LabelValue"
+        if kind == "Tags" and value in keys and (side := _side(reader.GetMetaData(key))):
+            found.setdefault(side, []).append(int(reader.GetMetaData(value)))
+    return {side: labels[0] for side, labels in found.items() if len(labels) == 1}
 
 
 def _fits(labelmap: Volume, scheme: LabelScheme, present: set[int]) -> bool:
@@ -149,45 +184,10 @@ def _check_sides(labelmap: Volume, scheme: LabelScheme, present: list[int]) -> N
         )
 
 
-_FEMUR = "SCT^71341001^"
-_SIDES = {"left": "SCT^7771000^", "right": "SCT^24028007^"}
-_TERMS = "TerminologyEntry:"
-
-
-def femur_segments(path: str | Path) -> dict[str, int]:
-    """Find the femurs among the segments of a file.
-
-    Parameters
-    ----------
-    path : str or Path
-        Of a label map. Only the header is read.
-
-    Returns
-    -------
-    dict of str to int
-        Label by side; empty where no segment of the file says so in SNOMED terms (femur 71341001, left
-        7771000, right 24028007), or several do.
-    """
-    path = Path(path)
-    if not path.name.lower().endswith(".nrrd") or not path.is_file():
-        return {}
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    keys = reader.GetMetaDataKeys()
-    found: dict[str, list[int]] = {}
-    for key in keys:
-        segment, _, kind = key.rpartition("_")
-        value = f"{segment}_LabelValue"
-        if kind == "Tags" and value in keys and (side := _side(reader.GetMetaData(key))):
-            found.setdefault(side, []).append(int(reader.GetMetaData(value)))
-    return {side: labels[0] for side, labels in found.items() if len(labels) == 1}
-
-
 def _side(tags: str) -> str | None:
     """Side of the femur that a segment's tags name, if they name one.
 
-    The terms are context, category, type, its modifier, and more, parted by ``~``.
+    The terms are context, category, type, its modifier, and more, separated by ``~``.
     """
     entry = next((tag for tag in tags.split("|") if tag.startswith(_TERMS)), "")
     terms = entry.split("~")

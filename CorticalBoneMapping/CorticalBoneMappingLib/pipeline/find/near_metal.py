@@ -1,4 +1,4 @@
-"""Metal in and about a femur, and where its streaks make the bone's surface uncertain."""
+"""Mark where metal makes the surface of a femur uncertain, and find implants."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...core.surface import Surface
 from ...core.volume import Volume
 
 NEAR_MM = 10.0
-"""So far from metal streaks and blooming move the edge of bone."""
+"""Distance from metal within which streaks and blooming move the edge of bone; chosen by hand."""
 
-_IMPLANT_CM3 = 1.0
+_IMPLANT_CM3 = 1.0  # smallest implant; chosen by hand
 
 
 def near_metal(surface: Surface, volume: Volume) -> tuple[np.ndarray, float]:
@@ -44,7 +44,7 @@ def near_metal(surface: Surface, volume: Volume) -> tuple[np.ndarray, float]:
 
 
 class Implant(NamedTuple):
-    """Metal as large as an implant: its volume, and the middle of it in RAS mm, shape (3,)."""
+    """Metal as large as an implant: its volume, and its middle in RAS mm, shape (3,)."""
 
     metal_cm3: float
     middle: np.ndarray
@@ -55,7 +55,7 @@ class Implant(NamedTuple):
 
 
 def implant_apart(volume: Volume, centres: Sequence[np.ndarray], apart_mm: float) -> Implant | None:
-    """Find metal of the size of an implant that does not belong to the hips that were found.
+    """Find metal of the size of an implant that does not belong to the given hips.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
-"""From a surface near the bone to the exact one and its label map: the last steps to a found femur.
+"""Move a surface near a femur to the edge of the bone, and make its label map.
 
-The outer edge of the cortex for the segmentation, which does not know how the cortex is measured.
+The edge comes from the measurement of the cortex, which the room `segmentation` does not import.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,26 @@ from .found_femur import described
 from .known_labels import FEMUR_LABELS
 from .verdict import shares
 
-_MARGIN_MM = 25.0
+_MARGIN_MM = 25.0  # of CT around the bone: the longest line and a voxel
+
+
+@dataclass(frozen=True)
+class OuterEdgeSettings:
+    """What an edge must fulfil; chosen by hand, not tuned."""
+
+    shared: float = 2.5  # neighbours lie in one slice and err together, so their number does not help
+    most_hidden_mm: float = 1.0  # beyond it, a fit gives the start surface or the socket
+    # Rings of neighbours, the thinnest of which counts: with the socket in its slice, cortex looks thicker.
+    rings: int = 3
+    # First, beyond the last, step: with metal at such a depth below it, an edge is not the bone's.
+    no_metal_mm: tuple[float, float, float] = (-3.0, 2.1, 1.0)
+    # Greatest residual, in medians and as a share of cortical density: other bone does not fit three layers,
+    # but an uneven thick cortex leaves more than noise, too.
+    worst_misfit: float = 3.5
+    worst_share: float = 0.05
+
+
+OUTER = OuterEdgeSettings()
 
 
 class ExactFemur(NamedTuple):
@@ -37,9 +57,9 @@ class ExactFemur(NamedTuple):
     labelmap : Volume
         On the grid of the CT, `known_labels.FEMUR_LABELS` inside.
     notes : list of str
-        What a user must know.
+        Messages for the user.
     evidence : dict of str to float
-        What surface and CT say of the verdict, by the names of `Evidence`.
+        The part of the evidence that surface and CT give, by the names of `Evidence`.
     """
 
     surface: Surface
@@ -64,9 +84,9 @@ def exact_femur(
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     watch : Stopwatch
-        Told of the stages.
+        Records the seconds of each stage.
     progress : Progress
-        Of the exact surface.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -84,23 +104,14 @@ def exact_femur(
     return ExactFemur(surface, labelmap, exact.notes, evidence)
 
 
-_SHARED = 2.5  # neighbours lie in one slice and err together, so their number does not help
-_MOST_HIDDEN_MM = 1.0  # beyond it, a fit says where the surface was or where the socket is
-_RINGS = 3  # of neighbours, the thinnest of which counts: with the socket in its slice, cortex looks thicker
-_NO_METAL_MM = np.arange(-3.0, 2.1, 1.0)  # with metal at such a depth below it, an edge is not the bone's
-# Of the residual, in medians and as a share of cortical density: three layers are no model of another bone's
-# inside, but an uneven thick cortex, too, leaves more than noise.
-_WORST_MISFIT, _WORST_SHARE = 3.5, 0.05
-
-
 def outer_edges(
     surface: Surface, volume: Volume, excluded: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the periosteal edge under every point by the model of the blurred cortex.
 
-    Where cortex is thin, blur moves the half maximum outward by tenths of a millimetre; the fit of a blurred
-    cortex of the bone's own density does not move (method ``constant-density``). A scan in which no cortex is
-    thick enough to show its density leaves it open where between the two the edge is: the middle is taken.
+    Where cortex is thin, blur moves the half maximum outward by tenths of a millimetre, but not the fit of a
+    blurred cortex of the bone's own density (method ``constant-density``). If no cortex is thick enough to
+    show its density, the middle between the two is taken.
 
     Parameters
     ----------
@@ -109,7 +120,7 @@ def outer_edges(
     volume : Volume
         CT in HU.
     excluded : ndarray of bool of shape (n,)
-        Points not to look at.
+        Points to skip.
 
     Returns
     -------
@@ -118,7 +129,7 @@ def outer_edges(
     sd : ndarray of shape (n,)
         Standard deviation of that by the noise of the CT, mm.
     found : ndarray of bool of shape (n,)
-        Where there is an edge that the CT shows the place of; elsewhere `offset` and `sd` are not-a-number.
+        Where the CT shows the place of the edge; elsewhere `offset` and `sd` are not-a-number.
 
     Raises
     ------
@@ -132,45 +143,45 @@ def outer_edges(
     )
     found = (measured.quality == Quality.GOOD) & ~_at_metal(surface, clean, measured.periosteal_offset)
     if found.any():
-        worst = _WORST_MISFIT * np.median(measured.residual[found])
+        worst = OUTER.worst_misfit * np.median(measured.residual[found])
         with np.errstate(invalid="ignore"):
-            found &= measured.residual < np.maximum(worst, _WORST_SHARE * measured.density)
+            found &= measured.residual < np.maximum(worst, OUTER.worst_share * measured.density)
     hidden = _hidden_mm(surface, volume, measured.thickness)
-    found &= hidden < _MOST_HIDDEN_MM
-    sd = np.hypot(measured.periosteal_offset_sd, _SHARED * hidden / np.sqrt(12.0))
+    found &= hidden < OUTER.most_hidden_mm
+    sd = np.hypot(measured.periosteal_offset_sd, OUTER.shared * hidden / np.sqrt(12.0))
     offset = measured.periosteal_offset
     if measured.used["cortical_density_from"].startswith("assumed"):
-        doubt = _half_of_way_to_half_maximum(surface, volume, excluded, offset)
-        offset, sd = offset + doubt, np.hypot(sd, doubt)
+        half_way = _half_way_to_half_maximum(surface, volume, excluded, offset)
+        offset, sd = offset + half_way, np.hypot(sd, half_way)
     offset, sd = (np.where(found, values, np.nan) for values in (offset, sd))
     return offset, sd, found
 
 
 def _at_metal(surface: Surface, clean: WithoutMetal, offset: np.ndarray) -> np.ndarray:
-    """Whether metal was near the edges (n,) below the points of a surface; false where there is no edge."""
-    depth = np.nan_to_num(offset)[:, None] + _NO_METAL_MM
+    """Whether metal was near the edges (n,) below the points of a surface; false without an edge."""
+    depth = np.nan_to_num(offset)[:, None] + np.arange(*OUTER.no_metal_mm)
     places = surface.points[:, None] - depth[..., None] * surface.normals[:, None]
     return clean.at(places).any(axis=1)
 
 
-def _half_of_way_to_half_maximum(
+def _half_way_to_half_maximum(
     surface: Surface, volume: Volume, excluded: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """How far (n,) in mm the middle of edge and half maximum is from the edge; 0 where there is only one."""
+    """Half the distance (n,) from the edge to the half maximum, mm; 0 where one of them is missing."""
     other = measure_cortex(surface, volume, Calibration.none(), method="half-maximum", excluded=excluded)
     return np.nan_to_num(0.5 * (other.periosteal_offset - offset))
 
 
 def _hidden_mm(surface: Surface, volume: Volume, thickness: np.ndarray) -> np.ndarray:
-    """Length (n,) in mm over which an edge may be anywhere, as the whole cortex lies in one slice.
+    """Length (n,) in mm over which the place of an edge is unknown, since the whole cortex lies in one slice.
 
-    A slice that swallows both edges tells the mass and not the place; the noise does not show that. At the
+    A slice that holds both edges shows the mass and not the place, which is not in the noise. At the
     angle θ to the slices' normal, a slice of spacing Δ is seen over Δ sin²θ / cos θ of its depth Δ cos θ.
     """
     across = np.maximum(np.abs(surface.normals @ volume.slice_normal), 0.5)
     unseen = volume.spacing_mm[2] * (across - (1.0 - across**2) / across)
     thinnest, (first, second) = np.where(np.isfinite(thickness), thickness, np.inf), surface.edges.T
-    for _ in range(_RINGS):
+    for _ in range(OUTER.rings):
         before = thinnest.copy()
         np.minimum.at(thinnest, first, before[second])
         np.minimum.at(thinnest, second, before[first])

@@ -1,4 +1,4 @@
-"""A femur that another tool labelled: its label repaired, its surface moved to the bone's edge in the CT."""
+"""Repair the femur that another tool labelled, and move its surface to the edge of the bone in the CT."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def repaired_femur(
     spacing_mm: float = 1.2,
     progress: Progress | None = None,
 ) -> FoundFemur:
-    """Repair a femur's label by itself and by the CT.
+    """Repair a femur's label, and refine it by the CT.
 
-    Holes are closed, islands and what hangs on by a thin bridge are dropped; then the surface is moved to the
-    edge of the bone, up to a few millimetres. Bone that the tool gave to another label, deeper than that, is
-    not brought back: `find_femurs` finds it anew.
+    Holes are closed; islands and parts on a thin bridge are dropped; then the surface is moved to the edge of
+    the bone, by up to a few millimetres. Bone that the tool gave to another label, deeper than
+    that, stays lost; `find_femurs` finds it.
 
     Parameters
     ----------
@@ -43,17 +43,17 @@ def repaired_femur(
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
     FoundFemur
-        Without head and shape; its notes tell what was repaired.
+        Without head and shape; its notes list the repairs.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the label is not there, is no single bone, or lies elsewhere than the CT.
+        If the label does not exist, is not a single bone, or lies elsewhere than the CT.
     """
     progress = progress or Progress()
     check_side(side)

@@ -1,4 +1,4 @@
-"""What a found femur is worth: good, look at it, or failed, always with the reason in words."""
+"""Judge a found femur: good, look at it, or failed, with reasons in words."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from ...core.volume import Volume
 GOOD, LOOK, FAILED = "good", "look at it", "failed"
 VERDICTS = (GOOD, LOOK, FAILED)
 _UNKNOWN = float("nan")
-_UNSURE_BELOW = 0.8
+_UNSURE_BELOW = 0.8  # of the confidence; chosen by hand
+_STORED = {"confident_share": "believed_share", "detected": "sighted"}
+"""Names in files, where they differ from those of `Evidence`: files that exist keep theirs."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the verdict on a found femur rests on; shares are of the bone's area without its cut ends.
+    """Measurements that a verdict is based on; shares are of the bone's area without its cut ends.
 
-    Not-a-number is what was not measured; no rule speaks against it.
+    What was not measured is not-a-number, and breaks no rule.
 
     Attributes
     ----------
     completed_share : float
-        Share of the surface in the scan that the shape model tells, since the CT shows no edge there.
+        Share of the surface in the scan that the shape model gives, since the CT shows no edge there.
     unsure_share : float
-        Share of the surface in the scan of which the true place may well be more than 1 mm away (confidence
-        below 0.8).
+        Share of the surface in the scan whose true place may be more than 1 mm away (confidence below 0.8).
     expected_error_mm : float
-        Root mean square of the surface's expected error where the scan holds it.
+        Root mean square of the expected error of the surface within the scan.
     moved_mm : float
-        95th percentile of how far the exact surface lies from the fitted model, or the label that was given.
+        Distance of the exact surface from the fitted model, or the given label (95th percentile).
     seen_share : float
-        Share of the femur that the scan holds.
+        Share of the femur within the scan.
     edge_rms_mm : float
-        Distance of the fitted model from the edges that it was fitted to.
-    believed_share : float
-        Mean belief in those edges.
+        Distance of the fitted model from its edges.
+    confident_share : float
+        Mean confidence of those edges.
     implausibility : float
         Length of the shape coordinates over what a person's has on average (1 is ordinary).
     size : float
         Over that of the mean.
-    sighted : float
-        How sure the hip was where it was sighted, and of its side, 0 to 1.
+    detected : float
+        Confidence of the detection, and of its side, 0 to 1.
     head_moved_mm : float
-        Distance of the head of the surface from where the head was sighted.
+        Distance of the head of the surface from the detected one.
     head_residual_mm : float
         Root mean square distance of the head from a sphere.
     head_bulge_mm : float
@@ -66,10 +67,10 @@ class Evidence:
     moved_mm: float
     seen_share: float = _UNKNOWN
     edge_rms_mm: float = _UNKNOWN
-    believed_share: float = _UNKNOWN
+    confident_share: float = _UNKNOWN
     implausibility: float = _UNKNOWN
     size: float = _UNKNOWN
-    sighted: float = _UNKNOWN
+    detected: float = _UNKNOWN
     head_moved_mm: float = _UNKNOWN
     head_residual_mm: float = _UNKNOWN
     head_bulge_mm: float = _UNKNOWN
@@ -78,13 +79,13 @@ class Evidence:
     voxel_mm: float = _UNKNOWN
 
     def record(self) -> dict[str, Any]:
-        """Give rounded plain values."""
-        return {name: round(float(value), 4) for name, value in asdict(self).items()}
+        """Return rounded plain values by their names in files."""
+        return {_STORED.get(name, name): round(float(value), 4) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """Beyond `look` a femur is to be looked at, beyond `failed` it has failed; `sign` -1 turns both round."""
+    """Limits of one measurement: beyond `look` a person looks, beyond `failed` it failed (-1: below)."""
 
     name: str
     look: float
@@ -98,13 +99,13 @@ class _Rule:
             return FAILED
         return LOOK if value > self.sign * self.look else None
 
-    def say(self, evidence: Evidence) -> str:
+    def reason(self, evidence: Evidence) -> str:
         return self.sentence.format(value=getattr(evidence, self.name))
 
 
 _NEVER, _COARSE_MM = float("inf"), 1.5
-# Set on simulated scans that no benchmark uses, but for the head: real heads are 1.1 mm from a sphere. See
-# Docs/segmentation.md.
+# Tuned on simulated scans of twelve people that no benchmark uses (validation.segmentation.verdicts), but for
+# the head: real heads are 1.1 mm from a sphere. See Docs/segmentation.md, Verdicts.
 _RULES = (
     _Rule("seen_share", 0.75, 0.40, "Only {value:.0%} of the proximal femur is in the scan.", -1),
     _Rule(
@@ -118,7 +119,7 @@ _RULES = (
     _Rule(
         "implausibility", 1.3, 2.0, "The shape is unusual ({value:.1f} times as far from the mean as most)."
     ),
-    _Rule("sighted", 0.3, -1.0, "Whether this is a hip of this side is sure by {value:.0%} only.", -1),
+    _Rule("detected", 0.3, -1.0, "Whether this is a hip of this side is sure by {value:.0%} only.", -1),
     _Rule("head_moved_mm", 8.0, 20.0, "The head lies {value:.0f} mm from where a round head was seen."),
     _Rule(
         "head_bulge_mm",
@@ -135,27 +136,27 @@ _RULES = (
     ),
 )
 _COMPLETED = "On {value:.0%} of the surface the CT shows no edge; there it was completed by the shape model."
-_BELIEF = "Only {value:.0%} of the edges look like those of bone."
-# Voxels as large as the cortex blur the edges themselves, so there fewer have to be seen.
+_CONFIDENCE = "Only {value:.0%} of the edges look like those of bone."
+# Voxels as large as the cortex blur the edges themselves, so fewer need to be seen.
 _FINE, _COARSE = (
     (
         _Rule("completed_share", 0.10, completed, _COMPLETED),
-        _Rule("believed_share", 0.75, believed, _BELIEF, -1),
+        _Rule("confident_share", 0.75, confident, _CONFIDENCE, -1),
     )
-    for completed, believed in ((0.40, 0.60), (0.85, 0.35))
+    for completed, confident in ((0.40, 0.60), (0.85, 0.35))
 )
-_LEAST_SIZE, _GREATEST_SIZE = 0.75, 1.3
+_LEAST_SIZE, _GREATEST_SIZE = 0.75, 1.3  # over the average femur's; chosen by hand
 
 
 def shares(surface: Surface, volume: Volume) -> dict[str, float]:
-    """Measure what a surface tells of itself.
+    """Measure the part of the evidence that the surface gives.
 
     Parameters
     ----------
     surface : Surface
         With the arrays of `found_femur.FoundFemur`.
     volume : Volume
-        The CT; what lies outside it does not count.
+        The CT; points outside it do not count.
 
     Returns
     -------
@@ -176,25 +177,25 @@ def shares(surface: Surface, volume: Volume) -> dict[str, float]:
 
 
 def judge(evidence: Evidence) -> tuple[str, list[str]]:
-    """Give the verdict on a found femur.
+    """Return the verdict on a found femur.
 
     Parameters
     ----------
     evidence : Evidence
-        What was measured of it.
+        Measurements of it.
 
     Returns
     -------
     verdict : str
         One of `VERDICTS`.
     reasons : list of str
-        A sentence for each rule that speaks against it, the gravest first; none where it is good.
+        A sentence for each broken rule, the most serious first; none where the verdict is good.
     """
     rules = (*_RULES, *(_COARSE if evidence.voxel_mm > _COARSE_MM else _FINE))
-    said = [(rule.judge(evidence), rule.say(evidence)) for rule in rules]
+    broken = [(rule.judge(evidence), rule.reason(evidence)) for rule in rules]
     if evidence.size < _LEAST_SIZE or evidence.size > _GREATEST_SIZE:
-        said.append((FAILED, f"The bone would be {evidence.size:.0%} of an average femur's size."))
-    said = [(verdict, sentence) for verdict, sentence in said if verdict is not None]
-    worst = max((VERDICTS.index(verdict) for verdict, _ in said), default=0)
-    said.sort(key=lambda one: -VERDICTS.index(one[0]))
-    return VERDICTS[worst], [sentence for _, sentence in said]
+        broken.append((FAILED, f"The bone would be {evidence.size:.0%} of an average femur's size."))
+    broken = [(verdict, sentence) for verdict, sentence in broken if verdict is not None]
+    worst = max((VERDICTS.index(verdict) for verdict, _ in broken), default=0)
+    broken.sort(key=lambda one: -VERDICTS.index(one[0]))
+    return VERDICTS[worst], [sentence for _, sentence in broken]

@@ -1,4 +1,4 @@
-"""A CT on coarse cubes along R, A and S, and the edges of bone in it: what the search for hips looks at."""
+"""A CT on coarse cubes along R, A and S, and the edges of bone in it: the input of the search for hips."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ...core.volume import Volume
-
-STEP_MM = 2.0
-# Below it everything is soft tissue, so that skin, fat and muscle have no edges; above it all bone and
-# metal are alike, so that a nail weighs no more than a cortex.
-_WINDOW_HU = (0.0, 450.0)
-_METAL_HU = 2500.0
-_BORDER_MM = 4.0
+from .settings import GRID
 
 
 @dataclass(frozen=True)
@@ -32,8 +26,8 @@ class BoneGrid:
     grid: Volume
     seen: np.ndarray
 
-    def edges(self, smoothing_mm: float, faint_hu_per_mm: float) -> Edges:
-        """Prepare the edges of bone at a scale.
+    def edges(self, smoothing_mm: float, faint_hu_per_mm: float) -> EdgeGrid:
+        """Compute the edges of bone at a scale.
 
         Parameters
         ----------
@@ -44,19 +38,19 @@ class BoneGrid:
 
         Returns
         -------
-        Edges
+        EdgeGrid
         """
         step = float(self.grid.spacing_mm[0])
         smooth = ndimage.gaussian_filter(self.grid.array, smoothing_mm / step)
         gradient = np.stack(np.gradient(smooth, step)[::-1], axis=-1)
         length = np.sqrt(np.einsum("kjic,kjic->kji", gradient, gradient))
         gradient *= (self.seen / (length + np.float32(faint_hu_per_mm)))[..., None]
-        return Edges(self.grid, self.seen, gradient)
+        return EdgeGrid(self.grid, self.seen, gradient)
 
 
 @dataclass(frozen=True)
-class Edges:
-    """Where bone begins and which way it lies.
+class EdgeGrid:
+    """Direction towards bone in every cell.
 
     Attributes
     ----------
@@ -94,13 +88,13 @@ class Edges:
         return self.towards_bone.reshape(-1, 3)[flat] * seen[..., None], seen
 
 
-def bone_grid(volume: Volume, step_mm: float = STEP_MM) -> BoneGrid:
-    """Resample a CT in HU.
+def bone_grid(volume: Volume, step_mm: float = GRID.step_mm) -> BoneGrid:
+    """Resample a CT on cubes.
 
     Parameters
     ----------
     volume : Volume
-        In any orientation; the same voxels stored in another order give the same result.
+        HU, in any orientation; the same voxels stored in another order give the same result.
     step_mm : float
         Edge of the cubes.
 
@@ -127,7 +121,7 @@ def _along_ras(volume: Volume) -> Volume:
 
 
 def _best_axes(cosines: np.ndarray) -> list[int]:
-    """Give the voxel axis for each of R, A, S, each used once: the largest sum of cosines."""
+    """Return the voxel axis for each of R, A, S, each used once: the largest sum of cosines."""
     orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
     return list(max(orders, key=lambda order: sum(abs(cosines[row, order[row]]) for row in range(3))))
 
@@ -139,8 +133,8 @@ def _block_means(volume: Volume, step_mm: float) -> tuple[Volume, np.ndarray]:
     total, metal = np.zeros(blocks[::-1], dtype=np.float32), np.zeros(blocks[::-1], dtype=bool)
     for offset in np.ndindex(*factors):
         picked = tuple(slice(offset[axis], blocks[axis] * factors[axis], factors[axis]) for axis in (2, 1, 0))
-        total += np.clip(volume.array[picked], *_WINDOW_HU)
-        metal |= volume.array[picked] > _METAL_HU
+        total += np.clip(volume.array[picked], *GRID.window_hu)
+        metal |= volume.array[picked] > GRID.metal_hu
     matrix = volume.ijk_to_ras.copy()
     matrix[:3, :3] *= factors
     matrix[:3, 3] = volume.points_of((factors - 1) / 2.0)
@@ -166,9 +160,9 @@ def _on_ras_cubes(volume: Volume, metal: np.ndarray, step_mm: float) -> BoneGrid
         cval=np.nan,
     )
     outside = np.isnan(array)
-    array[outside] = _WINDOW_HU[0]
+    array[outside] = GRID.window_hu[0]
     outside |= _cells_of(volume.points_of(np.argwhere(metal)[:, ::-1]), low, step_mm, array.shape)
-    seen = ndimage.distance_transform_edt(np.pad(~outside, 1))[1:-1, 1:-1, 1:-1] * step_mm > _BORDER_MM
+    seen = ndimage.distance_transform_edt(np.pad(~outside, 1))[1:-1, 1:-1, 1:-1] * step_mm > GRID.border_mm
     return BoneGrid(Volume(array, matrix, volume.source), seen)
 
 

@@ -1,9 +1,7 @@
-"""Find the hips of a CT: where each femoral head is, how large, and of which side.
+"""Find the femoral heads of a CT, with their sides.
 
-``find_heads(volume, femur, side=None, seed=None, progress=None) -> list[HeadDetection]``: `femur` is the
-average right femur (``load_average().surface``: head centre at the origin, axes RAS). A `HeadDetection` has
-``side, centre, radius_mm, confidence, agreement, ball, seen, pose``; its `pose` (4 × 4) brings the average
-femur (mirrored for the left) onto the image roughly, a start for fitting a shape model.
+Candidate places come from a correlation of the average femur with the edges of bone (`places`). The pose at
+each is refined, and a ball is fitted to the head (`pose`). Femur and ball must both agree with the image.
 """
 
 from __future__ import annotations
@@ -24,26 +22,9 @@ from ...io.volume_checks import check_ct
 from .edge_grid import BoneGrid, bone_grid
 from .places import likely_poses
 from .pose import FemurTemplate, agreement, fit_ball, refine, turns_of
+from .settings import HIPS
 
 Side = Literal["left", "right"]
-
-_PLACES, _KEPT, _MOST_BALLS = 30, 10, 8
-_COARSE, _FINE = (4.0, 8.0), (2.0, 8.0)  # smoothing in mm, faint edge in HU/mm
-# Chance reaches an agreement of 0.5 in a corner of a scan and a ball of 0.3, but not both at one place.
-_LEAST_AGREEMENT, _LEAST_BALL, _LEAST_BOTH = 0.42, 0.26, 0.68
-_LEAST_WHOLE = 0.5  # agreement of a femur that is seen whole
-_SURE_BOTH, _SURE_SIDE = 1.2, 0.15
-_SAME_PLACE_MM, _SAME_HIP_MM = 15.0, 40.0
-# Head, neck and trochanters are half of the average femur; less can be anything round, as in a knee.
-_LEAST_SEEN, _SMALLEST_MM = 0.48, 18.5
-_LEAST_HEAD_HU = 70.0
-_BETWEEN_HIPS_MM = 110.0  # adults' are at least 140 mm apart
-_LEAST_SHARE = 0.55  # of the evidence for the first hip
-_LEAST_OTHER, _LEAST_OTHER_BALL = 0.65, 0.2  # where the first says where and how large
-# Lung, not the air about the patient or in the bowel (-1000 HU) or the patient's skin.
-_LUNG_HU, _LUNG_SHARE, _LUNG_REACH_MM, _LUNG_STEP_MM = (-950.0, -500.0), 0.8, 150.0, 4.0
-_LEAST_LUNG_CM3 = 40.0
-_FROM_SEED_MM = 60.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +62,7 @@ class HeadDetection:
     pose: np.ndarray
 
     @property
-    def evidence(self) -> float:
+    def score(self) -> float:
         """Agreement of the femur and of its head together."""
         return self.agreement + self.ball
 
@@ -93,7 +74,7 @@ def find_heads(
     seed: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> list[HeadDetection]:
-    """Find all proximal femurs of a CT, or those asked for.
+    """Find all proximal femurs of a CT, or the chosen ones.
 
     Parameters
     ----------
@@ -102,11 +83,11 @@ def find_heads(
     femur : Surface
         Average right femur, head centre at the origin, axes RAS, with ``cut_end`` if it was cut.
     side : str, optional
-        ``left``, ``right`` or ``both``; without it whatever is there.
+        ``left``, ``right`` or ``both``; by default all hips that are found.
     seed : ndarray of shape (3,), optional
-        A RAS point in a femur or within 60 mm of its head: only that hip is given.
+        RAS mm, in a femur or within 60 mm of its head: only that hip is returned.
     progress : Progress, optional
-        Told how far the search is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -116,9 +97,9 @@ def find_heads(
     Raises
     ------
     SegmentationError
-        If no hip is found, or not the one that was asked for.
+        If no hip is found, or not the chosen one.
     VolumeError
-        If the volume is no CT (see `check_ct`).
+        If the volume is not a CT (see `check_ct`).
     """
     progress = progress or Progress()
     progress.report(0.0, "Looking for hips")
@@ -126,7 +107,7 @@ def find_heads(
     clean = without_metal(volume).volume
     bone = bone_grid(clean)
     template = FemurTemplate.of(femur)
-    poses, sides = likely_poses(bone, femur, _PLACES)
+    poses, sides = likely_poses(bone, femur, HIPS.places)
     progress.report(0.5, "Looking closer at each place")
     poses, sides = _climbed(bone, template, poses, sides)
     progress.report(0.7, "Fitting the femoral heads")
@@ -143,12 +124,12 @@ def _climbed(
     """Refine from coarse to fine; every place is tried with either side."""
     mirrored = poses * [1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0]
     poses, sides = np.concatenate([poses, mirrored]), np.concatenate([sides, -sides])
-    coarse, fine = bone.edges(*_COARSE), bone.edges(*_FINE)
-    poses = refine(template, coarse, poses, sides, rounds=8)
-    kept = _best(agreement(template, coarse, poses, sides)[0], sides, _KEPT)
+    coarse, fine = bone.edges(*HIPS.coarse), bone.edges(*HIPS.fine)
+    poses = refine(template, coarse, poses, sides, *HIPS.climb[0])
+    kept = _best(agreement(template, coarse, poses, sides)[0], sides, HIPS.kept)
     poses, sides = poses[kept], sides[kept]
-    poses = refine(template, coarse, poses, sides, rounds=6, first_step=0.5)
-    return refine(template, fine, poses, sides, rounds=14, first_step=0.6), sides
+    poses = refine(template, coarse, poses, sides, *HIPS.climb[1])
+    return refine(template, fine, poses, sides, *HIPS.climb[2]), sides
 
 
 def _best(scores: np.ndarray, sides: np.ndarray, most: int) -> np.ndarray:
@@ -160,13 +141,13 @@ def _best(scores: np.ndarray, sides: np.ndarray, most: int) -> np.ndarray:
 def _detections(
     volume: Volume, bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: np.ndarray
 ) -> list[HeadDetection]:
-    """Give the poses that are femurs, the surest first, one a hip."""
-    scores, seen = agreement(template, bone.edges(*_FINE), poses, sides)
-    scores = np.where(_head_hu(bone, template, poses, sides) > _LEAST_HEAD_HU, scores, 0.0)
+    """Return the poses that are femurs, the surest first, one per hip."""
+    scores, seen = agreement(template, bone.edges(*HIPS.fine), poses, sides)
+    scores = np.where(_head_hu(bone, template, poses, sides) > HIPS.least_head_hu, scores, 0.0)
     found: list[HeadDetection] = []
     for index in _one_a_place(poses, sides, scores):
         apart = np.linalg.norm(poses[:, :3] - poses[index, :3], axis=1)
-        rivals = scores[(apart < _SAME_HIP_MM) & (sides != sides[index])]
+        rivals = scores[(apart < HIPS.same_hip_mm) & (sides != sides[index])]
         other = float(rivals.max(initial=0.0))
         found.append(
             _detection(volume, template, poses[index], sides[index], scores[index], seen[index], other)
@@ -185,31 +166,31 @@ def _head_hu(bone: BoneGrid, template: FemurTemplate, poses: np.ndarray, sides: 
 
 def _is_femur(one: HeadDetection) -> bool:
     """Whether femur and ball are both there; the more of a femur is seen, the better it must agree."""
-    whole = np.clip((one.seen - 0.55) / 0.45, 0.0, 1.0)
-    least = _LEAST_AGREEMENT + whole * (_LEAST_WHOLE - _LEAST_AGREEMENT)
-    enough = one.agreement >= least and one.ball >= _LEAST_BALL and one.evidence >= _LEAST_BOTH
-    return enough and one.seen >= _LEAST_SEEN and one.radius_mm >= _SMALLEST_MM
+    whole = np.clip((one.seen - HIPS.partly_seen) / HIPS.seen_range, 0.0, 1.0)
+    least = HIPS.least_agreement + whole * (HIPS.least_whole - HIPS.least_agreement)
+    enough = one.agreement >= least and one.ball >= HIPS.least_ball and one.score >= HIPS.least_score
+    return enough and one.seen >= HIPS.least_seen and one.radius_mm >= HIPS.smallest_mm
 
 
 def _near_lung(volume: Volume, centre: np.ndarray) -> bool:
     """Whether lung is near: then it is the head of a humerus, a ball in a socket, too."""
-    around = volume.crop(centre[None], _LUNG_REACH_MM)
-    every = np.maximum(1, np.rint(_LUNG_STEP_MM / volume.spacing_mm)).astype(int)
+    around = volume.crop(centre[None], HIPS.lung_reach_mm)
+    every = np.maximum(1, np.rint(HIPS.lung_step_mm / volume.spacing_mm)).astype(int)
     values = around.array[:: every[2], :: every[1], :: every[0]]
-    lung = ((values > _LUNG_HU[0]) & (values < _LUNG_HU[1])).astype(np.float32)
-    inner = ndimage.uniform_filter(lung, 5) > _LUNG_SHARE
+    lung = ((values > HIPS.lung_hu[0]) & (values < HIPS.lung_hu[1])).astype(np.float32)
+    inner = ndimage.uniform_filter(lung, 5) > HIPS.lung_share
     cell_cm3 = float(np.prod(volume.spacing_mm * every)) / 1000.0
-    return np.count_nonzero(inner) * cell_cm3 > _LEAST_LUNG_CM3
+    return np.count_nonzero(inner) * cell_cm3 > HIPS.least_lung_cm3
 
 
 def _of_one_person(found: list[HeadDetection]) -> list[HeadDetection]:
     """Keep the surest, and the surest of the other side where a person's other hip may be."""
-    found = sorted(found, key=lambda one: -one.evidence)
+    found = sorted(found, key=lambda one: -one.score)
     for other in found[1:]:
         first = found[0]
         across = float(first.centre[0] - other.centre[0]) * (1.0 if first.side == "right" else -1.0)
-        alike = other.evidence >= _LEAST_SHARE * first.evidence
-        if other.side != first.side and across > _BETWEEN_HIPS_MM and alike:
+        alike = other.score >= HIPS.least_share * first.score
+        if other.side != first.side and across > HIPS.between_hips_mm and alike:
             return [first, other]
     return found[:1]
 
@@ -218,10 +199,10 @@ def _one_a_place(poses: np.ndarray, sides: np.ndarray, scores: np.ndarray) -> li
     """Indices of the best pose of either side at each place, the best first."""
     chosen: list[int] = []
     for index in np.argsort(-scores, kind="stable"):
-        if scores[index] < _LEAST_AGREEMENT or len(chosen) == _MOST_BALLS:
+        if scores[index] < HIPS.least_agreement or len(chosen) == HIPS.most_balls:
             break
         same = [one for one in chosen if sides[one] == sides[index]]
-        if all(np.linalg.norm(poses[index, :3] - poses[one, :3]) > _SAME_PLACE_MM for one in same):
+        if all(np.linalg.norm(poses[index, :3] - poses[one, :3]) > HIPS.same_place_mm for one in same):
             chosen.append(int(index))
     return chosen
 
@@ -236,13 +217,13 @@ def _detection(
     other: float,
     radius_mm: float | None = None,
 ) -> HeadDetection:
-    around = bone_grid(volume.crop(pose[None, :3], 50.0), 1.0)
-    centre, radius, ball = fit_ball(template, around.edges(1.0, 20.0), pose, side, radius_mm)
+    around = bone_grid(volume.crop(pose[None, :3], HIPS.ball_reach_mm), HIPS.ball_step_mm)
+    centre, radius, ball = fit_ball(template, around.edges(*HIPS.ball_edges), pose, side, radius_mm)
     matrix = np.eye(4)
     matrix[:3, :3] = turns_of(pose[None], np.array([side]))[0] * np.exp(pose[6])
     matrix[:3, 3] = pose[:3]
-    sure = np.clip((score + ball - 0.5) / (_SURE_BOTH - 0.5), 0.0, 1.0)
-    sided = np.clip((score - other) / _SURE_SIDE, 0.0, 1.0)
+    sure = np.clip((score + ball - HIPS.unsure_score) / (HIPS.sure_score - HIPS.unsure_score), 0.0, 1.0)
+    sided = np.clip((score - other) / HIPS.sure_side, 0.0, 1.0)
     name: Side = "right" if side > 0 else "left"
     return HeadDetection(name, centre, radius, float(sure * sided), float(score), ball, float(seen), matrix)
 
@@ -253,23 +234,25 @@ def _other_hip(
     """Look for the mirror image of a hip where the person's other one has to be; metal may hide it."""
     side = 1.0 if first.side == "right" else -1.0
     poses = _mirrored(first, side)
-    edges = bone.edges(*_COARSE)
+    edges = bone.edges(*HIPS.coarse)
     poses = poses[edges.at(poses[:, :3])[1]]
     if not len(poses):
         return []
     sides = np.full(len(poses), -side)
-    poses = refine(template, edges, poses, sides, rounds=8)
-    best = np.argsort(-agreement(template, edges, poses, sides)[0], kind="stable")[:_KEPT]
-    fine, sides = bone.edges(*_FINE), sides[best]
-    poses = refine(template, fine, poses[best], sides, rounds=14, first_step=0.6)
+    poses = refine(template, edges, poses, sides, *HIPS.climb[0])
+    best = np.argsort(-agreement(template, edges, poses, sides)[0], kind="stable")[: HIPS.kept]
+    fine, sides = bone.edges(*HIPS.fine), sides[best]
+    poses = refine(template, fine, poses[best], sides, *HIPS.climb[2])
     scores, seen = agreement(template, fine, poses, sides)
     index = int(scores.argmax())
     other = _detection(
         volume, template, poses[index], -side, scores[index], seen[index], 0.0, first.radius_mm
     )
-    enough = max(_LEAST_OTHER, _LEAST_SHARE * first.evidence)
+    enough = max(HIPS.least_other, HIPS.least_share * first.score)
     sure = (
-        other.evidence >= enough and other.agreement >= _LEAST_AGREEMENT and other.ball >= _LEAST_OTHER_BALL
+        other.score >= enough
+        and other.agreement >= HIPS.least_agreement
+        and other.ball >= HIPS.least_other_ball
     )
     return [other] if sure and not _near_lung(volume, other.centre) else []
 
@@ -278,7 +261,7 @@ def _mirrored(first: HeadDetection, side: float) -> np.ndarray:
     """Poses of the other femur at the places where its head may be, shape (n, 7)."""
     size = np.cbrt(abs(np.linalg.det(first.pose[:3, :3])))
     turn = Rotation.from_matrix(first.pose[:3, :3] / size * [side, 1.0, 1.0]).as_rotvec() * [1.0, -1.0, -1.0]
-    across, up = np.arange(140.0, 221.0, 10.0), np.array([-12.0, 0.0, 12.0])
+    across, up = np.arange(*HIPS.across_mm), np.array(HIPS.up_mm)
     away = np.stack(np.meshgrid(-side * across, up, up, indexing="ij"), axis=-1).reshape(-1, 3)
     pose = np.concatenate([turn, [np.log(size)]])
     return np.concatenate([first.pose[:3, 3] + away, np.tile(pose, (len(away), 1))], axis=1)
@@ -287,12 +270,12 @@ def _mirrored(first: HeadDetection, side: float) -> np.ndarray:
 def asked_for(
     found: list[HeadDetection], side: str | None, seed: np.ndarray | None, source: str
 ) -> list[HeadDetection]:
-    """Choose from all hips of a CT those that are asked for, as `find_heads` does.
+    """Return the hips of the chosen side, or the one at a seed; right before left.
 
     Raises
     ------
     SegmentationError
-        If there is none, or not the one that was asked for; names the scan, `source`.
+        If there is none, or not the chosen one; names the scan, `source`.
     """
     if not found:
         raise SegmentationError(
@@ -313,9 +296,9 @@ def asked_for(
 
 def _nearest(found: list[HeadDetection], seed: np.ndarray, source: str) -> HeadDetection:
     distances = [float(np.linalg.norm(one.centre - seed)) for one in found]
-    if min(distances) > _FROM_SEED_MM:
+    if min(distances) > HIPS.from_seed_mm:
         raise SegmentationError(
-            f"{source}: there is no hip at the point you gave; the nearest femoral head is "
+            f"{source}: no hip was found at the point you gave; the nearest femoral head is "
             f"{min(distances):.0f} mm away. Put the point into the femoral head."
         )
     return found[int(np.argmin(distances))]

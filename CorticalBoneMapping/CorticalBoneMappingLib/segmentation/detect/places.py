@@ -1,4 +1,4 @@
-"""Where in a CT a femur may stand: the average femur is correlated with the edges of bone at every place.
+"""Candidate places of a femur in a CT: the average femur correlated with the edges of bone.
 
 This is the generalised Hough transform (Ballard 1981, Pattern Recognition 13:111-122) for a surface whose
 normals are known, done with Fourier transforms: each edge votes for the head centres that it allows.
@@ -12,18 +12,11 @@ from scipy.spatial.transform import Rotation
 
 from ...core.surface import Surface
 from .edge_grid import BoneGrid
-
-_CELL_STEPS = 2  # of the bone grid
-_SMOOTHING_MM, _FAINT_HU_PER_MM = 5.0, 8.0
-# Tried of every side; what lies between them is within the blur.
-_ABDUCTION_DEG, _TURN_DEG, _SIZES = (-15.0, 0.0, 15.0), (-20.0, 0.0, 20.0), (0.93, 1.07)
-_BEYOND_CELLS = 6  # a head that is cut off may have its centre so far outside
-_APART_CELLS = 5
-_LEAST_SEEN = 0.5
+from .settings import PLACES
 
 
 def likely_poses(bone: BoneGrid, femur: Surface, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find places and rough poses that are worth a closer look.
+    """Find candidate places and rough poses.
 
     Parameters
     ----------
@@ -32,21 +25,21 @@ def likely_poses(bone: BoneGrid, femur: Surface, most: int) -> tuple[np.ndarray,
     femur : Surface
         Average right femur, head centre at the origin, axes RAS.
     most : int
-        How many places at most.
+        Number of places at most.
 
     Returns
     -------
     poses : ndarray of shape (n, 7)
-        As `heads_pose` has them, the likeliest first.
+        As in `detect.pose`, the likeliest first.
     sides : ndarray of shape (n,)
         1 right, -1 left.
     """
-    edges = bone.edges(_SMOOTHING_MM, _FAINT_HU_PER_MM)
+    edges = bone.edges(PLACES.smoothing_mm, PLACES.faint_hu_per_mm)
     field = [_coarse(edges.towards_bone[..., axis]) for axis in range(3)]
     seen = _coarse(edges.seen.astype(np.float32))
-    cell = _CELL_STEPS * float(bone.grid.spacing_mm[0])
-    reach = int(np.ceil(np.abs(femur.points).max() * max(_SIZES) / cell))
-    shape = [fft.next_fast_len(size + _BEYOND_CELLS + reach, real=True) for size in seen.shape]
+    cell = PLACES.cell_steps * float(bone.grid.spacing_mm[0])
+    reach = int(np.ceil(np.abs(femur.points).max() * max(PLACES.sizes) / cell))
+    shape = [fft.next_fast_len(size + PLACES.beyond_cells + reach, real=True) for size in seen.shape]
     spectra = [np.conj(fft.rfftn(part, shape)) for part in (*field, seen)]
     poses, sides = _tried()
     best, which = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int16)
@@ -54,7 +47,7 @@ def likely_poses(bone: BoneGrid, femur: Surface, most: int) -> tuple[np.ndarray,
         score = _correlation(femur, pose, side, spectra, shape, cell)
         better = score > best
         best[better], which[better] = score[better], number
-    low = bone.grid.points_of(np.full(3, (_CELL_STEPS - 1) / 2.0))
+    low = bone.grid.points_of(np.full(3, (PLACES.cell_steps - 1) / 2.0))
     index = _peaks(best, np.array(seen.shape), most)
     found = which[tuple((index % shape).T)]
     chosen = poses[found]
@@ -65,19 +58,19 @@ def likely_poses(bone: BoneGrid, femur: Surface, most: int) -> tuple[np.ndarray,
 def _tried() -> tuple[np.ndarray, np.ndarray]:
     poses, sides = [], []
     for side in (1.0, -1.0):
-        for abduction in _ABDUCTION_DEG:
-            for turn in _TURN_DEG:
+        for abduction in PLACES.abduction_deg:
+            for turn in PLACES.turn_deg:
                 angles = [side * abduction, side * turn]
                 vector = Rotation.from_euler("yz", angles, degrees=True).as_rotvec()
-                poses += [np.concatenate([np.zeros(3), vector, [np.log(size)]]) for size in _SIZES]
-                sides += [side] * len(_SIZES)
+                poses += [np.concatenate([np.zeros(3), vector, [np.log(size)]]) for size in PLACES.sizes]
+                sides += [side] * len(PLACES.sizes)
     return np.array(poses), np.array(sides)
 
 
 def _coarse(array: np.ndarray) -> np.ndarray:
     """Means of cubes of cells."""
-    padded = np.pad(array, [(0, -size % _CELL_STEPS) for size in array.shape])
-    cells = [part for size in padded.shape for part in (size // _CELL_STEPS, _CELL_STEPS)]
+    padded = np.pad(array, [(0, -size % PLACES.cell_steps) for size in array.shape])
+    cells = [part for size in padded.shape for part in (size // PLACES.cell_steps, PLACES.cell_steps)]
     return padded.reshape(cells).mean(axis=(1, 3, 5), dtype=np.float32)
 
 
@@ -97,15 +90,15 @@ def _correlation(
 
     along = sum(spectrum(-normals[:, axis] * areas) * spectra[axis] for axis in range(3))
     visible = fft.irfftn(np.conj(spectrum(areas) * spectra[3]), shape)
-    return fft.irfftn(np.conj(along), shape) / np.maximum(visible, _LEAST_SEEN)
+    return fft.irfftn(np.conj(along), shape) / np.maximum(visible, PLACES.least_seen)
 
 
 def _peaks(score: np.ndarray, size: np.ndarray, most: int) -> np.ndarray:
     """Cells (k, j, i) of the highest maxima; negative where before the first cell."""
-    highest = score == ndimage.maximum_filter(score, _APART_CELLS, mode="wrap")
+    highest = score == ndimage.maximum_filter(score, PLACES.apart_cells, mode="wrap")
     index = np.argwhere(highest)
-    wrapped = np.where(index >= np.array(score.shape) - _BEYOND_CELLS, index - score.shape, index)
-    near = np.all(wrapped < size + _BEYOND_CELLS, axis=1)
+    wrapped = np.where(index >= np.array(score.shape) - PLACES.beyond_cells, index - score.shape, index)
+    near = np.all(wrapped < size + PLACES.beyond_cells, axis=1)
     index, wrapped = index[near], wrapped[near]
     order = np.argsort(-score[tuple(index.T)], kind="stable")[:most]
     return wrapped[order]

@@ -1,9 +1,7 @@
-"""How well a femur of average shape, in some pose, agrees with the edges of bone in a CT.
+"""How well the average femur in a pose, and a ball in the place of its head, agree with the edges of bone.
 
-A pose is seven numbers: head centre (RAS mm), rotation vector (rad) and log of the size; with the side it
-places the average femur, which is mirrored for the left.
-
-The ball of a femoral head, once it is known roughly where the head is and where its neck.
+A pose is seven numbers: head centre (RAS mm), rotation vector (rad) and logarithm of the size; with the side
+it places the average femur, which is mirrored for the left.
 """
 
 from __future__ import annotations
@@ -14,16 +12,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ...core.surface import Surface
-from .edge_grid import Edges
+from .edge_grid import EdgeGrid
+from .settings import HEAD, MATCH
 
-_POINTS, _HEAD_POINTS = 500, 200
-# What one step of the search moves: mm, rad, log size.
-_STEPS = np.array([4.0, 4.0, 4.0, 0.15, 0.15, 0.15, 0.05])
+_STEPS = np.array(MATCH.steps)
 _PROBES = np.concatenate([np.zeros((1, 7)), np.diag(_STEPS), -np.diag(_STEPS)])
-# At one standard deviation of size and turn the agreement counts 0.01 less.
-_SIZE_SD, _TURN_SD_RAD, _PRIOR_WEIGHT = 0.12, 0.35, 0.01
-# Of less than this share of the femur the rest counts as disagreeing, lest a corner of the scan fit best.
-_LEAST_SEEN = 0.45
+_WITHIN_MM, _SOCKET_MM = np.arange(*HEAD.within_mm), np.arange(*HEAD.socket_mm)
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,7 @@ class FemurTemplate:
     points, normals : ndarray of shape (n, 3)
         Head centre at the origin, axes RAS, mm; outward unit normals.
     areas : ndarray of shape (n,)
-        Share of the surface that each stands for; sum 1.
+        Share of the surface that each represents; sum 1.
     head_directions : ndarray of shape (m, 3)
         Unit vectors from the head centre to the round part of the head.
     head_radius_mm : float
@@ -54,16 +48,16 @@ class FemurTemplate:
         kept = np.ones(len(femur.points), bool) if cut is None else ~cut.astype(bool)
         points, normals, areas = femur.points[kept], femur.normals[kept], femur.point_areas[kept]
         chosen = np.random.default_rng(0).permutation(len(points))
-        few = chosen[:_POINTS]
+        few = chosen[: MATCH.points]
         reach = np.linalg.norm(points, axis=1)
         medial = points[:, 0] < 0
         radius = float(np.median(reach[medial & (points[:, 2] > 0)]))
-        round_part = chosen[np.abs(reach[chosen] / radius - 1.0) < 0.05][:_HEAD_POINTS]
+        round_part = chosen[np.abs(reach[chosen] / radius - 1.0) < 0.05][: MATCH.head_points]
         directions = points[round_part] / reach[round_part, None]
         return cls(points[few], normals[few], areas[few] / areas[few].sum(), directions, radius)
 
     def placed(self, poses: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give points and normals in each pose.
+        """Return points and normals in each pose.
 
         Parameters
         ----------
@@ -81,21 +75,21 @@ class FemurTemplate:
 
 
 def turns_of(poses: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Give the rotation, with the mirror image for the left, of each pose, shape (n_poses, 3, 3)."""
+    """Return the rotation, with the mirror image for the left, of each pose, shape (n_poses, 3, 3)."""
     mirror = np.ones((len(poses), 1, 3))
     mirror[:, 0, 0] = sides
     return Rotation.from_rotvec(poses[:, 3:6]).as_matrix() * mirror
 
 
 def agreement(
-    template: FemurTemplate, edges: Edges, poses: np.ndarray, sides: np.ndarray
+    template: FemurTemplate, edges: EdgeGrid, poses: np.ndarray, sides: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare poses with the image.
 
     Parameters
     ----------
     template : FemurTemplate
-    edges : Edges
+    edges : EdgeGrid
     poses : ndarray of shape (n_poses, 7)
     sides : ndarray of shape (n_poses,)
         1 right, -1 left.
@@ -111,25 +105,25 @@ def agreement(
     towards_bone, seen = edges.at(points)
     along = -np.einsum("qpa,qpa->qp", towards_bone, normals) @ template.areas
     share = seen @ template.areas
-    return along / np.maximum(share, _LEAST_SEEN), share
+    return along / np.maximum(share, MATCH.least_seen), share
 
 
 def refine(
     template: FemurTemplate,
-    edges: Edges,
+    edges: EdgeGrid,
     poses: np.ndarray,
     sides: np.ndarray,
     rounds: int,
     first_step: float = 1.0,
 ) -> np.ndarray:
-    """Climb from each pose to the best one near it: a pattern search, whose step halves when stuck.
+    """Improve each pose by a pattern search whose step halves when nothing is gained.
 
     Parameters
     ----------
     template, edges, poses, sides
         As for `agreement`.
     rounds : int
-        How many steps.
+        Number of steps.
     first_step : float
         In units of 4 mm, 9° and 5 % of size.
 
@@ -153,41 +147,27 @@ def refine(
     return poses
 
 
-def _scores(template: FemurTemplate, edges: Edges, poses: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Agreement less what an unlikely size or turn costs; poses of shape (n, m, 7), one side each row."""
+def _scores(template: FemurTemplate, edges: EdgeGrid, poses: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Agreement less a penalty for unlikely size and turn; poses of shape (n, m, 7), one side a row."""
     flat = poses.reshape(-1, 7)
     found, _ = agreement(template, edges, flat, np.repeat(sides, poses.shape[1]))
-    unlikely = (flat[:, 6] / _SIZE_SD) ** 2 + (flat[:, 3:6] ** 2).sum(axis=1) / _TURN_SD_RAD**2
-    return (found - _PRIOR_WEIGHT * unlikely).reshape(poses.shape[:2])
-
-
-_SMALLEST_MM, _LARGEST_MM = 17.0, 32.0
-# Reach and step of the search, step of the radius (mm) and share of the directions: coarse to fine.
-_ROUNDS = ((15.0, 2.0, 1.0, 3), (2.0, 1.0, 0.5, 2), (1.0, 0.5, 0.5, 1))
-# Under the head's plate bone grows lighter again, so its edge the other way lies this far within ...
-_PLATE_MM = 2.5
-# ... but an edge of bone here speaks against the ball: the pelvis about the head is round, too.
-_WITHIN_MM = np.arange(3.5, 8.1, 0.5)
-# Beyond the joint the socket begins, where it covers the head.
-_SOCKET_MM = np.arange(1.5, 4.1, 0.5)
-# Blurred edges make a pose larger than the femur: by 8 % in the mean, 0 to 14 %.
-_OF_POSE = 0.95
-_SAME_WEIGHT, _PLACE_SD_MM, _BALL_SIZE_SD, _BOTH_SD = 0.1, 15.0, 0.12, 0.05
+    unlikely = (flat[:, 6] / MATCH.size_sd) ** 2 + (flat[:, 3:6] ** 2).sum(axis=1) / MATCH.turn_sd_rad**2
+    return (found - MATCH.prior_weight * unlikely).reshape(poses.shape[:2])
 
 
 def fit_ball(
     template: FemurTemplate,
-    edges: Edges,
+    edges: EdgeGrid,
     pose: np.ndarray,
     side: float,
     other_radius_mm: float | None = None,
 ) -> tuple[np.ndarray, float, float]:
-    """Find the ball whose surface, away from the neck, lies best on edges of bone.
+    """Find the ball whose surface, away from the neck, agrees best with the edges of bone.
 
     Parameters
     ----------
     template : FemurTemplate
-    edges : Edges
+    edges : EdgeGrid
         Fine ones about the head.
     pose : ndarray of shape (7,)
         Of the femur.
@@ -205,28 +185,28 @@ def fit_ball(
         Mean edge along the inward normal, up to 1.
     """
     directions = template.head_directions @ turns_of(pose[None], np.array([side]))[0].T
-    expected, spread = _OF_POSE * template.head_radius_mm * np.exp(pose[6]), _BALL_SIZE_SD
+    expected, spread = HEAD.of_pose * template.head_radius_mm * np.exp(pose[6]), HEAD.size_sd
     if other_radius_mm is not None:
-        expected, spread = other_radius_mm, _BOTH_SD
+        expected, spread = other_radius_mm, HEAD.both_sd
     centre = pose[:3]
-    for reach, step, radius_step, every in _ROUNDS:
+    for reach, step, radius_step, every in HEAD.rounds:
         axis = np.arange(-reach, reach + 0.1, step)
         places = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
         places = centre + places[np.linalg.norm(places, axis=1) <= reach]
-        radii = np.arange(_SMALLEST_MM, _LARGEST_MM + 0.1, radius_step)
+        radii = np.arange(HEAD.smallest_mm, HEAD.largest_mm + 0.1, radius_step)
         fits = _surface_fits(edges, places, directions[::every], radii, radius_step)
-        far = (np.linalg.norm(places - pose[:3], axis=1) / _PLACE_SD_MM) ** 2
+        far = (np.linalg.norm(places - pose[:3], axis=1) / HEAD.place_sd_mm) ** 2
         unlike = (np.log(radii / expected) / spread) ** 2
-        scores = fits - _SAME_WEIGHT * (far[:, None] + unlike)
+        scores = fits - HEAD.prior_weight * (far[:, None] + unlike)
         place, size = np.unravel_index(scores.argmax(), scores.shape)
         centre = places[place]
     return centre, float(radii[size]), float(fits[place, size])
 
 
 def _surface_fits(
-    edges: Edges, places: np.ndarray, directions: np.ndarray, radii: np.ndarray, gap: float
+    edges: EdgeGrid, places: np.ndarray, directions: np.ndarray, radii: np.ndarray, gap: float
 ) -> np.ndarray:
-    """Edge on the ball and of its plate less edge within it, shape (n_places, n_radii)."""
+    """Edges on the ball and of its cortex less edges within it, shape (n_places, n_radii)."""
     sampled = np.arange(radii[0] - _WITHIN_MM[-1], radii[-1] + _SOCKET_MM[-1] + 0.1, gap)
     found = np.empty((len(places), len(sampled)))
     for column, radius in enumerate(sampled):
@@ -235,6 +215,6 @@ def _surface_fits(
         found[:, column] = along / np.maximum(seen.sum(axis=1), 0.4 * len(directions))
     at = np.rint((radii - sampled[0]) / gap).astype(int)
     within = np.max([found[:, at - round(depth / gap)] for depth in _WITHIN_MM], axis=0)
-    plate = -found[:, at - round(_PLATE_MM / gap)]
+    plate = -found[:, at - round(HEAD.plate_mm / gap)]
     socket = np.max([-found[:, at + round(beyond / gap)] for beyond in _SOCKET_MM], axis=0)
     return found[:, at] + 0.5 * (plate + np.maximum(socket, 0.0) - np.maximum(within, 0.0))

@@ -1,1 +1,1 @@
-"""Fit the shape model of the femur to a CT, from the head that was detected."""
+"""Fit the shape model of the femur to the edges of bone in a CT."""

@@ -1,4 +1,7 @@
-"""A shape model whose shaft is longer than its people's: the end section continued along the shaft's axis."""
+"""Lengthen the shaft of a shape model: its end section is continued along the shaft's axis.
+
+The numbers are chosen by hand; not tuned.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from ...mesh.shape_model import ShapeModel
 
 _FLAT_MM = 0.5  # what lies this near the lowest plane belongs to the flat end
 _ROUNDED_MM, _SECTION_MM = 2.0, 8.0  # the rim is rounded so far up; the section is fitted to so much above
-_HARMONICS = 4
-_EVEN_AFTER = 4  # rings
-_TREND_MM = 25.0  # of shaft above the end, which tells its direction
+_HARMONICS = 4  # of the section's outline
+_EVEN_AFTER = 4  # rings after which the vertices lie evenly around the section
+_TREND_MM = 25.0  # of shaft above the end, which gives its direction
 
 
 class LongShaft(NamedTuple):
@@ -34,7 +37,7 @@ class LongShaft(NamedTuple):
 
 
 def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
-    """Continue the shaft of a shape model straight on.
+    """Lengthen the shaft of a shape model straight on.
 
     The section at the end is repeated along the line of the last sections' centres, in rings as far apart as
     the mesh is wide. Each mode goes on as it ends: the displacement of the rim, and the trend of the sections
@@ -45,7 +48,7 @@ def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
     model : ShapeModel
         Of a femur with a flat end of the shaft at its lowest, n points.
     length_mm : float
-        By how much the shaft is to grow; 0 or less leaves it as it is.
+        Added length; 0 or less leaves the shaft as it is.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
 
 
 def flat_end(surface: Surface) -> np.ndarray:
-    """Tell which vertices lie on the flat lower end of a femur that stands upright, shape (n,)."""
+    """Mark the vertices on the flat lower end of an upright femur, shape (n,)."""
     looking_down = surface.normals[:, 2] < -0.9
     lowest = surface.points[:, 2] < surface.points[:, 2].min() + 4.0
     if (looking_down & lowest).sum() < 10:
@@ -114,7 +117,7 @@ def _rings(
     """Places of the rings, the rim first, shape (rings, r, 3).
 
     The rim is where the mesh happens to end, ragged and rounded. So the section is a smooth one, fitted to
-    the shaft above, and the vertices come to lie evenly around it.
+    the shaft above, with the vertices evenly around it.
     """
     height = points[:, 2] - points[rim, 2].mean()
     wall = ~cut & (height > _ROUNDED_MM) & (height < _ROUNDED_MM + _SECTION_MM)
@@ -149,7 +152,7 @@ def _harmonics(turn: np.ndarray) -> np.ndarray:
 
 
 def _trends(model: ShapeModel, cut: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vector down the shaft, and the modes' change a mm of height, shape (k, 3)."""
+    """Unit vector down the shaft, and the modes' change per mm of height, shape (k, 3)."""
     z = model.mean[:, 2]
     last = ~cut & (z < z[cut].mean() + _TREND_MM)
     design = np.stack([np.ones(last.sum()), z[last]], axis=1)

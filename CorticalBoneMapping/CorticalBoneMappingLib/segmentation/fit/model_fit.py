@@ -1,8 +1,8 @@
-"""The shape model of the femur, fitted to a CT from where its head is.
+"""Fit the shape model of the femur to a CT, given the centre and radius of the head.
 
-A pose is searched by trying rotations; then pose, size and shape follow the periosteal edge along the
-normals (active shape model; Cootes et al. 1995, Comput Vis Image Underst 61:38), first from afar, then from
-near; last the surface is let go of the modes as a thin plate. What the scan does not show stays at its
+A pose is found by trying rotations. Then pose, size and shape follow the periosteal edge along the normals
+(active shape model; Cootes et al. 1995, Comput Vis Image Underst 61:38), from coarse to fine. Last, the
+surface follows the edges beyond the modes as a thin plate. What the scan does not show stays at its
 likeliest place.
 """
 
@@ -23,57 +23,22 @@ from ...mesh.shape_model import ShapeModel
 from .edges import Ball, Edges, find_ball, find_edges
 from .long_shaft import LongShaft, flat_end, lengthened
 from .pose import Plate, Shape, find_poses, head_radius_mm, improved
+from .settings import MODEL, Round
 
 # Corners of the box about the centre of a right head that holds any femur down to its shaft.
 _BOX_MM = np.stack(np.meshgrid([-60.0, 100.0], [-85.0, 85.0], [-175.0, 60.0]), axis=-1).reshape(-1, 3)
-_HEAD_RADII_MM = (12.0, 40.0)
-_LONGEST_MM = 60.0  # by which the model's shaft is lengthened at most: far below the lesser trochanter
-_BEYOND_SCAN_MM = 1.5
-_TRIED = 3
-_HEAD_SHARE, _HEAD_COSINE = 1.15, 0.5  # the head: within this of its radius, off the neck's axis
-_BALL_MM, _BALL_TRUST = 1.3, 0.15  # edges of the head about its ball; weight of the ball itself
-_HEAD_FREE_MM = 0.8  # edges of the head about the surface, once it is let go of the modes
-_HEAD_DEPARTS_MM = 2.5  # from the modes' shape: what lies farther off is the socket
-_REST = 0.01  # weight of no departure from the model, against an edge's of 1
-
-
-class _Round(NamedTuple):
-    """How far edges are looked for, how near they are expected, what they err by; mm."""
-
-    reach_mm: float
-    expected_mm: float
-    error_mm: float
-
-
-_FIRST = (_Round(10.0, 5.0, 4.0), _Round(10.0, 5.0, 3.0), _Round(10.0, 4.0, 2.0))
-_NEXT = (
-    _Round(8.0, 3.0, 2.0),
-    _Round(6.0, 3.0, 1.5),
-    _Round(6.0, 2.0, 1.0),
-    _Round(4.0, 2.0, 1.0),
-    _Round(4.0, 1.5, 1.0),
-)
-_FREE = (  # reach, where edges are expected, and width of the plate, mm
-    (4.0, 2.0, 20.0),
-    (4.0, 2.0, 12.0),
-    (3.0, 2.0, 8.0),
-    (3.0, 1.5, 6.0),
-    (3.0, 1.5, 4.0),
-    (2.0, 1.0, 3.0),
-    (2.0, 1.0, 3.0),
-)
 
 
 @dataclass(frozen=True)
 class ModelFit:
-    """A femur found in a scan.
+    """The shape model fitted to a femur.
 
     Attributes
     ----------
     surface : Surface
         Closed, subject's RAS mm, triangles looking outward; its first n points are the shape model's. Arrays:
         ``seen`` (uint8, 1 where the scan holds the point), ``cut_end`` (uint8, 1 on the flat end of the
-        shaft), ``edge_belief`` (0 to 1, whether an edge was found there), ``edge_strength`` (HU/mm),
+        shaft), ``edge_confidence`` (0 to 1), ``edge_strength`` (HU/mm),
         ``edge_spread`` (mm, how far apart the edges lie that it may be) and ``edge_offset`` (mm, from the
         surface outward to the likeliest edge).
     side : {"left", "right"}
@@ -85,11 +50,11 @@ class ModelFit:
     translation : ndarray of shape (3,)
         mm. From the model to the right-sided subject (a left femur is mirrored in x first).
     edge_rms_mm : float
-        Root mean square distance of the surface from the edges that are believed.
+        Root mean square distance of the surface from the edges, weighted by their confidence.
     seen_share : float
         Share of the bone's surface that the scan holds.
-    believed_share : float
-        Mean belief in the edges of what is seen.
+    confident_share : float
+        Mean confidence of the edges that the scan holds.
     """
 
     surface: Surface
@@ -100,7 +65,7 @@ class ModelFit:
     translation: np.ndarray
     edge_rms_mm: float
     seen_share: float
-    believed_share: float
+    confident_share: float
 
 
 def fit_model(
@@ -113,7 +78,7 @@ def fit_model(
     *,
     progress: Progress | None = None,
 ) -> ModelFit:
-    """Fit the shape model to the femur whose head is known.
+    """Fit the shape model to the femur with a known head.
 
     Parameters
     ----------
@@ -125,11 +90,11 @@ def fit_model(
     head_radius_mm : float
         To about 3 mm.
     shape_model : ShapeModel
-        Of a right femur that stands upright, RAS.
+        Of an upright right femur, RAS.
     landmarks : mapping of str to ndarray of shape (3,)
         Of the model's mean; ``head_centre`` is used.
     progress : Progress, optional
-        Told of each step.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -155,7 +120,7 @@ def fit_model(
     progress.report(0.4, "Fitting the shape of the femur")
     long = lengthened(shape_model, _missing_shaft_mm(box, shape, shape_model))
     bone = Bone.of(long, landmarks, ball)
-    for step in _NEXT:
+    for step in MODEL.next:
         shape = _moved(box, shape, bone, step)
     progress.report(0.7, "Following the edge of the bone")
     surface = _release(box, shape.surface(bone.model), bone)
@@ -165,10 +130,10 @@ def fit_model(
 
 
 def _check_start(volume: Volume, head_centre: np.ndarray, head_radius_mm: float) -> None:
-    if not _HEAD_RADII_MM[0] <= head_radius_mm <= _HEAD_RADII_MM[1]:
+    if not MODEL.head_radii_mm[0] <= head_radius_mm <= MODEL.head_radii_mm[1]:
         raise SegmentationError(
             f"The head's radius is given as {head_radius_mm:g} mm; a femoral head's lies between "
-            f"{_HEAD_RADII_MM[0]:g} and {_HEAD_RADII_MM[1]:g} mm."
+            f"{MODEL.head_radii_mm[0]:g} and {MODEL.head_radii_mm[1]:g} mm."
         )
     beyond = np.abs(volume.index_of(np.asarray(head_centre, dtype=np.float64)) - _middle(volume)) - _middle(
         volume
@@ -196,20 +161,20 @@ def _right_sided(volume: Volume, side: str) -> Volume:
 
 
 def _started(box: Volume, model: ShapeModel, landmarks: Mapping[str, np.ndarray], ball: Ball) -> Shape:
-    """The best of the poses found, each followed by a few rounds from afar."""
+    """Fit the best poses by a few coarse rounds, and return the best."""
     size = ball.radius_mm / head_radius_mm(model)
     poses = find_poses(box, model, ball.centre - size * landmarks["head_centre"], size)
     best, found = -1.0, None
     bone = Bone.of(LongShaft(model, flat_end(model.surface)), landmarks, ball)
-    for pose in poses[:_TRIED]:
+    for pose in poses[: MODEL.tried]:
         shape = Shape.at(pose, len(model.modes))
-        for step in _FIRST:
+        for step in MODEL.first:
             shape = _moved(box, shape, bone, step)
         surface = shape.surface(model)
-        edges = find_edges(box, surface.points, surface.normals, _FIRST[-1].reach_mm, 2.0)
-        belief = float((edges.belief / (1.0 + (edges.offset / 2.0) ** 2)).mean())
-        if belief > best:
-            best, found = belief, shape
+        edges = find_edges(box, surface.points, surface.normals, MODEL.first[-1].reach_mm, 2.0)
+        confidence = float((edges.confidence / (1.0 + (edges.offset / 2.0) ** 2)).mean())
+        if confidence > best:
+            best, found = confidence, shape
     return found
 
 
@@ -227,65 +192,65 @@ class Bone(NamedTuple):
         model, away = long.model, long.model.mean - landmarks["head_centre"]
         neck = landmarks["neck_base"] - landmarks["head_centre"]
         distance = np.linalg.norm(away, axis=1)
-        beside = away @ neck < _HEAD_COSINE * np.linalg.norm(neck) * distance
-        return cls(model, long.cut_end, beside & (distance < _HEAD_SHARE * head_radius_mm(model)), ball)
+        beside = away @ neck < MODEL.head_cosine * np.linalg.norm(neck) * distance
+        return cls(model, long.cut_end, beside & (distance < MODEL.head_share * head_radius_mm(model)), ball)
 
 
-def _moved(box: Volume, shape: Shape, bone: Bone, step: _Round) -> Shape:
-    """One round: look for the edges from the shape, move it towards them."""
+def _moved(box: Volume, shape: Shape, bone: Bone, step: Round) -> Shape:
+    """Find the edges from the shape, and move it towards them."""
     surface = shape.surface(bone.model)
     about = np.where(bone.head, bone.ball.offset(surface.points, surface.normals), 0.0)
     about = np.clip(about, -step.reach_mm, step.reach_mm)
-    expected = np.where(bone.head, np.minimum(_BALL_MM, step.expected_mm), step.expected_mm)
+    expected = np.where(bone.head, np.minimum(MODEL.ball_mm, step.expected_mm), step.expected_mm)
     edges = find_edges(box, surface.points, surface.normals, step.reach_mm, expected, about)
     weight = _weights(edges, bone.cut_end, step.error_mm)
-    trust = _BALL_TRUST * bone.head
-    offset = (weight * edges.offset + trust * about) / np.maximum(weight + trust, 1e-9)
-    return improved(shape, bone.model, surface, offset, weight + trust, step.error_mm)
+    by_ball = MODEL.ball_weight * bone.head
+    offset = (weight * edges.offset + by_ball * about) / np.maximum(weight + by_ball, 1e-9)
+    return improved(shape, bone.model, surface, offset, weight + by_ball, step.error_mm)
 
 
 def _weights(edges: Edges, cut_end: np.ndarray, error_mm: float) -> np.ndarray:
-    """What the edges are worth, 0 to 1: less where one of two may be it; shape (n,)."""
-    return edges.belief * ~cut_end / (1.0 + (edges.spread / error_mm) ** 2)
+    """Weights of the edges, 0 to 1, less where two edges compete; shape (n,)."""
+    return edges.confidence * ~cut_end / (1.0 + (edges.spread / error_mm) ** 2)
 
 
 def _missing_shaft_mm(box: Volume, shape: Shape, model: ShapeModel) -> float:
-    """By how much the model's shaft is to be longer to reach the scan's end, mm of the model."""
+    """Length to add to the model's shaft to reach the end of the scan, mm of the model."""
     cut = flat_end(model.surface)
     surface = shape.surface(model)
     down = surface.normals[cut].mean(axis=0)
-    ahead = np.arange(0.0, _LONGEST_MM * shape.size, 1.0)
+    ahead = np.arange(0.0, MODEL.longest_mm * shape.size, 1.0)
     index = box.index_of(surface.points[cut][:, None] + ahead[:, None] * down / np.linalg.norm(down))
     held = np.all((index >= 0.0) & (index <= np.array(box.array.shape[::-1]) - 1), axis=-1)
     if not held.any():
         return 0.0
-    return (ahead[held.any(axis=0)].max() + _BEYOND_SCAN_MM) / shape.size
+    return (ahead[held.any(axis=0)].max() + MODEL.beyond_scan_mm) / shape.size
 
 
 def _release(box: Volume, surface: Surface, bone: Bone) -> Surface:
-    """Follow the edges beyond the modes, as a thin plate of ever less width."""
+    """Follow the edges beyond the modes, as a thin plate of decreasing width."""
     plate, moved = Plate(surface), np.zeros(len(surface.points))
-    for reach, expected, width in _FREE:
+    for reach, expected, width in MODEL.free:
         points = surface.points + moved[:, None] * surface.normals
-        expected_here = np.where(bone.head, np.minimum(expected, _HEAD_FREE_MM), expected)
+        expected_here = np.where(bone.head, np.minimum(expected, MODEL.head_free_mm), expected)
         edges = find_edges(box, points, surface.normals, reach, expected_here)
         target = moved + edges.offset
         weight = _weights(edges, bone.cut_end, 1.0)
         # The head hardly departs from the model: an edge far off is the socket's.
-        weight = np.where(bone.head, weight / (1.0 + (target / _HEAD_DEPARTS_MM) ** 2) ** 2, weight)
-        moved = plate.displacement(target, weight, width, _REST)
+        weight = np.where(bone.head, weight / (1.0 + (target / MODEL.head_departs_mm) ** 2) ** 2, weight)
+        moved = plate.displacement(target, weight, width, MODEL.rest)
     return replace(surface, points=surface.points + moved[:, None] * surface.normals)
 
 
 def _measured(box: Volume, surface: Surface, shape: Shape, bone: Bone, side: str) -> ModelFit:
     edges = find_edges(box, surface.points, surface.normals, 2.0, 1.0)
     areas = np.where(bone.cut_end, 0.0, surface.point_areas)
-    held, believed = areas * edges.seen, areas * edges.belief
+    held, confident = areas * edges.seen, areas * edges.confidence
     surface = surface.with_arrays(
         units={"edge_strength": "HU/mm", "edge_spread": "mm", "edge_offset": "mm"},
         seen=edges.seen.astype(np.uint8),
         cut_end=bone.cut_end.astype(np.uint8),
-        edge_belief=edges.belief.astype(np.float32),
+        edge_confidence=edges.confidence.astype(np.float32),
         edge_strength=edges.strength.astype(np.float32),
         edge_spread=edges.spread.astype(np.float32),
         edge_offset=edges.offset.astype(np.float32),
@@ -297,7 +262,7 @@ def _measured(box: Volume, surface: Surface, shape: Shape, bone: Bone, side: str
         size=shape.size,
         rotation=shape.rotation,
         translation=shape.translation,
-        edge_rms_mm=float(np.sqrt((believed * edges.offset**2).sum() / max(believed.sum(), 1e-9))),
+        edge_rms_mm=float(np.sqrt((confident * edges.offset**2).sum() / max(confident.sum(), 1e-9))),
         seen_share=float(held.sum() / areas.sum()),
-        believed_share=float(believed.sum() / max(held.sum(), 1e-9)),
+        confident_share=float(confident.sum() / max(held.sum(), 1e-9)),
     )

@@ -1,6 +1,7 @@
-"""The likeliest pose, size and shape of a femur for edges along its normals; and what the modes leave.
+"""Pose and shape of a femur in a scan.
 
-How a femur lies in a scan, found from its head's centre by trying rotations.
+The pose about a known head is found by trying rotations. Pose, size and shape then move together towards
+edges along the normals; what the modes of the shape model leave is a thin plate on the mesh.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from scipy.spatial.transform import Rotation
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...mesh.shape_model import ShapeModel, pose_basis
-
-_PATCH_MM2 = 25.0**2  # errors of edges in a patch of this size are alike and count as one
+from .settings import POSE
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A shape of the model where it lies in the subject, right-sided.
+    """A shape of the model in the subject, right-sided.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Shape:
     translation: np.ndarray
 
     @classmethod
-    def at(cls, pose: Pose, n_modes: int) -> Shape:
+    def at(cls, pose: FemurPose, n_modes: int) -> Shape:
         """The mean shape in a pose."""
         return cls(np.zeros(n_modes), pose.size, pose.rotation, pose.translation)
 
@@ -80,7 +80,7 @@ def improved(
     basis = np.concatenate([model.modes, pose_basis(mean).reshape(7, -1, 3)])
     along = shape.size * np.einsum("knd,nd->kn", basis, normals)
     areas = surface.point_areas
-    precision = weight * areas / _PATCH_MM2 / error_mm**2
+    precision = weight * areas / POSE.patch_mm2 / error_mm**2
     prior = np.concatenate([np.ones(k), np.full(7, 1e-6)])
     right = along @ (precision * offset)
     right[:k] -= shape.coordinates
@@ -107,12 +107,12 @@ class Plate:
         # the Laplacian.
         mean = sparse.diags_array(1.0 / degree) @ links
         laplacian = (mean - sparse.eye_array(n)) * (4.0 / surface.mean_spacing_mm**2)
-        self._bending = (laplacian.T @ laplacian).tocsc()
+        self._roughness = (laplacian.T @ laplacian).tocsc()
 
     def displacement(
         self, offset: np.ndarray, weight: np.ndarray, width_mm: float, rest: float
     ) -> np.ndarray:
-        """Give the displacement that edges of some weights pull the plate to.
+        """Return the displacement to which weighted edges pull the plate.
 
         Parameters
         ----------
@@ -130,23 +130,13 @@ class Plate:
         ndarray of shape (n,)
             mm.
         """
-        system = sparse.diags_array(weight + rest) + (width_mm / 2.0) ** 4 * self._bending
+        system = sparse.diags_array(weight + rest) + (width_mm / 2.0) ** 4 * self._roughness
         return splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(
             weight * offset
         )
 
 
-_GREATEST_TURN_DEG = 42.0  # the patient's rotation, and what people differ by from the average
-_STEP_DEG = 6.0
-_COARSE_MM, _FINE_MM = 4.0, 2.0  # blur of the two passes, standard deviation
-_GRID_MM = 2.0
-_HU_RANGE = (-100.0, 600.0)  # fat, air and metal shall count no more than muscle and bone
-_STRONG = 60.0  # HU/mm: an edge that is stronger than this counts no more
-_N_POINTS = 700
-_KEPT = 6
-
-
-class Pose(NamedTuple):
+class FemurPose(NamedTuple):
     """``points = size * model @ rotation.T + translation``, right-sided RAS mm, and how well it fits."""
 
     rotation: np.ndarray
@@ -155,12 +145,11 @@ class Pose(NamedTuple):
     score: float
 
 
-def find_poses(volume: Volume, model: ShapeModel, head_centre: np.ndarray, size: float) -> list[Pose]:
+def find_poses(volume: Volume, model: ShapeModel, head_centre: np.ndarray, size: float) -> list[FemurPose]:
     """Find the likeliest rotations about the centre of the head.
 
-    A rotation is worth the mean fall of HU along the outward normals of the mean shape, which is
-    positive where bone ends. The cup of the pelvis says nothing about rotation, nor does the head:
-    neither is asked.
+    The score of a rotation is the mean fall of HU along the outward normals of the mean shape, which is
+    positive where bone ends. Head and socket do not depend on the rotation and are left out.
 
     Parameters
     ----------
@@ -175,20 +164,20 @@ def find_poses(volume: Volume, model: ShapeModel, head_centre: np.ndarray, size:
 
     Returns
     -------
-    list of Pose
+    list of FemurPose
         The best first; more than 10° apart.
     """
-    points, normals = _asked(model)
-    coarse = EdgeField(volume, head_centre, _COARSE_MM)
+    points, normals = _search_points(model)
+    coarse = EdgeField(volume, head_centre, POSE.coarse_mm)
     turns = _rotations()
     scores = np.array([coarse.score(points, normals, turn, head_centre, size) for turn in turns])
     order, kept = np.argsort(scores)[::-1], []
     for index in order:
-        if all(_angle_deg(turns[index], turns[other]) > 10.0 for other in kept):
+        if all(_angle_deg(turns[index], turns[other]) > POSE.apart_deg for other in kept):
             kept.append(index)
-        if len(kept) == _KEPT:
+        if len(kept) == POSE.kept:
             break
-    fine = EdgeField(volume, head_centre, _FINE_MM)
+    fine = EdgeField(volume, head_centre, POSE.fine_mm)
     poses = [_climbed(fine, points, normals, turns[index], head_centre, size) for index in kept]
     return sorted(poses, key=lambda pose: -pose.score)
 
@@ -197,35 +186,35 @@ class EdgeField:
     """Gradient of the blurred, clipped image on a coarse grid around a head, for quick look-ups."""
 
     def __init__(self, volume: Volume, centre: np.ndarray, blur_mm: float) -> None:
-        self._low = centre - [80.0, 100.0, 150.0]
-        size = np.array([210.0, 200.0, 220.0])
-        self._shape = np.ceil(size / _GRID_MM).astype(int)
-        clipped = np.clip(volume.array, *_HU_RANGE).astype(np.float32)
+        self._low = centre + np.array(POSE.box_corner_mm)
+        size = np.array(POSE.box_size_mm)
+        self._shape = np.ceil(size / POSE.grid_mm).astype(int)
+        clipped = np.clip(volume.array, *POSE.hu_range).astype(np.float32)
         blurred = ndimage.gaussian_filter(clipped, blur_mm / volume.spacing_mm[::-1], mode="nearest")
-        axes = [low + _GRID_MM * np.arange(n) for low, n in zip(self._low, self._shape)]
+        axes = [low + POSE.grid_mm * np.arange(n) for low, n in zip(self._low, self._shape)]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
         values = Volume(blurred, volume.ijk_to_ras).sample(grid)
-        self.gradient = np.stack(np.gradient(values, _GRID_MM), axis=-1).astype(np.float32)
+        self.gradient = np.stack(np.gradient(values, POSE.grid_mm), axis=-1).astype(np.float32)
 
     def score(
         self, points: np.ndarray, normals: np.ndarray, rotation: np.ndarray, centre: np.ndarray, size: float
     ) -> float:
         """Mean fall along the normals of what lies in the scan, less where little does."""
-        index = np.rint((size * points @ rotation.T + centre - self._low) / _GRID_MM).astype(int)
+        index = np.rint((size * points @ rotation.T + centre - self._low) / POSE.grid_mm).astype(int)
         index = np.clip(index, 0, self._shape - 1)
         gradient = self.gradient[index[:, 0], index[:, 1], index[:, 2]]
         fall = -np.einsum("ni,ni->n", gradient, normals @ rotation.T)
         seen = np.isfinite(fall)
-        total = np.clip(fall[seen], -_STRONG, _STRONG).sum()
+        total = np.clip(fall[seen], -POSE.strong, POSE.strong).sum()
         return float(total / (seen.sum() + 0.1 * len(seen)))
 
 
-def _asked(model: ShapeModel) -> tuple[np.ndarray, np.ndarray]:
+def _search_points(model: ShapeModel) -> tuple[np.ndarray, np.ndarray]:
     """Points of neck, trochanters and shaft, evenly chosen, and their normals."""
     surface = model.surface
     beyond_head = np.linalg.norm(surface.points, axis=1) > 1.2 * head_radius_mm(model)
     index = np.flatnonzero(beyond_head & (surface.normals[:, 2] > -0.9))
-    index = index[:: max(len(index) // _N_POINTS, 1)]
+    index = index[:: max(len(index) // POSE.points, 1)]
     return surface.points[index], surface.normals[index]
 
 
@@ -237,10 +226,10 @@ def head_radius_mm(model: ShapeModel) -> float:
 
 def _rotations() -> np.ndarray:
     """Rotation matrices on a grid of rotation vectors, shape (m, 3, 3)."""
-    n = int(_GREATEST_TURN_DEG / _STEP_DEG)
-    steps = _STEP_DEG * np.arange(-n, n + 1)
+    n = int(POSE.greatest_turn_deg / POSE.step_deg)
+    steps = POSE.step_deg * np.arange(-n, n + 1)
     vectors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
-    vectors = vectors[np.linalg.norm(vectors, axis=1) <= _GREATEST_TURN_DEG]
+    vectors = vectors[np.linalg.norm(vectors, axis=1) <= POSE.greatest_turn_deg]
     return Rotation.from_rotvec(vectors, degrees=True).as_matrix()
 
 
@@ -255,21 +244,21 @@ def _climbed(
     rotation: np.ndarray,
     centre: np.ndarray,
     size: float,
-) -> Pose:
-    """Climb to the best pose near a rotation, one of rotation, place and size at a time."""
+) -> FemurPose:
+    """Improve a pose by a search along one of rotation, place and size at a time."""
     score = field.score(points, normals, rotation, centre, size)
-    for scale in (1.0, 0.5, 0.25):
-        for _ in range(3):
+    for scale in POSE.scales:
+        for _ in range(POSE.tries):
             before = score
             for axis in range(7):
                 for sign in (1.0, -1.0):
                     step = np.zeros(7)
                     step[axis] = sign * scale
-                    turn = Rotation.from_rotvec(5.0 * step[:3], degrees=True).as_matrix() @ rotation
-                    place, grown = centre + 3.0 * step[3:6], size * np.exp(0.05 * step[6])
+                    turn = Rotation.from_rotvec(POSE.turn_deg * step[:3], degrees=True).as_matrix() @ rotation
+                    place, grown = centre + POSE.place_mm * step[3:6], size * np.exp(POSE.log_size * step[6])
                     tried = field.score(points, normals, turn, place, grown)
                     if tried > score:
                         score, rotation, centre, size = tried, turn, place, grown
             if score == before:
                 break
-    return Pose(rotation, centre, size, score)
+    return FemurPose(rotation, centre, size, score)

@@ -1,7 +1,4 @@
-"""From a label map to the filled mask of one bone, or a sentence that says why there is none.
-
-Repair of a bone's label map that another tool made.
-"""
+"""Read the filled mask of one bone from a label map, and repair a label that another tool made."""
 
 from __future__ import annotations
 
@@ -11,13 +8,17 @@ from scipy import ndimage
 from ...core.errors import SurfaceError
 from ...core.volume import Volume
 
+# Chosen by hand; not tuned.
 _FEWEST_VOXELS = 100
-# A second piece of more than this share of the first is another bone, not an island left by the tool.
-_SECOND_BONE = 0.1
+_SECOND_BONE = 0.1  # a second piece of more than this share of the first is another bone, not an island
+_OPENING_MM = 3.0  # a cavity whose openings are narrower than twice this is a hole, not the bone's shape
+_BRIDGE_MM = 4.0  # a part that hangs on by less than twice this is not of a femur, whose neck is thicker
+_TIP_MM = 2.5  # corners of the bone reach this far out of the ball that fits into it
+_LEAST_CM3 = 0.1  # a smaller part is a corner or a tip, and is kept
 
 
 def bone_mask(labelmap: Volume, label: int | None = None) -> tuple[Volume, list[str]]:
-    """Give the filled mask of one bone, cropped to it.
+    """Return the filled mask of one bone, cropped to it.
 
     Parameters
     ----------
@@ -36,8 +37,8 @@ def bone_mask(labelmap: Volume, label: int | None = None) -> tuple[Volume, list[
     Raises
     ------
     SurfaceError
-        If the label map is empty or no label map, the label is absent or not chosen, or the label holds
-        several bones or too few voxels.
+        If this is not a label map, it is empty, the label is absent or not chosen, or the label holds several
+        bones or too few voxels.
     """
     chosen, notes = _voxels_of(labelmap, label)
     boxes = ndimage.find_objects(chosen.astype(np.uint8))
@@ -58,7 +59,7 @@ def bone_mask(labelmap: Volume, label: int | None = None) -> tuple[Volume, list[
 
 
 def filled_within(mask: np.ndarray) -> np.ndarray:
-    """Fill what bone encloses; a marrow canal is open at a cut, so the box's end planes close it.
+    """Fill cavities; a marrow canal is open at a cut, so the end planes of the box close it.
 
     Parameters
     ----------
@@ -78,6 +79,47 @@ def filled_within(mask: np.ndarray) -> np.ndarray:
     return filled[1:-1, 1:-1, 1:-1]
 
 
+def repair(labelmap: Volume, label: int | None = None) -> tuple[Volume, list[str]]:
+    """Close the holes of a bone's label, drop its islands, and cut off what hangs on by a thin bridge.
+
+    Without the CT no bone can be added that the tool gave to another label; `exact_surface` does that.
+
+    Parameters
+    ----------
+    labelmap : Volume
+        Whole numbers, 0 outside; or a probability from 0 to 1, of which the half is the border.
+    label : int, optional
+        Which label is the bone; not needed if there is only one.
+
+    Returns
+    -------
+    repaired : Volume
+        On the grid of `labelmap`, uint8, 1 in the bone: one piece.
+    notes : list of str
+        What was done, for the user; empty if nothing was.
+
+    Raises
+    ------
+    SurfaceError
+        If the label does not exist, or it holds several bones or too few voxels.
+    """
+    mask, notes = bone_mask(labelmap, label)
+    voxel_cm3 = float(np.prod(mask.spacing_mm)) / 1000.0
+    spacing, bone = mask.spacing_mm[::-1], mask.array
+    whole = _without_holes(bone, spacing)
+    added = np.count_nonzero(whole) - np.count_nonzero(bone)
+    if added:
+        notes.append(f"Holes that reached the surface ({added * voxel_cm3:.2g} cm³) were closed.")
+    bone = _without_bridges(whole, spacing, _LEAST_CM3 / voxel_cm3)
+    lost = np.count_nonzero(whole) - np.count_nonzero(bone)
+    if lost:
+        notes.append(
+            f"A part that hung on by less than {2 * _BRIDGE_MM:g} mm ({lost * voxel_cm3:.2g} cm³), such as "
+            "pelvis, was cut off."
+        )
+    return _on_grid_of(labelmap, mask, bone), notes
+
+
 def _voxels_of(labelmap: Volume, label: int | None) -> tuple[np.ndarray, list[str]]:
     array, source = labelmap.array, labelmap.source
     if array.ndim != 3:
@@ -95,7 +137,7 @@ def _voxels_of(labelmap: Volume, label: int | None) -> tuple[np.ndarray, list[st
     if label is None and len(present) > 1:
         raise SurfaceError(f"{source}: say which label is the bone; there are: {listed}.")
     if label is not None and label not in present:
-        raise SurfaceError(f"{source}: there is no label {label}; there are: {listed}.")
+        raise SurfaceError(f"{source}: label {label} does not exist; there are: {listed}.")
     return array == (present[0] if label is None else label), []
 
 
@@ -127,55 +169,8 @@ def _one_piece(mask: np.ndarray, voxel_cm3: float, source: str) -> tuple[np.ndar
     return numbers == order[0] + 1, [note]
 
 
-_OPENING_MM = 3.0  # a cavity whose openings are narrower than twice this is a hole, not the bone's shape
-_BRIDGE_MM = 4.0  # what hangs on by less than twice this is no part of a femur, whose neck is thicker
-_TIP_MM = 2.5  # so far corners of the bone reach out of the ball that fits into it
-_LEAST_CM3 = 0.1  # less is a corner or a tip, and stays
-
-
-def repair(labelmap: Volume, label: int | None = None) -> tuple[Volume, list[str]]:
-    """Close the holes of a bone's label, drop its islands, and cut off what hangs on by a thin bridge.
-
-    Without the CT no bone can be added that the tool gave to another label; `exact_surface` does that.
-
-    Parameters
-    ----------
-    labelmap : Volume
-        Whole numbers, 0 outside; or a probability from 0 to 1, of which the half is the border.
-    label : int, optional
-        Which label is the bone; not needed if there is only one.
-
-    Returns
-    -------
-    repaired : Volume
-        On the grid of `labelmap`, uint8, 1 in the bone: one piece.
-    notes : list of str
-        What was done, for the user; empty if nothing had to be.
-
-    Raises
-    ------
-    SurfaceError
-        If there is no such label, or it holds several bones or too few voxels.
-    """
-    mask, notes = bone_mask(labelmap, label)
-    voxel_cm3 = float(np.prod(mask.spacing_mm)) / 1000.0
-    spacing, bone = mask.spacing_mm[::-1], mask.array
-    whole = _without_holes(bone, spacing)
-    added = np.count_nonzero(whole) - np.count_nonzero(bone)
-    if added:
-        notes.append(f"Holes that reached the surface ({added * voxel_cm3:.2g} cm³) were closed.")
-    bone = _without_bridges(whole, spacing, _LEAST_CM3 / voxel_cm3)
-    lost = np.count_nonzero(whole) - np.count_nonzero(bone)
-    if lost:
-        notes.append(
-            f"A part that hung on by less than {2 * _BRIDGE_MM:g} mm ({lost * voxel_cm3:.2g} cm³), such as "
-            "pelvis, was cut off."
-        )
-    return _on_grid_of(labelmap, mask, bone), notes
-
-
 def _without_holes(bone: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Fill cavities that are closed once their openings are, and plug these; other hollows stay."""
+    """Fill cavities whose openings are narrow, and plug these; other hollows stay."""
     margin = np.ceil(2.0 * _OPENING_MM / spacing).astype(int)
     box = tuple(slice(count, -count) for count in margin)
     wide = _distance(~np.pad(bone, [(count, count) for count in margin]), spacing) <= _OPENING_MM

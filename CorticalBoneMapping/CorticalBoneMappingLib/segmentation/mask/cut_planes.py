@@ -1,4 +1,4 @@
-"""Where a bone was cut off: by the border of the scan, or flat across within it."""
+"""Find where a bone was cut off: by the border of the scan, or flat across within it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from ...core.volume import Volume
 
-# The last slice of a bone that ends by itself is at most 0.71 of the one before it (a cylinder seen from
-# its side; a ball: 0.5), however thin the slices; that of a cut shaft is nearly as large.
+# By geometry: the last slice of a bone that ends by itself is at most 0.71 of the one before it (a cylinder
+# seen from its side; a ball: 0.5), however thin the slices; that of a cut shaft is nearly as large.
 _CUT_RATIO = 0.8
 
 
@@ -25,7 +25,7 @@ def cut_planes(mask: Volume, labelmap: Volume) -> list[tuple[np.ndarray, np.ndar
     -------
     list of (point, normal)
         A point of each plane in RAS mm (at the outer face of the last voxels), and its unit normal that
-        looks away from the bone.
+        points away from the bone.
     """
     start = np.round(labelmap.index_of(mask.ijk_to_ras[:3, 3])).astype(int)
     size, whole = np.array(mask.array.shape[::-1]), np.array(labelmap.array.shape[::-1])

@@ -1,7 +1,4 @@
-"""The periosteal surface of a bone from its label map.
-
-From a binary mask to a smooth field whose zero level is the bone's surface.
-"""
+"""Make the periosteal surface of a bone from its label map."""
 
 from __future__ import annotations
 
@@ -21,19 +18,24 @@ from .bone_mask import bone_mask
 from .cut_planes import at_planes, cut_planes
 
 _MARGIN_VOXELS = 4
-_MOST_POINTS = 1_000_000
-_CLOSINGS = (0, 1, 2, 3)  # voxels by which the mask is closed, as far as needed to have no tunnel
+_MOST_POINTS = 1_000_000  # memory
+_CLOSINGS = (0, 1, 2, 3)  # voxels by which the mask is closed, until it has no tunnel
+# Tuned, in voxels of the mask along each axis, on balls and cylinders of 5–25 mm radius and voxels of
+# 0.5 × 0.5 × 0.5 to 0.8 × 0.8 × 2.5 and 3 × 3 × 3 mm: the steps go, and the shape stays.
+_SMOOTHING_VOXELS = 0.9
+_BALANCE_VOXELS = 2.0
+_BALANCE_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class PeriostealSurface:
-    """A bone's outer surface, and what had to be done to get it.
+    """A bone's outer surface, with notes on how it was made.
 
     Attributes
     ----------
     surface : Surface
-        Closed, outward, near-uniform; point array ``cut_end`` (uint8): 1 where the bone was cut off, so
-        that there is no cortex to measure, and within about one vertex spacing of that.
+        Closed, outward, near-uniform; point array ``cut_end`` (uint8): 1 where the bone was cut off and
+        has no cortex, and within about one vertex spacing of that.
     notes : list of str
         What was dropped, filled, or closed in the mask, for the user.
     """
@@ -45,7 +47,7 @@ class PeriostealSurface:
 def periosteal_surface(
     labelmap: Volume, label: int | None = None, spacing_mm: float = 1.2, progress: Progress | None = None
 ) -> PeriostealSurface:
-    """Give the smooth surface of one bone of a label map.
+    """Make the smooth surface of one bone of a label map.
 
     The surface runs between the voxels' centres without their steps; a bone that is cut off, by the
     border of the label map or flat within it, is closed by a cap there.
@@ -59,7 +61,7 @@ def periosteal_surface(
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def periosteal_surface(
 
 
 def _dense_surface(mask: Volume, spacing_mm: float) -> tuple[Surface, list[str]]:
-    """Outer surface of the mask, closing its gaps step by step until there is no tunnel."""
+    """Outer surface of the mask, whose gaps are closed step by step until no tunnel is left."""
     mask = towards_lps(mask)  # so that the triangles do not depend on how a file stores the axes
     spacing_kji = mask.spacing_mm[::-1]
     padded = np.pad(mask.array, _MARGIN_VOXELS)
@@ -127,7 +129,7 @@ def _closed(mask: np.ndarray, voxels: int) -> np.ndarray:
 
 
 def _outer_piece(surface: Surface) -> Surface:
-    """Keep the largest of several pieces; the others are drops that smoothing tore off, or cavities."""
+    """Keep the largest of several pieces; smoothing tore off the others, or they are cavities."""
     piece = pieces(surface.triangles, len(surface.points))
     largest = np.bincount(piece).argmax()
     kept = surface.triangles[piece[surface.triangles[:, 0]] == largest]
@@ -145,15 +147,8 @@ def _coarseness(mask: Volume, spacing_mm: float) -> list[str]:
     ]
 
 
-# In voxels of the mask along each axis, chosen on balls and cylinders of 5–25 mm radius and voxels of
-# 0.5 × 0.5 × 0.5 to 0.8 × 0.8 × 2.5 and 3 × 3 × 3 mm: the steps go, and the shape stays.
-_SMOOTHING_VOXELS = 0.9
-_BALANCE_VOXELS = 2.0
-_BALANCE_ROUNDS = 3
-
-
 def smooth_field(mask: np.ndarray, spacing_kji: np.ndarray, step_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give a smooth signed distance that shows no steps of the voxels and keeps the local volume.
+    """Return a smooth signed distance without steps of the voxels, which keeps the local volume.
 
     Distances between voxel centres of both sides (shape-based interpolation: Raya and Udupa 1990) are
     interpolated on a finer grid and smoothed by a Gaussian of fourth order, 2G − G∘G, which unlike a
@@ -167,14 +162,14 @@ def smooth_field(mask: np.ndarray, spacing_kji: np.ndarray, step_mm: float) -> t
     spacing_kji : ndarray of shape (3,)
         Voxel spacing in mm, in the order of the mask's axes.
     step_mm : float
-        Wanted spacing of the field's grid.
+        Spacing of the field's grid, at most.
 
     Returns
     -------
     field : ndarray of float32
         In mm, positive inside; on a grid `factors` times finer than the mask's, with the same first voxel.
     factors : ndarray of int of shape (3,)
-        Number of steps a voxel, axis by axis.
+        Number of steps per voxel, axis by axis.
     """
     factors = np.maximum(1, np.ceil(spacing_kji / step_mm - 0.05)).astype(int)
     limit = 3.0 * float(spacing_kji.max())

@@ -1,4 +1,4 @@
-"""From a surface to the label map of its inside, exactly by how much of each voxel it fills."""
+"""Make the label map of a surface's inside, from the exact share of each voxel that it fills."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from ...core.errors import SurfaceError
 from ...core.surface import Surface
 from ...core.volume import Volume
 
+# Chosen by hand; not tuned.
 _LINE_MM = 0.25  # between the lines along which the filling of the voxels is measured, at most
-_FEWEST_LINES = 3  # a voxel side
+_FEWEST_LINES = 3  # per side of a voxel
 _TURN = np.array([1.7e-7, 2.3e-7])  # of a voxel: no line meets an edge or a corner of the surface exactly
 _CHUNK = 200_000  # pairs of triangle and line at once
 
 
 def labelled(surface: Surface, volume: Volume, label: int = 1) -> Volume:
-    """Give the label map of a surface's inside on the grid of a volume.
+    """Make the label map of a surface's inside on the grid of a volume.
 
     Parameters
     ----------
     surface : Surface
         Closed, outward. What lies beyond the volume is left out.
     volume : Volume
-        Whose grid it is; its voxels are not looked at.
+        Gives the grid; its voxels are not read.
     label : int
         Value of the voxels of which the surface fills at least half, 1 to 255; all others are 0.
 
@@ -38,7 +39,7 @@ def labelled(surface: Surface, volume: Volume, label: int = 1) -> Volume:
         If the surface is not closed, or fills no voxel.
     """
     if not surface.is_closed():
-        raise SurfaceError("The surface is not closed: it has no inside that could be labelled.")
+        raise SurfaceError("The surface is not closed, so its inside is not defined. Close it first.")
     filled, place = filling(surface, volume)
     inside = _one_without_holes(filled >= 0.5)
     if not inside.any():
@@ -49,17 +50,17 @@ def labelled(surface: Surface, volume: Volume, label: int = 1) -> Volume:
 
 
 def filling(surface: Surface, volume: Volume) -> tuple[np.ndarray, tuple[slice, slice, slice]]:
-    """Give which share of each voxel lies inside a surface.
+    """Return the share of each voxel that lies inside a surface.
 
-    Lines run along the first axis through the volume, several a voxel; the lengths of a line inside are exact
-    to where it meets the triangles.
+    Lines run along the first axis of the volume, several per voxel; the lengths inside are exact to where a
+    line meets the triangles.
 
     Parameters
     ----------
     surface : Surface
         Closed, outward.
     volume : Volume
-        Whose grid it is.
+        Gives the grid.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def _crossings(corners: np.ndarray, n_j: int, n_k: int) -> tuple[np.ndarray, np.
 
 
 def _in_chunks(number: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Give each triangle as often as there are lines in its box, and the number of the line in it."""
+    """Repeat each triangle for every line in its box, with the number of the line, in chunks."""
     which = np.flatnonzero(number)
     ends = np.cumsum(number[which])
     borders = np.searchsorted(ends, np.arange(_CHUNK, ends[-1] + _CHUNK, _CHUNK)) if len(which) else [0]
@@ -127,7 +128,7 @@ def _met(
     weights = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=1) / area[triangle, None]
     met = np.all(weights >= 0.0, axis=1)
     place = (weights * corners[triangle, :, 0]).sum(axis=1)
-    # A triangle that turns counter-clockwise in (j, k) looks along +i: there the line leaves.
+    # A triangle that turns counter-clockwise in (j, k) faces +i: there the line leaves.
     return (j + n_j * k)[met], place[met], -np.sign(area[triangle[met]])
 
 

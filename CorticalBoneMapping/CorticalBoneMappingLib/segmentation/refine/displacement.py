@@ -1,7 +1,8 @@
-"""How far a surface must move: a smooth random field on it that scattered, partly wrong offsets tell."""
+"""Estimate a smooth random field of offsets on a surface from scattered, partly wrong measurements."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,23 @@ from scipy.sparse.linalg import SuperLU, splu
 from ...core.surface import Surface
 from ...mesh.smoothing import cotangent_laplacian
 
-_FREEDOM = 3.0  # of Student's t: a vessel or the acetabulum taken for the edge must not draw its neighbours
-_NOT_TOLD_MM = (0.7, 0.0)  # added to the offsets' own SD, less and less, so that the crowd decides first
-_DRAWS = 64
+
+@dataclass(frozen=True)
+class OffsetFieldSettings:
+    """Numbers of the field's estimation; chosen by hand, not tuned."""
+
+    # Degrees of freedom of Student's t: a vessel or the acetabulum, taken for the edge, must not draw others.
+    freedom: float = 3.0
+    # Added to the offsets' own SD (mm), less in each pass, so that the majority decides first.
+    added_sd_mm: tuple[float, ...] = (0.7, 0.0)
+    draws: int = 64  # of the posterior, for its standard deviation
+
+
+FIELD = OffsetFieldSettings()
 
 
 class OffsetField(NamedTuple):
-    """The field after what was told.
+    """Posterior of the field.
 
     Attributes
     ----------
@@ -25,46 +36,46 @@ class OffsetField(NamedTuple):
         Posterior mean, mm.
     sd : ndarray of shape (n_points,)
         Posterior standard deviation, mm.
-    belief : ndarray of shape (n_points,)
-        Weight that each told offset kept, 0 to 1; 0 where none was told.
+    weight : ndarray of shape (n_points,)
+        Weight that each measured offset kept, 0 to 1; 0 where none was measured.
     """
 
     offset: np.ndarray
     sd: np.ndarray
-    belief: np.ndarray
+    weight: np.ndarray
 
 
 class FieldPrior(NamedTuple):
-    """What is known of the field beforehand.
+    """Prior of the field.
 
     Attributes
     ----------
     sd_mm : float
         Standard deviation of the offsets.
     length_mm : float
-        Distance at which two offsets hardly know of each other (correlation about 0.14).
+        Distance at which two offsets are hardly correlated (about 0.14).
     """
 
     sd_mm: float
     length_mm: float
 
 
-def offset_field(surface: Surface, told: np.ndarray, sd: np.ndarray, prior: FieldPrior) -> OffsetField:
+def offset_field(surface: Surface, measured: np.ndarray, sd: np.ndarray, prior: FieldPrior) -> OffsetField:
     """Find the most probable smooth field of offsets on a surface.
 
     The prior is a Matérn field of smoothness 1, of which the sparse precision matrix is
     τ² (κ²C + G) C⁻¹ (κ²C + G), with the vertex areas C, the cotangent Laplacian G, κ = √8 / length and
     τ² = 1 / (4π κ² sd²) (Lindgren, Rue, Lindström 2011, J R Stat Soc B 73:423, eq. 2 and 10). Errors of the
-    told offsets follow Student's t, by weights that begin equal and then follow the field.
+    measured offsets follow Student's t, by weights that begin equal and then follow the field.
 
     Parameters
     ----------
     surface : Surface
         n points.
-    told : ndarray of shape (n,)
-        Offsets in mm; not-a-number where nothing was told.
+    measured : ndarray of shape (n,)
+        Offsets in mm; not-a-number where nothing was measured.
     sd : ndarray of shape (n,)
-        Their standard deviations in mm; looked at only where something was told.
+        Their standard deviations in mm; used only where something was measured.
     prior : FieldPrior
         Of the offsets, whose mean is 0.
 
@@ -72,22 +83,22 @@ def offset_field(surface: Surface, told: np.ndarray, sd: np.ndarray, prior: Fiel
     -------
     OffsetField
     """
-    known = np.isfinite(told)
-    value, variance = np.where(known, told, 0.0), np.where(known, sd, 1.0) ** 2
+    known = np.isfinite(measured)
+    value, variance = np.where(known, measured, 0.0), np.where(known, sd, 1.0) ** 2
     root, precision = _prior_precision(surface, prior)
-    belief, offset = known.astype(float), None
-    for more in _NOT_TOLD_MM:
+    kept, offset = known.astype(float), None
+    for more in FIELD.added_sd_mm:
         spread = variance + more**2
         if offset is not None:
-            belief = known * (_FREEDOM + 1.0) / (_FREEDOM + (value - offset) ** 2 / spread)
-        weight = belief / spread
+            kept = known * (FIELD.freedom + 1.0) / (FIELD.freedom + (value - offset) ** 2 / spread)
+        weight = kept / spread
         factor = _factor(precision + sparse.diags(weight))
         offset = factor.solve(weight * value)
-    return OffsetField(offset, _posterior_sd(factor, root, weight), np.minimum(belief, 1.0))
+    return OffsetField(offset, _posterior_sd(factor, root, weight), np.minimum(kept, 1.0))
 
 
 def _prior_precision(surface: Surface, prior: FieldPrior) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Give R and Q = R Rᵀ of the prior."""
+    """Return R and Q = R Rᵀ of the prior."""
     areas = np.maximum(surface.point_areas, 1e-9 * surface.point_areas.mean())
     kappa = np.sqrt(8.0) / prior.length_mm
     tau = 1.0 / (np.sqrt(4.0 * np.pi) * kappa * prior.sd_mm)
@@ -103,8 +114,8 @@ def _factor(matrix: sparse.csr_array) -> SuperLU:
 
 
 def _posterior_sd(factor: SuperLU, root: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
-    """From draws of the posterior: the diagonal of an inverse of this size is not to be had directly."""
+    """Standard deviation from draws of the posterior: the inverse of a matrix of this size is too large."""
     random = np.random.default_rng(0)
-    first, second = random.standard_normal((2, len(weight), _DRAWS))
+    first, second = random.standard_normal((2, len(weight), FIELD.draws))
     draws = factor.solve(root @ first + np.sqrt(weight)[:, None] * second)
     return np.sqrt((draws**2).mean(axis=1))

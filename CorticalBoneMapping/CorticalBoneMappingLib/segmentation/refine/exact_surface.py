@@ -1,4 +1,4 @@
-"""From a surface that lies within about two millimetres of the bone's to the bone's own, by the CT."""
+"""Move a surface that is within about two millimetres of a bone to the edge of the bone in the CT."""
 
 from __future__ import annotations
 
@@ -19,22 +19,34 @@ from .displacement import FieldPrior, OffsetField, offset_field
 from .shaft_end import Plane, cut_at, shaft_end
 
 OuterEdges = Callable[[Surface, Volume, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""From surface, CT and points not to look at (n,) to depth of the bone's edge below each point (n,) in mm,
+"""From surface, CT and points to skip (n,) to depth of the bone's edge below each point (n,) in mm,
 its standard deviation (n,) in mm, and where an edge was found (n,)."""
 
-# What a fitted shape leaves, and what the first pass leaves of that.
-_FIRST_PRIOR, _SECOND_PRIOR = FieldPrior(1.2, 12.0), FieldPrior(0.4, 8.0)
-_FARTHEST_MM = 3.5  # an edge farther away belongs to another bone
-_FIRST_SHARE = 3  # one point in so many is looked at in the first pass, which the second corrects
-_FIRST_ROUNDS = 3
-_FAR_QUANTILE, _FAR_MM = 0.98, 1.5  # so far off, some of the lines began in the acetabulum
-_SHARPEST, _UNFOLDINGS = 0.3, 20  # cosine between the normals of a triangle and of its corners
-_MODEL_SD_MM = 0.05  # of an edge by what the model of the cortex leaves out
-_NOISE_FACTOR = 2.0  # errors of neighbours go together; measured on simulated scans
-_SHARED_SD_MM = 0.05
-_TOLD_WITHIN_MM, _LEAST_BELIEF = 3.0, 0.1  # no believed edge as near: the image showed nothing here
 
-_WORTH_A_NOTE = 0.01
+# Of the offsets that a fitted shape leaves, and that the first pass leaves; chosen by hand, not tuned.
+_FIRST_PRIOR, _SECOND_PRIOR = FieldPrior(1.2, 12.0), FieldPrior(0.4, 8.0)
+
+
+@dataclass(frozen=True)
+class SurfaceSettings:
+    """Numbers of the exact surface; chosen by hand, not tuned, unless a line says more."""
+
+    farthest_mm: float = 3.5  # an edge farther away belongs to another bone
+    first_share: int = 3  # one point in so many is measured in the first pass, which the second corrects
+    first_rounds: int = 3
+    far_quantile: float = 0.98  # if this quantile of the offsets is ...
+    far_mm: float = 1.5  # ... more than this, some lines began in the acetabulum
+    sharpest: float = 0.3  # cosine between the normals of a triangle and of its corners
+    unfoldings: int = 20
+    model_sd_mm: float = 0.05  # of an edge, by what the model of the cortex leaves out
+    noise_factor: float = 2.0  # errors of neighbours are correlated; measured on simulated scans
+    shared_sd_mm: float = 0.05
+    near_mm: float = 3.0  # without an edge this near, of at least ...
+    least_weight: float = 0.1  # ... this weight, the image shows nothing
+    least_noted: float = 0.01  # share of the surface
+
+
+SURFACE = SurfaceSettings()
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class ExactSurface:
         distance from the true surface; ``completed`` (uint8), 1 where the image showed nothing and the shape
         given was kept; ``cut_end`` (uint8), 1 where the bone is cut off, by the scan or as given.
     notes : list of str
-        What a user must know about it.
+        Messages for the user.
     """
 
     surface: Surface
@@ -64,16 +76,16 @@ def exact_surface(
 ) -> ExactSurface:
     """Move a surface to the bone's edge in the CT.
 
-    Along every normal the edge is measured; the offsets are told to a smooth random field on the surface,
-    which says how far to move where edges disagree, or are lacking, and how certain that is. The shape is
-    first moved so with few lines, then meshed evenly and moved by all.
+    The edge is measured along every normal. A smooth random field estimates from these offsets how far to
+    move where edges disagree or are missing, and how certain that is. The shape is first moved so with few
+    lines, then meshed evenly and moved with all.
 
     Parameters
     ----------
     start : Surface
         Closed, of one piece, within about 2 mm of the bone. Its array ``cut_end``, if it has one, is 1 on the
-        flat end of the shaft; the part of the shaft that leaves the scan with that end is cut off. Whatever
-        else leaves the scan is kept as it is given.
+        flat end of the shaft; the part of the shaft that leaves the scan with that end is cut off. All else
+        that leaves the scan is kept.
     volume : Volume
         CT in HU.
     outer_edges : callable
@@ -81,7 +93,7 @@ def exact_surface(
     spacing_mm : float
         Mean distance between neighbouring vertices in mm.
     progress : Progress, optional
-        Is told how far the work is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -101,12 +113,12 @@ def exact_surface(
     progress.report(0.6, "Moving the surface to the bone's edge")
     cut = at_planes(mesh.points, planes, within_mm=spacing_mm)
     looked_at = _in_scan(mesh.points, volume) & ~cut
-    second = _told_field(mesh, volume, outer_edges, looked_at, _SECOND_PRIOR)
+    second = _measured_field(mesh, volume, outer_edges, looked_at, _SECOND_PRIOR)
     surface = _moved(mesh, second.offset, planes, cut)
-    completed = ~cut & ~(_shown(mesh.points, second.belief) & _in_scan(mesh.points, volume))
+    completed = ~cut & ~(_shown(mesh.points, second.weight) & _in_scan(mesh.points, volume))
     progress.report(1.0, "Surface found")
     arrays = {
-        "expected_error": np.hypot(second.sd, _SHARED_SD_MM).astype(np.float32),
+        "expected_error": np.hypot(second.sd, SURFACE.shared_sd_mm).astype(np.float32),
         "completed": completed.astype(np.uint8),
         "cut_end": cut.astype(np.uint8),
     }
@@ -115,7 +127,7 @@ def exact_surface(
 
 def _notes(surface: Surface, completed: np.ndarray) -> list[str]:
     share = float(surface.point_areas[completed].sum() / surface.point_areas.sum())
-    if share < _WORTH_A_NOTE:
+    if share < SURFACE.least_noted:
         return []
     return [f"The scan does not show where {share:.0%} of the bone's surface is; it is completed there."]
 
@@ -123,25 +135,25 @@ def _notes(surface: Surface, completed: np.ndarray) -> list[str]:
 def _nearer(
     start: Surface, volume: Volume, outer_edges: OuterEdges, planes: list[Plane], flat_mm: float
 ) -> Surface:
-    """Move the surface with few lines, again while it moves far: a line that begins too far out misses."""
+    """Move the surface with few lines; repeat while it moves far, since lines from far out miss the edge."""
     ended = at_planes(start.points, planes, flat_mm)
-    chosen = ~ended & (np.arange(len(ended)) % _FIRST_SHARE == 0)
+    chosen = ~ended & (np.arange(len(ended)) % SURFACE.first_share == 0)
     surface = start
-    for _ in range(_FIRST_ROUNDS):
+    for _ in range(SURFACE.first_rounds):
         looked_at = _in_scan(surface.points, volume) & chosen
-        field = _told_field(surface, volume, outer_edges, looked_at, _FIRST_PRIOR)
+        field = _measured_field(surface, volume, outer_edges, looked_at, _FIRST_PRIOR)
         surface = _moved(surface, field.offset, planes, ended)
-        if np.quantile(np.abs(field.offset[looked_at]), _FAR_QUANTILE) < _FAR_MM:
+        if np.quantile(np.abs(field.offset[looked_at]), SURFACE.far_quantile) < SURFACE.far_mm:
             break
     return surface
 
 
-def _shown(points: np.ndarray, belief: np.ndarray) -> np.ndarray:
-    """Whether a believed edge is near, (n,)."""
-    believed = points[belief > _LEAST_BELIEF]
-    if not len(believed):
+def _shown(points: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Whether an edge of enough weight is near, (n,)."""
+    accepted = points[weight > SURFACE.least_weight]
+    if not len(accepted):
         return np.zeros(len(points), dtype=bool)
-    return cKDTree(believed).query(points, distance_upper_bound=_TOLD_WITHIN_MM)[0] <= _TOLD_WITHIN_MM
+    return cKDTree(accepted).query(points, distance_upper_bound=SURFACE.near_mm)[0] <= SURFACE.near_mm
 
 
 def _in_scan(points: np.ndarray, volume: Volume) -> np.ndarray:
@@ -150,18 +162,18 @@ def _in_scan(points: np.ndarray, volume: Volume) -> np.ndarray:
     return np.all((index >= 0.0) & (index <= np.array(volume.array.shape[::-1]) - 1.0), axis=1)
 
 
-def _told_field(
+def _measured_field(
     surface: Surface, volume: Volume, outer_edges: OuterEdges, looked_at: np.ndarray, prior: FieldPrior
 ) -> OffsetField:
     if not looked_at.any():
         raise SurfaceError(f"{volume.source}: no part of the bone's surface lies in the scan.")
     depth, sd, found = outer_edges(surface, volume, ~looked_at)
     with np.errstate(invalid="ignore"):
-        found = found & (np.abs(depth) < _FARTHEST_MM) & np.isfinite(sd)
+        found = found & (np.abs(depth) < SURFACE.farthest_mm) & np.isfinite(sd)
     if not found.any():
         raise SurfaceError(f"{volume.source}: no edge of a bone was found where the bone should be.")
-    told = np.where(found, depth, np.nan)
-    return offset_field(surface, told, np.hypot(_NOISE_FACTOR * sd, _MODEL_SD_MM), prior)
+    measured = np.where(found, depth, np.nan)
+    return offset_field(surface, measured, np.hypot(SURFACE.noise_factor * sd, SURFACE.model_sd_mm), prior)
 
 
 def _moved(surface: Surface, depth: np.ndarray, planes: list[Plane], ended: np.ndarray) -> Surface:
@@ -173,10 +185,10 @@ def _moved(surface: Surface, depth: np.ndarray, planes: list[Plane], ended: np.n
 
 
 def _unfolded(surface: Surface) -> Surface:
-    """Smooth a surface where a triangle looks another way than the surface does at its corners."""
+    """Smooth a surface where a triangle is folded: its normal differs from those of its corners."""
     ends = np.concatenate([surface.edges, surface.edges[:, ::-1]])
     neighbours = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])))
-    for _ in range(_UNFOLDINGS):
+    for _ in range(SURFACE.unfoldings):
         folded = _folded(surface)
         if not folded.any():
             break
@@ -192,5 +204,5 @@ def _folded(surface: Surface) -> np.ndarray:
     looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-12)
     agrees = np.einsum("tcx,tx->tc", surface.normals[surface.triangles], looks)
     folded = np.zeros(len(surface.points), dtype=bool)
-    folded[surface.triangles[(agrees < _SHARPEST).any(axis=1)]] = True
+    folded[surface.triangles[(agrees < SURFACE.sharpest).any(axis=1)]] = True
     return folded

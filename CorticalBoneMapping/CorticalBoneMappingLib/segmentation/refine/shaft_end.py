@@ -1,4 +1,4 @@
-"""Where the shaft of a fitted bone ends: flat where the fit ended it, or where it leaves the scan."""
+"""Find and cut the end of a fitted shaft: its flat end, or where it leaves the scan."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ...core.volume import Volume
 from ...mesh.topology import defects
 
 Plane = tuple[np.ndarray, np.ndarray]
-"""A point in RAS mm, and a unit normal that looks away from the bone."""
+"""A point in RAS mm, and a unit normal that points away from the bone."""
 
 
 def shaft_end(surface: Surface, volume: Volume) -> tuple[list[Plane], bool]:
-    """Find the planes at which a bone ends, and whether it is the scan that ends it.
+    """Find the planes at which a bone ends, and whether the scan ends it.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def shaft_end(surface: Surface, volume: Volume) -> tuple[list[Plane], bool]:
 
 
 def cut_at(surface: Surface, planes: list[Plane]) -> Surface:
-    """Cut away what lies beyond planes, and close the surface flat there.
+    """Cut off what lies beyond planes, and close the surface flat there.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def cut_at(surface: Surface, planes: list[Plane]) -> Surface:
     Raises
     ------
     SurfaceError
-        If nothing is left, or the cut cannot be closed.
+        If nothing is left, or closing the cut failed.
     """
     collection = vtk.vtkPlaneCollection()
     for point, normal in planes:
@@ -89,8 +89,8 @@ def cut_at(surface: Surface, planes: list[Plane]) -> Surface:
     merge.SetAbsoluteTolerance(1e-5)
     merge.Update()
     if merge.GetOutput().GetNumberOfPolys() == 0:
-        raise SurfaceError("The bone that was found lies wholly outside the scan.")
+        raise SurfaceError("The bone that was found lies outside the scan.")
     cut = from_polydata(merge.GetOutput())
     if len(defects(cut.triangles, len(cut.points))):
-        raise SurfaceError("The bone that was found cannot be cut off where it leaves the scan.")
+        raise SurfaceError("Cutting the bone where it leaves the scan failed: the cut surface has defects.")
     return cut

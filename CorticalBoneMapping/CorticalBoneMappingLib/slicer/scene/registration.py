@@ -9,7 +9,7 @@ import slicer
 import slicer.util
 import vtk
 
-from ...pipeline.anatomy import BENDING
+from ...pipeline.anatomy import DEFORMATION
 from ...pipeline.result import FemurResult
 from .models import add_map_model, colour_table, hide_legend, label_legend, put_beside
 from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, results_in
@@ -119,7 +119,7 @@ def show_registration(nodes: ResultNodes) -> bool:
         model.GetDisplayNode().SetVisibility(False)
     display = found.registered_template.GetDisplayNode()
     display.SetAndObserveColorNodeID(colour_table(nodes.bone.GetScene()).GetID())
-    display.SetActiveScalar(BENDING, vtk.vtkDataObject.POINT)
+    display.SetActiveScalar(DEFORMATION, vtk.vtkDataObject.POINT)
     display.SetScalarRange(*BENDING_RANGE_MM)
     display.SetScalarVisibility(True)
     display.SetVisibility(True)

@@ -65,7 +65,7 @@ def add_femurs(
     local = replace(labelmap, ijk_to_ras=from_world @ labelmap.ijk_to_ras)
     node = add_segmentation(scene, local, names, name)
     node.SetAndObserveTransformNodeID(ct.GetTransformNodeID())
-    node.SetAttribute(_SAID, found.said)
+    node.SetAttribute(_SAID, found.summary)
     node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
     for index, side in enumerate(sides):
         segment = node.GetSegmentation().GetNthSegment(index)
