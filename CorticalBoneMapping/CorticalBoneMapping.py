@@ -7,7 +7,6 @@ from typing import Annotated
 
 import slicer
 import slicer.util
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -15,9 +14,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
@@ -37,19 +34,16 @@ from CorticalBoneMappingLib.slicer.panel.choices import (
     is_set,
     map_settings,
     parameters_of,
-    show_calibration_fields,
 )
-from CorticalBoneMappingLib.slicer.panel.runs import MappingRun
-from CorticalBoneMappingLib.slicer.panel.sections.find_section import FindSection, add_found, start_finding
-from CorticalBoneMappingLib.slicer.panel.sections.result_section import show_in_panel
-from CorticalBoneMappingLib.slicer.panel.sections.run_section import POLL_MILLISECONDS, RunSection
+from CorticalBoneMappingLib.slicer.panel.mapping_widget import MappingWidget
+from CorticalBoneMappingLib.slicer.panel.runs import MapFemurRun
+from CorticalBoneMappingLib.slicer.panel.sections.find_section import add_found, start_finding
+from CorticalBoneMappingLib.slicer.panel.sections.run_section import POLL_MILLISECONDS
 from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
 from CorticalBoneMappingLib.slicer.scene.registration import add_registration
 from CorticalBoneMappingLib.slicer.scene.results import (
-    ROLE_ATTRIBUTE,
     ResultNodes,
     add_result,
-    result_of,
     results_in,
 )
 from CorticalBoneMappingLib.slicer.scene.segmentation import side_of_segment, surface_of_segment
@@ -123,170 +117,11 @@ class CorticalBoneMappingParameterNode:
     shownOn: ShownOn = ShownOn.BONE
 
 
-class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: inputs, Apply or Cancel, and what is shown of a result."""
+class CorticalBoneMappingWidget(MappingWidget):
+    """The panel, with its logic."""
 
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTag = None
-        self._run = self._find = None
-
-    def setup(self):
-        """Called when the panel is opened for the first time."""
-        ScriptedLoadableModuleWidget.setup(self)
-        panel = slicer.util.loadUI(self.resourcePath("UI/CorticalBoneMapping.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        self.ui.resultSelector.addAttribute("vtkMRMLModelNode", ROLE_ATTRIBUTE, "bone")
-        panel.setMRMLScene(slicer.mrmlScene)
-        self.logic = CorticalBoneMappingLogic()
-        self._run = RunSection(
-            self.ui,
-            (self.ui.inputsSection, self.ui.calibrationSection, self.ui.advancedSection),
-            self._missing,
-            self._start,
-            self._takeResult,
-            _("Measure the cortex and carry the map to the average femur."),
-            self._showButtons,
-        )
-        self._find = FindSection(
-            self.ui,
-            self._missingToFind,
-            lambda: self._parameterNode.volume,
-            self._takeFemurs,
-            self._showButtons,
-        )
-        self.ui.shownMeasureCombo.connect("currentIndexChanged(int)", self.onMeasureChosen)
-        self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
-        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentSelected)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneLoaded)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneLoaded)
-        self.initializeParameterNode()
-
-    def cleanup(self):
-        """Called when Slicer closes or the module is reloaded."""
-        self._abandon()
-        self.setParameterNode(None)
-        self.removeObservers()
-
-    def enter(self):
-        """Called each time the panel is opened."""
-        self.initializeParameterNode()
-
-    def exit(self):
-        """Called each time another module is opened; a run goes on."""
-        self.setParameterNode(None)
-
-    def onSceneStartClose(self, _caller=None, _event=None):
-        """End a run: the scene it would add to goes away."""
-        self._abandon()
-        self.setParameterNode(None)
-
-    def onSceneLoaded(self, _caller=None, _event=None):
-        """Take up the inputs and results of a scene that was loaded."""
-        results_in(slicer.mrmlScene)  # makes their colours whole, also where the panel is not open
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def initializeParameterNode(self):
-        """Connect the panel to the scene's parameters, and show a result that the scene brought."""
-        self.setParameterNode(self.logic.getParameterNode())
-        if self.logic.warnings:
-            self.ui.statusLabel.text = "\n".join(self.logic.warnings)
-        if self._parameterNode.result is None and (found := results_in(slicer.mrmlScene)):
-            self._parameterNode.result = found[-1].bone
-
-    def setParameterNode(self, parameterNode):
-        """Connect the panel to `parameterNode`, or to nothing."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(
-                self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters
-            )
-        self._parameterNode = parameterNode
-        if parameterNode is not None:
-            # Not connectGui: it does not always return the tag, and without the tag the panel would stay
-            # connected to the parameters of a scene that was closed.
-            named = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
-            named.pop(None, None)
-            self._guiTag = parameterNode.connectParametersToGui(named)
-            # Of lower priority than Slicer's own observer, which writes the parameters to the widgets first.
-            node, event = parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent
-            self.addObserver(node, event, self.onParameters, priority=-1.0)
-            self.onParameters()
-
-    def onParameters(self, _caller=None, _event=None):
-        """Bring the panel up to date with the parameters."""
-        parameters = self._parameterNode
-        self._showSegment(parameters)
-        for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
-            if not is_set(edit.currentPath):  # how Slicer keeps a path that is not set
-                edit.currentPath = ""
-        show_calibration_fields(self.ui, parameters)
-        self._showButtons()
-        self._find.show(parameters.segmentation)
-        measure, on = parameters.shownMeasure, parameters.shownOn.value
-        show_in_panel(self.ui, result_of(parameters.result), measure, on)
-
-    def onMeasureChosen(self, index):
-        """Keep the measure on show, which is named as the result names it."""
-        if self._parameterNode is not None and index >= 0:
-            self._parameterNode.shownMeasure = self.ui.shownMeasureCombo.itemData(index)
-
-    def onSegmentSelected(self, _selected=None):
-        """Keep segmentation and segment, for which Slicer's parameter node has no connector."""
-        if self._parameterNode is not None:
-            self._parameterNode.segmentation = self.ui.segmentSelector.currentNode()
-            self._parameterNode.segmentID = self.ui.segmentSelector.currentSegmentID() or ""
-            if side := side_of_segment(self._parameterNode.segmentation, self._parameterNode.segmentID):
-                self._parameterNode.side = Side(side)
-
-    def _abandon(self):
-        self._run.abandon()
-        self._find.abandon()
-
-    def _showButtons(self):
-        if self._run is not None and self._find is not None:  # both tell of themselves when they are made
-            self._run.show_apply()
-            self._find.show_button()
-
-    def _missing(self):
-        if self._find is not None and self._find.running:
-            return [_("Wait until the femurs are found.")]
-        return None if self._parameterNode is None else self.logic.missingInputs(self._parameterNode)
-
-    def _missingToFind(self):
-        if self._run.run is not None:
-            return [_("Wait until the measurement is done.")]
-        hasVolume = self._parameterNode is not None and self._parameterNode.volume is not None
-        return [] if hasVolume else [_("Choose the CT volume.")]
-
-    def _start(self):
-        return self.logic.start(self._parameterNode)
-
-    def _takeFemurs(self, segmentation):
-        if self._parameterNode is not None:
-            self._parameterNode.segmentation = segmentation
-
-    def _takeResult(self, run):
-        nodes = self.logic.addResult(run)
-        if self._parameterNode is None:  # another module is open
-            return
-        self._parameterNode.result = nodes.bone
-        slicer.util.resetThreeDViews()
-
-    def _showSegment(self, parameters):
-        selector = self.ui.segmentSelector
-        segment = parameters.segmentID
-        if selector.currentNode() is not parameters.segmentation:
-            selector.setCurrentNode(parameters.segmentation)
-        if segment and selector.currentSegmentID() != segment:
-            selector.setCurrentSegmentID(segment)
+        super().__init__(parent, CorticalBoneMappingLogic)
 
 
 class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
@@ -318,14 +153,14 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         ]
         return [sentence for isThere, sentence in wanted if not isThere]
 
-    def start(self, parameters) -> MappingRun:
+    def start(self, parameters) -> MapFemurRun:
         """Begin to map the femur in a child process, so that Slicer stays alive."""
         missing = self.missingInputs(parameters)
         if missing:
             raise CorticalBoneMappingError(" ".join(missing))
         ct = replace(volume_from_node(parameters.volume), **facts_of_scan(parameters.volume))
         labelmap = labelmap_from_segment(parameters.segmentation, parameters.segmentID, ct)
-        return MappingRun(
+        return MapFemurRun(
             ct,
             surface_of_segment(slicer.mrmlScene, labelmap) or labelmap,
             parameters.side.value,
@@ -334,7 +169,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
             python=python_beside_slicer(),
         )
 
-    def addResult(self, run: MappingRun) -> ResultNodes:
+    def addResult(self, run: MapFemurRun) -> ResultNodes:
         """Add the result of a run that is done to the scene."""
         result, name = run.result(), run.folder.name
         nodes = add_result(slicer.mrmlScene, result, name)

@@ -29,6 +29,7 @@ class ScriptedLoadableModuleWidget:
     resources: pathlib.Path
 
     def __init__(self, parent=None):
+        self.moduleName = type(self).__name__.removesuffix("Widget")
         self.parent = types.SimpleNamespace(isEntered=True)
         self.layout = types.SimpleNamespace(addWidget=self._take_panel)
 
@@ -111,8 +112,14 @@ class _Parameters:
         self._to_gui()
         return tag
 
+    def connectGui(self, gui):  # noqa: N802
+        """Connect the widgets that name a parameter, and return the tag, as Slicer does since 5.10."""
+        named = {widget.property("SlicerParameterName"): widget for widget in vars(gui).values()}
+        named.pop(None, None)
+        return self.connectParametersToGui(named)
+
     def disconnectGui(self, tag):  # noqa: N802
-        """Let go of the widgets."""
+        """Disconnect the widgets."""
         self.parameterNode.RemoveObserver(tag)
         for signal, slot, _ in self._connections:
             signal.disconnect(slot)

@@ -16,7 +16,7 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, RunState, error_sentence
-from CorticalBoneMappingLib.slicer.panel.runs import MappingRun, map_command
+from CorticalBoneMappingLib.slicer.panel.runs import MapFemurRun, map_command
 from CorticalBoneMappingLib.slicer.panel.sections.result_section import quality_line, region_cells
 
 
@@ -97,13 +97,13 @@ def test_a_run_leaves_no_temporary_files_however_it_ends(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     ct = Volume(np.zeros((4, 5, 6), np.float32), np.eye(4))
     labelmap = Volume(np.ones((4, 5, 6), np.uint8), np.eye(4))
-    for python, end in ((sys.executable, MappingRun.close), (sys.executable, _wait_for_failure)):
-        run = MappingRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python=python)
+    for python, end in ((sys.executable, MapFemurRun.close), (sys.executable, _wait_for_failure)):
+        run = MapFemurRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python=python)
         assert len(list((tmp_path / "temporary").rglob("*.nrrd"))) == 2
         end(run)
         assert list((tmp_path / "temporary").iterdir()) == []
     with pytest.raises(FileNotFoundError):
-        MappingRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python="no-such-python")
+        MapFemurRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python="no-such-python")
     assert list((tmp_path / "temporary").iterdir()) == []
 
 

@@ -189,7 +189,7 @@ def test_terms_that_the_table_does_not_offer_stay_ticked(opened, asked):
     table = opened.ui.termsTable
     names = [table.item(row, 0).text() for row in range(table.rowCount)]
     assert "visit * arm" in names
-    opened._termsTable.on_ticked()
+    opened._terms_table.on_ticked()
     _, analysis = asked_by(opened, asked)
     assert set(analysis.terms) == set(PLAIN.terms)
 

@@ -106,7 +106,7 @@ def test_a_file_that_is_no_study_is_told_in_a_sentence(panel, tmp_path, error_wi
     choose(panel, tmp_path / "study.toml")
     panel.ui.checkButton.click()
     assert str(tmp_path / "study.toml") in panel.ui.trialStatusLabel.text
-    assert not panel._trial.running
+    assert not panel._mapping.running
     assert error_windows == []
 
 
@@ -118,7 +118,7 @@ def test_a_run_maps_the_cases_tells_failures_and_fills_the_table(panel, tmp_path
     assert panel.ui.mapButton.text == "Cancel"
     assert panel.ui.checkButton.toolTip == "Wait until the run has ended."
     told = set()
-    until(lambda: told.add(panel.ui.trialStatusLabel.text) or not panel._trial.running)
+    until(lambda: told.add(panel.ui.trialStatusLabel.text) or not panel._mapping.running)
     # which of them is seen last before the end depends on how fast the machine is
     assert any(re.fullmatch(r"Case [123] of 4 done, 1 failed, .* left", text) for text in told), told
     assert panel.ui.mapButton.text == "Map all femurs"
@@ -137,14 +137,14 @@ def test_cancel_keeps_what_is_mapped_and_the_next_run_goes_on_there(panel, tmp_p
     panel.ui.mapButton.click()
     until(lambda: panel.ui.trialStatusLabel.text.startswith("Case "))
     panel.ui.mapButton.click()
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
     assert panel.ui.trialStatusLabel.text == (
         "Cancelled: what is mapped stays, and the next run goes on there."
     )
     kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "results").glob("sub-*/*/*/case.json")}
     assert 0 < len(kept) < 6
     panel.ui.mapButton.click()
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
     assert panel.ui.trialStatusLabel.text == "All femurs of the study are mapped."
     assert statuses(panel) == ["done"] * 6
     assert all(file.stat().st_mtime_ns == written for file, written in kept.items())
@@ -162,9 +162,9 @@ def test_a_run_goes_on_while_another_module_is_open_and_when_the_scene_is_closed
     panel.onSceneStartClose()
     scene.Clear(0)
     panel.onSceneLoaded()
-    assert panel._trial.running
+    assert panel._mapping.running
     assert panel.ui.studyFileEdit.currentPath == str(tmp_path / "study.toml")
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
     assert statuses(panel) == ["done"] * 2
 
 
@@ -331,7 +331,7 @@ def choose(panel, study):
 def check(panel):
     """Check, with the real command but for `light`."""
     panel.ui.checkButton.click()
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
 
 
 def statuses(panel):

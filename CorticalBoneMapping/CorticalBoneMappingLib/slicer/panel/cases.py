@@ -32,7 +32,7 @@ from ..scene.cases import add_case, add_scan, find_case, find_scan, share_scan, 
 from ..scene.results import ResultNodes
 
 
-def open_case(scene: slicer.vtkMRMLScene, case: TrialCase) -> ResultNodes:
+def open_case(scene: slicer.vtkMRMLScene, case: ListedCase) -> ResultNodes:
     """Show a case in the scene; its result is read if it is not there yet.
 
     Raises
@@ -50,7 +50,7 @@ def open_case(scene: slicer.vtkMRMLScene, case: TrialCase) -> ResultNodes:
     return nodes
 
 
-def opened_case(scene: slicer.vtkMRMLScene, case: TrialCase) -> ResultNodes | None:
+def opened_case(scene: slicer.vtkMRMLScene, case: ListedCase) -> ResultNodes | None:
     """Find the nodes of a case that was opened; None where it was not, or its result is another now."""
     try:
         return find_case(scene, _ledger(case)["key"])
@@ -59,7 +59,7 @@ def opened_case(scene: slicer.vtkMRMLScene, case: TrialCase) -> ResultNodes | No
 
 
 def open_scan(
-    scene: slicer.vtkMRMLScene, case: TrialCase, plan: StudyFile, nodes: ResultNodes
+    scene: slicer.vtkMRMLScene, case: ListedCase, plan: StudyFile, nodes: ResultNodes
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Add the scan that a case was mapped from, if it is not in the scene yet.
 
@@ -67,7 +67,7 @@ def open_scan(
     ----------
     scene : vtkMRMLScene
         Where it is added.
-    case : TrialCase
+    case : ListedCase
     plan : StudyFile
         Whose table says where the scan is.
     nodes : ResultNodes
@@ -103,7 +103,7 @@ def open_scan(
     return add_scan(scene, volume, identity, BONE_WINDOW_HU, f"{case.title} CT", nodes)
 
 
-def _ledger(case: TrialCase) -> dict:
+def _ledger(case: ListedCase) -> dict:
     try:
         ledger = json.loads((case.folder / CASE_FILE).read_text(encoding="utf-8"))
         return {"key": ledger["key"], "inputs": ledger["inputs"]}
@@ -129,7 +129,7 @@ _NO_VERDICT = Review(UNSEEN, "", "")
 
 
 @dataclass(frozen=True)
-class TrialCase:
+class ListedCase:
     """One femur of a study, as ``cases.csv`` and ``qc.csv`` tell of it.
 
     Attributes
@@ -175,7 +175,7 @@ class TrialCase:
         return self.status == DONE
 
     @property
-    def is_doubtful(self) -> bool:
+    def needs_a_look(self) -> bool:
         """Whether the program suggests to look at it."""
         return self.suggestion.startswith(_LOOK)
 
@@ -205,7 +205,7 @@ class TrialCase:
         return "\n".join(lines)
 
 
-def trial_plan(study: Path) -> StudyFile:
+def read_study_of_scans(study: Path) -> StudyFile:
     """Read a study file that names scans.
 
     Raises
@@ -226,7 +226,7 @@ def names_maps(study: Path) -> bool:
         return False
 
 
-def trial_cases(results: Path) -> list[TrialCase]:
+def listed_cases(results: Path) -> list[ListedCase]:
     """Give the cases that a run has told of, in the order of the study; none where there was no run.
 
     Raises
@@ -250,16 +250,16 @@ def trial_cases(results: Path) -> list[TrialCase]:
         identity = row["participant"], row["visit"], row["side"]
         verdict = verdicts.get(identity, _NO_VERDICT)
         told = (row[name] for name in ("case", "status", "reason", "suggestion"))
-        cases.append(TrialCase(*identity, *told, verdict, results / case_folder(*identity)))
+        cases.append(ListedCase(*identity, *told, verdict, results / case_folder(*identity)))
     return cases
 
 
-def counts(cases: list[TrialCase]) -> str:
+def counts(cases: list[ListedCase]) -> str:
     """Count them in a line: how they went, and what was decided."""
     status = Counter(case.status for case in cases)
     judged = Counter(case.verdict.counted for case in cases if case.is_mapped)
     told = [f"{number} {name}" for name, number in status.items()]
-    told.append(f"{sum(case.is_doubtful for case in cases)} to look at")
+    told.append(f"{sum(case.needs_a_look for case in cases)} to look at")
     told += [f"{judged[verdict]} {word}" for verdict, word in _WORDS.items()]
     return f"{counted(len(cases), 'case')}: {', '.join(told)}"
 

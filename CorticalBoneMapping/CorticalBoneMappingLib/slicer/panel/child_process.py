@@ -232,7 +232,7 @@ class ChildRun:
             self._temporary.cleanup()
 
 
-class AnsweringRun(ChildRun):
+class OutputRun(ChildRun):
     """A run that writes its answer to a temporary folder, from where it is taken once.
 
     Parameters

@@ -31,7 +31,7 @@ from ...study.analysis.answer_files import AnswerFiles, read_answer
 from ...study.analysis.up_to_date import ASKED_FILE
 from ...study.study_file.problems import PROBLEM_COLUMNS, Problem
 from ...study.study_file.study_toml import StudyFile, read_study_file, write_study_file
-from .child_process import AnsweringRun, ChildRun
+from .child_process import ChildRun, OutputRun
 
 LABEL = 1
 """Value of the femur in the label map that is handed over."""
@@ -103,7 +103,7 @@ def simulate_command(python: str, folder: Path, options: Sequence[str] = ()) -> 
     return [python, *_PROGRAM, "simulate", "hip", "--out", str(folder), *options, "--progress", "json"]
 
 
-class MappingRun(ChildRun):
+class MapFemurRun(ChildRun):
     """Map a femur in a child process.
 
     Parameters
@@ -160,7 +160,7 @@ class MappingRun(ChildRun):
         return read_result(self.folder)
 
 
-class SegmentRun(AnsweringRun):
+class FindFemursRun(OutputRun):
     """Find the femurs of a CT in a child process.
 
     Parameters
@@ -199,7 +199,7 @@ class SegmentRun(AnsweringRun):
         return self.take(read_found)
 
 
-class StudyRun(ChildRun):
+class AnalyseMapsRun(ChildRun):
     """Answer a study in a child process.
 
     An analysis that is asked as its study file has it is asked of that file. Any other is written to the
@@ -249,7 +249,7 @@ def _is_of_its_file(plan: StudyFile) -> bool:
 _PROBLEMS_FILE = "problems.csv"
 
 
-class CheckRun(AnsweringRun):
+class CheckScansRun(OutputRun):
     """Look in a child process for all that is wrong with a study; a study with errors is checked as well.
 
     Parameters
@@ -277,7 +277,7 @@ class CheckRun(AnsweringRun):
         return super()._ended_well() or self._file.is_file()
 
 
-class TrialRun(ChildRun):
+class MapScansRun(ChildRun):
     """Map all scans of a study in a child process; what is done stays, whenever it ends.
 
     Parameters

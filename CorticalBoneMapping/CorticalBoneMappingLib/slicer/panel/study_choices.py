@@ -132,17 +132,17 @@ def asked_analysis(parameters, plan: StudyFile) -> Analysis | None:
     return next((one for one in plan.analyses if one.name == parameters.question), None)
 
 
-def take_study(parameters, plan: StudyFile) -> None:
+def choose_study(parameters, plan: StudyFile) -> None:
     """Let the panel show a study file that was chosen: its table, its maps, its first analysis if any."""
     with slicer.util.NodeModify(parameters.parameterNode):
         parameters.takenStudy = str(parameters.studyFile)
         parameters.tableFile, parameters.resultsFolder = plan.table, plan.results
         parameters.question = parameters.terms = parameters.contrast = ""
         if plan.analyses:
-            take_analysis(parameters, plan.analyses[0])
+            choose_analysis(parameters, plan.analyses[0])
 
 
-def take_analysis(parameters, analysis: Analysis) -> None:
+def choose_analysis(parameters, analysis: Analysis) -> None:
     """Let the panel show an analysis of a study file."""
     with slicer.util.NodeModify(parameters.parameterNode):
         parameters.question = analysis.name

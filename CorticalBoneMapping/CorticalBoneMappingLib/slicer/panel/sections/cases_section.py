@@ -20,15 +20,15 @@ from ...scene.cases import remove_case
 from ...scene.models import surface_from_model
 from .. import desktop
 from ..cases import (
-    TrialCase,
+    ListedCase,
     counts,
+    listed_cases,
     names_maps,
     open_case,
     open_scan,
     opened_case,
+    read_study_of_scans,
     stamp_of_tables,
-    trial_cases,
-    trial_plan,
 )
 from ..tables import fill
 
@@ -58,8 +58,8 @@ class CasesSection:
         self._study: Path | None = None
         self.plan: StudyFile | None = None
         self.seen: tuple[int, ...] | None = None
-        self._cases: list[TrialCase] = []
-        self._chosen: TrialCase | None = None
+        self._cases: list[ListedCase] = []
+        self._chosen: ListedCase | None = None
         self._mark = ""  # of the result whose picture is shown: a verdict is on that one
         ui.casesTable.connect("currentCellChanged(int,int,int,int)", self.on_chosen)
         ui.openButton.connect("clicked(bool)", self.on_open)
@@ -78,12 +78,12 @@ class CasesSection:
     def refresh(self) -> None:
         """Read the tables of cases and verdicts anew if they were written since."""
         try:
-            self.plan = trial_plan(self._study) if self._study is not None else None
+            self.plan = read_study_of_scans(self._study) if self._study is not None else None
             seen = stamp_of_tables(self.plan) if self.plan is not None else None
             if seen == self.seen and seen is not None:
                 return
             self.seen = seen
-            self._cases = trial_cases(self.plan.results) if self.plan is not None else []
+            self._cases = listed_cases(self.plan.results) if self.plan is not None else []
         except (CorticalBoneMappingError, OSError) as error:
             self._cases, self.plan, self.seen = [], None, None
             self._ui.casesLabel.text = str(error)

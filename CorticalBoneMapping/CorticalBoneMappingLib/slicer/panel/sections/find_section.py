@@ -12,17 +12,17 @@ from slicer.i18n import tr as _
 from ...scene.segmentation import add_femurs, said_of
 from ...scene.volumes import volume_from_node
 from ..application import facts_of_scan, python_beside_slicer
-from ..runs import SegmentRun
+from ..runs import FindFemursRun
 from .run_section import RunSection
 
 
-def start_finding(ct: slicer.vtkMRMLScalarVolumeNode) -> SegmentRun:
+def start_finding(ct: slicer.vtkMRMLScalarVolumeNode) -> FindFemursRun:
     """Begin to look for the femurs of a CT in a child process, so that Slicer stays alive."""
     volume = replace(volume_from_node(ct), **facts_of_scan(ct))
-    return SegmentRun(volume, python=python_beside_slicer())
+    return FindFemursRun(volume, python=python_beside_slicer())
 
 
-def add_found(run: SegmentRun, ct: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegmentationNode:
+def add_found(run: FindFemursRun, ct: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegmentationNode:
     """Add the femurs of a run that is done to the scene, as one segmentation on the grid of the CT."""
     return add_femurs(slicer.mrmlScene, run.found(), ct, _("{ct} femurs").format(ct=ct.GetName()))
 
@@ -86,11 +86,11 @@ class FindSection:
         """End a search at once."""
         self._section.abandon()
 
-    def _start(self) -> SegmentRun:
+    def _start(self) -> FindFemursRun:
         self._searched = self._volume()
         return start_finding(self._searched)
 
-    def _finished(self, run: SegmentRun) -> None:
+    def _finished(self, run: FindFemursRun) -> None:
         segmentation = add_found(run, self._searched)
         self.show(segmentation)
         self._take(segmentation)

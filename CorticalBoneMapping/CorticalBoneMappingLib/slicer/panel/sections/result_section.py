@@ -90,7 +90,7 @@ REGISTRATION = "registration"
 """Where a map may be shown besides on a model of `scene.results.ResultNodes`."""
 
 
-def show_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, on: str) -> None:
+def show_result_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure: str, on: str) -> None:
     """Show a measure of a result in the scene and in the panel, or empty the section.
 
     Parameters

@@ -13,9 +13,9 @@ from ....core.errors import CorticalBoneMappingError
 from ....study.study_file.problems import ERROR, NOTE, WARNING, Problem
 from ....study.study_file.scans import Case
 from ..application import python_beside_slicer
-from ..cases import stamp_of_study, trial_plan, valid_cases_of
+from ..cases import read_study_of_scans, stamp_of_study, valid_cases_of
 from ..child_process import ChildRun
-from ..runs import CheckRun, TrialRun
+from ..runs import CheckScansRun, MapScansRun
 from ..tables import fill
 from .run_section import RunSection
 
@@ -23,7 +23,7 @@ _MAY_BREAK = "\u200b"  # without width: a table wraps a path nowhere else
 _KINDS = {ERROR: ("error", "errors"), WARNING: ("warning", "warnings"), NOTE: ("note", "notes")}
 
 
-class TrialSection:
+class MapScansSection:
     """Checks the chosen study, and maps its scans.
 
     Parameters
@@ -115,23 +115,23 @@ class TrialSection:
 
     def _start_check(self) -> ChildRun:
         self._update()
-        trial_plan(self.study)  # one that cannot be read is told at once
-        return CheckRun(self.study, python=python_beside_slicer())
+        read_study_of_scans(self.study)  # one that cannot be read is told at once
+        return CheckScansRun(self.study, python=python_beside_slicer())
 
     def _start_run(self) -> ChildRun:
         self._update()
         if not self._is_checked:
             raise CorticalBoneMappingError(_("The study was changed since it was checked; check it again."))
-        return TrialRun(self.study, python=python_beside_slicer())
+        return MapScansRun(self.study, python=python_beside_slicer())
 
-    def _take_problems(self, run: CheckRun) -> None:
+    def _take_problems(self, run: CheckScansRun) -> None:
         problems = run.problems()
         self._is_checked = True
         self._show_problems(problems)
-        self._ui.trialStatusLabel.text = summary(valid_cases_of(trial_plan(self.study)), problems)
+        self._ui.trialStatusLabel.text = summary(valid_cases_of(read_study_of_scans(self.study)), problems)
         self._run.show_apply()
 
-    def _take_end(self, _run: TrialRun) -> None:
+    def _take_end(self, _run: MapScansRun) -> None:
         self._ui.trialStatusLabel.text = _("All femurs of the study are mapped.")
 
     def _show_problems(self, problems: list[Problem]) -> None:
@@ -145,7 +145,7 @@ class TrialSection:
         if self.study is None:
             return None
         try:
-            return (self.study, *stamp_of_study(self.study, trial_plan(self.study)))
+            return (self.study, *stamp_of_study(self.study, read_study_of_scans(self.study)))
         except (CorticalBoneMappingError, OSError):
             return (self.study,)
 
