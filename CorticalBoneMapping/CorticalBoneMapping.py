@@ -19,7 +19,7 @@ from slicer.ScriptedLoadableModule import (
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.slicer.panel.application import (
-    facts_of_scan,
+    dicom_facts_of,
     python_beside_slicer,
     simulate_hip,
 )
@@ -158,7 +158,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         missing = self.missingInputs(parameters)
         if missing:
             raise CorticalBoneMappingError(" ".join(missing))
-        ct = replace(volume_from_node(parameters.volume), **facts_of_scan(parameters.volume))
+        ct = replace(volume_from_node(parameters.volume), **dicom_facts_of(parameters.volume))
         labelmap = labelmap_from_segment(parameters.segmentation, parameters.segmentID, ct)
         return MapFemurRun(
             ct,

@@ -22,7 +22,7 @@ from .runs import AnalyseMapsRun
 from .sections.answer_section import show_answer_in_panel
 from .sections.cases_section import CasesSection
 from .sections.map_scans_section import MapScansSection
-from .sections.question_section import QuestionSection
+from .sections.analysis_section import AnalysisSection
 from .sections.run_section import RunSection
 from .study_choices import choose_analysis, choose_study, plan_of_table, terms_of
 from .study_overview import overview_of
@@ -56,7 +56,7 @@ class AnalysisWidget(ModuleWidget):
         )
         self._cases = CasesSection(ui, self.on_cases_changed)
         self._mapping = MapScansSection(ui, self._cases.refresh, self.on_cases_changed)
-        self._question = QuestionSection(ui, self.on_analysis_chosen)
+        self._analysis = AnalysisSection(ui, self.on_analysis_chosen)
         self._terms_table = TermsTable(ui.termsTable, self.on_terms_ticked)
         self.scene_runs, self.lasting_runs = (self._run,), (self._mapping,)
         ui.clustersTable.connect("cellClicked(int,int)", self.on_cluster_clicked)
@@ -78,7 +78,7 @@ class AnalysisWidget(ModuleWidget):
         self._mapping.show(study)
         self._read_new_study(parameters, study)
         self._show_table(parameters)
-        self._question.show(parameters)
+        self._analysis.show(parameters)
         self._run.show_apply()
         self._observe_point(parameters.point)
         show_answer_in_panel(self.ui, answer_of(parameters.effect), parameters.shownView.value)

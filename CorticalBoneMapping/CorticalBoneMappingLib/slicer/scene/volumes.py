@@ -16,7 +16,7 @@ from ...core.volume import Volume
 
 
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """Give the CT of a volume node, where the scene shows it.
+    """Return the CT of a volume node, in the world.
 
     Parameters
     ----------
@@ -26,16 +26,16 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     Returns
     -------
     Volume
-        HU as float32.
+        HU as float32, RAS mm.
 
     Raises
     ------
     VolumeError
-        If the node holds no voxels, or a parent transform bends or shears it.
+        If the node has no voxels, or a parent transform warps or shears it.
     """
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
-        raise VolumeError(f"The volume '{node.GetName()}' holds no voxels.")
+        raise VolumeError(f"The volume '{node.GetName()}' has no voxels.")
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(f"The volume '{node.GetName()}' is a colour picture, not a CT.")
     matrix = vtk.vtkMatrix4x4()
@@ -48,19 +48,19 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
 def labelmap_from_segment(
     segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, volume: Volume
 ) -> Volume:
-    """Give one segment as a label map (1 inside, 0 outside), on the segment's own grid.
+    """Return one segment as a label map (1 inside, 0 outside), on the segment's own grid.
 
-    Slicer trims a segment's grid to where it was painted. It is widened here to the extent of the CT, so
-    that bone at the border of the grid means that the scan ends there, and nothing else.
+    Slicer trims a segment's grid to the painted part. It is extended to that of the CT here, so that bone at
+    the border of the grid always means that the scan ends there.
 
     Parameters
     ----------
     segmentation : vtkMRMLSegmentationNode
-        Has, or can make, a binary label map. A rigid parent transform moves it.
+        With a binary label map, or what it can be made from. A rigid parent transform moves it.
     segment_id : str
-        Which segment.
+        Identifier of the segment.
     volume : Volume
-        The CT, in the same scene coordinates.
+        The CT, in the same world.
 
     Returns
     -------
@@ -70,18 +70,18 @@ def labelmap_from_segment(
     Raises
     ------
     VolumeError
-        If there is no such segment, it is empty, or a parent transform bends or shears it.
+        If the segment does not exist or is empty, or a parent transform warps or shears it.
     """
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         raise VolumeError(f"The segmentation '{segmentation.GetName()}' has no segment '{segment_id}'.")
     image = slicer.vtkOrientedImageData()
     if not segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
-        raise VolumeError(f"The segment '{segment.GetName()}' cannot be turned into a label map.")
+        raise VolumeError(f"The conversion of segment '{segment.GetName()}' to a label map failed.")
     trimmed = _labels_of(image, segmentation, segment.GetName())
     if not trimmed.array.any():
         raise VolumeError(f"The segment '{segment.GetName()}' is empty: draw the femur into it first.")
-    return _widened(trimmed, volume)
+    return _extended(trimmed, volume)
 
 
 def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
@@ -90,7 +90,7 @@ def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the node is added.
+        The scene.
     volume : Volume
         HU.
     name : str
@@ -111,9 +111,9 @@ def add_segmentation(
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the node is added.
+        The scene.
     labelmap : Volume
-        Labels; a label that `names` has not is left out.
+        Labels; a label that is not in `names` is left out.
     names : dict of int to str
         Name of the segment of each label.
     name : str
@@ -136,12 +136,12 @@ def add_segmentation(
 
 
 def to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
-    """Give the matrix of a node's parent transforms, shape (4, 4).
+    """Return the matrix of a node's parent transforms, shape (4, 4).
 
     Raises
     ------
     VolumeError
-        If a parent transform bends: that cannot be a matrix.
+        If a parent transform warps, so that it has no matrix.
     """
     transform = node.GetParentTransformNode()
     if transform is None:
@@ -180,7 +180,7 @@ def _labels_of(image: slicer.vtkOrientedImageData, node: slicer.vtkMRMLNode, nam
     return replace(labels, ijk_to_ras=shifted)
 
 
-def _widened(labels: Volume, volume: Volume) -> Volume:
+def _extended(labels: Volume, volume: Volume) -> Volume:
     """Extend the grid of a label map to hold every voxel centre of a volume."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in volume.array.shape[::-1]])).reshape(3, -1).T
     places = labels.index_of(volume.points_of(corners))
