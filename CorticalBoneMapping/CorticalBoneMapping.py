@@ -1,4 +1,4 @@
-"""Slicer module: one hip, from a CT and a segment to a cortical map on the average femur."""
+"""Slicer module for one hip: from a CT and a segment to a cortical map on the average femur."""
 
 import time
 from dataclasses import replace
@@ -51,7 +51,7 @@ from CorticalBoneMappingLib.slicer.scene.volumes import labelmap_from_segment, v
 
 
 class CorticalBoneMapping(ScriptedLoadableModule):
-    """What Slicer's module list says of this module."""
+    """Title, help and dependencies of the module in Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -73,7 +73,7 @@ class CorticalBoneMapping(ScriptedLoadableModule):
 
 
 def registerSampleData():
-    """Offer a simulated hip in Slicer's sample data; there is nothing to download."""
+    """Offer a simulated hip in Slicer's sample data, without a download."""
     import SampleData
 
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
@@ -91,8 +91,8 @@ class CorticalBoneMappingParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
-    calibration), `kvp` in kV and `sliceThickness` in mm (0: what the CT tells), `spacing` in mm. `result` is
-    the bone on show, `shownMeasure` the name of an array of it.
+    calibration), `kvp` in kV and `sliceThickness` in mm (0: from the scan), `spacing` in mm. `result` is the
+    shown bone, `shownMeasure` the name of an array of it.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -125,16 +125,16 @@ class CorticalBoneMappingWidget(MappingWidget):
 
 
 class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
-    """What the panel does, for scripts and tests as well."""
+    """What the panel does without widgets, for scripts and tests as well."""
 
     def getParameterNode(self):
-        """Give the module's inputs in the scene; `warnings` says which of them it does not know."""
+        """Return the module's inputs in the scene; `warnings` names those that were replaced."""
         node = super().getParameterNode()
         parameters, self.warnings = parameters_of(node, CorticalBoneMappingParameterNode)
         return parameters
 
     def missingInputs(self, parameters) -> list[str]:
-        """Say what has to be set before the run can begin, one sentence each."""
+        """Say what has to be set before a run, one sentence each."""
         segmentation = parameters.segmentation
         segments = segmentation.GetSegmentation() if segmentation is not None else None
         wanted = [
@@ -145,16 +145,16 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
                 _("Choose the segment of the femur."),
             ),
             (parameters.side != Side.UNSET, _("Choose the side of the body.")),
-            (is_set(parameters.outputFolder), _("Choose the folder for the result.")),
+            (is_set(parameters.outputFolder), _("Choose the output folder.")),
             (
                 parameters.calibration != CalibrationKind.RODS or parameters.rodsFile.is_file(),
                 _("Choose the file with the rods of the phantom."),
             ),
         ]
-        return [sentence for isThere, sentence in wanted if not isThere]
+        return [sentence for isSet, sentence in wanted if not isSet]
 
     def start(self, parameters) -> MapFemurRun:
-        """Begin to map the femur in a child process, so that Slicer stays alive."""
+        """Start to map the femur in a child process, so that Slicer stays usable."""
         missing = self.missingInputs(parameters)
         if missing:
             raise CorticalBoneMappingError(" ".join(missing))
@@ -170,7 +170,7 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
         )
 
     def addResult(self, run: MapFemurRun) -> ResultNodes:
-        """Add the result of a run that is done to the scene."""
+        """Add the result of a finished run to the scene."""
         result, name = run.result(), run.folder.name
         nodes = add_result(slicer.mrmlScene, result, name)
         add_registration(slicer.mrmlScene, result, nodes, name)
@@ -186,12 +186,12 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run all tests."""
-        for name in ("WhatIsMissingIsSaid", "SimulatedHipIsMapped", "FemurOfSimulatedHipIsFound"):
+        for name in ("MissingInputsAreNamed", "SimulatedHipIsMapped", "FemurOfSimulatedHipIsFound"):
             self.setUp()
             getattr(self, f"test_{name}")()
 
-    def test_WhatIsMissingIsSaid(self):
-        """An empty scene cannot be measured, and the panel says what it needs."""
+    def test_MissingInputsAreNamed(self):
+        """In an empty scene the panel names the four inputs that it needs."""
         logic = CorticalBoneMappingLogic()
         self.assertEqual(len(logic.missingInputs(logic.getParameterNode())), 4)
 
@@ -229,7 +229,7 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
         self.assertEqual(side_of_segment(found, segmentID), "right")
 
     def waitFor(self, run):
-        """Let Slicer go on until the child process has done its work."""
+        """Keep Slicer running until the child process has ended."""
         while (state := run.poll()) == RunState.RUNNING:
             slicer.app.processEvents()
             time.sleep(POLL_MILLISECONDS / 1000)

@@ -1,4 +1,4 @@
-"""Slicer module: a study, from its table of maps to effects on the average femur."""
+"""Slicer module for a study: from its scans or maps to effects on the average femur."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ from CorticalBoneMappingLib.slicer.scene.vertex_plot import plot_vertex
 
 
 class CorticalBoneStatistics(ScriptedLoadableModule):
-    """What Slicer's module list says of this module."""
+    """Title, help and dependencies of the module in Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -64,9 +64,9 @@ class CorticalBoneStatisticsParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `terms` are names of columns and interactions, separated by "; ". `smoothing` is in mm. `effect` is the
-    model of the answer on show, `point` the place whose values are plotted. `studyFile` names table, scans
-    or maps, and analyses; `takenStudy` is the one whose table and analysis were taken up, `question` the
-    analysis that the question began with, empty for one of the user's own.
+    model of the shown result, `point` the point whose values are plotted. `studyFile` names table, scans or
+    maps, and analyses; `takenStudy` is the one whose table and analysis were copied, `question` the chosen
+    analysis of it, empty for one of the user's own.
     """
 
     studyFile: Path
@@ -97,27 +97,27 @@ class CorticalBoneStatisticsWidget(AnalysisWidget):
 
 
 class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):
-    """What the panel does, for scripts and tests as well."""
+    """What the panel does without widgets, for scripts and tests as well."""
 
     def getParameterNode(self):
-        """Give the module's inputs in the scene; `warnings` says which of them it does not know."""
+        """Return the module's inputs in the scene; `warnings` names those that were replaced."""
         node = super().getParameterNode()
         parameters, self.warnings = parameters_of(node, CorticalBoneStatisticsParameterNode)
         return parameters
 
     def missingInputs(self, parameters) -> list[str]:
-        """Say what has to be set before the run can begin, one sentence each."""
+        """Say what has to be set before a run, one sentence each."""
         wanted = [
             (parameters.tableFile.is_file(), _("Choose the table of the study.")),
             (is_set(parameters.resultsFolder), _("Choose the folder of the maps.")),
-            (is_set(parameters.outputFolder), _("Choose the folder for the answer.")),
-            (bool(terms_of(parameters.terms)), _("Tick what the model is made of.")),
-            (bool(parameters.contrast.strip()), _("Write the contrast.")),
+            (is_set(parameters.outputFolder), _("Choose the output folder.")),
+            (bool(terms_of(parameters.terms)), _("Tick the terms of the model.")),
+            (bool(parameters.contrast.strip()), _("Enter the contrast.")),
         ]
-        return [sentence for isThere, sentence in wanted if not isThere]
+        return [sentence for isSet, sentence in wanted if not isSet]
 
     def start(self, parameters) -> AnalyseMapsRun:
-        """Begin to answer the study in a child process, so that Slicer stays alive."""
+        """Start to analyse the maps in a child process, so that Slicer stays usable."""
         missing = self.missingInputs(parameters)
         if missing:
             raise CorticalBoneMappingError(" ".join(missing))
@@ -126,7 +126,7 @@ class CorticalBoneStatisticsLogic(ScriptedLoadableModuleLogic):
         )
 
     def addAnswer(self, run: AnalyseMapsRun) -> AnswerNodes:
-        """Add the answer of a run that is done to the scene."""
+        """Add the answer of a finished run to the scene."""
         answer = run.answer()
         return add_answer(slicer.mrmlScene, answer, answer.provenance["question"]["contrast"])
 
@@ -153,9 +153,9 @@ class CorticalBoneStatisticsTest(ScriptedLoadableModuleTest):
     def runTest(self):
         """Run all tests."""
         self.setUp()
-        self.test_WhatIsMissingIsSaid()
+        self.test_MissingInputsAreNamed()
 
-    def test_WhatIsMissingIsSaid(self):
-        """An empty scene cannot be tested, and the panel says what it needs."""
+    def test_MissingInputsAreNamed(self):
+        """In an empty scene the panel names the five inputs that it needs."""
         logic = CorticalBoneStatisticsLogic()
         self.assertEqual(len(logic.missingInputs(logic.getParameterNode())), 5)

@@ -19,10 +19,10 @@ from ..scene.vertex_plot import nearest_vertex
 from . import desktop
 from .choices import is_set
 from .runs import AnalyseMapsRun
+from .sections.analysis_section import AnalysisSection
 from .sections.answer_section import show_answer_in_panel
 from .sections.cases_section import CasesSection
 from .sections.map_scans_section import MapScansSection
-from .sections.analysis_section import AnalysisSection
 from .sections.run_section import RunSection
 from .study_choices import choose_analysis, choose_study, plan_of_table, terms_of
 from .study_overview import overview_of

@@ -16,7 +16,6 @@ from .models import (
     hide_legend,
     put_in_folder,
     show_measure,
-    surface_from_model,
 )
 from .tables import add_region_table
 
