@@ -69,10 +69,8 @@ def test_a_program_that_the_system_ended_is_reported_with_memory_as_a_possible_c
 
 def test_an_error_with_a_sentence_is_also_in_the_log(module, caplog):
     sentence = "table.csv: 2 things\n  row 1: no side\n  row 2: no path"
-    assert (
-        section_with(f"import sys; sys.stderr.write({f'error: {sentence}'!r} + chr(10)); sys.exit(1)")
-        == sentence
-    )
+    code = f"import sys; sys.stderr.write({f'error: {sentence}'!r} + chr(10)); sys.exit(1)"
+    assert section_with(code) == sentence
     assert "row 2: no path" in logged(caplog)
 
 

@@ -200,9 +200,7 @@ def test_the_measure_and_the_surface_that_are_chosen_are_shown(panel, scene, fem
     ]
 
 
-def test_the_table_counts_points_without_a_value_by_region_when_the_vertex_status_is_shown(
-    panel, scene, femur_result
-):
+def test_with_the_vertex_status_the_table_counts_points_without_a_value_by_region(panel, scene, femur_result):
     nodes = add_result(scene, femur_result, "Hip")
     panel.ui.resultSelector.setCurrentNode(nodes.bone)
     panel.ui.shownMeasureCombo.setCurrentIndex(panel.ui.shownMeasureCombo.findData("quality"))
