@@ -130,11 +130,11 @@ def views_of(nodes: AnswerNodes) -> list[str]:
 
 def answers_in(scene: slicer.vtkMRMLScene) -> list[AnswerNodes]:
     """Find the answers of a scene, also of a restored one, oldest first."""
-    whole = [AnswerNodes(**nodes) for nodes in families_in(scene, _ANSWER, ANSWER_ROLE, _ROLES)]
-    if whole:  # a scene file does not keep the colour of not-a-number
+    complete = [AnswerNodes(**nodes) for nodes in families_in(scene, _ANSWER, ANSWER_ROLE, _ROLES)]
+    if complete:  # a scene file does not keep the colour of not-a-number
         colour_table(scene)
         difference_table(scene)
-    return whole
+    return complete
 
 
 def answer_of(effect: slicer.vtkMRMLModelNode | None) -> AnswerNodes | None:

@@ -125,10 +125,12 @@ def results_in(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
     A result that lost a node is left out. The colour of not-a-number, which a scene file does not keep, is
     restored.
     """
-    whole = [ResultNodes(**roles) for roles in families_in(scene, RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, _ROLES)]
-    if whole:
+    complete = [
+        ResultNodes(**roles) for roles in families_in(scene, RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, _ROLES)
+    ]
+    if complete:
         colour_table(scene)
-    return whole
+    return complete
 
 
 def result_of(bone: slicer.vtkMRMLModelNode | None) -> ResultNodes | None:

@@ -14,6 +14,9 @@ from ...core.errors import VolumeError
 from ...core.slice_axis import as_stored
 from ...core.volume import Volume
 
+_ROUNDING_VOXELS = 1e-3  # to which voxel centres of two grids are the same; chosen by hand; not tuned
+_LARGEST_COSINE = 1e-3  # between axes at right angles: 0.06°; chosen by hand; not tuned
+
 
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     """Return the CT of a volume node, in the world.
@@ -185,8 +188,8 @@ def _extended(labels: Volume, volume: Volume) -> Volume:
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in volume.array.shape[::-1]])).reshape(3, -1).T
     places = labels.index_of(volume.points_of(corners))
     size = np.array(labels.array.shape[::-1])
-    low = np.minimum(np.floor(places.min(axis=0) + 1e-3).astype(int), 0)
-    high = np.maximum(np.ceil(places.max(axis=0) - 1e-3).astype(int) + 1, size)
+    low = np.minimum(np.floor(places.min(axis=0) + _ROUNDING_VOXELS).astype(int), 0)
+    high = np.maximum(np.ceil(places.max(axis=0) - _ROUNDING_VOXELS).astype(int) + 1, size)
     array = np.zeros((high - low)[::-1], labels.array.dtype)
     i, j, k = -low
     array[k : k + size[2], j : j + size[1], i : i + size[0]] = labels.array
@@ -201,7 +204,7 @@ def _voxels(image: vtk.vtkImageData) -> np.ndarray:
 
 def _refuse_shear(ijk_to_ras: np.ndarray, node: slicer.vtkMRMLNode) -> None:
     axes = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
+    if not np.allclose(axes.T @ axes, np.eye(3), atol=_LARGEST_COSINE):
         raise VolumeError(
             f"The axes of '{node.GetName()}' are not at right angles (tilted gantry, or a shearing transform)"
             ": resample it first, for example with Slicer's Crop Volume."
