@@ -140,10 +140,12 @@ class ChildProcess:
 
 def _environment() -> dict[str, str]:
     paths = [str(_LIBRARY_FOLDER), os.environ.get("PYTHONPATH", "")]
-    added = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
-    return (
-        os.environ | added | {"PYTHONFAULTHANDLER": "1"}
-    )  # so that a crash, in VTK for example, writes its place
+    added = {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONUTF8": "1",
+        "PYTHONFAULTHANDLER": "1",  # a crash, in VTK for example, then writes its place
+    }
+    return os.environ | added
 
 
 def _own_group() -> dict[str, object]:

@@ -90,7 +90,7 @@ def study_plan(parameters) -> StudyFile:
         If a choice is out of its bounds, no term is ticked, or the study file could not be read.
     """
     plan = plan_of_table(parameters)
-    chosen = asked_analysis(parameters, plan)
+    chosen = chosen_analysis(parameters, plan)
     choices = {
         "contrast": parameters.contrast,
         "terms": terms_of(parameters.terms),
@@ -126,7 +126,7 @@ def plan_of_table(parameters) -> StudyFile:
     return StudyFile(table.stem, table, results)
 
 
-def asked_analysis(parameters, plan: StudyFile) -> Analysis | None:
+def chosen_analysis(parameters, plan: StudyFile) -> Analysis | None:
     """Return the chosen analysis of the study file; None for one of the user's own."""
     return next((one for one in plan.analyses if one.name == parameters.question), None)
 

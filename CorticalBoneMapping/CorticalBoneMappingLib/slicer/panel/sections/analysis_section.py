@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from ....core.errors import CorticalBoneMappingError
 from ....study.study_file import Analysis, StudyFile
 from ..choices import is_set
-from ..study_choices import ANALYSIS_NAME, SHOWN, asked_analysis, plan_of_table, study_plan
+from ..study_choices import ANALYSIS_NAME, SHOWN, chosen_analysis, plan_of_table, study_plan
 
 
 class AnalysisSection:
@@ -43,9 +43,9 @@ class AnalysisSection:
             self._fill((), 0)
             self._ui.questionNoteLabel.text = str(error)
             return
-        asked = asked_analysis(parameters, plan)
-        self._fill(plan.analyses, plan.analyses.index(asked) + 1 if asked else 0)
-        self._ui.questionNoteLabel.text = "\n".join(_notes(parameters, plan, asked))
+        chosen = chosen_analysis(parameters, plan)
+        self._fill(plan.analyses, plan.analyses.index(chosen) + 1 if chosen else 0)
+        self._ui.questionNoteLabel.text = "\n".join(_notes(parameters, plan, chosen))
 
     def _fill(self, analyses: tuple[Analysis, ...], index: int) -> None:
         combo, self._analyses = self._ui.questionCombo, analyses
@@ -56,10 +56,10 @@ class AnalysisSection:
         combo.blockSignals(False)
 
 
-def _notes(parameters, plan: StudyFile, asked: Analysis | None) -> list[str]:
+def _notes(parameters, plan: StudyFile, chosen: Analysis | None) -> list[str]:
     """List the settings that have no widget, and what of the study file is not used."""
     notes = []
-    if parameters.question and asked is None:
+    if parameters.question and chosen is None:
         notes.append(
             _(
                 "The study file has no analysis '{name}' for this table: its other settings are not used."
@@ -77,9 +77,9 @@ def _notes(parameters, plan: StudyFile, asked: Analysis | None) -> list[str]:
         notes.append(_("Reference: {levels}").format(levels=", ".join(levels)))
     if plan.coding.categorical:
         notes.append(_("Categorical: {columns}").format(columns=", ".join(plan.coding.categorical)))
-    if asked is not None:
-        notes += _settings_in_words(asked)
-        notes += _changes_in_words(parameters, asked)
+    if chosen is not None:
+        notes += _settings_in_words(chosen)
+        notes += _changes_in_words(parameters, chosen)
     return notes
 
 
@@ -93,17 +93,17 @@ def _settings_in_words(analysis: Analysis) -> list[str]:
     return [_("Also set: {settings}").format(settings="; ".join(settings))] if settings else []
 
 
-def _changes_in_words(parameters, asked: Analysis) -> list[str]:
+def _changes_in_words(parameters, chosen: Analysis) -> list[str]:
     try:
         (now,) = study_plan(parameters).analyses
     except CorticalBoneMappingError as error:  # such as an empty contrast, which Apply names as well
         return [str(error)]
-    if now == asked:
+    if now == chosen:
         return []
     changed = [
         field.name
         for field in fields(Analysis)
-        if field.name != "name" and getattr(now, field.name) != getattr(asked, field.name)
+        if field.name != "name" and getattr(now, field.name) != getattr(chosen, field.name)
     ]
     sentence = _("Changed from '{name}': {what}. The result goes to the folder '{folder}'.")
-    return [sentence.format(name=asked.name, what=", ".join(changed), folder=ANALYSIS_NAME)]
+    return [sentence.format(name=chosen.name, what=", ".join(changed), folder=ANALYSIS_NAME)]
