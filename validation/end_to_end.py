@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from CorticalBoneMappingLib.cli.common import number
+from CorticalBoneMappingLib.cli.common import number_text
 from CorticalBoneMappingLib.io.files import write_text
 from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.pipeline.accuracy import accuracy_rows, thickness_errors
@@ -63,7 +63,7 @@ def _section(folder: Path, method: str) -> str:
     lines += ["| true thickness (mm) | points | measured | bias (mm) | SD (mm) | mean abs. error (mm) |"]
     lines += ["|---|---|---|---|---|---|"]
     for row in accuracy_rows(true, error):
-        values = " | ".join(number(row[name], 3) for name in ("bias", "sd", "mean_absolute"))
+        values = " | ".join(number_text(row[name], 3) for name in ("bias", "sd", "mean_absolute"))
         lines.append(f"| {row['bin']} | {row['n_points']} | {row['n_measured']} | {values} |")
     return "\n".join([*lines, ""])
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.core.measures import measure_named
-from CorticalBoneMappingLib.report.pages.answers import current_answers, read_answers
+from CorticalBoneMappingLib.report.pages.answers import current_analyses, read_analyses
 from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, error_sentence
 from CorticalBoneMappingLib.slicer.panel.runs import AnalyseMapsRun
 from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
@@ -171,7 +171,7 @@ def _answered_in(folder: Path) -> Path:
 
 
 def _report(answers: Path, plan: StudyFile | None, expected: Sequence[str]) -> Answer:
-    kept, warnings = current_answers(answers, read_answers(answers), plan)
+    kept, warnings = current_analyses(answers, read_analyses(answers), plan)
     names = [answer.name for answer in kept]
     return Answer(f"shown: {', '.join(names)}", names == list(expected), warnings)
 
@@ -213,7 +213,7 @@ def _unknown_measure(folder: Path) -> Answer:
     path.write_text(path.read_text("utf-8").replace("cortical_mass_surface_density", "bone_stuff"), "utf-8")
     shutil.rmtree(answers / "month_36")
     (answers / "answered.json").unlink()
-    (answer,) = read_answers(answers)
+    (answer,) = read_analyses(answers)
     label = answer.measure_label
     return Answer(
         label, (label, measure_named("cortical_thickness").label) == ("bone_stuff", "Cortical thickness")

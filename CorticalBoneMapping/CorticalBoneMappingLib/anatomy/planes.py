@@ -14,7 +14,7 @@ from ..core.surface import Surface, to_polydata
 BONE_WINDOW_HU = (-250.0, 1650.0)
 """HU shown black and white."""
 
-# Okabe and Ito's vermillion and sky blue: apart in every kind of colour vision, and on every grey.
+# Okabe and Ito's vermilion and sky blue: apart in every kind of colour vision, and on every grey.
 OUTER_COLOUR, INNER_COLOUR = (0.90, 0.45, 0.05), (0.34, 0.75, 0.95)
 """sRGB of the periosteal surface and of the measured inner edge."""
 

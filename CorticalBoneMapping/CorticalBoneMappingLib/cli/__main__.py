@@ -29,7 +29,7 @@ your own scan:
   cbm map ct.nrrd --mask femurs/femur_right.vtp --side right --out result
   cbm render result/periosteal_surface.vtp --array cortical_thickness --out thickness.png
 
-exit codes: 0 done; 1 it could not be done, a sentence says why; 2 the command line is wrong;
+exit codes: 0 done; 1 it failed, a sentence gives the reason; 2 the command line is wrong;
 130 cancelled (Ctrl-C), nothing half-written is left.
 For research only; not a medical device."""
 

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import add_atlas_option, add_command, add_output_options, number, progress_of, say, table
+from .common import (
+    add_atlas_option,
+    add_command,
+    add_output_options,
+    number_text,
+    progress_of,
+    say,
+    text_table,
+)
 
 _EPILOG = """\
 examples:
@@ -19,7 +27,7 @@ writes to DIR, all or nothing:
   average_femur.vtp       the average right femur, with region and cut_end
   average_femur_fine.vtp  the same with about 20,000 points
   shape_model.vtp         how the people's femurs differ: vectors mode_01, mode_02 …, LPS mm for one
-                          standard deviation; shape_model.json tells how much each explains
+                          standard deviation; shape_model.json gives how much each explains
   atlas.json              names of the regions, landmarks, settings, how far each round moved the average
 
 Every femur is registered with the average, all are averaged, and so on until the average rests. Regions
@@ -45,7 +53,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Read, build, write, and say how the average came to rest."""
+    """Read, build, write, and print how the average converged."""
     from ..atlas.average import load_atlas
     from ..atlas.build import BuildSettings
     from ..atlas.cohort import build_atlas, check_place, read_cohort
@@ -57,10 +65,10 @@ def run(chosen: argparse.Namespace) -> None:
     name = chosen.name or chosen.out.absolute().name
     average = build_atlas(subjects, chosen.out, name, origin, settings, progress_of(chosen))
     rows = [
-        [str(index), str(one.people), number(one.moved_mean_mm, 3), number(one.moved_95_mm, 3)]
+        [str(index), str(one.people), number_text(one.moved_mean_mm, 3), number_text(one.moved_95_mm, 3)]
         for index, one in enumerate(average.rounds, start=1)
     ]
-    say(chosen, table(("round", "femurs", "moved, mean (mm)", "95th percentile (mm)"), rows))
+    say(chosen, text_table(("round", "femurs", "moved, mean (mm)", "95th percentile (mm)"), rows))
     explained = average.shape_model.explained
     say(chosen, f"{len(explained)} shape modes explain {explained.sum():.1%} of the variance.")
     for left_out, why in average.left_out.items():

@@ -29,7 +29,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         "--progress",
         choices=("bar", "json", "none"),
         default="bar",
-        help='how progress is told on stderr; json is one {"fraction", "text"} a line (default: bar)',
+        help='how progress is reported on stderr; json is one {"fraction", "text"} a line (default: bar)',
     )
     parser.add_argument("--quiet", action="store_true", help="no progress and no table; errors only")
 
@@ -55,8 +55,8 @@ def add_series_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def input_of_ct(chosen: argparse.Namespace) -> dict[str, str]:
-    """Record a CT by its content, and which series of it was asked for."""
+def ct_record(chosen: argparse.Namespace) -> dict[str, str]:
+    """Record a CT by its content, and which series of it was requested."""
     from ..pipeline.provenance import input_record
 
     return input_record(chosen.ct) | ({"series": chosen.series} if chosen.series else {})
@@ -77,8 +77,8 @@ def say(chosen: argparse.Namespace, text: str) -> None:
         print(text)
 
 
-def draw_beside(drawings: Callable[[], Sequence[Callable[[], Any]]]) -> bool:
-    """Draw pictures that go with a result; if they cannot be drawn say so, and leave the result alone.
+def draw_pictures(drawings: Callable[[], Sequence[Callable[[], Any]]]) -> bool:
+    """Draw pictures that go with a result; if drawing fails print why, and leave the result alone.
 
     Parameters
     ----------
@@ -103,11 +103,11 @@ def draw_beside(drawings: Callable[[], Sequence[Callable[[], Any]]]) -> bool:
 
 def complain(sentence: str) -> None:
     """Write a line to stderr."""
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # a half-drawn progress bar stands on this line
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # a half-drawn progress bar is on this line
     sys.stderr.write(f"{clear}{sentence}\n")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Set a table in columns: the first to the left, numbers to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -120,12 +120,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def number(value: float, decimals: int) -> str:
+def number_text(value: float, decimals: int) -> str:
     """Write a number; a dash where there is none."""
     return f"{value:.{decimals}f}" if math.isfinite(value) else "–"
 
 
-def portable(arguments: Sequence[str]) -> str:
+def without_machine_paths(arguments: Sequence[str]) -> str:
     """Write a command line without the folders of this machine: of every path its last part is kept."""
     from ..pipeline.provenance import without_folders
 

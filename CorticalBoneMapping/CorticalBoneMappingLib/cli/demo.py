@@ -20,7 +20,7 @@ printed beside what is true. The treatment is twice as strong as the published o
 people are few. Begun again, it goes on where it was broken off.
 
 hip: one hip (0.6 × 0.6 × 1.0 mm), calibrated by the rods under it, and mapped with surface-map, which is
-told nothing, with constant-density, which is told the true cortical density (the same all over this hip), and
+given nothing, with constant-density, which is given the true cortical density (the same everywhere), and
 with half-maximum. The errors are printed."""
 
 
@@ -41,5 +41,5 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Run the one that is asked for."""
+    """Run the chosen one."""
     {"trial": demo_trial, "hip": demo_hip}[chosen.what].run(chosen)

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import simulate
-from .common import draw_beside, number, progress_of, say, table
+from .common import draw_pictures, number_text, progress_of, say, text_table
 from .femur import map as map_
 
 if TYPE_CHECKING:
     from ..core.progress import Progress
     from ..core.surface import Surface
     from ..pipeline.result import FemurResult
-    from ..report.pages.page import Figure, Part
 
 _METHODS = ("surface-map", "constant-density", "half-maximum")
 _PICTURES = ("cortical_thickness", "cortical_mass_surface_density", "trabecular_density")
@@ -41,7 +40,7 @@ def run(chosen: argparse.Namespace) -> None:
     progress.report(1.0, "Done")
     for method, rows in errors.items():
         say(chosen, f"\n{method}: error of the cortical thickness against the truth")
-        say(chosen, table(_BIN_HEADER, rows))
+        say(chosen, text_table(_BIN_HEADER, rows))
     say(chosen, f"\n{chosen.out / 'index.html'} written; {time.perf_counter() - begun:.0f} s in all.")
 
 
@@ -90,36 +89,35 @@ def _error_rows(hip: Path, result: FemurResult) -> list[list[str]]:
             row["bin"],
             f"{row['n_points']:,}",
             f"{row['n_measured']:,}",
-            *(number(row[name], 3) for name in ("bias", "sd", "mean_absolute")),
+            *(number_text(row[name], 3) for name in ("bias", "sd", "mean_absolute")),
         ]
         for row in accuracy_rows(true, error)
     ]
 
 
-def _draw(out: Path, hip: Path, result: FemurResult) -> dict[str, list[Figure]]:
+def _draw(out: Path, hip: Path, result: FemurResult) -> dict[str, list[tuple[str, str]]]:
     """Draw the truth, the maps on the bone and on the average femur, their error, and CT slices.
 
     Returns
     -------
     dict
-        Figures by heading; none where they cannot be drawn.
+        Files in `out` with their captions, by heading; none where drawing failed.
     """
     from ..core.measures import MEASURES, Measure
     from ..io.surface_files import read_surface
     from ..io.volume_files import read_volume
     from ..pipeline.accuracy import thickness_errors
-    from ..report.pages.page import Figure
     from ..report.pictures.render import render_views
     from ..report.pictures.slices import slices_to_draw
 
     truth, bone = read_surface(hip / simulate.TRUTH_FILE), result.periosteal
-    figures: dict[str, list[Figure]] = {}
+    figures: dict[str, list[tuple[str, str]]] = {}
     drawings = [slices_to_draw(read_volume(hip / simulate.CT_FILE), bone, out / "slices.png")]
     caption = "CT slices with the periosteal surface and the measured inner edge."
-    figures["The scan"] = [Figure("slices.png", caption)]
+    figures["The scan"] = [("slices.png", caption)]
 
     def add(heading: str, caption: str, file: str, surface: Surface, array: str, **look: Any) -> None:
-        figures.setdefault(heading, []).append(Figure(file, caption))
+        figures.setdefault(heading, []).append((file, caption))
         drawings.append(partial(render_views, surface, array, out / file, **({"side": result.side} | look)))
 
     accuracy = "Thickness, true and measured"
@@ -133,25 +131,34 @@ def _draw(out: Path, hip: Path, result: FemurResult) -> dict[str, list[Figure]]:
     caption = "Cortical thickness carried to the average femur, where people are compared."
     name = "cortical_thickness"
     add("On the average femur", caption, "average.png", result.average, name, side="right")
-    return figures if draw_beside(lambda: drawings) else {}
+    return figures if draw_pictures(lambda: drawings) else {}
 
 
 def _write_page(
-    out: Path, errors: dict[str, list[list[str]]], figures: dict[str, list[Figure]], result: FemurResult
+    out: Path,
+    errors: dict[str, list[list[str]]],
+    figures: dict[str, list[tuple[str, str]]],
+    result: FemurResult,
 ) -> None:
-    from ..report.pages.page import Heading, Paragraph, Table, write_page
+    from ..report.pages.markup import element, join, picture, shipped, table, write_document
 
-    parts: list[Part] = [
-        Paragraph(
-            "A hip was simulated with a cortex of known thickness, scanned at 0.6 × 0.6 × 1.0 mm with blur "
-            "and noise, calibrated by the rods under it, and mapped. For research only; not a medical device."
-        )
+    title = "One simulated hip, end to end"
+    parts = [
+        element("h1", title),
+        element(
+            "p",
+            "A hip was simulated with a cortex of known thickness, scanned at 0.6 × 0.6 × 1.0 mm with "
+            "blur and noise, calibrated by the rods under it, and mapped. For research only; not a medical "
+            "device.",
+        ),
     ]
     for heading, drawn in figures.items():
-        parts += [Heading(heading), *drawn]
-    parts.append(Heading("Error against the truth"))
-    parts += [Table(_BIN_HEADER, rows, f"{method}: measured minus true") for method, rows in errors.items()]
-    parts.append(Heading("Regional means, surface-map"))
-    header, body = map_.region_cells(result.regions)
-    parts.append(Table(header, body, "Area-weighted means; measured: part of the area with a value."))
-    write_page(out / "index.html", "One simulated hip, end to end", parts)
+        parts.append(element("h2", heading))
+        parts += [picture((out / file).read_bytes(), caption) for file, caption in drawn]
+    parts.append(element("h2", "Error against the truth"))
+    parts += [table(_BIN_HEADER, rows, f"{method}: measured minus true") for method, rows in errors.items()]
+    parts.append(element("h2", "Regional means, surface-map"))
+    header, body = map_.region_table_cells(result.regions)
+    parts.append(table(header, body, "Area-weighted means; measured: part of the area with a value."))
+    body = element("main", join(parts, "\n"))
+    write_document(out / "index.html", title, body, style=shipped("page.css"))

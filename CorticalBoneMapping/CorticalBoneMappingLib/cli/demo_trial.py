@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .common import number, progress_of, say, table
+from .common import number_text, progress_of, say, text_table
 from .study import report, stats, study
 
 _PEOPLE, _MONTHS = 12, (0, 36)
@@ -48,7 +48,7 @@ def run(chosen: argparse.Namespace) -> None:
     _step(chosen, report.add_to, shown, 0.95, 0.98)
     _step(chosen, study.add_to, ["study", "qc", str(plan), "--out", str(pages[_QUALITY_FILE])], 0.98, 1.0)
     progress.report(1.0, "Done")
-    say(chosen, "\n" + table(_HEADER, _against_truth(answers, chosen.out / TRUTH / TRUTH_TABLE)))
+    say(chosen, "\n" + text_table(_HEADER, _against_truth(answers, chosen.out / TRUTH / TRUTH_TABLE)))
     say(chosen, f"\n{pages[_REPORT_FILE]} and {pages[_QUALITY_FILE]} written;")
     say(chosen, f"{time.perf_counter() - begun:.0f} s in all.")
 
@@ -74,8 +74,8 @@ def _against_truth(answers: Path, truth: Path) -> list[list[str]]:
     return [
         [
             region,
-            number(true[region]["mass_percent"], 1),
-            *(number(found[region][f"mass_{name}"], 1) for name in ("percent", "lower", "upper")),
+            number_text(true[region]["mass_percent"], 1),
+            *(number_text(found[region][f"mass_{name}"], 1) for name in ("percent", "lower", "upper")),
         ]
         for region in _SHOWN
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import simulate_trial
-from .common import add_command, add_output_options, portable, progress_of, say
+from .common import add_command, add_output_options, progress_of, say, without_machine_paths
 
 if TYPE_CHECKING:
     from ..core.progress import Progress
@@ -43,7 +43,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the scan")
     parser.add_argument("--seed", type=int, default=0, help="which person, and which noise (default: 0)")
     parser.add_argument("--side", choices=("left", "right"), default="right", help="default: right")
-    # What is not given is left out, so that the defaults stand in one place: ScannerSettings.
+    # What is not given is left out, so that the defaults are in one place: ScannerSettings.
     given: dict[str, Any] = {"type": float, "default": argparse.SUPPRESS}
     for option, name, unit, text in (
         ("--voxel", "voxel_mm", "MM", "pixel size in the plane of the slices (default: 0.6)"),
@@ -74,7 +74,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Make the hip, scan it, write the scan and the truth, and say what it is."""
+    """Make the hip, scan it, write the scan and the truth, and print a summary."""
     simulate_to(chosen, progress_of(chosen))
 
 
@@ -114,7 +114,7 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
         "seed": chosen.seed,
         "scanner": asdict(settings),
         "true_cortical_density": round(density, 3),
-        "command": portable(chosen.command_line),
+        "command": without_machine_paths(chosen.command_line),
     }
     with whole_folder(chosen.out, "simulated hip", SIMULATION_FILE) as temporary:
         _write_ct(made.volume, temporary, chosen, progress.part(0.85, 0.95))

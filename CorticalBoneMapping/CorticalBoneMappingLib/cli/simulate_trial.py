@@ -50,7 +50,7 @@ def add_to(kinds: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Simulate and say how many scans there are."""
+    """Simulate and print how many scans there are."""
     from contextlib import nullcontext
 
     from ..simulation.treatment import Treatment

@@ -12,7 +12,7 @@ def noun(count: int, one: str, many: str | None = None) -> str:
 
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Write a count with its noun: ``1 femur``, ``2 femurs``."""
-    return f"{count} {noun(count, one, many)}"
+    return f"{number(count, 0)} {noun(count, one, many)}"
 
 
 MISSING = "–"
@@ -40,7 +40,7 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
     return text.replace("-", "\u2212").replace(",", "\u202f")
 
 
-def between(low: float, high: float, decimals: int = 2) -> str:
+def bounds_text(low: float, high: float, decimals: int = 2) -> str:
     """Write two bounds; where only one is there, the interval is open to the other side."""
     known = math.isfinite(low), math.isfinite(high)
     if known == (True, True):
@@ -50,7 +50,7 @@ def between(low: float, high: float, decimals: int = 2) -> str:
     return f"from {number(low, decimals)}" if known[0] else f"up to {number(high, decimals)}"
 
 
-def chance(p: float | None) -> str:
+def p_value_text(p: float | None) -> str:
     """Write a p-value: two digits or three that count, never 0."""
     if p is None or not math.isfinite(p):
         return MISSING
@@ -67,11 +67,6 @@ def decimals_of(values: list[float]) -> int:
     return min(6, max(0, 2 - math.floor(math.log10(sizes[len(sizes) // 2]))))
 
 
-def many(count: int, one: str, many: str | None = None) -> str:
-    """Write a number with its noun: ``1 cluster``, ``2 clusters``."""
-    return f"{number(count, 0)} {noun(count, one, many)}"
-
-
-def listed(items: list[str]) -> str:
+def sentence_list(items: list[str]) -> str:
     """Write a list as a sentence has it: ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""

@@ -1,7 +1,4 @@
-"""All that is wrong with a study's table and scans, before anything runs; only headers of scans are read.
-
-The questions of a study of scans, checked on its table before anything is mapped.
-"""
+"""Check a study of scans before anything runs: its table, the headers of its scans, its questions."""
 
 from __future__ import annotations
 
@@ -38,6 +35,8 @@ from .study_file.scans import (
 )
 from .study_file.study_toml import StudyFile
 
+_ANALYSIS = "analysis"
+
 
 @dataclass(frozen=True)
 class StudyCheck:
@@ -46,7 +45,7 @@ class StudyCheck:
     Attributes
     ----------
     cases, scans : int
-        Femurs, and files and DICOM folders that they are in, as far as the table is sound.
+        Femurs, and files and DICOM folders that they are in, as far as the table is valid.
     problems : tuple of Problem
         By row.
     """
@@ -56,7 +55,7 @@ class StudyCheck:
     problems: tuple[Problem, ...]
 
     def summary(self) -> str:
-        """Say all of it."""
+        """Return all of it as text."""
         kinds = {kind: sum(p.severity == kind for p in self.problems) for kind in (ERROR, WARNING, NOTE)}
         found = ", ".join(counted(count, kind) for kind, count in kinds.items())
         lines = [f"{counted(self.cases, 'femur')} in {counted(self.scans, 'scan')}: {found}"]
@@ -64,31 +63,31 @@ class StudyCheck:
 
 
 def cases_to_map(study: StudyFile) -> list[Case]:
-    """Give the cases of a study, if its table is sound and its questions can be asked of it.
+    """Return the cases of a study, if its table is valid and its questions fit the table.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the study names no scans, a cell of its table cannot be, or a question names what is not in the
+        If the study names no scans, a cell of its table is invalid, or a question names what is not in the
         table; names the first of them.
     """
     scans = read_scans(study.table)
     cases = valid_cases(scans, study.scans_to_map())
     if not cases:
-        raise SettingError(f"{study.table}: no row names a scan in its column 'path', so there is no case.")
+        raise SettingError(f"{study.table}: no row names a scan in its column 'path'; fill it in.")
     refuse_questions_before_mapping(study, scans, cases)
     return cases
 
 
 def check_study(study: StudyFile, progress: Progress | None = None) -> StudyCheck:
-    """Look for all that is wrong, and tell it all at once.
+    """Return all that is wrong with a study.
 
     Parameters
     ----------
     study : StudyFile
         With scans.
     progress : Progress, optional
-        Told of every scan.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -97,7 +96,7 @@ def check_study(study: StudyFile, progress: Progress | None = None) -> StudyChec
     Raises
     ------
     CorticalBoneMappingError
-        If the table itself cannot be read.
+        If reading the table itself fails.
     """
     progress = progress or Progress()
     table = read_scans(study.table)
@@ -119,8 +118,43 @@ def check_study(study: StudyFile, progress: Progress | None = None) -> StudyChec
     return StudyCheck(len(cases), len(scans), tuple(sorted(unique, key=lambda p: (p.row, p.column))))
 
 
+def problems_of_questions(study: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> list[Problem]:
+    """Return what is wrong with the questions, as if all cases were mapped.
+
+    Parameters
+    ----------
+    study : StudyFile
+    scans : ScanTable
+    cases : sequence of Case
+        In whose rows nothing is wrong; without any, questions are not checked.
+
+    Returns
+    -------
+    list of Problem
+        Of the study file.
+    """
+    if not cases:
+        return []
+    faults = faults_of_questions(study, table_of_femurs(scans, cases, study.coding.levels))
+    return [
+        Problem(study.source, 0, *((where, "") if where == COLUMNS else (_ANALYSIS, where)), ERROR, sentence)
+        for where, sentence in faults
+    ]
+
+
+def refuse_questions_before_mapping(study: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> None:
+    """Refuse a study whose questions could not be answered when all cases are mapped.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        See `refuse_wrong_questions`.
+    """
+    refuse_wrong_questions(study, table_of_femurs(scans, cases, study.coding.levels))
+
+
 def _shared_scans(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
-    """Refuse one scan for two people or two visits."""
+    """Refuse one scan for two participants or two visits."""
     first: dict[tuple[Path, str | None], Case] = {}
     found = []
     for case in cases:
@@ -132,7 +166,7 @@ def _shared_scans(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
 
 
 def _calibrations(table: ScanTable, cases: Sequence[Case]) -> list[Problem]:
-    """Try each calibration once; tell it in every row that names it, or of the whole study if none does."""
+    """Try each calibration once; a wrong one is a problem of each row that names it, or else of the study."""
     wrong: dict[str, str] = {}
     for text in {case.settings.calibration for case in cases}:
         try:
@@ -154,8 +188,8 @@ def _scan(
     path = cases[0].ct
     try:
         ct = read_header(path, cases[0].series)
-        doubts = [*ct.warnings, *thickness_warnings(ct)]
-        yield from (table.problem_of(case, PATH, said, WARNING) for case in cases for said in doubts)
+        warnings = [*ct.warnings, *thickness_warnings(ct)]
+        yield from (table.problem_of(case, PATH, text, WARNING) for case in cases for text in warnings)
         yield from _same_place(table, ct, cases, places)
     except CorticalBoneMappingError as error:
         yield from (table.problem_of(case, PATH, str(error)) for case in cases)
@@ -189,52 +223,14 @@ def _same_place(
 
 
 def _meet(one: Volume, other: Volume) -> bool:
-    """Whether the boxes of two volumes share some space, along the axes of either."""
+    """Return whether the boxes of two volumes share some space, along the axes of either."""
     return _reaches(one, other) and _reaches(other, one)
 
 
 def _reaches(one: Volume, other: Volume) -> bool:
-    """Whether the corners of `other` span any of the voxels of `one` along each of its axes."""
+    """Return whether the corners of `other` span any of the voxels of `one` along each of its axes."""
     size = np.array(other.array.shape[::-1])
     corners = one.index_of(other.points_of(np.indices((2, 2, 2)).reshape(3, -1).T * (size - 1.0)))
     return bool(
         np.all((corners.max(axis=0) >= 0) & (corners.min(axis=0) <= np.array(one.array.shape[::-1]) - 1))
     )
-
-
-_ANALYSIS = "analysis"
-
-
-def problems_of_questions(study: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> list[Problem]:
-    """Find what is wrong with the questions, as if all cases were mapped.
-
-    Parameters
-    ----------
-    study : StudyFile
-    scans : ScanTable
-    cases : sequence of Case
-        In whose rows nothing is wrong; without any there is nothing to ask.
-
-    Returns
-    -------
-    list of Problem
-        Of the study file.
-    """
-    if not cases:
-        return []
-    faults = faults_of_questions(study, table_of_femurs(scans, cases, study.coding.levels))
-    return [
-        Problem(study.source, 0, *((where, "") if where == COLUMNS else (_ANALYSIS, where)), ERROR, sentence)
-        for where, sentence in faults
-    ]
-
-
-def refuse_questions_before_mapping(study: StudyFile, scans: ScanTable, cases: Sequence[Case]) -> None:
-    """Refuse a study whose questions could not be answered when all cases are mapped.
-
-    Raises
-    ------
-    CorticalBoneMappingError
-        See `refuse_wrong_questions`.
-    """
-    refuse_wrong_questions(study, table_of_femurs(scans, cases, study.coding.levels))

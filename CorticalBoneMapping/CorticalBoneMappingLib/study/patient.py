@@ -1,4 +1,4 @@
-"""One patient: two scans against what repeat scans differ by, or one scan against a control group."""
+"""Compare one patient: two scans with the scatter of repeat scans, or one scan with a control group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.regions import CUT_END, REGION_NAMES
 from ..core.errors import SettingError, StatisticsError
 from ..core.measures import MEASURES
 from ..core.progress import Progress
@@ -35,6 +34,7 @@ from ..statistics.model.design import build_design
 from ..statistics.model.least_squares import fit_least_squares
 from ..statistics.table import PARTICIPANT, PATH, Table, is_numeric, read_table
 from .analysis.collect import collect_maps, parse_terms, smoothed
+from .analysis.fit_and_test import region_names
 from .study_file.study_toml import Coding
 
 SURFACE_FILE, PICTURE_FILE = "comparison.vtp", "comparison.png"
@@ -118,7 +118,7 @@ def compare_two_scans(
     level : float
         Of confidence, between 0 and 1.
     progress : Progress, optional
-        Told how far the work has come.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -131,8 +131,8 @@ def compare_two_scans(
     """
     if _side(first) != _side(second):
         raise StatisticsError(
-            f"{first} is a {_side(first)} femur and {second} a {_side(second)} one; a change is "
-            "told of one and the same."
+            f"{first} is a {_side(first)} femur and {second} a {_side(second)} one; compare two scans of one "
+            "femur."
         )
     maps = _collect([first, second], repeats, measure, fwhm_mm, progress or Progress())
     change = _change(maps, level)
@@ -165,7 +165,7 @@ def compare_to_controls(
     values : mapping of str to str
         The patient's own values of the columns that `terms` name.
     controls : Path
-        CSV or TSV with a row a person: ``participant``, ``path`` relative to the table, and covariates.
+        CSV or TSV with a row a participant: ``participant``, ``path`` relative to the table, and covariates.
     terms : tuple of str
         Columns that the comparison is adjusted for, such as ``age`` and ``sex``; at least one.
     measure : str
@@ -173,7 +173,7 @@ def compare_to_controls(
     fwhm_mm : float
         Smoothing on the average femur, mm.
     progress : Progress, optional
-        Told how far the work has come.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def compare_to_controls(
     names = {name for term in terms for name in term.replace("×", "*").replace(":", "*").split("*")}
     lacking = sorted(name.strip() for name in names if name.strip() not in values)
     if lacking:
-        raise StatisticsError(f"The patient's own {', '.join(lacking)} must be told, as '{lacking[0]}=…'.")
+        raise StatisticsError(f"The patient's own {', '.join(lacking)} must be given, as '{lacking[0]}=…'.")
     row = Table.of({name: [value] for name, value in values.items()})
     found = _against(maps, row, terms)
     regions = _by_region(maps)
@@ -219,7 +219,7 @@ def _collect(own: list[Path], others: Path, measure: str, fwhm_mm: float, progre
     """Read the patient's maps, in the first rows, and those of a table."""
     known = [name for name, kind in MEASURES.items() if not kind.is_uncertainty]
     if measure not in known:
-        raise SettingError(f"There is no measure '{measure}'; choose one of {', '.join(known)}.")
+        raise SettingError(f"The measure '{measure}' is unknown; choose one of {', '.join(known)}.")
     table = read_table(others)
     paths = [str(path.absolute()) for path in own]
     paths += [str(others.parent.absolute() / path) for path in table.labels(PATH)]
@@ -247,8 +247,7 @@ def _against(maps: Maps, row: Table, terms: tuple[str, ...]) -> Comparison:
 
 def _by_region(maps: Maps) -> Maps:
     """Means of the whole femur, then of each region."""
-    region = maps.surface.arrays["region"]
-    present = {n: name for n, name in REGION_NAMES.items() if n != CUT_END and np.any(region == n)}
+    region, present = maps.surface.arrays["region"], region_names(maps)
     whole = maps.region_means(np.isin(region, list(present)).astype(int), {1: WHOLE_FEMUR})
     parts = maps.region_means(region, present)
     values = np.concatenate([whole.values, parts.values], axis=1)
@@ -297,5 +296,5 @@ def _side(folder: Path) -> str:
         return str(json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))["side"])
     except (OSError, ValueError, KeyError) as error:
         raise StatisticsError(
-            f"{folder}: this is no folder of a mapped femur, or it is damaged ({error})."
+            f"{folder}: this is not the folder of a mapped femur, or it is damaged ({error})."
         ) from error

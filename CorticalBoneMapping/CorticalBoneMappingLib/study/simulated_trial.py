@@ -1,4 +1,4 @@
-"""A simulated trial as files: scans, rods, the tables of a study, and the truth on the average femur."""
+"""Write a simulated trial: scans, rods, the tables of a study, and the truth on the average femur."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ TRUE_COLUMNS: Columns = {
     "density_percent": float,
     "thickness_share": float,
 }
-_BMD_NOISE = 0.01
-_MANY = 40  # people; with fewer, random field theory and covariates are left out
+_BMD_NOISE = 0.01  # relative SD of areal density; chosen by hand; not tuned
+_MANY = 40  # participants; with fewer, the study file leaves out covariates and takes TFCE; chosen by hand
 
 
 def write_trial(
@@ -77,7 +77,7 @@ def write_trial(
     executor : concurrent.futures.Executor, optional
         Simulates several hips at a time.
     progress : Progress, optional
-        Told after each hip.
+        Called with the fraction done and a text; can cancel.
     spacing_mm : float, optional
         Written into ``study.toml``: vertex spacing of the maps, instead of what `MapSettings` has.
 
@@ -96,10 +96,10 @@ def write_trial(
     if not _has_record(folder, settings):
         write_json(folder / RECORD_FILE, plain(asdict(settings)))
     table = csv_text(list(_HEADER), _table(settings, people))
-    for name, text in ((TABLE_FILE, table), (STUDY_FILE, _plan(settings, spacing_mm))):
+    for name, text in ((TABLE_FILE, table), (STUDY_FILE, _study_file(settings, spacing_mm))):
         if not (folder / name).exists():  # what a person has changed in them stays
             write_text(folder / name, text)
-    progress.report(0.0, "Laying the truth on the average femur")
+    progress.report(0.0, "Writing the truth on the average femur")
     _write_truth(folder / TRUTH, settings)
     hips = [(person, side) for person in people for side in settings.sides]
     made = 0
@@ -110,12 +110,12 @@ def write_trial(
 
 
 def scan_name(person: Participant, side: str, month: int) -> str:
-    """Name of a scan's files without ending: ``P001_month12_left``."""
+    """Return the name of a scan's files without ending: ``P001_month12_left``."""
     return f"{person.name}_month{month:02d}_{side}"
 
 
 def _each(executor: Executor | None, work: Callable, jobs: list[tuple]):
-    """Results of the jobs as they come."""
+    """Yield the results of the jobs as they come."""
     if executor is None:
         yield from (work(*job) for job in jobs)
         return
@@ -124,7 +124,7 @@ def _each(executor: Executor | None, work: Callable, jobs: list[tuple]):
 
 
 def _scan_hip(folder: Path, settings: TrialSettings, person: Participant, side: str) -> int:
-    """Scan one hip at all visits; give how many scans were made now."""
+    """Scan one hip at all visits; return how many scans were made now."""
     paths = {month: folder / SCANS / f"{scan_name(person, side, month)}.nrrd" for month in settings.months}
     wanted = {month: path for month, path in paths.items() if not path.is_file()}
     before = hip_before(settings, person, side) if wanted else None
@@ -141,7 +141,7 @@ def _scan_hip(folder: Path, settings: TrialSettings, person: Participant, side: 
 
 
 def _has_record(folder: Path, settings: TrialSettings) -> bool:
-    """Whether the trial was begun here; a folder that holds another's tables is refused."""
+    """Return whether the trial was begun here; refuse a folder that holds other tables."""
     path = folder / RECORD_FILE
     check_room(folder.absolute())
     if path.is_file():
@@ -173,7 +173,7 @@ def _table(settings: TrialSettings, people: list[Participant]) -> list[tuple]:
 
 
 def _areal_bmd(settings: TrialSettings, person: Participant, month: int) -> float:
-    """A hip's areal density (g/cm²) as another machine gives it: it follows cortex, with its own noise."""
+    """Return a hip's areal density (g/cm²) as another machine measures it, with its own noise."""
     random = np.random.default_rng([settings.seed, 15, person.number, month])
     points = mean_shape().points[::50]
     thickness, density = log_change(settings, person, points, month)
@@ -183,7 +183,7 @@ def _areal_bmd(settings: TrialSettings, person: Participant, month: int) -> floa
 
 
 def true_effects(settings: TrialSettings) -> tuple[Surface, list[dict]]:
-    """Give the true effect of a trial on the average femur.
+    """Return the true effect of a trial on the average femur.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def true_effects(settings: TrialSettings) -> tuple[Surface, list[dict]]:
     surface : Surface
         The average femur with ``true_mass_percent_month_36`` and so on, treated against placebo.
     rows : list of dict
-        The same by region and overall, weighed by the cortical mass of a mean person as `cbm stats` does.
+        The same by region and overall, weighed by the cortical mass of a mean hip as `cbm stats` does.
     """
     average = load_average()
     places = register(mean_shape(), average.surface, "right", shape_model=average.shape_model).deformed.points
@@ -241,8 +241,8 @@ def _true_rows(
     return rows
 
 
-def _plan(settings: TrialSettings, spacing_mm: float | None) -> str:
-    """A study file that asks for the difference of the arms at every visit."""
+def _study_file(settings: TrialSettings, spacing_mm: float | None) -> str:
+    """Return a study file that asks for the difference of the arms at every visit."""
     mapped = "" if spacing_mm is None else f"[map]\nspacing_mm = {spacing_mm:g}\n\n"
     text = (
         '[study]\nname = "Simulated trial"\n'

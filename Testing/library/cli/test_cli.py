@@ -77,7 +77,7 @@ def test_a_wrong_command_line_ends_with_2(arguments, capsys):
     assert "usage: cbm" in capsys.readouterr().err
 
 
-def test_what_cannot_be_done_is_one_sentence_on_stderr_and_ends_with_1(tmp_path, capsys):
+def test_what_fails_is_one_sentence_on_stderr_and_ends_with_1(tmp_path, capsys):
     ct, out = str(tmp_path / "no.nrrd"), tmp_path / "out"
     code = main(["map", ct, "--mask", "m.nrrd", "--side", "left", "--quiet", "--out", str(out)])
     captured = capsys.readouterr()
@@ -197,6 +197,6 @@ def test_quiet_says_nothing_when_all_is_well(left_femur, tmp_path):
 
 def test_a_name_that_the_locale_cannot_read_is_refused_before_itk_ends_the_process(capsys):
     assert main(["map", "ct \udcc3\udca9.nrrd", "--side", "right", "--out", "x"]) == 1
-    told = capsys.readouterr().err
-    assert "locale" in told
-    assert "UTF-8" in told
+    output = capsys.readouterr().err
+    assert "locale" in output
+    assert "UTF-8" in output

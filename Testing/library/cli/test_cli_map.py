@@ -70,7 +70,9 @@ def hip(tmp_path_factory) -> Path:
     size = BLOCK * (np.ceil((np.ptp(femur.points, axis=0) + 32.0) / (BLOCK * FINE_MM)).astype(int))
     bone = inside(femur, low, size)
     depth = ndimage.distance_transform_edt(bone).astype(np.float32) * FINE_MM
-    unsure = np.argwhere(bone & (np.abs(depth - THICKNESS_MM) < 2 * FINE_MM))  # voxel edges are no surface
+    unsure = np.argwhere(
+        bone & (np.abs(depth - THICKNESS_MM) < 2 * FINE_MM)
+    )  # voxel edges are not the surface
     depth[tuple(unsure.T)] = closest_points(femur, low + FINE_MM * unsure[:, ::-1]).distance
     fine = np.select([~bone, depth < THICKNESS_MM], [MUSCLE_HU, CORTEX_HU], MARROW_HU).astype(np.float32)
     k, j, i = np.ogrid[tuple(slice(n) for n in fine.shape)]
@@ -162,7 +164,7 @@ def test_the_region_table_agrees_with_the_points(mapped):
     assert int(rows["femoral head", "cortical_thickness"]["n_metal"]) > 0
 
 
-def test_the_record_tells_how_to_do_it_again_and_nothing_of_the_machine(hip, mapped):
+def test_the_record_shows_how_to_do_it_again_and_nothing_of_the_machine(hip, mapped):
     text = (mapped / "provenance.json").read_text(encoding="utf-8")
     record = json.loads(text)
     assert str(hip) not in text

@@ -29,7 +29,7 @@ def test_a_long_step_is_a_line_every_five_percent_in_a_log():
     assert log_of(reports) == [f"{5 * step:3d}% Blurring the slices" for step in range(21)]
 
 
-def test_what_is_done_next_is_told_at_once_and_steps_that_take_turns_once_each():
+def test_what_is_done_next_is_reported_at_once_and_steps_that_take_turns_once_each():
     reports = [(0.78, "Blurring"), (0.78, "Fitting"), *[(0.781, "Blurring"), (0.782, "Fitting")] * 50]
     assert log_of([*reports, (1.0, "Done")]) == [" 78% Blurring", " 78% Fitting", "100% Done"]
 

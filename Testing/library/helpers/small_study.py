@@ -1,4 +1,4 @@
-"""Studies of tiny files: enough for headers to be read, and for work that is no mapping."""
+"""Studies of tiny files: enough for headers to be read, and for work without a mapping."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def write_tiny_study(folder: Path, *names: str, contrast: str = "any difference 
     An F as of any difference of three is not drawn, which saves the time.
     """
     random = np.random.default_rng(7)
-    ball = _ball()
+    ball = make_ball()
     rows = ["participant,visit,side,path,arm,centre,age"]
     for person in range(PEOPLE):
         for visit in VISITS:
@@ -58,7 +58,7 @@ def write_questions(
 
 def write_map(folder: Path, ball: Surface | None = None, thickness: float = 2.0) -> None:
     """Write a map of about one thickness, as `cbm map` would on an average femur."""
-    ball = ball or _ball()
+    ball = ball or make_ball()
     height = ball.points[:, 2] / 25.0
     values = {
         "cortical_thickness": thickness + 0.1 * height,
@@ -70,7 +70,8 @@ def write_map(folder: Path, ball: Surface | None = None, thickness: float = 2.0)
     write_surface(folder / "average_femur.vtp", ball.with_arrays(units=UNITS, **arrays))
 
 
-def _ball() -> Surface:
+def make_ball() -> Surface:
+    """Make a ball of 25 mm radius; region 1 is its upper half, region 2 the lower."""
     source = vtk.vtkSphereSource()
     source.SetRadius(25.0)
     source.SetThetaResolution(16)

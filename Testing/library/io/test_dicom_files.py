@@ -35,7 +35,7 @@ def test_hu_are_right_however_voxels_are_stored_and_shown(tmp_path, syntax, phot
         assert volume.warnings == ()
 
 
-def test_monochrome_1_is_refused_where_it_cannot_be_read_rightly(tmp_path):
+def test_monochrome_1_is_refused_where_reading_it_would_be_wrong(tmp_path):
     refuses(
         series(tmp_path / "ct", np.arange(4.0), syntax="deflated", photometric="MONOCHROME1") / "IM0001",
         "MONOCHROME1 in a deflated file",

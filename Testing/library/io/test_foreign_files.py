@@ -6,7 +6,6 @@ from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SettingError
 from CorticalBoneMappingLib.io.files import write_signed
 from CorticalBoneMappingLib.report.pages.markup import Html, write_document
-from CorticalBoneMappingLib.report.pages.page import Paragraph, write_page
 from CorticalBoneMappingLib.study.mapping.overview import CASES_FILE, Overview
 
 from ..helpers.mapping_work import cases_in
@@ -40,16 +39,12 @@ def test_any_other_file_is_refused(tmp_path, content):
 def test_a_folder_of_that_name_is_refused(tmp_path):
     (tmp_path / "page.html").mkdir()
     with pytest.raises(SettingError, match=REFUSED):
-        write_page(tmp_path / "page.html", "Page", [])
+        write_document(tmp_path / "page.html", "Page", Html("<p>text</p>"), style="")
 
 
-@pytest.mark.parametrize("write", ["document", "page"])
-def test_a_page_takes_the_place_of_a_page_and_of_nothing_else(tmp_path, write):
+def test_a_page_takes_the_place_of_a_page_and_of_nothing_else(tmp_path):
     def written(path):
-        if write == "page":
-            write_page(path, "Page", [Paragraph("text")])
-        else:
-            write_document(path, "Page", Html("<p>text</p>"), style="")
+        write_document(path, "Page", Html("<p>text</p>"), style="")
 
     written(tmp_path / "page.html")
     written(tmp_path / "page.html")

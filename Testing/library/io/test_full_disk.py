@@ -95,7 +95,7 @@ def test_the_command_says_it_in_one_sentence_and_keeps_what_was_there(tmp_path, 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount")
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_disk_that_is_full_is_told_as_such(tmp_path, capfd, name):
+def test_a_disk_that_is_full_is_reported_as_such(tmp_path, capfd, name):
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("no file system could be mounted")

@@ -78,7 +78,7 @@ def test_a_bone_in_the_body_in_water_and_in_air_is_a_ct(surface, field, modality
 @pytest.mark.parametrize("modality", [None, "CT"])
 @pytest.mark.parametrize("field", ["body", "water", "air"])
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_hu_is_refused_whatever_the_tag_and_the_surroundings(surface, name, field, modality):
+def test_what_is_not_hu_is_refused_whatever_the_tag_and_the_surroundings(surface, name, field, modality):
     if (name, field) == ("intercept twice", "air"):
         pytest.skip("the air is then below -1500, padding: every point is outside the scan")
     change, words = WRONG[name]
@@ -109,7 +109,7 @@ def test_air_that_is_cut_off_is_a_warning_and_no_border(surface):
 
 
 @pytest.mark.parametrize("value", [0.0, 60.0, -500.0])
-def test_a_filled_border_is_no_tissue(value):
+def test_a_filled_border_is_not_tissue(value):
     volume = cylinder()[0]
     volume.array[:, :, :7] = value
     checked = check_image(volume)
@@ -120,7 +120,7 @@ def test_a_filled_border_is_no_tissue(value):
     assert check_image(checked).warnings == checked.warnings  # asked again, it says it once
 
 
-def test_a_bath_without_noise_is_no_filled_border():
+def test_a_bath_without_noise_is_not_a_filled_border():
     volume = cylinder(field="water")[0]
     bath = np.abs(volume.array) < 60.0
     checked = check_image(replace(volume, array=np.where(bath, 0.0, volume.array).astype(np.float32)))

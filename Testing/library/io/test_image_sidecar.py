@@ -59,7 +59,7 @@ def test_a_damaged_one_is_a_warning(tmp_path, content):
 
 
 @pytest.mark.parametrize("value", ["thin", -2, [2], 1e400, True, {"mm": 2}])
-def test_a_thickness_that_cannot_be_is_a_warning_with_the_value(tmp_path, value):
+def test_an_impossible_thickness_is_a_warning_with_the_value(tmp_path, value):
     volume = read_volume(image(tmp_path, {"SliceThickness": value, "KVP": "100"}))
     (warning,) = volume.warnings
     assert "SliceThickness" in warning
@@ -70,7 +70,7 @@ def test_a_thickness_that_cannot_be_is_a_warning_with_the_value(tmp_path, value)
 @pytest.mark.parametrize(
     "content", [[1, 2], {"landmarks": []}, {"SliceThickness": None}, 3, b"\xef\xbb\xbf{}"]
 )
-def test_json_of_another_kind_is_no_sidecar(tmp_path, content):
+def test_json_of_another_kind_is_not_a_sidecar(tmp_path, content):
     volume = read_volume(image(tmp_path, content))
     assert (volume.slice_thickness_mm, volume.slice_thickness_from, volume.warnings) == (None, None, ())
 

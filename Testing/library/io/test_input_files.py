@@ -93,7 +93,7 @@ def test_the_json_file_beside_a_nifti_is_part_of_it(tmp_path, name):
     assert len({each["sha256"] for each in (alone, with_two, input_record(tmp_path / name))}) == 3
 
 
-def test_one_slice_stands_for_its_folder_and_hidden_files_for_nothing(tmp_path):
+def test_one_slice_represents_its_folder_and_hidden_files_for_nothing(tmp_path):
     folder = series(tmp_path / "dicom", [0.0, 2.0, 4.0, 6.0])
     slices = sorted(folder.iterdir())
     record = input_record(slices[1])

@@ -206,7 +206,7 @@ def test_empty_and_foreign_folders_are_refused(tmp_path):
     refuses(tmp_path / "letters", "none of the 1 files")
 
 
-def test_reading_a_series_tells_its_progress_and_stops_when_asked(tmp_path):
+def test_reading_a_series_reports_its_progress_and_can_be_cancelled(tmp_path):
     folder, fractions = series(tmp_path / "ct", np.arange(70.0)), []
     read_volume(folder, progress=CallbackProgress(lambda fraction, text: fractions.append(fraction)))
     assert fractions == sorted(fractions)

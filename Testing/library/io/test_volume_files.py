@@ -206,7 +206,7 @@ def test_images_that_are_no_label_map_are_refused(tmp_path, change, words):
     refuses(tmp_path / "m.nrrd", words, reader=read_labelmap)
 
 
-def test_a_dicom_folder_is_no_label_map(tmp_path):
+def test_a_dicom_folder_is_not_a_label_map(tmp_path):
     refuses(series(tmp_path / "ct", np.arange(4.0)), "not from DICOM", reader=read_labelmap)
 
 

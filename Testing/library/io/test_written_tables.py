@@ -35,7 +35,7 @@ def test_encodings_line_ends_and_separators_give_the_same_table(tmp_path, encodi
     assert table.describe(1) == "row 3 (participant 1_12, visit 12.0, side right)"
 
 
-def test_what_excel_adds_is_no_part_of_the_table(tmp_path):
+def test_what_excel_adds_is_not_part_of_the_table(tmp_path):
     text = '\ufeffsep=;\r\n"id";age;;\r\n="001";61,5;;\r\n;;;\r\n 002 ;"70,25";;\r\n\r\n'
     read = read_written_table(write(tmp_path, text))
     assert read.columns == {"id": ["001", "002"], "age": ["61,5", "70,25"]}
@@ -66,7 +66,7 @@ def test_an_encoding_that_had_to_be_assumed_is_warned_of(tmp_path):
         ("a,a\n1,2\n", "'a' appears twice"),
     ],
 )
-def test_what_cannot_be_read_for_certain_is_refused_with_the_reason(tmp_path, content, message):
+def test_what_is_ambiguous_is_refused_with_the_reason(tmp_path, content, message):
     with pytest.raises(TableError, match=message) as refused:
         read_written_table(write(tmp_path, content))
     assert "table.csv" in str(refused.value)

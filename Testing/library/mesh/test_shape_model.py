@@ -104,7 +104,7 @@ def test_a_written_model_is_read_back_to_a_few_micrometres(model, tmp_path):
     assert np.allclose(arrays["mode_01"], model.modes[0] * [-1, -1, 1], atol=1 / 256)  # LPS, as the points
 
 
-def test_the_shipped_model_is_small_and_stands_on_the_average_femur():
+def test_the_shipped_model_is_small_and_of_the_average_femur():
     atlas = load_atlas()
     assert (DATA / SHAPE_MODEL).stat().st_size < 400_000
     assert np.array_equal(atlas.shape_model.mean, atlas.surface.points)

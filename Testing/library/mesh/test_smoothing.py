@@ -131,7 +131,7 @@ def test_maps_with_different_gaps_are_smoothed_as_if_each_were_alone(sphere):
     np.testing.assert_allclose(smooth(sphere, maps, 7.0), alone, atol=1e-12)
 
 
-def test_what_cannot_be_smoothed_is_said_in_words(sphere):
+def test_infinite_values_are_refused_in_words(sphere):
     values = np.zeros(len(sphere.points))
     with pytest.raises(SurfaceError, match="width is -1"):
         smooth(sphere, values, -1.0)

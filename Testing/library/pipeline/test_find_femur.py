@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.surface_files import read_surface, write_surface
 from CorticalBoneMappingLib.io.volume_files import read_labelmap, read_volume, write_volume
 from CorticalBoneMappingLib.mesh.closest import closest_points
-from CorticalBoneMappingLib.pipeline import map_femur as femur
+from CorticalBoneMappingLib.pipeline import MapSettings, map_femur
 from CorticalBoneMappingLib.pipeline.find import femur_in_scan, find_femur
 from CorticalBoneMappingLib.pipeline.find.found_femur import FoundFemur, confidence_of
 from CorticalBoneMappingLib.pipeline.find.found_files import (
@@ -31,8 +32,6 @@ from CorticalBoneMappingLib.pipeline.find.found_files import (
 from CorticalBoneMappingLib.pipeline.find.known_labels import label_of_femur
 from CorticalBoneMappingLib.pipeline.find.near_metal import near_metal
 from CorticalBoneMappingLib.pipeline.find.verdict import FAILED, GOOD, LOOK, Evidence, judge
-from CorticalBoneMappingLib.pipeline.map_femur import map_femur
-from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.segmentation import PeriostealSurface
 
 EVIDENCE = Evidence(
@@ -367,7 +366,7 @@ def test_a_map_without_a_mask_notes_that_the_femur_was_found(monkeypatch, hip, t
 
     look = _found("left", LOOK, ["Metal is near."])
     monkeypatch.setattr(femur_in_scan, "find_femurs", lambda *_, **__: [look])
-    monkeypatch.setattr(femur, "map_femur", stop)
+    monkeypatch.setattr(sys.modules[map_femur.__module__], "map_femur", stop)
     assert main(["map", str(hip / "ct.nrrd"), "--side", "left", "--out", str(tmp_path), "--quiet"]) == 1
     (ready,) = handed_over
     assert ready.notes == ["The femur was found in the CT by itself: look at it.", "Metal is near."]

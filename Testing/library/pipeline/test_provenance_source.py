@@ -52,7 +52,7 @@ def test_comments_docstrings_and_line_breaks_change_nothing(library):
 def test_the_source_changes_with_what_maps_follow_from_and_with_nothing_else(library):
     before = source_hash(library)
     for name in (
-        "report/pages/page.py",
+        "report/pages/markup.py",
         "cli/femur/map.py",
         "statistics/maps.py",
         "study/analysis/analyse_maps.py",

@@ -157,7 +157,7 @@ def test_a_failed_write_leaves_the_earlier_result_untouched(tmp_path):
 
 
 def test_a_folder_that_holds_no_result_is_refused_by_name(tmp_path):
-    with pytest.raises(CorticalBoneMappingError, match="no folder of a mapped femur"):
+    with pytest.raises(CorticalBoneMappingError, match="not a folder of a mapped femur"):
         read_result(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What messages and pages tell people to type exists."""
+"""What messages and pages advise people to type exists."""
 
 from __future__ import annotations
 

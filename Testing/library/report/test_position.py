@@ -105,9 +105,9 @@ def test_render_names_its_views_by_anatomy_or_by_the_coordinates(
     write_surface(tmp_path / f"{what}.vtp", surface)
     command = ["render", str(tmp_path / f"{what}.vtp"), "--array", "cortical_thickness", "--side", "left"]
     assert main([*command, "--out", str(tmp_path / "map.png"), "--progress", "json"]) == 0
-    told = capsys.readouterr()
-    assert json.loads(told.err.splitlines()[-1]) == {"fraction": 1.0, "text": "Done"}
-    assert ("named by the axes of the coordinates" in told.out) == (not is_placed)
+    output = capsys.readouterr()
+    assert json.loads(output.err.splitlines()[-1]) == {"fraction": 1.0, "text": "Done"}
+    assert ("named by the axes of the coordinates" in output.out) == (not is_placed)
     (drawing,) = drawn
     assert drawing.keywords["is_placed"] == is_placed
     if is_placed:

@@ -23,7 +23,7 @@ from CorticalBoneMappingLib.core.surface import Surface, from_polydata
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.report import render_slices, render_views
-from CorticalBoneMappingLib.report.pages.page import Figure, Paragraph, Table, write_page
+from CorticalBoneMappingLib.report.pages.markup import element, join, picture, table, write_document
 
 DATA = Path(os.environ.get("CBM_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
@@ -289,12 +289,16 @@ def test_the_medial_view_of_a_real_femur_shows_the_head_in_front(file, side):
     assert reach.max() > 1.5 * -reach.min()
 
 
-def test_a_page_escapes_what_it_is_given_and_numbers_stand_in_its_table(tmp_path):
+def test_a_page_escapes_what_it_is_given_and_has_numbers_in_its_table(tmp_path):
     path = tmp_path / "page.html"
-    parts = [Paragraph("a < b & c"), Figure("map.png", 'the "map"'), Table(["x", "y"], [["1", "<2"]], "t")]
-    write_page(path, "Title <script>", parts)
+    parts = [
+        element("p", "a < b & c"),
+        picture(b"png", 'the "map"'),
+        table(["x", "y", "z"], [["1", "<2", "3"]], "t"),
+    ]
+    write_document(path, "Title <script>", join(parts), style="")
     text = path.read_text(encoding="utf-8")
     assert "<script>" not in text
     assert "a &lt; b &amp; c" in text
     assert 'alt="the &quot;map&quot;"' in text
-    assert "<td>1</td><td>&lt;2</td>" in text
+    assert "<td>&lt;2</td><td>3</td>" in text

@@ -125,7 +125,7 @@ def test_a_click_marks_the_point_and_the_femur_can_be_used_as_before(browser, he
     # The pointer is followed, another place can be clicked, and the same one again.
     other = point_at(browser, NECK, unlike=pointed)
     hover = browser.wait_for(
-        f"const told = {PLOT}.querySelector('.hovertext'); return told && told.textContent"
+        f"const output = {PLOT}.querySelector('.hovertext'); return output && output.textContent"
     )
     assert hover
     assert browser.run(DOT) == first

@@ -16,7 +16,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.tables import csv_of_rows
 from CorticalBoneMappingLib.pipeline.result import THUMBNAIL_FILE, FemurResult
 from CorticalBoneMappingLib.report.pages.cases import read_cases
-from CorticalBoneMappingLib.report.pages.quality_page import concerns, write_quality_page
+from CorticalBoneMappingLib.report.pages.quality_page import outlier_scores, write_quality_page
 from CorticalBoneMappingLib.report.pictures.thumbnails import FAILED_COLOUR, thumbnail
 from CorticalBoneMappingLib.study.mapping.overview import CASE_COLUMNS
 from CorticalBoneMappingLib.study.mapping.review import REVIEW_COLUMNS, read_reviews
@@ -162,15 +162,15 @@ def test_a_worker_draws_the_same_bytes_again(femur, picture):
     assert thumbnail(*femur) == picture
 
 
-def test_the_worst_come_first_and_a_figure_that_is_equal_everywhere_tells_nothing(results):
+def test_the_worst_come_first_and_a_figure_that_is_equal_everywhere_has_no_influence(results):
     cases = read_cases(results)[:3]
-    np.testing.assert_allclose(concerns(cases), [0.0, 2 / 3, 1 / 3])
+    np.testing.assert_allclose(outlier_scores(cases), [0.0, 2 / 3, 1 / 3])
     assert write_quality_page(results, results / "two.html", most=2) == 2
     text = (results / "two.html").read_text(encoding="utf-8")
     # What the segmentation doubted goes before what only has worse figures.
     assert text.index("P2, visit 12, left") < text.index("P1, visit 12, left")
     assert text.count("The femur was found in the CT by itself: look at it. The head is cut off.") == 1
-    assert text.count("The head is cut off.") == 2  # of P1 once, among the doubts; of P2 among the notes
+    assert text.count("The head is cut off.") == 2  # of P1 once, among the reasons; of P2 among the notes
     assert "harmed" not in text
     assert "Only the worst 2 are on this page" in text
     assert "P4.nrrd: gone" in text
@@ -249,7 +249,7 @@ def test_every_key_button_order_and_filter_of_the_page_works_after_every_other(r
             widths.append(picture.size["width"])
         assert widths[0] == widths[2] < widths[1]
         note = first.find_element("css selector", "input")
-        note.send_keys("a r u")  # letters in a note are no verdicts
+        note.send_keys("a r u")  # letters in a note are not verdicts
         assert browser.run(verdicts) == ["accept", "reject", "accept"]
         shown = "return document.querySelectorAll('article:not([hidden])').length"
         orders, filters = (
@@ -288,8 +288,8 @@ def test_a_verdict_on_an_earlier_result_waits_on_the_page_to_be_given_again(resu
     with open_browser(downloads) as browser:
         browser.open(results / "qc.html")
         assert "0 of 3 judged, 0 rejected" in browser.find("#progress").text
-        told = browser.run("return [...document.querySelectorAll('.look')].map((one) => one.textContent)")
-        assert "The verdict (accept) was given on an earlier result: look again." in told
+        output = browser.run("return [...document.querySelectorAll('.look')].map((one) => one.textContent)")
+        assert "The verdict (accept) was given on an earlier result: look again." in output
         choose(browser, "filter", "open")
         first = next(
             card
@@ -316,12 +316,12 @@ def test_a_decision_is_written_by_a_command_and_a_wrong_one_leaves_the_table_as_
     assert read_reviews(results)["P1", "12", "left"].note == "metal clip"
     before = (results / "qc.csv").read_bytes()
     assert main(["study", "qc", str(results), "--decide", "P9", "12", "left", "reject"]) == 1
-    assert "there is no mapped case participant P9, visit 12, left" in capsys.readouterr().err
+    assert "participant P9, visit 12, left is not among the mapped cases" in capsys.readouterr().err
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "maybe"]) == 1
-    assert "'maybe' is no verdict" in capsys.readouterr().err
+    assert "'maybe' is unknown" in capsys.readouterr().err
     assert (results / "qc.csv").read_bytes() == before
     assert main(["study", "qc", str(results), "--decide", "P1", "12", "left", "none", "--quiet"]) == 0
-    assert read_reviews(results)["P1", "12", "left"].verdict == ""
+    assert read_reviews(results)["P1", "12", "left"].decision == ""
 
 
 def test_a_folder_without_cases_is_named(tmp_path, capsys):

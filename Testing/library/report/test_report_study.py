@@ -11,7 +11,7 @@ import pytest
 from CorticalBoneMappingLib.anatomy.regions import REGION_NAMES
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import DrawingError
-from CorticalBoneMappingLib.core.wording import between, chance, decimals_of, number
+from CorticalBoneMappingLib.core.wording import bounds_text, decimals_of, number, p_value_text
 from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.io.tables import csv_of_rows
 from CorticalBoneMappingLib.report.pages import figures
@@ -216,12 +216,12 @@ def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_fi
             f"return n && n !== {json.dumps(last)} && n"
         )
         places.append(vertex)
-        told = browser.find("#explorer-point").text
+        output = browser.find("#explorer-point").text
         number_ = int(vertex)
         effect = float(surface.arrays["effect"][number_])
-        assert f"{number(effect, 2)} mg/cm²" in told
-        assert number(float(surface.arrays["t"][number_]), 2) in told
-        assert REGION_NAMES[int(surface.arrays["region"][number_])] in told
+        assert f"{number(effect, 2)} mg/cm²" in output
+        assert number(float(surface.arrays["t"][number_]), 2) in output
+        assert REGION_NAMES[int(surface.arrays["region"][number_])] in output
         hover = browser.run("return document.querySelector('#explorer-plot .hovertext').textContent")
         assert "mg/cm²" in hover
     first, second = (surface.points[int(vertex)] for vertex in places)
@@ -232,8 +232,8 @@ def test_another_map_is_chosen_and_the_value_under_the_pointer_is_that_of_the_fi
 def test_a_cluster_turns_the_femur_to_its_peak_and_shows_the_arms_there(browser, plot, trial):
     browser.find("#analysis-1 button.peak").click()
     chart = "document.querySelector('.groups-plot.shown #explorer-groups')"
-    told = "[line.name, line.x, line.y, line.error_y.array]"
-    lines = browser.wait_for(f"return {chart} && {chart}.data && {chart}.data.map((line) => {told})")
+    output = "[line.name, line.x, line.y, line.error_y.array]"
+    lines = browser.wait_for(f"return {chart} && {chart}.data && {chart}.data.map((line) => {output})")
     peak = rows_of(trial / "answers" / "month_36" / "clusters.csv")[0]
     vertex = int(peak["peak_vertex"])
     surface = read_surface(trial / "answers" / "month_36" / "effect.vtp")
@@ -245,11 +245,11 @@ def test_a_cluster_turns_the_femur_to_its_peak_and_shows_the_arms_there(browser,
         groups = (2 * number_ + 1, 2 * number_ + 2)
         np.testing.assert_allclose(line[2], [arrays[f"group_{group}_mean"][vertex] for group in groups])
         np.testing.assert_allclose(line[3], [arrays[f"group_{group}_se"][vertex] for group in groups])
-    told = browser.find("#explorer-point").text
-    assert f"Region\n{peak['region_of_peak']}" in told
-    assert "p, this point alone\n< 0.0001" in told
+    output = browser.find("#explorer-point").text
+    assert f"Region\n{peak['region_of_peak']}" in output
+    assert "p, this point alone\n< 0.0001" in output
     corrected = float(arrays["p_corrected"][vertex])
-    assert f"p, corrected\n{'< 0.0001' if corrected < 1e-4 else f'{corrected:.4f}'}" in told
+    assert f"p, corrected\n{'< 0.0001' if corrected < 1e-4 else f'{corrected:.4f}'}" in output
     dot = browser.wait_for(
         "return document.querySelector('#explorer-plot').data[1].x.length === 1 &&"
         "document.querySelector('#explorer-plot').data[1]"
@@ -294,7 +294,7 @@ def test_the_flow_of_cases_says_how_many_were_lost_and_why(browser):
 
 def test_the_methods_name_the_settings_that_were_used_and_only_their_references(page):
     text = page.read_text(encoding="utf-8").partition('id="methods"')[2]
-    for told in (
+    for output in (
         "The femur was found in the CT with the shape model of the femur.",
         "The cortex was measured with constant-density (Treece et al. 2010) at points 1.2 mm apart.",
         "calibrated by rods (mg/cm³), beam hardening corrected in 1 map; calibrated by internal",
@@ -311,7 +311,7 @@ def test_the_methods_name_the_settings_that_were_used_and_only_their_references(
         "Bell RM, McCaffrey DF",
         "Winkler AM",
     ):
-        assert told in text
+        assert output in text
     assert "Threshold-free cluster enhancement" not in text  # TFCE was not used
     assert "Benjamini" in text  # q is part of every answer
 
@@ -357,7 +357,7 @@ def test_of_many_questions_only_what_is_significant_is_drawn_as_the_page_says(tr
 
 def test_a_folder_without_answers_and_a_damaged_one_are_named(trial, tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 1
-    assert "no answer of a study in it" in capsys.readouterr().err
+    assert "holds no answer of a study" in capsys.readouterr().err
     shutil.copytree(trial / "answers" / "permuted", tmp_path / "broken")
     (tmp_path / "broken" / "provenance.json").write_text("{}", encoding="utf-8")
     assert main(["report", str(tmp_path)]) == 1
@@ -372,8 +372,8 @@ def test_numbers_are_written_as_people_read_them():
     assert number(-0.004, 2) == "0.00"
     assert number(-6.7e153, 1) == "\u22126.7e+153"
     assert number(float("nan")) == "–"
-    assert between(-1.0, 2.5, 1) == "\u22121.0 to 2.5"
-    assert between(0.25, float("nan"), 2) == "from 0.25"
-    assert [chance(p) for p in (0.2, 0.049, 0.00031, 2e-9)] == ["0.20", "0.049", "0.0003", "< 0.0001"]
+    assert bounds_text(-1.0, 2.5, 1) == "\u22121.0 to 2.5"
+    assert bounds_text(0.25, float("nan"), 2) == "from 0.25"
+    assert [p_value_text(p) for p in (0.2, 0.049, 0.00031, 2e-9)] == ["0.20", "0.049", "0.0003", "< 0.0001"]
     assert decimals_of([0.001, 0.02, 0.3]) == 4
     assert decimals_of(list(np.array([26.9, 1.2, 4.5]))) == 2

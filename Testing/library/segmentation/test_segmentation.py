@@ -175,7 +175,7 @@ def test_masks_that_are_not_one_bone_are_refused_in_words():
 
     with pytest.raises(SurfaceError, match="mask is empty"):
         periosteal_surface(made_of(np.zeros_like(one.array)))
-    with pytest.raises(SurfaceError, match="no label 7; there are: 1"):
+    with pytest.raises(SurfaceError, match="label 7 does not exist; there are: 1"):
         periosteal_surface(one, 7)
     with pytest.raises(SurfaceError, match="say which label is the bone; there are: 1, 3"):
         periosteal_surface(several)

@@ -13,7 +13,7 @@ from CorticalBoneMappingLib.core.errors import SegmentationError, VolumeError
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_checks import check_ct
 from CorticalBoneMappingLib.io.volume_files import read_volume
-from CorticalBoneMappingLib.segmentation.detect.hips import asked_for, find_heads
+from CorticalBoneMappingLib.segmentation.detect.hips import chosen_hips, find_heads
 from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
 
 DATA = Path(environ.get("CBM_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -90,13 +90,13 @@ def test_a_head_whose_top_is_outside_the_scan_is_found():
 def test_a_missing_side_is_an_error_and_a_seed_chooses_the_hip():
     seen, centre = found("right"), hip("right")[1]
     with pytest.raises(SegmentationError, match="no left hip"):
-        asked_for(seen, "left", None, "the scan")
-    with pytest.raises(SegmentationError, match="no hip at the point"):
-        asked_for(seen, None, centre + np.array([0.0, 0.0, -120.0]), "the scan")
+        chosen_hips(seen, "left", None, "the scan")
+    with pytest.raises(SegmentationError, match="no hip was found at the point"):
+        chosen_hips(seen, None, centre + np.array([0.0, 0.0, -120.0]), "the scan")
     both = [*seen, replace(seen[0], side="left", centre=centre - np.array([170.0, 0.0, 0.0]))]
-    assert [one.side for one in asked_for(both[::-1], "both", None, "the scan")] == ["right", "left"]
+    assert [one.side for one in chosen_hips(both[::-1], "both", None, "the scan")] == ["right", "left"]
     near_left = centre - np.array([150.0, 0.0, 30.0])
-    assert [one.side for one in asked_for(both, None, near_left, "the scan")] == ["left"]
+    assert [one.side for one in chosen_hips(both, None, near_left, "the scan")] == ["left"]
 
 
 def test_round_bones_that_are_not_femoral_heads_are_refused():

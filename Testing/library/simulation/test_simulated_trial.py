@@ -94,7 +94,7 @@ def test_impossible_trials_are_refused_in_a_sentence(given, words):
         TrialSettings(**given)
 
 
-def test_an_effect_that_is_no_number_is_refused():
+def test_an_effect_that_is_not_a_number_is_refused():
     with pytest.raises(SettingError, match="effect"):
         Treatment(float("nan"))
 

@@ -135,7 +135,7 @@ def test_the_same_seed_gives_the_same_bands():
     assert one != other
 
 
-def test_what_is_no_family_of_single_effects_is_refused():
+def test_what_is_not_a_family_of_single_effects_is_refused():
     fit = _fit(30, 2, seed=13)
     with pytest.raises(StatisticsError, match="same rows"):
         simultaneous_bands([fit, _fit(32, 2, seed=13)], [DIFFERENCE])

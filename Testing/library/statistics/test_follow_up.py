@@ -55,7 +55,7 @@ def test_unchanged_bones_are_called_changed_as_rarely_as_it_says(bones):
     assert np.mean((found.lower > 0) | (found.upper < 0)) == np.mean(found.direction != 0)
 
 
-def test_a_change_is_told_with_its_direction_and_percentage():
+def test_a_change_is_given_with_its_direction_and_percentage():
     precision = Precision(np.array([0.1, 0.1, 0.1, np.nan]), np.array([20.0, 20.0, 20.0, 0.0]))
     found = compare_scans(np.array([2.0, 2.0, -1.0, 2.0]), np.array([3.0, 1.5, -1.05, 9.0]), precision)
     np.testing.assert_array_equal(found.direction, [1, -1, 0, 0])
@@ -123,7 +123,7 @@ def test_a_place_without_value_has_no_comparison():
     assert np.isfinite(found.z[2])
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_what_is_not_comparable_is_refused():
     _, built, values = _controls(14, 3, seed=8)
     controls, patient = fit_least_squares(values, built), np.full(3, 2.0)
     with pytest.raises(StatisticsError, match="has no 'age'"):

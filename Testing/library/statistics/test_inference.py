@@ -236,7 +236,7 @@ def test_false_discovery_test_calls_significant_what_is_beyond_its_threshold():
     assert "two-sided" in test.method
 
 
-def test_clusters_are_told_by_area_side_and_peak(surface):
+def test_clusters_are_described_by_area_side_and_peak(surface):
     """Two caps of an ellipsoid, one positive and one negative, and a single vertex."""
     z, area = surface.points[:, 2], surface.point_areas
     t = np.where(z > 20.0, z / 5.0, np.where(z < -25.0, z / 5.0, 0.0))

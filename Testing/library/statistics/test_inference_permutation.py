@@ -207,7 +207,7 @@ def test_blocks_with_a_missing_visit_are_exchanged_only_among_their_like():
     np.testing.assert_array_equal(slots[shuffles.source], np.broadcast_to(slots, (4, 9)))
 
 
-def test_an_effect_between_participants_cannot_be_tested_within_them(surface, values):
+def test_an_effect_between_participants_is_not_tested_within_them(surface, values):
     blocks = np.repeat(np.arange(12), 2)
     design = np.stack([np.ones(24), np.repeat([0.0, 1.0], 12)], axis=1)
     with pytest.raises(StatisticsError, match="Exchange whole blocks"):
@@ -281,7 +281,7 @@ def test_two_visits_exchanged_within_participants_have_the_t_of_pairs(surface, v
         permutation_tests(surface, maps, design, np.array([[0.0, 0.0, 1.0]]), Exchange(blocks=person))
 
 
-def test_missing_and_untested_vertices_have_no_p_and_are_told_of(surface, values):
+def test_missing_and_untested_vertices_have_no_p_and_are_counted(surface, values):
     gaps = values.copy()
     gaps[3, 5:9] = np.nan
     gaps[:13, 20:22] = np.nan
@@ -326,7 +326,9 @@ def test_too_few_rearrangements_to_be_significant_are_warned_of(surface):
 
 def test_cancelling_stops_a_permutation_test(surface, values):
     fractions = []
-    progress = CallbackProgress(lambda fraction, text: fractions.append(fraction), lambda: len(fractions) >= 2)
+    progress = CallbackProgress(
+        lambda fraction, text: fractions.append(fraction), lambda: len(fractions) >= 2
+    )
     with pytest.raises(Cancelled):
         permutation_tests(surface, values, case.design(), GROUP, progress=progress)
     assert len(fractions) == 2

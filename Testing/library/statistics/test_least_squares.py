@@ -87,7 +87,7 @@ def test_the_far_tail_keeps_its_digits():
     assert 0.0 < answered.p[0] < 1e-50
 
 
-def test_a_vertex_that_cannot_be_fitted_has_no_answer_and_leaves_the_others_alone():
+def test_a_vertex_without_a_fit_has_no_answer_and_leaves_the_others_alone():
     values = VALUES.copy()
     treated = TABLE.labels("arm") == "denosumab"
     values[treated, 0] = np.nan  # an arm is missing

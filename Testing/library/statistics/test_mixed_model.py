@@ -167,7 +167,7 @@ def test_one_row_a_participant_is_refused():
         fit_mixed_model(np.ones((10, 1)), build_design(table, [ARM]))
 
 
-def test_sides_that_cannot_be_told_apart_are_refused():
+def test_sides_that_are_not_separable_are_refused():
     table = trial(10, (0,), ("left", "right"))
     with pytest.raises(StatisticsError, match="at several visits"):
         fit_mixed_model(np.ones((20, 1)), build_design(table, [ARM]), sides=True)

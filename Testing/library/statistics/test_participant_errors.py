@@ -98,7 +98,7 @@ def test_a_person_whom_the_design_needs_leaves_the_models_own_errors():
     assert with_participant_errors(fit) is fit
 
 
-def test_people_without_a_value_do_not_count_and_where_too_few_are_left_there_is_no_fit():
+def test_people_without_a_value_do_not_count_and_where_too_few_are_left_the_fit_is_missing():
     table, design = study(14)  # an arm every other person, six rows each
     values = values_of(table, 6, 5, 1.0)
     people = np.arange(len(values)) // 6

@@ -8,7 +8,7 @@ import pytest
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.report.pages import study_report as study_page
-from CorticalBoneMappingLib.report.pages.answers import current_answers, read_answers
+from CorticalBoneMappingLib.report.pages.answers import current_analyses, read_analyses
 from CorticalBoneMappingLib.report.pages.markup import Html
 from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 
@@ -48,11 +48,11 @@ def shown(study, file=None):
     """Give which answers a report would show, and what it would say of them."""
     folder = study / "answers"
     plan = None if file is None else read_study_file(study / file)
-    kept, warnings = current_answers(folder, read_answers(folder), plan)
+    kept, warnings = current_analyses(folder, read_analyses(folder), plan)
     return [answer.name for answer in kept], warnings
 
 
-def test_answers_of_the_study_are_shown_and_nothing_is_said(study):
+def test_answers_of_the_study_are_shown_without_a_warning(study):
     assert shown(study, "study.toml") == (["month 12", "month 36"], [])
 
 
@@ -65,15 +65,15 @@ def test_a_renamed_analysis_is_not_shown_beside_the_new_one_and_nothing_is_remov
     assert "Warning: month_36: study.toml no longer has the analysis 'month 36'." in said
     assert (study / "answers" / "month_36" / "effect.vtp").is_file()
     assert main(["report", str(study / "answers"), "--progress", "none"]) == 0
-    told = "study.toml no longer has the analysis 'month 36'. Its answer is left out."
-    assert f"Warning: {told}" in capsys.readouterr().out
+    sentence = "study.toml no longer has the analysis 'month 36'. Its answer is left out."
+    assert f"Warning: {sentence}" in capsys.readouterr().out
     page = (study / "answers" / "report.html").read_text(encoding="utf-8")
     assert "no longer has the analysis" in page
     assert "<h2>month 36</h2>" not in page
     assert "<h2>three years</h2>" in page
 
 
-def test_a_question_that_was_changed_and_not_asked_again_is_not_shown(study, ask):
+def test_the_answer_to_a_question_that_was_changed_since_is_not_shown(study, ask):
     file = study / "study.toml"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("smoothing_fwhm_mm = 0", "smoothing_fwhm_mm = 5"), encoding="utf-8")
@@ -109,7 +109,7 @@ def test_answers_of_another_study_file_are_not_mixed_in(study, ask):
     assert shown(study)[0] == ["other"]
 
 
-def test_a_question_of_the_panel_stands_beside_those_of_the_study(study, ask):
+def test_a_question_of_the_panel_is_shown_beside_those_of_the_study(study, ask):
     copy_of_study(study, "asked.toml", "analysis")
     assert "Warning" not in ask("--only", "analysis", file="asked.toml")
     assert shown(study) == (["analysis", "month 12", "month 36"], [])
@@ -117,38 +117,38 @@ def test_a_question_of_the_panel_stands_beside_those_of_the_study(study, ask):
     assert shown(study) == (["analysis", "month 12", "month 36"], [])
 
 
-def test_one_answer_alone_is_shown_with_what_is_said_of_it(study, ask):
+def test_one_answer_alone_is_shown_with_its_warning(study, ask):
     write_questions(study, "month 12", "three years")
     ask("--only", "three years")
     folder = study / "answers" / "month_36"
-    kept, warnings = current_answers(folder, read_answers(folder))
+    kept, warnings = current_analyses(folder, read_analyses(folder))
     assert [answer.name for answer in kept] == ["month 36"]
     assert warnings == ["study.toml no longer has the analysis 'month 36'."]
 
 
-def test_maps_that_are_others_since_are_said(study, ask):
+def test_maps_that_changed_since_are_reported(study, ask):
     write_map(study / "maps" / "P0_0", thickness=2.5)
     names, warnings = shown(study, "study.toml")
     assert names == ["month 12", "month 36"]
-    told = "was answered from other maps or decisions on them than the study has"
-    assert [f"{told} now" in warning for warning in warnings] == [True, True]
+    sentence = "was answered from other maps or decisions on them than the study has"
+    assert [f"{sentence} now" in warning for warning in warnings] == [True, True]
     ask("--only", "month 12")
     _, (warning,) = shown(study)
-    assert warning.startswith(f"'month 36' {told} when it was answered last")
+    assert warning.startswith(f"'month 36' {sentence} when it was answered last")
 
 
-def test_a_decision_since_is_said(study):
+def test_a_decision_since_is_reported(study):
     header = "participant,visit,side,verdict,note,suggestion\n"
     (study / "maps" / "qc.csv").write_text(f"{header}P0,0,left,reject,moved,\n", encoding="utf-8")
     assert "other maps or decisions on them than the study has now" in shown(study, "study.toml")[1][0]
 
 
-def test_maps_that_cannot_be_looked_at_are_said(study):
+def test_maps_that_are_unreadable_are_reported(study):
     (study / "participants.csv").unlink()
     assert "is not known:" in shown(study, "study.toml")[1][0]
 
 
-def test_a_study_that_asks_otherwise_now_is_said(study):
+def test_a_question_that_differs_now_is_reported(study):
     write_questions(study, "month 12", "month 36", contrast="any difference in visit")
     _, warnings = shown(study, "study.toml")
     assert warnings[0] == "'month 12' is asked otherwise in study.toml now; run 'cbm stats' again."

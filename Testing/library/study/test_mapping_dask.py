@@ -26,7 +26,7 @@ distributed = pytest.importorskip("distributed", reason="Dask is an extra: pip i
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A scheduler and two workers of one thread; gives the file that tells their address."""
+    """A scheduler and two workers of one thread; yields the file with their address."""
     folder = tmp_path_factory.mktemp("cluster")
     file = folder / "scheduler.json"
     environment = os.environ | {
@@ -120,15 +120,15 @@ def edges_of(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.
     return b - a, c - a
 
 
-def test_a_scheduler_that_does_not_answer_is_told_with_its_address(monkeypatch):
+def test_a_scheduler_that_does_not_answer_is_named_with_its_address(monkeypatch):
     monkeypatch.setattr("CorticalBoneMappingLib.study.mapping.executors._CONNECT_S", 0.5)
-    told = r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"
-    with pytest.raises(SettingError, match=told), open_executor(dask="tcp://127.0.0.1:9"):
+    sentence = r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"
+    with pytest.raises(SettingError, match=sentence), open_executor(dask="tcp://127.0.0.1:9"):
         pass
 
 
 def test_without_dask_a_sentence_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    told = r"pip install cortical-bone-mapping\[cluster\]"
-    with pytest.raises(SettingError, match=told), open_executor(dask="tcp://127.0.0.1:9"):
+    sentence = r"pip install cortical-bone-mapping\[cluster\]"
+    with pytest.raises(SettingError, match=sentence), open_executor(dask="tcp://127.0.0.1:9"):
         pass

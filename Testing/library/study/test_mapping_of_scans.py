@@ -68,7 +68,7 @@ def test_a_study_is_mapped_in_workers_and_one_file_serves_run_and_statistics(stu
     assert float(done["covered"]) > 0.95
 
 
-def test_a_result_tells_how_it_was_made_but_not_when(study):
+def test_a_result_records_how_it_was_made_but_not_when(study):
     path, _ = study
     results = read_study_file(path).results
     folder = results / "sub-P01" / "ses-0" / "sub-P01_ses-0_hemi-R_femur"
@@ -80,7 +80,7 @@ def test_a_result_tells_how_it_was_made_but_not_when(study):
     assert record["inputs"] == json.loads((folder / "case.json").read_text(encoding="utf-8"))["inputs"]
 
 
-def test_a_mapped_case_has_a_thumbnail_that_is_part_of_its_result_and_stands_on_the_page_of_cases(study):
+def test_a_mapped_case_has_a_thumbnail_in_its_result_and_on_the_quality_page(study):
     path, _ = study
     results = read_study_file(path).results
     folder = results / "sub-P01" / "ses-0" / "sub-P01_ses-0_hemi-R_femur"

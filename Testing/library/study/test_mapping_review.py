@@ -1,4 +1,4 @@
-"""Quality control: rows are suggested, a person decides, the statistics respect it."""
+"""The review of mapped cases: the program suggests, a person decides, the statistics respect it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ terms = ["visit", "arm", "visit × arm"]
 contrast = "denosumab − placebo in the change from visit 0 to visit 36"
 model = "least-squares"
 """
-SOUND = {
+VALID = {
     "fit_failed": 0.0,
     "no_cortex": 0.0,
     "outside_scan": 0.0,
@@ -70,7 +70,7 @@ def scanned(maps, tmp_path):
     return tmp_path
 
 
-def test_a_person_s_verdicts_and_notes_outlive_every_run_and_new_cases_are_added_in_order(tmp_path):
+def test_decisions_and_notes_outlive_every_run_and_new_cases_are_added_in_order(tmp_path):
     people(tmp_path, 2)
     study = tmp_path / "study.toml"
     results = tmp_path / "results"
@@ -104,12 +104,12 @@ def test_a_person_s_verdicts_and_notes_outlive_every_run_and_new_cases_are_added
     ],
 )
 def test_a_figure_out_of_bounds_asks_for_a_look_and_says_why(name, value, reason):
-    assert suggestion(SOUND) == "good"
-    assert suggestion(SOUND | {name: value}).startswith("look: ")
-    assert reason in suggestion(SOUND | {name: value})
+    assert suggestion(VALID) == "good"
+    assert suggestion(VALID | {name: value}).startswith("look: ")
+    assert reason in suggestion(VALID | {name: value})
 
 
-def test_a_rejected_row_is_left_out_counted_and_said(maps):
+def test_a_rejected_row_is_left_out_counted_and_reported(maps):
     plan = read_study_file(maps / "study.toml")
     qc = maps / "maps" / "qc.csv"
     everyone = analyse_maps(plan, plan.analyses[0]).provenance
@@ -130,7 +130,7 @@ def test_a_rejected_row_is_left_out_counted_and_said(maps):
     assert len(record["left_out"]["rejected"]) == 1
     assert "participant P03, visit 36" in record["left_out"]["rejected"][0]
     assert any("Quality control rejected" in note and "motion" in note for note in record["notes"])
-    assert any("no row of the study" in note and "P99" in note for note in record["notes"])
+    assert any("the study does not have" in note and "P99" in note for note in record["notes"])
     assert [bool((values[row] != values[row]).all()) for row in range(12)] == [row == 7 for row in range(12)]
 
 
@@ -138,17 +138,17 @@ def test_a_rejected_row_is_left_out_counted_and_said(maps):
     ("text", "named"),
     [
         (QC + "P01,0,right,maybe,,\n", "row 2: the verdict is"),
-        (QC + "P01,0,right,,,\nP01,0,right,reject,,\n", "row 3.*twice"),
-        ("participant,visit,side\nP01,0,right\n", "no column 'verdict'"),
+        (QC + "P01,0,right,,,\nP01,0,right,reject,,\n", "row 3.*two rows"),
+        ("participant,visit,side\nP01,0,right\n", "column 'verdict' is missing"),
     ],
 )
-def test_a_quality_table_that_cannot_be_read_is_refused_by_its_name_and_row(tmp_path, text, named):
+def test_an_invalid_review_table_is_refused_with_its_name_and_row(tmp_path, text, named):
     (tmp_path / "qc.csv").write_text(text, encoding="utf-8")
     with pytest.raises(SettingError, match=f"qc.csv.*{named}"):
         read_reviews(tmp_path)
 
 
-def test_verdicts_are_found_after_a_spreadsheet_has_changed_numbers_and_separators(tmp_path):
+def test_reviews_are_found_after_a_spreadsheet_has_changed_numbers_and_separators(tmp_path):
     text = QC.replace(",", ";") + "1;0;right;reject;;\n"
     (tmp_path / "qc.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     case = ("001", "0", "right")
@@ -161,7 +161,7 @@ def test_verdicts_are_found_after_a_spreadsheet_has_changed_numbers_and_separato
         read_reviews(tmp_path, [("01", "0", "right"), case])
 
 
-def test_verdicts_are_found_after_a_spreadsheet_has_taken_their_letters_for_others(tmp_path):
+def test_reviews_are_found_after_a_spreadsheet_has_garbled_their_letters(tmp_path):
     (tmp_path / "qc.csv").write_text(QC + "MÃ¼ller,0,right,reject,,\n", encoding="utf-8")
     case = ("Müller", "0", "right")
     assert list(read_reviews(tmp_path, [case, ("Möller", "0", "right")])) == [case]
@@ -175,7 +175,7 @@ def test_one_file_serves_mapping_and_statistics(maps, scanned):
     assert "mask" not in read_study_table(plan)
 
 
-def test_a_failed_case_counts_for_nothing_and_is_said_and_one_that_waits_is_refused(scanned):
+def test_a_failed_case_is_left_out_and_reported_and_an_unmapped_one_is_refused(scanned):
     plan = read_study_file(scanned / "study.toml")
     case = cases_to_map(plan)[4]
     shutil.rmtree(scanned / "results" / case.folder)
@@ -189,18 +189,18 @@ def test_a_failed_case_counts_for_nothing_and_is_said_and_one_that_waits_is_refu
 
 
 @pytest.fixture
-def judged(tmp_path):
-    """Four cases, mapped and not judged yet."""
+def reviewed(tmp_path):
+    """Four mapped cases, to be reviewed."""
     people(tmp_path, 4)
     run(tmp_path)
     return tmp_path
 
 
-def write_by_hand(folder, verdicts, tied=True):
-    """Write verdicts as a person does in a spreadsheet; `tied` keeps the marks that the run has written."""
+def write_by_hand(folder, decisions, tied=True):
+    """Write decisions as a person does in a spreadsheet; `tied` keeps the marks that the run has written."""
     rows = table(folder / "results" / "qc.csv")
     for row in rows:
-        row["verdict"] = verdicts.get(row["participant"], row["verdict"])
+        row["verdict"] = decisions.get(row["participant"], row["verdict"])
         row["of_result"] = row["of_result"] if tied else ""
     with (folder / "results" / "qc.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(REVIEW_COLUMNS))
@@ -208,8 +208,8 @@ def write_by_hand(folder, verdicts, tied=True):
         writer.writerows(rows)
 
 
-def verdicts_of(folder) -> dict[str, Review]:
-    return {person: verdict for (person, _, _), verdict in read_reviews(folder / "results").items()}
+def reviews_of(folder) -> dict[str, Review]:
+    return {person: review for (person, _, _), review in read_reviews(folder / "results").items()}
 
 
 def lost(folder):
@@ -218,82 +218,82 @@ def lost(folder):
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_verdict_stays_with_the_result_that_it_was_given_on(judged, tied):
-    write_by_hand(judged, {"P00": "accept", "P01": "reject", "P02": "accept"}, tied)
+def test_a_decision_stays_with_the_result_that_was_reviewed(reviewed, tied):
+    write_by_hand(reviewed, {"P00": "accept", "P01": "reject", "P02": "accept"}, tied)
     for number in (0, 1, 3):
-        write_scan(judged / f"ct{number}.nrrd", value=500.0 + number)
-    assert run(judged).mapped == 3
-    found = verdicts_of(judged)
-    assert {person: verdict.verdict for person, verdict in found.items()} == {
+        write_scan(reviewed / f"ct{number}.nrrd", value=500.0 + number)
+    assert run(reviewed).mapped == 3
+    found = reviews_of(reviewed)
+    assert {person: review.decision for person, review in found.items()} == {
         "P00": "accept",
         "P01": "reject",
         "P02": "accept",
         "P03": "",
     }
-    assert [person for person, verdict in found.items() if verdict.is_of_earlier] == ["P00", "P01"]
-    assert [verdict.counted for verdict in found.values()] == ["", "reject", "accept", ""]
-    told = lost(judged)
-    assert (told.accepted, told.not_judged, len(told.rejected)) == (1, 2, 1)
-    assert told.record()["earlier"] == list(told.earlier)
-    assert ["accept" in told.earlier[0], "P01" in told.earlier[1], len(told.earlier)] == [True, True, 2]
-    assert any("given on an earlier result, so look again" in note for note in told.notes())
-    before = (judged / "results" / "qc.csv").read_bytes()
-    run(judged)
-    assert (judged / "results" / "qc.csv").read_bytes() == before
+    assert [person for person, review in found.items() if review.is_of_earlier] == ["P00", "P01"]
+    assert [review.counted for review in found.values()] == ["", "reject", "accept", ""]
+    out = lost(reviewed)
+    assert (out.accepted, out.not_judged, len(out.rejected)) == (1, 2, 1)
+    assert out.record()["earlier"] == list(out.earlier)
+    assert ["accept" in out.earlier[0], "P01" in out.earlier[1], len(out.earlier)] == [True, True, 2]
+    assert any("made on an earlier result, so look again" in note for note in out.notes())
+    before = (reviewed / "results" / "qc.csv").read_bytes()
+    run(reviewed)
+    assert (reviewed / "results" / "qc.csv").read_bytes() == before
 
 
-def test_a_verdict_counts_again_when_the_first_inputs_come_back(judged):
-    write_by_hand(judged, {"P00": "accept"})
-    first = (judged / "ct0.nrrd").read_bytes()
-    write_scan(judged / "ct0.nrrd", value=500.0)
-    run(judged)
-    assert verdicts_of(judged)["P00"].is_of_earlier
-    (judged / "ct0.nrrd").write_bytes(first)
-    run(judged)
-    assert verdicts_of(judged)["P00"].counted == "accept"
+def test_a_decision_counts_again_when_the_first_inputs_come_back(reviewed):
+    write_by_hand(reviewed, {"P00": "accept"})
+    first = (reviewed / "ct0.nrrd").read_bytes()
+    write_scan(reviewed / "ct0.nrrd", value=500.0)
+    run(reviewed)
+    assert reviews_of(reviewed)["P00"].is_of_earlier
+    (reviewed / "ct0.nrrd").write_bytes(first)
+    run(reviewed)
+    assert reviews_of(reviewed)["P00"].counted == "accept"
 
 
 @pytest.mark.parametrize("how", ["command", "by hand"])
-def test_who_has_looked_again_confirms_it(judged, how):
-    write_by_hand(judged, {"P00": "accept"})
-    write_scan(judged / "ct0.nrrd", value=500.0)
-    run(judged)
-    assert verdicts_of(judged)["P00"].counted == ""
+def test_a_second_review_confirms_a_decision(reviewed, how):
+    write_by_hand(reviewed, {"P00": "accept"})
+    write_scan(reviewed / "ct0.nrrd", value=500.0)
+    run(reviewed)
+    assert reviews_of(reviewed)["P00"].counted == ""
     if how == "command":
-        results = judged / "results"
+        results = reviewed / "results"
         assert main(["study", "qc", str(results), "--decide", "P00", "0", "right", "accept", "--quiet"]) == 0
     else:
-        write_by_hand(judged, {}, tied=False)
-    assert verdicts_of(judged)["P00"].counted == "accept"
-    run(judged)
-    assert verdicts_of(judged)["P00"].counted == "accept"
-    write_scan(judged / "ct0.nrrd", value=700.0)
-    run(judged)
-    assert verdicts_of(judged)["P00"].counted == ""
+        write_by_hand(reviewed, {}, tied=False)
+    assert reviews_of(reviewed)["P00"].counted == "accept"
+    run(reviewed)
+    assert reviews_of(reviewed)["P00"].counted == "accept"
+    write_scan(reviewed / "ct0.nrrd", value=700.0)
+    run(reviewed)
+    assert reviews_of(reviewed)["P00"].counted == ""
 
 
-def test_a_table_of_decisions_ties_what_it_changes_and_leaves_the_rest_on_what_it_was_given_on(judged):
-    results = judged / "results"
-    write_by_hand(judged, {"P00": "accept", "P01": "reject"})
-    page = {person: verdict.of_result for person, verdict in verdicts_of(judged).items()}
+def test_a_table_of_decisions_ties_only_what_it_changes_to_the_present_result(reviewed):
+    results = reviewed / "results"
+    write_by_hand(reviewed, {"P00": "accept", "P01": "reject"})
+    page = {person: review.of_result for person, review in reviews_of(reviewed).items()}
     for number in range(4):
-        write_scan(judged / f"ct{number}.nrrd", value=500.0 + number)
-    run(judged)
+        write_scan(reviewed / f"ct{number}.nrrd", value=500.0 + number)
+    run(reviewed)
     decisions = {
         "P00": Decision("accept", "said the same, not on what"),
         "P01": Decision("accept", "changed, not said on what"),
         "P02": Decision("accept", "on the page of before", page["P02"]),
     }
     assert decide(results, {(person, "0", "right"): one for person, one in decisions.items()}) == 3
-    found = verdicts_of(judged)
+    found = reviews_of(reviewed)
     assert [found[person].counted for person in decisions] == ["", "accept", ""]
     assert [found[person].note for person in decisions] == [one.note for one in decisions.values()]
     confirmed = {("P00", "0", "right"): decision_now(results, ("P00", "0", "right"), "accept", "")}
     assert (decide(results, confirmed), decide(results, confirmed)) == (1, 0)
-    assert verdicts_of(judged)["P00"].counted == "accept"
+    assert reviews_of(reviewed)["P00"].counted == "accept"
 
 
-def test_a_verdict_is_tied_after_a_spreadsheet_has_written_001_as_1(tmp_path):
+def test_a_decision_is_tied_after_a_spreadsheet_has_written_001_as_1(tmp_path):
     study_of(tmp_path, "001")
     run(tmp_path)
     qc = tmp_path / "results" / "qc.csv"
@@ -304,17 +304,17 @@ def test_a_verdict_is_tied_after_a_spreadsheet_has_written_001_as_1(tmp_path):
     assert read_reviews(tmp_path / "results")["001", "0", "right"].is_of_earlier
 
 
-def test_rows_that_a_person_sorted_or_doubled_are_kept(judged):
-    qc = judged / "results" / "qc.csv"
-    write_by_hand(judged, {"P01": "accept"})
+def test_rows_that_a_person_sorted_or_doubled_are_kept(reviewed):
+    qc = reviewed / "results" / "qc.csv"
+    write_by_hand(reviewed, {"P01": "accept"})
     header, *rows = qc.read_text(encoding="utf-8").splitlines()
     by_hand = "\n".join([header, *rows[::-1], rows[0]]) + "\n"
     qc.write_text(by_hand, encoding="utf-8")
-    run(judged)
+    run(reviewed)
     assert qc.read_text(encoding="utf-8") == by_hand
 
 
-def test_a_mark_is_no_number_to_a_spreadsheet(tmp_path):
+def test_a_spreadsheet_does_not_read_a_mark_as_a_number(tmp_path):
     for key in ("1234567890123456", "12345e6789012345"):
         (tmp_path / "case.json").write_text(json.dumps({"key": key}), encoding="utf-8")
         with pytest.raises(ValueError, match="could not convert"):

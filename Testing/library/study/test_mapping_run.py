@@ -99,7 +99,7 @@ def test_another_source_of_the_same_version_maps_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("harm", ["cut", "remove", "ledger"])
-def test_a_damaged_result_is_no_result(tmp_path, harm):
+def test_a_damaged_result_does_not_count(tmp_path, harm):
     people(tmp_path, 2)
     run(tmp_path)
     before = digest(tmp_path / "results")
@@ -116,7 +116,7 @@ def test_a_damaged_result_is_no_result(tmp_path, harm):
     assert digest(tmp_path / "results") == before
 
 
-def test_a_case_that_fails_is_told_with_its_sentence_and_the_others_go_on(tmp_path):
+def test_a_case_that_fails_is_reported_with_its_reason_and_the_others_go_on(tmp_path):
     study_of(tmp_path, "wrong1", "P02", "fault3", "memory4", "P05")
     (tmp_path / "ct4.nrrd").unlink()
     done = run(tmp_path)
@@ -125,13 +125,13 @@ def test_a_case_that_fails_is_told_with_its_sentence_and_the_others_go_on(tmp_pa
     assert rows["wrong1"]["reason"] == "This bone cannot be measured."
     assert "ZeroDivisionError: a fault" in rows["fault3"]["reason"]
     assert "memory" in rows["memory4"]["reason"]
-    assert "ct4.nrrd: there is no such file" in rows["P05"]["reason"]
+    assert "ct4.nrrd: this file or folder does not exist" in rows["P05"]["reason"]
     assert rows["P02"]["status"] == "done"
     log = (tmp_path / "results" / "log" / f"{rows['fault3']['case']}.log").read_text(encoding="utf-8")
     assert "Traceback" in log
 
 
-def test_a_case_that_fails_takes_its_earlier_result_away_but_is_tried_again(tmp_path):
+def test_a_case_that_fails_loses_its_earlier_result_and_is_tried_again(tmp_path):
     people(tmp_path, 1)
     run(tmp_path)
     scan = (tmp_path / "ct0.nrrd").read_bytes()
@@ -197,7 +197,7 @@ def test_a_worker_that_dies_costs_its_own_case_alone(tmp_path):
     assert not list((tmp_path / "results" / TEMPORARY_FOLDER).glob("writing-*"))
 
 
-def test_workers_that_cannot_begin_are_told_with_the_reason(tmp_path):
+def test_workers_that_fail_to_begin_are_reported_with_the_reason(tmp_path):
     people(tmp_path, 1)
 
     def broken(case, results):
@@ -267,7 +267,7 @@ def test_a_result_that_another_worker_has_put_there_meanwhile_is_taken_if_it_is_
     assert digest(tmp_path / "results") == before
 
 
-def test_two_runs_do_not_work_in_one_folder_and_a_dead_lock_is_none(tmp_path):
+def test_two_runs_do_not_work_in_one_folder_and_the_lock_of_a_dead_one_does_not_count(tmp_path):
     code = (
         "import sys, time\nfrom pathlib import Path\n"
         "from CorticalBoneMappingLib.study.mapping.ledger import only_run\n"
@@ -300,7 +300,7 @@ def test_cancelling_ends_the_workers_at_once_and_keeps_what_is_done(tmp_path):
     assert states.count("waiting") >= 26
 
 
-def test_progress_tells_cases_failures_and_time_left(tmp_path):
+def test_progress_reports_cases_failures_and_time_left(tmp_path):
     study_of(tmp_path, "wrong0", "P01", "P02")
     seen = []
     progress = CallbackProgress(lambda fraction, text: seen.append((round(fraction, 2), text)))
@@ -318,7 +318,7 @@ def test_a_study_whose_table_is_wrong_is_refused_before_anything_runs(tmp_path):
         cases_in(tmp_path)
     text = (tmp_path / "study.toml").read_text(encoding="utf-8")
     (tmp_path / "study.toml").write_text(text.partition("[scans]")[0], encoding="utf-8")
-    with pytest.raises(SettingError, match=r"no \[scans\]"):
+    with pytest.raises(SettingError, match=r"\[scans\] is missing"):
         cases_in(tmp_path)
 
 
@@ -330,7 +330,7 @@ def test_memory_and_what_was_asked_for_bound_the_number_of_workers():
         pass
 
 
-def test_the_largest_scan_tells_how_much_memory_a_case_needs(tmp_path):
+def test_the_largest_scan_sets_how_much_memory_a_case_needs(tmp_path):
     people(tmp_path, 1)
     small = memory_of(cases_in(tmp_path))
     series = tmp_path / "series"
@@ -344,7 +344,7 @@ def test_the_largest_scan_tells_how_much_memory_a_case_needs(tmp_path):
     assert large - small == pytest.approx(8 * 2_000_000, rel=0.01)  # two bytes a voxel in DICOM
 
 
-def test_a_worker_process_gives_way_to_a_new_one_after_its_lifetime():
+def test_a_worker_process_is_replaced_after_its_lifetime():
     with SeparateProcesses(1, lifetime=2) as executor:
         first, second, third = (executor.submit(os.getpid).result() for _ in range(3))
     assert first == second != third

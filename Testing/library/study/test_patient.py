@@ -106,14 +106,14 @@ def test_a_thin_cortex_stands_out_from_controls_of_that_age(clinic, monkeypatch)
         (["before", "other_side", "--repeats", "repeats.csv"], "right femur and other_side a left one"),
         (["before", "--repeats", "repeats.csv"], "name two scans"),
         (["before", "after", "--repeats", "controls.csv"], "No bone was scanned twice"),
-        (["thin", "--controls", "controls.csv", "--terms", "age"], "own age must be told, as 'age=…'"),
+        (["thin", "--controls", "controls.csv", "--terms", "age"], "own age must be given, as 'age=…'"),
         (["thin", "--controls", "controls.csv", "--terms", "age", "--patient", "age"], "COLUMN=VALUE"),
         (["thin", "--controls", "controls.csv"], "--terms to adjust for"),
         (["nowhere", "after", "--repeats", "repeats.csv"], "no folder of a mapped femur"),
         (["before", "after", "--repeats", "repeats.csv", "--measure", "width"], "no measure 'width'"),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_a_sentence(clinic, monkeypatch, capsys, words, sentence):
+def test_what_has_no_comparison_is_refused_in_a_sentence(clinic, monkeypatch, capsys, words, sentence):
     monkeypatch.chdir(clinic)
     assert main(["compare", *words, "--out", "nothing", "--quiet"]) == 1
     assert sentence in capsys.readouterr().err

@@ -60,7 +60,7 @@ def _plan(folder, *words):
     return read_surface(folder / "power" / "power.vtp"), rows, record
 
 
-def test_the_plan_rests_on_the_spread_of_the_study(pilot):
+def test_the_plan_follows_from_the_spread_of_the_study(pilot):
     folder, rows = pilot
     surface, table, record = _plan(folder, "--n", "12", "50", "--difference", "8", "--power", "0.9")
     maps = np.stack(
@@ -97,13 +97,13 @@ def test_a_corrected_plan_needs_more(pilot):
     [
         (["--analysis", "early"], "no analysis 'early'; it has late, change, slope"),
         (["--analysis", "change"], "percentages are of values"),
-        (["--analysis", "slope"], "no reference to tell percentages of"),
+        (["--analysis", "slope"], "no reference for percentages"),
         (["--n", "1"], "2 or more per arm"),
         (["--difference", "0"], "above 0 %"),
         (["--power", "1.2"], "must lie between 0 and 1"),
     ],
 )
-def test_what_cannot_be_planned_is_said_in_a_sentence(pilot, capsys, words, sentence):
+def test_what_has_no_plan_is_refused_in_a_sentence(pilot, capsys, words, sentence):
     folder, _ = pilot
     out = folder / "nothing"
     assert main(["power", str(folder / "study.toml"), "--out", str(out), "--quiet", *words]) == 1

@@ -1,4 +1,4 @@
-"""`cbm study check`: what is wrong with a study is told before anything runs, all at once."""
+"""`cbm study check`: what is wrong with a study is reported before anything runs, all at once."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def check(folder, rows, header=HEADER, settings=""):
     ).problems
 
 
-def told(problems, severity="error"):
+def reported(problems, severity="error"):
     return [(p.row, p.column, p.value) for p in problems if p.severity == severity]
 
 
-def test_a_sound_study_has_no_problems_and_says_how_many_femurs_it_has(folder, capsys):
+def test_a_valid_study_has_no_problems_and_is_counted(folder, capsys):
     rows = [row(side="both"), row(visit="12", path="")]
-    assert told(check(folder, rows)) == []
+    assert reported(check(folder, rows)) == []
     assert main(["study", "check", str(folder / "study.toml"), "--progress", "none"]) == 0
     assert "2 femurs in 1 scan: 0 errors, 0 warnings, 1 note" in capsys.readouterr().out
 
 
-def test_every_fault_is_told_at_once_with_its_row_and_value(folder):
+def test_every_fault_is_reported_at_once_with_its_row_and_value(folder):
     write_scan(folder / "mr.nrrd", modality="MR")
     (folder / "broken.nrrd").write_bytes(b"NRRD0004\nnonsense")
     write_mask(folder / "far.nrrd", origin=50.0)
@@ -71,7 +71,7 @@ def test_every_fault_is_told_at_once_with_its_row_and_value(folder):
         row(person="P11", mask="", path="ct.nrrd"),
     ]
     found = check(folder, rows)
-    errors = set(told(found))
+    errors = set(reported(found))
     assert errors >= {
         (2, "participant", ""),
         (3, "visit", ""),
@@ -89,23 +89,23 @@ def test_every_fault_is_told_at_once_with_its_row_and_value(folder):
     assert "write left, right or both" in sentences[4, "side"]
 
 
-def test_a_wrong_calibration_is_told_in_its_row_and_one_of_the_study_once(folder):
+def test_a_wrong_calibration_is_reported_in_its_row_and_that_of_the_study_once(folder):
     rows = [row(), row(person="P02", visit="0", calibration="linear:0.8", path="ct2.nrrd")]
     write_scan(folder / "ct2.nrrd")
-    assert told(check(folder, rows)) == [(3, "calibration", "linear:0.8")]
+    assert reported(check(folder, rows)) == [(3, "calibration", "linear:0.8")]
     of_study = check(folder, [row(side="both")], settings='calibration = "rods:absent.csv"')
     assert [(p.row, p.column) for p in of_study if p.severity == "error"] == [(0, "calibration")]
     (folder / "rods.csv").write_text("density\n0\n200\n", encoding="utf-8")
-    assert told(check(folder, [row()], settings='calibration = "rods:rods.csv"')) == []
+    assert reported(check(folder, [row()], settings='calibration = "rods:rods.csv"')) == []
 
 
 def test_the_same_femur_twice_is_an_error_even_if_only_capitals_differ(folder):
     rows = [row(side="both"), row(side="left"), row(person="p01")]
-    assert told(check(folder, rows)) == [(3, "participant", "P01"), (4, "participant", "p01")]
+    assert reported(check(folder, rows)) == [(3, "participant", "P01"), (4, "participant", "p01")]
 
 
 def test_one_scan_for_two_people_is_an_error(folder):
-    assert told(check(folder, [row(), row(person="P02")])) == [(3, "path", "ct.nrrd")]
+    assert reported(check(folder, [row(), row(person="P02")])) == [(3, "path", "ct.nrrd")]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_one_scan_for_two_people_is_an_error(folder):
 def test_participants_that_look_alike_are_two_and_are_warned_of(folder, one, other):
     write_scan(folder / "ct2.nrrd")
     found = check(folder, [row(person=one), row(person=other, visit="12", path="ct2.nrrd")])
-    assert told(found) == []
-    assert told(found, "warning") == [(3, "participant", other)]
+    assert reported(found) == []
+    assert reported(found, "warning") == [(3, "participant", other)]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_participants_that_look_alike_are_two_and_are_warned_of(folder, one, oth
         ("areal_bmd", ["0.7", "0.8", "0.8", "0.7", "0.9", "?"], [7], "not a number"),
     ],
 )
-def test_a_number_that_no_adult_has_is_told_with_the_unit_it_looks_like(folder, name, values, wrong, hint):
+def test_a_number_that_no_adult_has_is_reported_with_its_likely_unit(folder, name, values, wrong, hint):
     rows = [[*row(person=f"P{n:02d}", path=""), value] for n, value in enumerate(values)]
     found = [p for p in check(folder, rows, (*HEADER, name)) if p.severity == "error"]
     assert [(p.row, p.column) for p in found] == [(number, name) for number in wrong]
@@ -141,7 +141,7 @@ def test_a_number_that_no_adult_has_is_told_with_the_unit_it_looks_like(folder, 
 def test_heights_in_one_unit_pass_whichever_it_is(folder):
     for values in (["162", "171"], ["1.62", "1.71"], ["64", "67"]):
         rows = [[*row(person=f"P{n}", path=""), value] for n, value in enumerate(values)]
-        assert told(check(folder, rows, (*HEADER, "height"))) == []
+        assert reported(check(folder, rows, (*HEADER, "height"))) == []
 
 
 def test_an_arm_that_changes_is_a_warning_and_a_visit_without_a_row_a_note(folder):
@@ -151,16 +151,16 @@ def test_an_arm_that_changes_is_a_warning_and_a_visit_without_a_row_a_note(folde
         [*row(person="P02", path=""), "placebo"],
     ]
     found = check(folder, rows, (*HEADER, "arm"))
-    assert told(found, "warning") == [(3, "arm", "denosumab")]
+    assert reported(found, "warning") == [(3, "arm", "denosumab")]
     assert any(p.severity == "note" and "P02 has no row for visit 12" in p.sentence for p in found)
 
 
-def test_a_dicom_folder_with_a_slice_missing_is_told_from_its_headers(folder):
+def test_a_dicom_folder_with_a_slice_missing_is_recognised_from_its_headers(folder):
     matrix = np.diag([1.0, 1.0, 2.0, 1.0])
     array = np.arange(-1024, 1024, dtype=np.float32).reshape(8, 16, 16)
     series = folder / "series"
     write_dicom_series(series, Volume(array, matrix, modality="CT"), 1)
-    assert told(check(folder, [row(path="series")])) == []
+    assert reported(check(folder, [row(path="series")])) == []
     files = sorted(series.iterdir())
     place = {}
     for file in files:
@@ -186,7 +186,7 @@ def test_a_check_that_finds_errors_ends_with_1_and_keeps_all_in_a_csv(folder, ca
     assert "correct what is named" in capsys.readouterr().err
 
 
-def test_settings_of_the_study_reach_the_cases_and_a_row_goes_before_them(folder):
+def test_settings_of_the_study_reach_the_cases_and_a_row_replaces_them(folder):
     settings = 'method = "half-maximum"\nspacing_mm = 3\nlabel = 4\ncalibration = "linear:0.8,-2"\n'
     rows = [row(label=""), row(person="P02", label="2", calibration="rods:r.csv")]
     plan = read_study_file(write_study(folder, rows, settings=settings), needs_analysis=False)
@@ -211,14 +211,14 @@ def test_settings_of_the_study_reach_the_cases_and_a_row_goes_before_them(folder
         ('spacing_mm = "3"', "spacing_mm"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_with_the_name_of_the_file(folder, settings, named):
+def test_an_invalid_setting_is_refused_with_the_name_of_the_file(folder, settings, named):
     with pytest.raises(SettingError, match=f"study.toml.*{named}"):
         read_study_file(write_study(folder, [row()], settings=settings), needs_analysis=False)
 
 
 def test_a_table_without_a_column_that_is_needed_is_refused(folder):
     study = write_study(folder, [["P01", "0", "left"]], ("participant", "visit", "side"))
-    with pytest.raises(SettingError, match="no column 'path'"):
+    with pytest.raises(SettingError, match="column 'path' is missing"):
         check_study(read_study_file(study, needs_analysis=False))
     (folder / "participants.csv").unlink()
     with pytest.raises(TableError, match="does not exist"):
@@ -238,10 +238,10 @@ def test_a_case_is_named_as_bids_names_a_hemisphere():
 
 
 @pytest.mark.parametrize(("one", "other"), [("1_12", "11_2"), ("1001.001", "1001.002"), ("A1", "A10")])
-def test_participants_that_a_number_would_make_one_are_two_without_a_word(folder, one, other):
+def test_participants_that_are_equal_as_numbers_are_two_without_a_warning(folder, one, other):
     write_scan(folder / "ct2.nrrd")
     found = check(folder, [row(person=one), row(person=other, path="ct2.nrrd")])
-    assert told(found) + told(found, "warning") == []
+    assert reported(found) + reported(found, "warning") == []
     assert case_folder(one, "0", "right") != case_folder(other, "0", "right")
 
 
@@ -253,16 +253,16 @@ def test_an_id_that_a_spreadsheet_may_have_rewritten_is_warned_of(folder, visit)
     study = write_study(folder, [])
     (folder / "participants.csv").write_text("\n".join(lines), encoding="utf-8")
     found = check_study(read_study_file(study, needs_analysis=False)).problems
-    assert told(found, "warning") == [(3, "visit", visit)]
+    assert reported(found, "warning") == [(3, "visit", visit)]
 
 
-def test_an_error_of_a_spreadsheet_and_an_assumed_encoding_are_told(folder):
+def test_an_error_of_a_spreadsheet_and_an_assumed_encoding_are_reported(folder):
     rows = [row(), row(person="#N/A", path=""), row(person="Müller", visit="12", path="")]
     study = write_study(folder, rows)
     table = folder / "participants.csv"
     table.write_bytes(table.read_text(encoding="utf-8").encode("cp1252"))
     found = check_study(read_study_file(study, needs_analysis=False)).problems
-    assert (3, "participant", "#N/A") in told(found)
+    assert (3, "participant", "#N/A") in reported(found)
     assert any("Windows-1252, such as 'Müller'" in p.sentence for p in found if p.severity == "warning")
 
 
@@ -272,7 +272,7 @@ def test_a_label_is_a_whole_number(folder):
         row(person="P02", label="1_2", path=""),
         row(person="P03", label="3.0", path=""),
     ]
-    assert told(check(folder, rows)) == [(2, "label", "2.5"), (3, "label", "1_2")]
+    assert reported(check(folder, rows)) == [(2, "label", "2.5"), (3, "label", "1_2")]
 
 
 TRIAL = (*HEADER, "arm", "age", "areal_bmd")
@@ -303,9 +303,9 @@ def write_trial(folder, analysis=(), columns='reference = { arm = "placebo" }'):
     return study
 
 
-def test_questions_that_can_be_asked_are_no_problem(folder):
+def test_questions_that_fit_the_table_have_no_problem(folder):
     plan = read_study_file(write_trial(folder))
-    assert told(check_study(plan).problems) == []
+    assert reported(check_study(plan).problems) == []
     assert len(cases_to_map(plan)) == 8
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import stats
 
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import main
@@ -189,7 +190,7 @@ def test_size_and_shape_of_each_femur_may_be_covariates(trial):
     maps = collect_maps(table, plan.results, (THICKNESS,))[THICKNESS]
     np.testing.assert_allclose(more.column("femur size"), maps.values.mean(axis=1) / 2.0, rtol=1e-5)
     np.testing.assert_array_equal(more.column("femur shape 2"), -1.0)
-    with pytest.raises(StatisticsError, match=r"row 2 .* holds no 'femur shape 3'"):
+    with pytest.raises(StatisticsError, match=r"row 2 .* lacks 'femur shape 3'"):
         with_shape(table, plan.results, ("femur shape 3",))
 
 
@@ -274,6 +275,27 @@ def test_maps_that_are_less_sure_weigh_less_if_asked(trial):
         replace(plan.analyses[0], weights="measurement")
 
 
+def test_a_mixed_model_is_asked_for_equivalence_and_conjunction(trial):
+    plan = read_study_file(trial / "study.toml")
+    both = ("denosumab − placebo at visit 36", "denosumab − placebo in the change from visit 0 to visit 36")
+    asked = replace(plan.analyses[0], endpoints=(), equivalence_margin_percent=8.0, conjunction=both)
+    answer = analyse_maps(plan, asked)
+    found = {test.name: test.corrected for test in answer.further}
+    there, cut = effect_region(load_average().surface), answer.fitted.maps.surface.arrays["region"] == 0
+    assert not found["equivalence"].significant[there].any()
+    assert found["equivalence"].significant[~there & ~cut].mean() > 0.5
+    change, later = answer.fitted.answered, answer.fitted.model.test(both[0])
+    inside = ~cut & np.isfinite(change.statistic)
+    dof = min(
+        change.dof[np.isfinite(change.statistic)].mean(), later.dof[np.isfinite(change.statistic)].mean()
+    )
+    weaker = -stats.t.ppf(np.maximum(change.p, later.p) / 2.0, dof)
+    same = np.sign(change.statistic) == np.sign(later.statistic)
+    expected = np.where(same, np.sign(change.statistic) * weaker, 0.0)
+    np.testing.assert_allclose(found["conjunction"].statistic[inside], expected[inside], rtol=1e-6, atol=1e-9)
+    assert np.isnan(found["conjunction"].statistic[cut]).all()
+
+
 def test_holm_is_the_stepwise_bonferroni():
     p = np.array([0.01, 0.04, np.nan, 0.03, 0.005])
     np.testing.assert_allclose(holm(p), [0.03, 0.06, np.nan, 0.06, 0.02])
@@ -304,7 +326,7 @@ def test_a_wrong_study_file_is_refused_naming_file_and_key(tmp_path, change, sen
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ("participant,visit,side\nA,0,left\n", "no column 'path'"),
+        ("participant,visit,side\nA,0,left\n", "column 'path' is missing"),
         ("participant,visit,side,path\nA,0,top,x\n", "neither 'left' nor 'right' in row 2"),
         ("participant,visit,side,path\nA,0,left,x\nA,0,left,y\n", "Row 2 and row 3"),
         ("participant,visit,side,path\n,0,left,x\nB,0,left,y\n", "'participant' is empty in row 2"),

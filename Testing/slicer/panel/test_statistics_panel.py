@@ -99,7 +99,7 @@ def test_a_study_shows_its_rows_missing_maps_and_a_first_contrast(filled):
 def test_a_table_that_lacks_a_column_is_reported_in_a_sentence(filled, study):
     (study / "other.csv").write_text("participant,visit\nP1,0\n", encoding="utf-8")
     filled.ui.tableFileEdit.currentPath = str(study / "other.csv")
-    assert "no column 'side'" in filled.ui.overviewLabel.text
+    assert "the column 'side' is missing" in filled.ui.overviewLabel.text
     assert filled.ui.rowsTable.rowCount == 0
 
 

@@ -61,7 +61,13 @@ OTHER = {
 
 ALL_SET = Analysis(**OTHER)
 WEIGHED = Analysis(
-    "weighed", "denosumab − placebo", ("visit", "arm"), model="least-squares", weights="measurement"
+    "weighed",
+    "denosumab − placebo",
+    ("visit", "arm"),
+    model="least-squares",
+    weights="measurement",
+    equivalence_margin_percent=2.0,
+    conjunction=("denosumab − placebo", "visit 36 − visit 0"),
 )
 PLAIN = Analysis(
     "plain", "denosumab − placebo in the change from visit 0 to visit 36", ("visit * arm", "visit", "arm")
@@ -135,8 +141,8 @@ def design_of(plan, analysis):
 def test_the_test_sets_every_key():
     defaults = {field.name: field.default for field in fields(Analysis)}
     same = [name for name, default in defaults.items() if getattr(ALL_SET, name) == default]
-    assert same == ["weights"]  # goes with no permutation and no change
-    assert WEIGHED.weights != defaults["weights"]
+    assert same == ["weights", "equivalence_margin_percent", "conjunction"]  # go without permutations
+    assert not [name for name in same if getattr(WEIGHED, name) == defaults[name]]
 
 
 @pytest.mark.parametrize("name", ["other settings", "weighed", "plain"])

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..common import add_command, add_output_options, progress_of, say, table
+from ..common import add_command, add_output_options, progress_of, say, text_table
 
 if TYPE_CHECKING:
     from ...anatomy import Anatomy
@@ -25,7 +25,7 @@ Coordinates of SURFACE are LPS in mm, as Slicer writes them; those that are prin
 condyles, are RAS. Angles are three-dimensional. Anteversion needs the condyles: those of a whole femur are
 found, for a proximal one they can be given. Open ends and holes are closed before anything is measured."""
 
-_WHAT = {
+_MEASUREMENT_LABELS = {
     "head_radius_mm": ("head radius", "mm", 1),
     "neck_shaft_angle_deg": ("neck–shaft angle", "°", 1),
     "neck_shaft_angle_sd_deg": ("  its uncertainty (SD)", "°", 1),
@@ -117,11 +117,11 @@ def _point(text: str) -> list[float]:
 def _text(record: dict[str, Any]) -> str:
     measured = [
         (label, f"{record['measurements'][name]:.{decimals}f}", unit)
-        for name, (label, unit, decimals) in _WHAT.items()
+        for name, (label, unit, decimals) in _MEASUREMENT_LABELS.items()
         if name in record["measurements"]
     ]
     if "anteversion_deg" not in record["measurements"]:
-        measured.append((_WHAT["anteversion_deg"][0], "–", "needs the condyles"))
+        measured.append((_MEASUREMENT_LABELS["anteversion_deg"][0], "–", "needs the condyles"))
     places = [
         (name.replace("_", " "), *(f"{value:.1f}" for value in place))
         for name, place in record["landmarks_ras_mm"].items()
@@ -129,9 +129,9 @@ def _text(record: dict[str, Any]) -> str:
     lines = [
         f"{record['side'].capitalize()} femur",
         "",
-        table(("measurement", "value", "unit"), measured),
+        text_table(("measurement", "value", "unit"), measured),
         "",
-        table(("landmark (RAS, mm)", "x", "y", "z"), places),
+        text_table(("landmark (RAS, mm)", "x", "y", "z"), places),
         *(f"Look at it: {warning}" for warning in record["remarks"]),
     ]
     return "\n".join(lines)

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..common import add_command, add_output_options, number, portable, progress_of, say, table
+from ..common import (
+    add_command,
+    add_output_options,
+    number_text,
+    progress_of,
+    say,
+    text_table,
+    without_machine_paths,
+)
 
 _EPILOG = """\
 example:
@@ -56,14 +64,14 @@ def run(chosen: argparse.Namespace) -> None:
         for result, folder in zip(results, folders)
     }
     progress.report(0.8, "Writing")
-    write_both_hips(both, chosen.out, inputs=inputs, command=portable(chosen.command_line))
+    write_both_hips(both, chosen.out, inputs=inputs, command=without_machine_paths(chosen.command_line))
     progress.report(1.0, "Done")
     for name, decimals in _SHOWN.items():
         rows = [row for row in both.regions if row["measure"] == name]
         if rows:
             say(chosen, f"{name.replace('_', ' ').capitalize()} ({rows[0]['unit']})")
             header = ("region", "left", "right", "difference", "%", "both measured")
-            say(chosen, table(header, [_cells(row, decimals) for row in rows]) + "\n")
+            say(chosen, text_table(header, [_cells(row, decimals) for row in rows]) + "\n")
     for warning in both.warnings:
         say(chosen, f"Note: {warning}")
 
@@ -71,9 +79,9 @@ def run(chosen: argparse.Namespace) -> None:
 def _cells(row: dict[str, Any], decimals: int) -> tuple[str, ...]:
     return (
         row["region"],
-        number(row["left"], decimals),
-        number(row["right"], decimals),
-        number(row["difference"], decimals),
-        number(row["difference_percent"], 1),
+        number_text(row["left"], decimals),
+        number_text(row["right"], decimals),
+        number_text(row["difference"], decimals),
+        number_text(row["difference_percent"], 1),
         f"{row['coverage']:.0%}",
     )

@@ -11,12 +11,12 @@ from ..common import (
     add_command,
     add_output_options,
     add_series_option,
-    input_of_ct,
-    number,
-    portable,
+    ct_record,
+    number_text,
     progress_of,
     say,
-    table,
+    text_table,
+    without_machine_paths,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ examples:
       the femur is found by itself (see cbm segment); HU maps, cortical density estimated from the bone's
       own thick cortex
   cbm map ct.nrrd --mask labels.nrrd --label 2 --side right --out result
-      where the femur is is told by a label map; without --label by the side, if it holds one label or is of
+      a label map shows where the femur is; without --label by the side, if it holds one label or is of
       TotalSegmentator or MONAI
   cbm map ct.nrrd --mask femurs/femur_right.vtp --side right --out result
       by a surface that cbm segment wrote
@@ -43,14 +43,14 @@ examples:
       phantom.csv holds a rod a line: density (and water, for a Mindways phantom), with its hu, or its
       place x_ras,y_ras,z_ras, or neither: then the rods are searched for under the patient
   cbm map ct.nrrd --mask labels.nrrd --side right --out result --calibration internal
-      no phantom: by the patient's own air, fat, muscle and cortex; much less certain, and says so
+      no phantom: by the patient's own air, fat, muscle and cortex; much less certain, with a warning
 
 writes to DIR:
   periosteal_surface.vtp  the bone: cortical_thickness (mm), cortical_density (mg/cm³),
                           cortical_mass_surface_density (mg/cm²), trabecular_density (mg/cm³),
                           fit_residual, quality; in HU without calibration
   average_femur.vtp       the same maps on the average (right) femur
-  registered_average.vtp  the average femur laid on the bone, with how far it was bent (mm)
+  registered_average.vtp  the average femur registered to the bone, with its deformation (mm)
   points.csv regions.csv  the values by point and by region, with calibration_sd: how far a regional
                           mean is uncertain by the calibration alone
   provenance.json         settings, inputs, calibration, counts, versions, times"""
@@ -66,7 +66,7 @@ _TABLE_MEASURES = (
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "map", "measure the cortex of a femur and map it", _EPILOG)
-    # What is not given is left out, so that the defaults stand in one place: MapSettings.
+    # What is not given is left out, so that the defaults are in one place: MapSettings.
     given = {"default": argparse.SUPPRESS}
     parser.add_argument("ct", metavar="CT", type=Path, help="DICOM folder, NRRD, NIfTI or MetaImage file")
     add_series_option(parser)
@@ -111,7 +111,7 @@ def add_to(commands: Any) -> None:
         "--kvp",
         type=float,
         metavar="KV",
-        help="voltage of the X-ray tube (default: what DICOM tells, else 120)",
+        help="voltage of the X-ray tube (default: from DICOM, else 120)",
         **given,
     )
     parser.add_argument(
@@ -145,7 +145,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Read, map, write, and say what was found."""
+    """Read, map, write, and print a summary."""
     say(chosen, summary(map_to(chosen, progress_of(chosen))))
 
 
@@ -166,7 +166,9 @@ def map_to(chosen: argparse.Namespace, progress: Progress) -> FemurResult:
     inputs = _inputs(chosen, settings)
     femur, origin = femur_in(volume, chosen.mask, chosen.side, settings, progress.part(0.1, 0.35))
     result = map_femur(volume, femur, chosen.side, settings, progress.part(0.35, 0.95))
-    result = result.with_provenance(segmentation=origin, inputs=inputs, command=portable(chosen.command_line))
+    result = result.with_provenance(
+        segmentation=origin, inputs=inputs, command=without_machine_paths(chosen.command_line)
+    )
     progress.report(0.97, "Writing")
     write_result(result, chosen.out)
     progress.report(1.0, "Done")
@@ -184,7 +186,7 @@ def _inputs(chosen: argparse.Namespace, settings: MapSettings) -> dict[str, Any]
     if settings.calibration.startswith("rods:"):
         paths["rods"] = Path(settings.calibration.removeprefix("rods:"))
     known = {kind: input_record(path) for kind, path in paths.items() if path is not None and path.exists()}
-    return {"ct": input_of_ct(chosen)} | known
+    return {"ct": ct_record(chosen)} | known
 
 
 def summary(result: FemurResult) -> str:
@@ -197,10 +199,10 @@ def summary(result: FemurResult) -> str:
     notes = [f"Note: {note}" for note in result.provenance["notes"]]
     method = result.provenance["settings"]["method"]
     lines = [f"{result.side.capitalize()} femur, {method}: {total:,} points", *counts, *notes, ""]
-    return "\n".join([*lines, table(*region_cells(result.regions))])
+    return "\n".join([*lines, text_table(*region_table_cells(result.regions))])
 
 
-def region_cells(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def region_table_cells(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Give header and cells of the table of regional means."""
     cells = {(row["region"], row["measure"]): row for row in rows}
     regions = list(dict.fromkeys(row["region"] for row in rows))
@@ -208,7 +210,7 @@ def region_cells(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]
     body = [
         [
             region,
-            *(number(cells[region, name]["mean"], decimals) for name, _, decimals in _TABLE_MEASURES),
+            *(number_text(cells[region, name]["mean"], decimals) for name, _, decimals in _TABLE_MEASURES),
             f"{cells[region, 'cortical_thickness']['coverage']:.0%}",
         ]
         for region in regions

@@ -1,4 +1,4 @@
-"""``cbm register``: the average femur laid on a subject's bone."""
+"""``cbm register``: the average femur registered to a subject's bone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..common import add_atlas_option, add_command, add_output_options, portable, progress_of, say
+from ..common import (
+    add_atlas_option,
+    add_command,
+    add_output_options,
+    progress_of,
+    say,
+    without_machine_paths,
+)
 
 _EPILOG = """\
 examples:
@@ -17,7 +24,7 @@ examples:
 writes to DIR:
   registered_average.vtp  the average femur's points on the subject's bone, with region
   average_femur.vtp       the average femur, with the measures of SURFACE if it has them
-  registration.json       scale, distances, what the subject covers, size and shape, and remarks
+  registration.json       scale, distances, what the subject covers, size and shape, and warnings
 
 Coordinates of SURFACE are LPS in mm, as Slicer writes them."""
 
@@ -36,7 +43,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Read, register, write, and say how well it went."""
+    """Read, register, write, and print how well it fits."""
     from ...atlas.average import load_atlas
     from ...io.files import write_json
     from ...io.folders import ready_folder, whole_folder
@@ -61,7 +68,7 @@ def run(chosen: argparse.Namespace) -> None:
         "side": chosen.side,
         "program": program(),
         "inputs": {"surface": input_record(chosen.surface)},
-        "command": portable(chosen.command_line),
+        "command": without_machine_paths(chosen.command_line),
         "atlas": atlas.describe(),
         "registration": summary,
         "shape": shape_summary(registration, atlas.shape_model),

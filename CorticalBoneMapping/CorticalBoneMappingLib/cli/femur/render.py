@@ -32,7 +32,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--array", required=True, metavar="NAME", help="the map's point array")
     parser.add_argument("--out", type=Path, required=True, metavar="PICTURE.png", help="the picture")
     parser.add_argument(
-        "--side", choices=("left", "right"), help="side of the body; default: what the result's folder says"
+        "--side", choices=("left", "right"), help="side of the body; default: from the result's folder"
     )
     parser.add_argument("--title", help="a line above the views")
     parser.add_argument(
@@ -67,9 +67,9 @@ def run(chosen: argparse.Namespace) -> None:
     progress = progress_of(chosen)
     progress.report(0.0, "Reading the surface")
     surface = read_surface(chosen.surface)
-    side = chosen.side or _side_beside(chosen.surface)
+    side = chosen.side or _side_of_result(chosen.surface)
     progress.report(0.2, "Finding the directions of the femur")
-    placed = _placed(chosen, surface, side)
+    placed = _in_position(chosen, surface, side)
     progress.report(0.4, "Drawing")
     drawing = partial(
         render_views,
@@ -89,7 +89,7 @@ def run(chosen: argparse.Namespace) -> None:
     say(chosen, f"{chosen.out} written.")
 
 
-def _placed(chosen: argparse.Namespace, surface: Surface, side: str | None) -> Surface | None:
+def _in_position(chosen: argparse.Namespace, surface: Surface, side: str | None) -> Surface | None:
     """Turn the femur into the anatomical position; None, and why, where its directions are not found."""
     from ...core.errors import SurfaceError
     from ...pipeline.result import AVERAGE_FILE, PERIOSTEAL_FILE, REGISTERED_FILE
@@ -98,7 +98,7 @@ def _placed(chosen: argparse.Namespace, surface: Surface, side: str | None) -> S
     if chosen.surface.name == AVERAGE_FILE:
         return surface
     record = (
-        _record_beside(chosen.surface) if chosen.surface.name in (PERIOSTEAL_FILE, REGISTERED_FILE) else {}
+        _record_of_result(chosen.surface) if chosen.surface.name in (PERIOSTEAL_FILE, REGISTERED_FILE) else {}
     )
     try:
         return in_anatomical_position(surface, side, record.get("registration", {}).get("average_to_bone"))
@@ -132,17 +132,17 @@ def _measure(chosen: argparse.Namespace, unit: str | None) -> Measure | None:
     return replace(known, **{name: value for name, value in changes.items() if value is not None})
 
 
-def _side_beside(path: Path) -> str | None:
+def _side_of_result(path: Path) -> str | None:
     """Read the side from the result's folder; the average femur is a right one."""
     from ...pipeline.result import AVERAGE_FILE
 
     if path.name == AVERAGE_FILE:
         return "right"
-    side = _record_beside(path).get("side")
+    side = _record_of_result(path).get("side")
     return side if side in ("left", "right") else None
 
 
-def _record_beside(path: Path) -> dict[str, Any]:
+def _record_of_result(path: Path) -> dict[str, Any]:
     """Read the provenance in the result's folder; empty where there is none."""
     from ...pipeline.result import PROVENANCE_FILE
 

@@ -11,11 +11,11 @@ from ..common import (
     add_command,
     add_output_options,
     add_series_option,
-    draw_beside,
-    input_of_ct,
-    portable,
+    ct_record,
+    draw_pictures,
     progress_of,
     say,
+    without_machine_paths,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ then:
 writes to DIR:
   femur_right.vtp femur_left.vtp  surfaces: confidence (0 to 1, how likely the true surface is within 1 mm),
                                   expected_error (mm), completed (1 where the shape model and not the CT
-                                  tells the surface), near_metal (1 within 10 mm of metal), cut_end (1 where
+                                  defines the surface), near_metal (1 within 10 mm of metal), cut_end (1 where
                                   the bone is cut off)
   labels.nrrd                     75 in the left femur, 76 in the right, as TotalSegmentator numbers them
   femur_right.png femur_left.png  slices of the CT with the surface, to be looked at
@@ -96,7 +96,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Read, find, write, and say what was found."""
+    """Read, find, write, and print a summary."""
     from ...io.volume_files import read_volume
     from ...pipeline.find.found_files import check_same_ct, ready_for_found, summary, usable
     from ...pipeline.provenance import input_record
@@ -105,7 +105,7 @@ def run(chosen: argparse.Namespace) -> None:
     progress, given = progress_of(chosen), MapSettings(slice_thickness_mm=chosen.slice_thickness_mm)
     ready_for_found(chosen.out, chosen.side)
     volume = read_volume(chosen.ct, chosen.series, progress=progress.part(0.0, 0.1))
-    inputs = {"ct": input_of_ct(chosen)}
+    inputs = {"ct": ct_record(chosen)}
     if chosen.repair is not None:
         inputs["repair"] = input_record(chosen.repair)
     check_same_ct(chosen.out, inputs["ct"])
@@ -121,7 +121,7 @@ def run(chosen: argparse.Namespace) -> None:
         chosen.out,
         inputs=inputs,
         settings=settings | {"label": chosen.label, "atlas": chosen.atlas and chosen.atlas.name},
-        command=portable(chosen.command_line),
+        command=without_machine_paths(chosen.command_line),
     )
     progress.report(1.0, "Done")
     say(chosen, summary(found))
@@ -136,7 +136,7 @@ def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> l
     if chosen.repair is None:
         return find_femurs(volume, chosen.side, chosen.seed, chosen.atlas, chosen.spacing_mm, progress)
     if chosen.side not in ("left", "right"):
-        raise SettingError("With --repair say which femur it is: --side left or --side right.")
+        raise SettingError("With --repair state which femur it is: --side left or --side right.")
     labelmap = read_labelmap(chosen.repair)
     return [repaired_femur(volume, labelmap, chosen.side, chosen.label, chosen.spacing_mm, progress)]
 
@@ -158,4 +158,4 @@ def _draw(femur: FoundFemur, volume: Volume, picture: Path) -> None:
     from ...report.pictures.slices import slices_to_draw
 
     title = f"{femur.side.capitalize()} femur: {femur.verdict}"
-    draw_beside(lambda: [slices_to_draw(volume, femur.surface, picture, title=title, head=femur.head)])
+    draw_pictures(lambda: [slices_to_draw(volume, femur.surface, picture, title=title, head=femur.head)])

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..common import add_command, add_output_options, draw_beside, number, progress_of, say, table
+from ..common import add_command, add_output_options, draw_pictures, number_text, progress_of, say, text_table
 
 if TYPE_CHECKING:
     from ...study.patient import PatientAnswer
@@ -53,7 +53,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Compare, write, and say what was found."""
+    """Compare, write, and print a summary."""
     from ...core.errors import SettingError
     from ...io.folders import more_files
     from ...study.patient import (
@@ -93,11 +93,11 @@ def summary(answer: PatientAnswer) -> str:
         [
             row["region"],
             row["unit"],
-            *(number(float(row[name]), 0 if name == "direction" else 3) for name in names),
+            *(number_text(float(row[name]), 0 if name == "direction" else 3) for name in names),
         ]
         for row in answer.regions
     ]
-    return table(["", "unit", *(name.replace("_", " ") for name in names)], rows)
+    return text_table(["", "unit", *(name.replace("_", " ") for name in names)], rows)
 
 
 def _draw(answer: PatientAnswer, picture: Path) -> None:
@@ -126,7 +126,7 @@ def _draw(answer: PatientAnswer, picture: Path) -> None:
         superior=True,
         grey_means="not significant" if is_change else "not measured",
     )
-    draw_beside(lambda: [drawing])
+    draw_pictures(lambda: [drawing])
 
 
 def _pair(text: str) -> tuple[str, str]:

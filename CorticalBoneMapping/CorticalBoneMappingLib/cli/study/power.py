@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..common import add_command, add_output_options, number, progress_of, say, table
+from ..common import add_command, add_output_options, number_text, progress_of, say, text_table
 
 if TYPE_CHECKING:
     from ...study.analysis.power import PowerAnswer
@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Plan, write, and say what was found."""
+    """Plan, write, and print a summary."""
     from ...core.errors import SettingError
     from ...study.analysis.power import check_place, plan_trial, write_power
     from ...study.study_file.study_toml import read_study_file
@@ -51,7 +51,9 @@ def run(chosen: argparse.Namespace) -> None:
     by_name = {analysis.name: analysis for analysis in plan.analyses}
     name = chosen.analysis or plan.analyses[0].name
     if name not in by_name:
-        raise SettingError(f"{chosen.study}: there is no analysis '{name}'; it has {', '.join(by_name)}.")
+        raise SettingError(
+            f"{chosen.study}: the study has no analysis '{name}'; it has {', '.join(by_name)}."
+        )
     check_place(chosen.out)
     answer = plan_trial(
         plan, by_name[name], chosen.n, chosen.difference, chosen.power, chosen.corrected, progress_of(chosen)
@@ -69,11 +71,11 @@ def summary(answer: PowerAnswer) -> str:
     lines = [
         [
             region,
-            *(number(row["detectable_percent"], 1) for row in rows),
-            number(rows[0]["needed_per_arm"], 0),
+            *(number_text(row["detectable_percent"], 1) for row in rows),
+            number_text(rows[0]["needed_per_arm"], 0),
         ]
         for region, rows in by_region.items()
     ]
     wanted = f"n for {answer.provenance['difference_percent']:g} %"
     header = ["detectable difference, %", *(f"n = {n}" for n in sizes), wanted]
-    return table(header, lines)
+    return text_table(header, lines)

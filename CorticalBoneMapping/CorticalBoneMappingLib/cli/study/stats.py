@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.wording import counted
-from ..common import add_command, add_output_options, draw_beside, number, progress_of, say, table
+from ..common import add_command, add_output_options, draw_pictures, number_text, progress_of, say, text_table
 
 if TYPE_CHECKING:
     from ...study.analysis.analyse_maps import StudyAnswer
@@ -43,7 +43,7 @@ writes to DIR, a folder for each analysis:
   attribution.csv  the effect on mass by region, split into thickness and density, with bounds
   groups.csv       arms and visits, whose means at every vertex are in effect.vtp
   provenance.json  model, question, methods in words, inputs, versions, notes
-and answered.json, what the study asked last: 'cbm report' leaves out answers to what it no longer asks"""
+and answered.json, the study's last questions: 'cbm report' leaves out answers to earlier ones"""
 
 _EFFECTS, _CHANCES = ("effect", "ci_lower", "ci_upper", "effect_percent"), ("p", "p_holm")
 
@@ -65,7 +65,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> None:
-    """Answer every analysis of the study, write, and say what was found."""
+    """Run every analysis of the study, write, and print a summary."""
     from ...core.errors import SettingError
     from ...io.files import refuse_another_record
     from ...study.analysis.analyse_maps import analyse_maps, answer_folder
@@ -79,7 +79,7 @@ def run(chosen: argparse.Namespace) -> None:
     names = [analysis.name for analysis in plan.analyses]
     if chosen.only is not None and chosen.only not in names:
         raise SettingError(
-            f"{chosen.study}: there is no analysis '{chosen.only}'; it has {', '.join(names)}."
+            f"{chosen.study}: the study has no analysis '{chosen.only}'; it has {', '.join(names)}."
         )
     if chosen.workers < 1:
         raise SettingError(f"{chosen.workers} workers cannot work; ask for 1 or more.")
@@ -109,7 +109,7 @@ def _draw(answer: StudyAnswer, picture: Path) -> None:
     from ...study.analysis.answer_files import effect_surface
 
     title = f"{MEASURES[answer.analysis.measure].label}: {answer.analysis.contrast}"
-    draw_beside(lambda: [partial(render_effect, effect_surface(answer), picture, title=title)])
+    draw_pictures(lambda: [partial(render_effect, effect_surface(answer), picture, title=title)])
 
 
 def summary(answer: StudyAnswer) -> str:
@@ -130,16 +130,16 @@ def summary(answer: StudyAnswer) -> str:
         [
             row["name"],
             row["unit"],
-            *(number(row[name], 2) for name in _EFFECTS),
+            *(number_text(row[name], 2) for name in _EFFECTS),
             *(_chance(row[name]) for name in _CHANCES),
         ]
         for row in answer.regions
     ]
-    return "\n".join([*lines, table(header, rows), ""])
+    return "\n".join([*lines, text_table(header, rows), ""])
 
 
 def _chance(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else number(p, 4)
+    return "< 0.0001" if p < 1e-4 else number_text(p, 4)
 
 
 def _executor(chosen: argparse.Namespace) -> AbstractContextManager[Executor | None]:

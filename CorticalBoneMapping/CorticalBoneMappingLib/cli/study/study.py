@@ -42,7 +42,7 @@ writes to the folder of results:
   qc.csv                                        accept or reject here; cbm stats leaves out what is rejected
   log/                                          how each case went
 
-exit codes of run: 0 all mapped; 1 some case failed, cases.csv says why. More: Docs/trial.md"""
+exit codes of run: 0 all mapped; 1 some case failed, cases.csv gives the reason. More: Docs/trial.md"""
 
 
 def add_to(commands: Any) -> None:
@@ -90,9 +90,7 @@ def _check(chosen: argparse.Namespace) -> None:
         write_text(chosen.out, problems_csv(found.problems))
     say(chosen, found.summary())
     if has_errors(found.problems):
-        raise SettingError(
-            f"{plan.table}: not every case can be mapped, or not every question asked; correct what is named."
-        )
+        raise SettingError(f"{plan.table}: some cases or questions have errors; correct what is named.")
 
 
 def _run(chosen: argparse.Namespace) -> None:
@@ -118,7 +116,7 @@ def _run(chosen: argparse.Namespace) -> None:
     say(chosen, summary(done))
     if done.failed:
         raise CorticalBoneMappingError(
-            f"{done.failed} of {counted(done.cases, 'case')} failed; {results / 'cases.csv'} says why."
+            f"{done.failed} of {counted(done.cases, 'case')} failed; reasons are in {results / 'cases.csv'}."
         )
 
 

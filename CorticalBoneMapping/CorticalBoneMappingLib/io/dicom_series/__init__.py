@@ -56,8 +56,8 @@ def read_series(folder: Path, series: str | None = None, progress: Progress | No
     ------
     VolumeError
         If the folder has no CT series, or more than one and none chosen; if slices are missing, doubled,
-        unequally spaced, or shifted against each other as by a tilted gantry; if a file of the series cannot
-        be read.
+        unequally spaced, or shifted against each other as by a tilted gantry; if a file of the series is
+        unreadable.
     """
     progress = progress or Progress()
     # The places are checked before the voxels are read: a wrong series is refused at once.

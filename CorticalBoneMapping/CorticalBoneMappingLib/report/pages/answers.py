@@ -1,6 +1,6 @@
-"""The answers of a study as a report reads them: every folder that ``cbm stats`` wrote.
+"""Read the answers that ``cbm stats`` wrote, and choose those that a report shows.
 
-Which answers a report shows: those of the study as it was answered last, and what is said of others.
+Shown are the answers to the questions that the study file has now; older ones are left out with a warning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...study.study_file.study_toml import StudyFile
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReportedAnalysis:
     """One analysis.
 
     Attributes
@@ -77,12 +77,12 @@ class Answer:
         return bool(row["p_corrected"] <= self.analysis["alpha"])
 
 
-def read_answers(folder: str | Path) -> list[Answer]:
+def read_analyses(folder: str | Path) -> list[ReportedAnalysis]:
     """Read the answer in a folder, or those in the folders within it.
 
     Returns
     -------
-    list of Answer
+    list of ReportedAnalysis
         By name, numbers in their order (``month 6`` before ``month 12``).
 
     Raises
@@ -92,21 +92,21 @@ def read_answers(folder: str | Path) -> list[Answer]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CorticalBoneMappingError(f"{folder}: there is no such folder.")
+        raise CorticalBoneMappingError(f"{folder}: this folder does not exist.")
     inside = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     found = [path for path in inside if (path / EFFECT_FILE).is_file() and (path / PROVENANCE_FILE).is_file()]
     if not found:
         raise CorticalBoneMappingError(
-            f"{folder}: there is no answer of a study in it; give the folder that 'cbm stats' wrote to."
+            f"{folder}: it holds no answer of a study; give the folder that 'cbm stats' wrote to."
         )
     answers = [_answer(path) for path in found]
     return sorted(answers, key=lambda answer: _natural(answer.name))
 
 
-def _answer(folder: Path) -> Answer:
+def _answer(folder: Path) -> ReportedAnalysis:
     files = read_answer(folder)
     try:
-        answer = Answer(files, with_significant(files.surface))
+        answer = ReportedAnalysis(files, with_significant(files.surface))
         _ = answer.name, answer.question, answer.measure_label, answer.record["methods"]["decides"]
         _ = answer.surface.arrays["significant"], answer.surface.arrays["region"]
     except (KeyError, TypeError) as error:
@@ -126,25 +126,25 @@ def same_mesh(one: Surface, other: Surface) -> bool:
     return np.array_equal(one.points, other.points) and np.array_equal(one.triangles, other.triangles)
 
 
-def current_answers(
-    folder: str | Path, answers: Sequence[Answer], plan: StudyFile | None = None
-) -> tuple[list[Answer], list[str]]:
-    """Leave out answers to what the study no longer asks, and say of the others what is in doubt.
+def current_analyses(
+    folder: str | Path, answers: Sequence[ReportedAnalysis], plan: StudyFile | None = None
+) -> tuple[list[ReportedAnalysis], list[str]]:
+    """Leave out answers to questions that the study file no longer has, and warn of uncertain ones.
 
     Parameters
     ----------
     folder : str or Path
-        Of all answers, or of one: that one is shown whatever is said of it.
-    answers : sequence of Answer
+        Of all answers, or of one: that one is shown in any case.
+    answers : sequence of ReportedAnalysis
         Of this folder.
     plan : StudyFile, optional
         The study file as it is now.
 
     Returns
     -------
-    kept : list of Answer
+    kept : list of ReportedAnalysis
     warnings : list of str
-        A sentence for every answer that was left out or is in doubt.
+        A sentence for every answer that was left out or is uncertain.
 
     Raises
     ------
@@ -162,10 +162,10 @@ def current_answers(
             f"{folder}: no answer is up to date: {why_not[0]} Run 'cbm stats' again."
         )
     left_out = why_not if is_one else [f"{why} Its answer is left out." for why in why_not]
-    return kept, [*left_out, *_doubts(kept, place, plan)]
+    return kept, [*left_out, *_warnings(kept, place, plan)]
 
 
-def _doubts(answers: Sequence[Answer], place: Path, plan: StudyFile | None) -> list[str]:
+def _warnings(answers: Sequence[ReportedAnalysis], place: Path, plan: StudyFile | None) -> list[str]:
     if plan is None:
         return list(filter(None, (why_stale(answer.record, place) for answer in answers)))
     try:

@@ -1,7 +1,4 @@
-"""The flow of cases, from the table of a study to its analyses, with the reasons for loss.
-
-The quality of a study's cases in a table, and which of them were excluded.
-"""
+"""Tables of a study's cases: their flow with the reasons for loss, their figures, and what was excluded."""
 
 from __future__ import annotations
 
@@ -12,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.wording import MISSING, number
-from ...core.wording import many as counted
+from ...core.wording import MISSING, counted, number
 from ...statistics.table import ARM, PARTICIPANT, SIDE, VISIT, sorted_levels
 from ...study.mapping.overview import CASES_FILE, WAITING
 from ...study.mapping.review import ACCEPT, REJECT, REVIEW_FILE
 from ...study.study_file.case_names import CaseId
 from ...study.study_file.scans import PATH, read_scans, sides_of
-from .answers import Answer
-from .cases import CaseRow, without_folders
+from .answers import ReportedAnalysis
+from .cases import CaseRow, without_folders_in_text
 from .markup import Html, element, join, table
 
 
@@ -50,7 +46,7 @@ def read_planned(table: Path) -> list[PlannedFemur]:
     Raises
     ------
     CorticalBoneMappingError
-        If the file is no table of scans.
+        If the file is not a table of scans.
     """
     scans = read_scans(table)
     return [
@@ -67,7 +63,7 @@ def read_planned(table: Path) -> list[PlannedFemur]:
 
 def arms_table(cases: Sequence[CaseRow], planned: Sequence[PlannedFemur]) -> Html:
     """Give, by arm and visit, how many femurs are to be analysed, of how many in the study's table."""
-    kept = {case.identity for case in cases if case.is_done and case.verdict.verdict != REJECT}
+    kept = {case.identity for case in cases if case.is_done and case.review.decision != REJECT}
     without = {""}.intersection(femur.arm for femur in planned)
     arms = [*sorted_levels(femur.arm for femur in planned), *without]
     visits = sorted_levels(femur.visit for femur in planned)
@@ -83,21 +79,21 @@ def arms_table(cases: Sequence[CaseRow], planned: Sequence[PlannedFemur]) -> Htm
 
 
 def flow_section(
-    cases: Sequence[CaseRow], answers: Sequence[Answer], planned: Sequence[PlannedFemur] = ()
+    cases: Sequence[CaseRow], answers: Sequence[ReportedAnalysis], planned: Sequence[PlannedFemur] = ()
 ) -> Html:
     """Draw the flow of cases from the scans to the analyses, with the reasons for loss."""
     missed = [femur for femur in planned if not femur.has_scan]
     done = [case for case in cases if case.is_done]
-    kept = [case for case in done if case.verdict.verdict != REJECT]
+    kept = [case for case in done if case.review.decision != REJECT]
     failed = Counter(
-        without_folders(case.row["reason"])
+        without_folders_in_text(case.row["reason"])
         for case in cases
         if not case.is_done and case.row["status"] != WAITING
     )
     waiting = sum(case.row["status"] == WAITING for case in cases)
     lost = [f"{counted(count, 'femur')}: {reason}" for reason, count in failed.most_common()]
     lost += [f"{counted(waiting, 'femur')}: not mapped yet"] if waiting else []
-    rejected = Counter(case.verdict.note or "no note" for case in done if case.verdict.verdict == REJECT)
+    rejected = Counter(case.review.note or "no note" for case in done if case.review.decision == REJECT)
     refused = [f"{counted(count, 'femur')}: {note}" for note, count in rejected.most_common()]
     in_table = f"{counted(len(planned), 'femur')} of {counted(_people(planned), 'participant')}"
     steps = [
@@ -116,12 +112,12 @@ def flow_section(
 def _step(name: str, cases: Sequence[CaseRow]) -> Html:
     people = len({case.row["participant"] for case in cases})
     scans = len({(case.row["participant"], case.row["visit"]) for case in cases})
-    told = f"{counted(len(cases), 'femur')}, {counted(scans, 'visit')} of {counted(people, 'participant')}"
-    return _box(name, told)
+    text = f"{counted(len(cases), 'femur')}, {counted(scans, 'visit')} of {counted(people, 'participant')}"
+    return _box(name, text)
 
 
-def _box(name: str, told: str) -> Html:
-    return element("div", element("strong", name), element("span", told), class_="flow-step")
+def _box(name: str, text: str) -> Html:
+    return element("div", element("strong", name), element("span", text), class_="flow-step")
 
 
 def _people(planned: Sequence[PlannedFemur]) -> int:
@@ -135,10 +131,10 @@ def _loss(name: str, count: int, reasons: Sequence[str]) -> Html | None:
     return element("div", element("strong", f"{name}: {number(count, 0)}"), items, class_="flow-loss")
 
 
-def _analysed(answer: Answer) -> Html:
+def _analysed(answer: ReportedAnalysis) -> Html:
     design = answer.record["design"]
-    told = f"{counted(design['rows'], 'map')} of {counted(design['participants'], 'participant')}"
-    return _box(answer.name, told)
+    text = f"{counted(design['rows'], 'map')} of {counted(design['participants'], 'participant')}"
+    return _box(answer.name, text)
 
 
 _FIGURES = (
@@ -147,7 +143,7 @@ _FIGURES = (
     ("fit_failed", "points where the fit failed", 100.0, "%", 2),
     ("outside_scan", "points outside the scan", 100.0, "%", 2),
     ("metal", "points at metal", 100.0, "%", 2),
-    ("surface_distance_mm", "bone to the average laid on it, 95th percentile", 1.0, "mm", 2),
+    ("surface_distance_mm", "bone to the registered average, 95th percentile", 1.0, "mm", 2),
     ("expected_error_mm", "error of registration to be expected along the surface", 1.0, "mm", 2),
     ("covered", "part of the average femur in the scan", 100.0, "%", 1),
     ("thickness_mm", "mean cortical thickness", 1.0, "mm", 2),
@@ -156,28 +152,28 @@ _FIGURES = (
 """Figures of ``cases.csv``: key, words, factor to the unit that is shown, unit, decimals."""
 
 
-def quality_section(cases: Sequence[CaseRow]) -> Html:
-    """Tell the figures of all mapped cases, what was suggested and what was decided."""
+def review_section(cases: Sequence[CaseRow]) -> Html:
+    """Give the figures of all mapped cases, what was suggested and what was decided."""
     done = [case for case in cases if case.is_done]
     if not done:
         return element("p", "No case was mapped.")
-    verdicts = Counter(case.verdict.counted for case in done)
-    earlier = sum(case.verdict.is_of_earlier for case in done)
+    verdicts = Counter(case.review.counted for case in done)
+    earlier = sum(case.review.is_of_earlier for case in done)
     look = sum(case.row["suggestion"].startswith("look") for case in done)
-    told = (
+    text = (
         f"Of {counted(len(done), 'mapped case')} the program suggests to look at {number(look, 0)}. A person "
         f"accepted {number(verdicts[ACCEPT], 0)}, rejected {number(verdicts[REJECT], 0)}, and has not judged "
         f"{number(verdicts[''], 0)}."
     )
     if earlier:
-        told += (
+        text += (
             f" {counted(earlier, 'verdict').capitalize()} on an earlier result: look again. What was "
             "accepted then counts as not judged; what was rejected stays out until that is taken back."
         )
     body = [line for figure in _FIGURES if (line := _figure_line(done, *figure)) is not None]
     header = ["", "unit", "median", "5th to 95th percentile", "lowest", "highest"]
     figures = table(header, body, f"Over the mapped cases, from {CASES_FILE}.", class_="quality")
-    return join([element("p", told), figures, _exclusions(cases)], "\n")
+    return join([element("p", text), figures, _exclusions(cases)], "\n")
 
 
 def _figure_line(
@@ -206,7 +202,7 @@ def _exclusions(cases: Sequence[CaseRow]) -> Html | None:
     rows = [
         [case.name, "rejected" if case.is_done else case.row["status"], _why(case)]
         for case in cases
-        if not case.is_done or case.verdict.verdict == REJECT
+        if not case.is_done or case.review.decision == REJECT
     ]
     if not rows:
         return None
@@ -215,4 +211,4 @@ def _exclusions(cases: Sequence[CaseRow]) -> Html | None:
 
 
 def _why(case: CaseRow) -> str:
-    return (case.verdict.note if case.is_done else without_folders(case.row["reason"])) or MISSING
+    return (case.review.note if case.is_done else without_folders_in_text(case.row["reason"])) or MISSING

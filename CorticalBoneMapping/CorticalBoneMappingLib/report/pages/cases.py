@@ -23,14 +23,14 @@ class CaseRow:
     ----------
     row : dict
         Of ``cases.csv``.
-    verdict : Review
+    review : Review
         What a person decided.
     folder : Path
         Of its result.
     """
 
     row: dict[str, Any]
-    verdict: Review
+    review: Review
     folder: Path
 
     @property
@@ -45,7 +45,7 @@ class CaseRow:
 
     @property
     def name(self) -> str:
-        """As a person says it."""
+        """In words."""
         return f"{self.row['participant']}, visit {self.row['visit']}, {self.row['side']}"
 
 
@@ -55,7 +55,7 @@ def read_cases(results: str | Path) -> list[CaseRow]:
     Raises
     ------
     CorticalBoneMappingError
-        If there is no such table, or it is damaged.
+        If the table is missing or damaged.
     """
     results = Path(results)
     path = results / CASES_FILE
@@ -65,11 +65,11 @@ def read_cases(results: str | Path) -> list[CaseRow]:
         return [_case(row, verdicts, results) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorticalBoneMappingError(
-            f"{path}: this is no table of a study's cases ({error}); 'cbm study run' writes it."
+            f"{path}: this is not a table of a study's cases ({error}); 'cbm study run' writes it."
         ) from error
 
 
-def without_folders(reason: str) -> str:
+def without_folders_in_text(reason: str) -> str:
     """Keep the last part of every path in a sentence: a page shows nothing of the machine."""
     return re.sub(r"(?:\b[A-Za-z]:)?[\\/](?:[^\s:\\/]+[\\/])+(?=[^\s\\/])", "", reason)
 

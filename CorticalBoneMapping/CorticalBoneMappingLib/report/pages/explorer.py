@@ -16,7 +16,7 @@ from ...core.surface import Surface
 from ...core.wording import number
 from ...study.analysis.shown import VIEWS, Shown, shown_of
 from ..pictures.legend import round_ticks
-from .answers import Answer, same_mesh
+from .answers import ReportedAnalysis, same_mesh
 from .markup import Html, element, json_block, shipped
 
 DATA_ID, PLOTLY_ID = "explorer-data", "plotly"
@@ -43,12 +43,12 @@ def explorer_script() -> str:
     return shipped("explorer.js")
 
 
-def explorer(answers: Sequence[Answer], brief: bool = False) -> Html:
+def explorer(answers: Sequence[ReportedAnalysis], brief: bool = False) -> Html:
     """Give the place of the interactive femur and its data.
 
     Parameters
     ----------
-    answers : sequence of Answer
+    answers : sequence of ReportedAnalysis
         Each with its own choice of maps.
     brief : bool
         Leave out the means of arms and visits.
@@ -78,15 +78,15 @@ def explorer(answers: Sequence[Answer], brief: bool = False) -> Html:
     return element("div", controls, stage, hint, groups, block, id="explorer")
 
 
-def explorer_data(answers: Sequence[Answer], brief: bool = False) -> dict[str, Any]:
-    """Gather what the script shows; numbers as they stand in the files, as base64 of little-endian arrays."""
+def explorer_data(answers: Sequence[ReportedAnalysis], brief: bool = False) -> dict[str, Any]:
+    """Gather what the script shows; numbers as they are in the files, as base64 of little-endian arrays."""
     meshes: list[Surface] = []
-    told = []
+    answers_shown = []
     for answer in answers:
         surface = answer.surface
         index = next((i for i, mesh in enumerate(meshes) if same_mesh(mesh, surface)), len(meshes))
         meshes[index:] = meshes[index:] or [surface]
-        told.append({"mesh": index} | _answer(answer, brief))
+        answers_shown.append({"mesh": index} | _answer(answer, brief))
     return {
         "meshes": [_mesh(surface) for surface in meshes],
         "regions": [REGION_NAMES[key] for key in sorted(REGION_NAMES)],
@@ -96,7 +96,7 @@ def explorer_data(answers: Sequence[Answer], brief: bool = False) -> dict[str, A
             {"name": view.name, "towards": view.towards_viewer.tolist(), "up": view.up.tolist()}
             for view in anatomical_views("right", superior=True)
         ],
-        "answers": told,
+        "answers": answers_shown,
     }
 
 
@@ -106,7 +106,7 @@ def _mesh(surface: Surface) -> dict[str, str]:
     return axes | corners | {"region": _packed(surface.arrays["region"], "|u1")}
 
 
-def _answer(answer: Answer, brief: bool) -> dict[str, Any]:
+def _answer(answer: ReportedAnalysis, brief: bool) -> dict[str, Any]:
     maps, facts, groups = _maps(answer, brief), _facts(answer), [] if brief else _groups(answer)
     names = {name for entry in [*maps, *facts] for name in (entry["array"], *entry.get("bounds", ()))}
     names |= {group[key] for group in groups for key in ("mean", "error")}
@@ -121,7 +121,7 @@ def _answer(answer: Answer, brief: bool) -> dict[str, Any]:
     }
 
 
-def _maps(answer: Answer, brief: bool) -> list[dict[str, Any]]:
+def _maps(answer: ReportedAnalysis, brief: bool) -> list[dict[str, Any]]:
     """List what can be chosen: what a picture shows, the effect in its unit, and every group's mean."""
     surface = answer.surface
     shown = {view: found for view in VIEWS if (found := shown_of(surface, view)) is not None}
@@ -149,7 +149,7 @@ def _range_of(values: list[np.ndarray]) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) and np.ptp(known) > 0 else (0.0, 1.0)
 
 
-def _groups(answer: Answer) -> list[dict[str, Any]]:
+def _groups(answer: ReportedAnalysis) -> list[dict[str, Any]]:
     """List what arms are like at visits: arrays of means and standard errors."""
     return [
         {
@@ -185,8 +185,8 @@ def _entry(shown: Shown, grey_means: str) -> dict[str, Any]:
     }
 
 
-def _facts(answer: Answer) -> list[dict[str, Any]]:
-    """List what is told of the point under the pointer, whichever map is shown."""
+def _facts(answer: ReportedAnalysis) -> list[dict[str, Any]]:
+    """List the facts shown of the point under the pointer, whichever map is shown."""
     arrays, units = answer.surface.arrays, answer.surface.units
     wanted = (
         ("Effect", "effect", ("ci_lower", "ci_upper"), 2),

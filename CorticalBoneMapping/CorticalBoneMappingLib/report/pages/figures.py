@@ -14,7 +14,7 @@ from ...core.wording import number
 from ...study.analysis.shown import VIEWS, Shown, shown_of
 from ..pictures.drawing_process import draw_in_process
 from ..pictures.render import render_views
-from .answers import Answer
+from .answers import ReportedAnalysis
 from .markup import Html, join, picture
 
 _MAIN_WIDTH_PX, _MORE_WIDTH_PX = 2400, 1500
@@ -24,12 +24,12 @@ _WITHOUT_EFFECT = ("statistic", "p")
 _GREY = dict.fromkeys(VIEWS, "not tested") | {"significant": "not significant"}
 
 
-def effect_figures(answer: Answer, brief: bool = False) -> Html:
+def effect_figures(answer: ReportedAnalysis, brief: bool = False) -> Html:
     """Draw the maps of an answer, what is significant the largest; of an F its statistic and p.
 
     Parameters
     ----------
-    answer : Answer
+    answer : ReportedAnalysis
     brief : bool
         Draw only what is significant.
 
@@ -66,7 +66,7 @@ def png_of(surface: Surface, shown: Shown, width_px: int, grey_means: str) -> by
         return path.read_bytes()
 
 
-def _caption(answer: Answer, view: str, shown: Shown) -> str:
+def _caption(answer: ReportedAnalysis, view: str, shown: Shown) -> str:
     values = answer.surface.arrays[shown.array]
     beyond = int(np.sum((values < shown.range[0]) | (values > shown.range[1])))
     unit = f" {shown.unit}" if shown.unit else ""

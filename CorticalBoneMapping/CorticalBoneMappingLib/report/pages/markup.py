@@ -32,9 +32,10 @@ def element(name: str, /, *content: str | None, **attributes: str | int | bool |
     name : str
         Of the tag.
     *content : str
-        What stands in it; text is escaped, `Html` is not, None is left out.
+        Its content; text is escaped, `Html` is not, None is left out.
     **attributes : str, int or bool
-        ``class_`` is ``class``, and ``data_x`` is ``data-x``. True stands alone, False and None are left out.
+        ``class_`` is ``class``, and ``data_x`` is ``data-x``. True gives the name alone; False and None are
+        left out.
     """
     written = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _EMPTY:
@@ -103,7 +104,7 @@ def write_document(
     title : str
         Of the window.
     body : Html
-        What stands on the page.
+        The content of the page.
     style : str
         CSS.
     scripts : sequence of str

@@ -1,11 +1,4 @@
-"""The methods of a study in words, made of the settings that were used, with the references they call for.
-
-The works that methods in words refer to.
-
-How the maps of a study were made, in words, from the records of its cases.
-
-How the answers were made, for whoever wants to make them again.
-"""
+"""Write the methods section of a report from the settings and records of the study, with its references."""
 
 from __future__ import annotations
 
@@ -15,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...core.wording import MISSING, between, listed, number
-from ...core.wording import many as counted
+from ...core.wording import MISSING, bounds_text, counted, number, sentence_list
 from ...pipeline.result import PROVENANCE_FILE
-from .answers import Answer
+from .answers import ReportedAnalysis
 from .cases import CaseRow
 from .markup import Html, element, join, table
 
@@ -52,14 +44,14 @@ _CORRECTIONS = {
 }
 
 
-def methods_section(answers: Sequence[Answer], measured: Sequence[str] = ()) -> Html:
+def methods_section(answers: Sequence[ReportedAnalysis], measured: Sequence[str] = ()) -> Html:
     """Say in words what was done, for a paper to take over.
 
     Parameters
     ----------
-    answers : sequence of Answer
+    answers : sequence of ReportedAnalysis
     measured : sequence of str
-        Sentences on how the maps were made, where the study's folder tells it.
+        Sentences on how the maps were made, where the study's folder records it.
     """
     paragraphs = [" ".join(measured)] if measured else []
     paragraphs += _grouped(answers)
@@ -76,17 +68,17 @@ def methods_section(answers: Sequence[Answer], measured: Sequence[str] = ()) -> 
     )
 
 
-def _grouped(answers: Sequence[Answer]) -> list[str]:
+def _grouped(answers: Sequence[ReportedAnalysis]) -> list[str]:
     """Give one paragraph to all questions that were answered in the same way."""
     alike: dict[str, list[str]] = {}
     for answer in answers:
-        alike.setdefault(analysis_in_words(answer), []).append(answer.name)
+        alike.setdefault(describe_analysis(answer), []).append(answer.name)
     if len(alike) == 1:
         return list(alike)
-    return [f"{listed(names)}: {text}" for text, names in alike.items()]
+    return [f"{sentence_list(names)}: {text}" for text, names in alike.items()]
 
 
-def analysis_in_words(answer: Answer) -> str:
+def describe_analysis(answer: ReportedAnalysis) -> str:
     """Say model, smoothing, correction and tables of an analysis."""
     sentences = [_smoothing(answer), _model(answer), _correction(answer), _regions(answer)]
     if answer.files.attributed:
@@ -98,7 +90,7 @@ def analysis_in_words(answer: Answer) -> str:
     return " ".join(sentences)
 
 
-def _smoothing(answer: Answer) -> str:
+def _smoothing(answer: ReportedAnalysis) -> str:
     analysis = answer.analysis
     fwhm = analysis["smoothing_fwhm_mm"]
     label = answer.measure_label
@@ -107,13 +99,13 @@ def _smoothing(answer: Answer) -> str:
         if fwhm
         else "was taken on the average femur without further smoothing"
     )
-    outcome = _said(_OUTCOMES, analysis["outcome"]).format(baseline=analysis["baseline"])
-    return f"{label} {how}. {outcome} entered the model, {_said(_HIPS, analysis['hips'])}."
+    outcome = _words_for(_OUTCOMES, analysis["outcome"]).format(baseline=analysis["baseline"])
+    return f"{label} {how}. {outcome} entered the model, {_words_for(_HIPS, analysis['hips'])}."
 
 
-def _model(answer: Answer) -> str:
+def _model(answer: ReportedAnalysis) -> str:
     analysis = answer.analysis
-    terms = ("term " if len(analysis["terms"]) == 1 else "terms ") + listed(list(analysis["terms"]))
+    terms = ("term " if len(analysis["terms"]) == 1 else "terms ") + sentence_list(list(analysis["terms"]))
     if analysis["model"] == "mixed":
         kind = (
             "A linear mixed model with the participant as a random effect (Laird and Ware 1982) was fitted "
@@ -128,13 +120,13 @@ def _model(answer: Answer) -> str:
             "(Paule and Mandel 1982)"
         )
     freedom = answer.record["question"]["degrees_of_freedom"]
-    tests = f"Tests were {_said(_SIDES, analysis['alternative'])}; degrees of freedom: {freedom}."
+    tests = f"Tests were {_words_for(_SIDES, analysis['alternative'])}; degrees of freedom: {freedom}."
     return f"{kind}, with the {terms}{weights}. {tests}"
 
 
-def _correction(answer: Answer) -> str:
+def _correction(answer: ReportedAnalysis) -> str:
     analysis = answer.analysis
-    sentence = _said(_CORRECTIONS, analysis["correction"]).format(**analysis)
+    sentence = _words_for(_CORRECTIONS, analysis["correction"]).format(**analysis)
     clusters = ""
     if analysis["correction"] in ("random-field", "false-discovery-rate"):
         clusters = " by random field theory (Hayasaka et al. 2004)"
@@ -144,12 +136,12 @@ def _correction(answer: Answer) -> str:
     )
 
 
-def _said(words: dict[str, str], stored: str) -> str:
+def _words_for(words: dict[str, str], stored: str) -> str:
     """Give the words for a stored name; a name that is not known any more is given as it is."""
     return words.get(stored, f"'{stored}'")
 
 
-def _regions(answer: Answer) -> str:
+def _regions(answer: ReportedAnalysis) -> str:
     what = "Regional means of the maps without this smoothing"
     if any(row["kind"] == "endpoint" for row in answer.files.regions):
         what = "Regional means of the maps without this smoothing, and scalars,"
@@ -159,7 +151,7 @@ def _regions(answer: Answer) -> str:
     )
 
 
-def _particulars(answers: Sequence[Answer]) -> Html:
+def _particulars(answers: Sequence[ReportedAnalysis]) -> Html:
     """What differs from question to question: numbers that a reader needs to repeat the test."""
     header = [
         "",
@@ -196,7 +188,7 @@ def _particulars(answers: Sequence[Answer]) -> Html:
 def _freedom(ends: Sequence[float]) -> str:
     """Write degrees of freedom: their range, or the one value that all vertices have."""
     known = sorted({number(end, 1) for end in ends}, key=len)
-    return known[0] if len(known) == 1 else between(*ends, 1) if known else MISSING
+    return known[0] if len(known) == 1 else bounds_text(*ends, 1) if known else MISSING
 
 
 REFERENCES: dict[str, str] = {
@@ -262,7 +254,7 @@ _METHODS = {
 }
 
 
-def measured_in_words(cases: Sequence[CaseRow]) -> list[str]:
+def describe_mapping(cases: Sequence[CaseRow]) -> list[str]:
     """Say how the maps were made, from the records of the mapped cases."""
     records = [_record(case.folder) for case in cases if case.is_done]
     records = [record for record in records if record]
@@ -281,7 +273,7 @@ def measured_in_words(cases: Sequence[CaseRow]) -> list[str]:
         f"apart.",
         f"Density: {_all(calibrations)}.",
         f"Maps were carried to an average femur ({_all(average)}) by registration of the surfaces (a "
-        f"Gaussian process of shape modes and bumps, Lüthi et al. 2018).{smoothed}",
+        f"Gaussian process of shape modes and a local basis, Lüthi et al. 2018).{smoothed}",
     ]
 
 
@@ -324,7 +316,7 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def provenance_section(answers: Sequence[Answer]) -> Html:
+def provenance_section(answers: Sequence[ReportedAnalysis]) -> Html:
     """Give program, versions, inputs by their hashes, and the whole record of every answer."""
     program = answers[0].record["program"]
     versions = ", ".join(f"{name} {version}" for name, version in program["libraries"].items())

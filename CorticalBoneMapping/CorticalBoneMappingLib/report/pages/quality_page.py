@@ -13,14 +13,13 @@ from ...anatomy.planes import INNER_COLOUR, OUTER_COLOUR
 from ...core.colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
 from ...core.errors import CorticalBoneMappingError
 from ...core.measures import MEASURES
-from ...core.wording import many as counted
-from ...core.wording import number
+from ...core.wording import counted, number
 from ...pipeline.find.verdict import GOOD
 from ...pipeline.result import PROVENANCE_FILE, THUMBNAIL_FILE
 from ...study.mapping.ledger import mark_of
 from ...study.mapping.review import REVIEW_COLUMNS, REVIEW_FILE
 from ..pictures.thumbnails import FAILED_COLOUR
-from .cases import CaseRow, read_cases, without_folders
+from .cases import CaseRow, read_cases, without_folders_in_text
 from .markup import Html, data_address, element, join, json_block, shipped, table, write_document
 
 # Key, words, factor to what is shown, unit, decimals, and whether more is worse (0: neither).
@@ -65,10 +64,10 @@ def write_quality_page(results: str | Path, path: str | Path, most: int = MOST_C
     mapped = [case for case in cases if case.is_done]
     if not mapped:
         raise CorticalBoneMappingError(f"{results}: no case is mapped yet; run 'cbm study run' first.")
-    concern = concerns(mapped)
-    doubts = [_doubts(case) for case in mapped]
-    shown = sorted(range(len(mapped)), key=lambda n: (not doubts[n], -concern[n]))[:most]
-    cards = [_card(mapped[n], doubts[n], place) for place, n in enumerate(shown)]
+    concern = outlier_scores(mapped)
+    reasons = [_review_reasons(case) for case in mapped]
+    shown = sorted(range(len(mapped)), key=lambda n: (not reasons[n], -concern[n]))[:most]
+    cards = [_card(mapped[n], reasons[n], place) for place, n in enumerate(shown)]
     body = join(
         [
             element("h1", "Quality of every case"),
@@ -86,10 +85,10 @@ def write_quality_page(results: str | Path, path: str | Path, most: int = MOST_C
     return len(shown)
 
 
-def concerns(cases: Sequence[CaseRow]) -> np.ndarray:
-    """Give how far each case stands out among all, 0 to 1: the mean share of cases that are better than it.
+def outlier_scores(cases: Sequence[CaseRow]) -> np.ndarray:
+    """Give how unusual each case is among all, 0 to 1: the mean share of cases that are better than it.
 
-    Figures in different units are compared by their ranks; one that is equal in all cases tells nothing.
+    Figures in different units are compared by their ranks; one that is equal in all cases has no influence.
     """
     total, used = np.zeros(len(cases)), 0
     for key, *_, worse in _FIGURES:
@@ -101,25 +100,25 @@ def concerns(cases: Sequence[CaseRow]) -> np.ndarray:
     return total / max(used, 1)
 
 
-def _doubts(case: CaseRow) -> list[str]:
-    """Say why a person should look at a case: what its figures suggest, and what its segmentation said."""
+def _review_reasons(case: CaseRow) -> list[str]:
+    """Give the reasons to look at a case: what its figures suggest, and the verdict on its segmentation."""
     found = _record(case.folder).get("segmentation")
-    doubts = [case.row["suggestion"]] if case.row["suggestion"].startswith("look") else []
-    if case.verdict.is_of_earlier:
-        doubts.insert(0, f"The verdict ({case.verdict.verdict}) was given on an earlier result: look again.")
+    given = [case.row["suggestion"]] if case.row["suggestion"].startswith("look") else []
+    if case.review.is_of_earlier:
+        given.insert(0, f"The verdict ({case.review.decision}) was given on an earlier result: look again.")
     if isinstance(found, dict) and found.get("verdict", GOOD) != GOOD:
         reasons = [str(reason) for reason in found.get("reasons", ())]
-        said = f"The femur was found in the CT by itself: {found['verdict']}."
-        doubts.append(" ".join([said, *map(without_folders, reasons)]))
-    return doubts
+        found_by_itself = f"The femur was found in the CT by itself: {found['verdict']}."
+        given.append(" ".join([found_by_itself, *map(without_folders_in_text, reasons)]))
+    return given
 
 
 def _lead(mapped: int, shown: int) -> str:
-    told = f"{counted(mapped, 'mapped case')}, the worst by the automatic figures first."
+    text = f"{counted(mapped, 'mapped case')}, the worst by the automatic figures first."
     if shown < mapped:
-        told += f" Only the worst {number(shown, 0)} are on this page."
+        text += f" Only the worst {number(shown, 0)} are on this page."
     return (
-        f"{told} Judge, then save: the browser downloads {REVIEW_FILE}, and 'cbm study qc STUDY.toml --take "
+        f"{text} Judge, then save: the browser downloads {REVIEW_FILE}, and 'cbm study qc STUDY.toml --take "
         f"{REVIEW_FILE}' puts the decisions into the study. What is rejected, the statistics leave out."
     )
 
@@ -174,7 +173,7 @@ def _css(colour: Sequence[float]) -> str:
     return "rgb({}, {}, {})".format(*(round(255 * part) for part in colour))
 
 
-def _card(case: CaseRow, doubts: Sequence[str], place: int) -> Html:
+def _card(case: CaseRow, reasons: Sequence[str], place: int) -> Html:
     row = case.row
     figures = [
         element("span", f"{words} ", element("b", number(row[key] * factor, decimals) + unit))
@@ -182,25 +181,25 @@ def _card(case: CaseRow, doubts: Sequence[str], place: int) -> Html:
     ]
     values = {f"data_{key}": f"{row[key] * worse:.6g}" for key, *_, worse in _FIGURES if worse}
     values["data_thickness_mm"] = f"{row['thickness_mm']:.6g}"
-    notes = [without_folders(str(note)) for note in _record(case.folder).get("notes", ())]
-    notes = [note for note in notes if not any(note in doubt for doubt in doubts)]
+    notes = [without_folders_in_text(str(note)) for note in _record(case.folder).get("notes", ())]
+    notes = [note for note in notes if not any(note in reason for reason in reasons)]
     return element(
         "article",
         element("h2", case.name),
         _picture(case),
         element("p", *figures, class_="figures"),
-        *(element("p", doubt, class_="look") for doubt in doubts),
+        *(element("p", reason, class_="look") for reason in reasons),
         element("ul", *(element("li", note) for note in notes), class_="case-notes") if notes else None,
         element(
             "div",
             element("button", "accept", type="button", data_verdict="accept"),
             element("button", "reject", type="button", data_verdict="reject"),
-            element("input", type="text", placeholder="note", aria_label="note", value=case.verdict.note),
+            element("input", type="text", placeholder="note", aria_label="note", value=case.review.note),
             class_="judge",
         ),
         tabindex=0,
         data_place=place,
-        data_look="yes" if doubts else None,
+        data_look="yes" if reasons else None,
         **values,
     )
 
@@ -209,7 +208,7 @@ def _picture(case: CaseRow) -> Html:
     try:
         content = (case.folder / THUMBNAIL_FILE).read_bytes()
     except OSError:
-        return element("p", "There is no picture of this case; it was mapped without.", class_="no-picture")
+        return element("p", "This case was mapped without a picture.", class_="no-picture")
     return element("img", src=data_address(content, "image/jpeg"), alt=f"CT and thickness of {case.name}")
 
 
@@ -218,20 +217,20 @@ def _record(folder: Path) -> dict[str, Any]:
         record = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         record = None
-    return record if isinstance(record, dict) else {"notes": ["The record of this case cannot be read."]}
+    return record if isinstance(record, dict) else {"notes": ["The record of this case is unreadable."]}
 
 
 def _not_mapped(cases: Sequence[CaseRow]) -> Html | None:
     rows = [
-        [case.name, case.row["status"], without_folders(case.row["reason"]) or "–"]
+        [case.name, case.row["status"], without_folders_in_text(case.row["reason"]) or "–"]
         for case in cases
         if not case.is_done
     ]
     if not rows:
         return None
-    told = f"{counted(len(rows), 'case')} not mapped"
+    text = f"{counted(len(rows), 'case')} not mapped"
     listed = table(["", "", "reason"], rows, "These need no verdict.", class_="text")
-    return element("details", element("summary", told), listed)
+    return element("details", element("summary", text), listed)
 
 
 def _data(cases: Sequence[CaseRow]) -> dict[str, Any]:
@@ -241,10 +240,10 @@ def _data(cases: Sequence[CaseRow]) -> dict[str, Any]:
             case.row["participant"],
             case.row["visit"],
             case.row["side"],
-            case.verdict.verdict,
-            case.verdict.note,
-            case.verdict.suggestion or case.row["suggestion"],
-            case.verdict.of_result,
+            case.review.decision,
+            case.review.note,
+            case.review.suggestion or case.row["suggestion"],
+            case.review.of_result,
         ]
         for case in cases
     ]

@@ -1,4 +1,4 @@
-"""The report of a study: what was asked, found and done, in one page that needs nothing else."""
+"""The report of a study: questions, results and methods, in one page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from ...core.errors import DrawingError
 from ...core.progress import Progress
-from ...core.wording import many as counted
+from ...core.wording import counted
 from ...study.study_file.study_toml import StudyFile
-from .answers import Answer, current_answers, read_answers
-from .case_tables import PlannedFemur, arms_table, flow_section, quality_section, read_planned
-from .cases import CaseRow, read_cases, without_folders
+from .answers import ReportedAnalysis, current_analyses, read_analyses
+from .case_tables import PlannedFemur, arms_table, flow_section, read_planned, review_section
+from .cases import CaseRow, read_cases, without_folders_in_text
 from .explorer import INSTALL, PLOTLY_ID, explorer, explorer_script, plotly_script
 from .figures import effect_figures
 from .markup import Html, element, join, shipped, write_document
-from .methods import measured_in_words, methods_section, provenance_section
+from .methods import describe_mapping, methods_section, provenance_section
 from .tables import anchor, attribution_table, clusters_table, groups_table, overview_table, regions_table
 
 MOST_IN_FULL = 6
@@ -41,20 +41,20 @@ def write_study_report(
     path : str or Path
         The page; ends in ``.html``.
     results : str or Path, optional
-        What ``cbm study run`` wrote; with it the report tells the flow of cases, their quality and how the
+        What ``cbm study run`` wrote; with it the report shows the flow of cases, their quality and how the
         maps were made.
     table : str or Path, optional
-        The study's table of scans; with it the flow begins there and is told by arm.
+        The study's table of scans; with it the flow begins there and is given by arm.
     progress : Progress, optional
-        Told of the figures.
+        Called with the fraction done and a text; can cancel.
     plan : StudyFile, optional
         The study file as it is now; with it, answers that are not of it or of its maps are found.
 
     Returns
     -------
     list of str
-        Which answers were left out, which are in doubt, and why there are no figures, if they could not be
-        drawn; the page says it as well.
+        Which answers were left out, which are uncertain, and why figures are missing, if drawing failed;
+        they are on the page as well.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def write_study_report(
         If a folder does not hold what it should, or something in it is damaged.
     """
     progress = progress or Progress()
-    answers, warnings = current_answers(folder, read_answers(folder), plan)
+    answers, warnings = current_analyses(folder, read_analyses(folder), plan)
     cases = read_cases(results) if results is not None else []
     planned = read_planned(Path(table)) if cases and table is not None else []
     plotly, brief = plotly_script(), len(answers) > MOST_IN_FULL
@@ -70,7 +70,7 @@ def write_study_report(
         ("Overview", "overview", _overview(answers, brief)),
         ("Notes", "notes", _notes(answers, warnings)),
         ("The study in numbers", "numbers", _numbers(answers, cases, planned)),
-        ("Quality", "quality", quality_section(cases) if cases else Html("")),
+        ("Quality", "quality", review_section(cases) if cases else Html("")),
         (
             "The average femur, to turn",
             "interactive",
@@ -89,7 +89,7 @@ def write_study_report(
             figures = element("p", undrawn, class_="notes")
         sections.append((answer.name, anchor(number), _analysis(answer, figures)))
     sections += [
-        ("Methods", "methods", methods_section(answers, measured_in_words(cases))),
+        ("Methods", "methods", methods_section(answers, describe_mapping(cases))),
         ("Provenance", "provenance", provenance_section(answers)),
     ]
     title = f"{answers[0].record['study']}: report"
@@ -119,7 +119,7 @@ def _section(name: str, place: str, content: Html) -> Html:
     return element("section", element("h2", name), content, id=place)
 
 
-def _overview(answers: Sequence[Answer], brief: bool) -> Html:
+def _overview(answers: Sequence[ReportedAnalysis], brief: bool) -> Html:
     questions = [element("dl", *(part for answer in answers for part in _term(answer)), class_="facts")]
     left_out = (
         f"Of more than {MOST_IN_FULL} questions only the significant effects are drawn, and the means of "
@@ -128,35 +128,39 @@ def _overview(answers: Sequence[Answer], brief: bool) -> Html:
     return join([*questions, overview_table(list(answers)), element("p", left_out) if brief else None], "\n")
 
 
-def _term(answer: Answer) -> tuple[Html, Html]:
+def _term(answer: ReportedAnalysis) -> tuple[Html, Html]:
     return element("dt", answer.name), element("dd", answer.question)
 
 
-def _notes(answers: Sequence[Answer], warnings: Sequence[str]) -> Html:
-    """Say what a reader should doubt, before the figures."""
-    told: dict[str, list[str]] = {}
+def _notes(answers: Sequence[ReportedAnalysis], warnings: Sequence[str]) -> Html:
+    """Give the warnings to a reader, before the figures."""
+    notes: dict[str, list[str]] = {}
     for answer in answers:
         for note in answer.record["notes"]:
-            told.setdefault(without_folders(note), []).append(answer.name)
-    if not told and not warnings:
+            notes.setdefault(without_folders_in_text(note), []).append(answer.name)
+    if not notes and not warnings:
         return Html("")
     items = [element("li", element("strong", "Answers"), f": {sentence}") for sentence in warnings]
-    items += [element("li", element("strong", ", ".join(names)), f": {note}") for note, names in told.items()]
+    items += [
+        element("li", element("strong", ", ".join(names)), f": {note}") for note, names in notes.items()
+    ]
     return element("div", element("ul", *items), class_="notes")
 
 
-def _numbers(answers: Sequence[Answer], cases: Sequence[CaseRow], planned: Sequence[PlannedFemur]) -> Html:
+def _numbers(
+    answers: Sequence[ReportedAnalysis], cases: Sequence[CaseRow], planned: Sequence[PlannedFemur]
+) -> Html:
     flow = flow_section(cases, answers, planned) if cases else None
     arms = arms_table(cases, planned) if planned else None
     return join([flow, arms, groups_table(_widest(answers))], "\n")
 
 
-def _widest(answers: Sequence[Answer]) -> Answer:
+def _widest(answers: Sequence[ReportedAnalysis]) -> ReportedAnalysis:
     """Choose the analysis that used most maps."""
     return max(answers, key=lambda answer: answer.record["design"]["rows"])
 
 
-def _analysis(answer: Answer, figures: Html) -> Html:
+def _analysis(answer: ReportedAnalysis, figures: Html) -> Html:
     share = answer.record["significant_area"]
     found = counted(sum(map(answer.significant, answer.files.clusters)), "significant cluster")
     lead = (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.wording import MISSING, between, chance, decimals_of, number
-from ...core.wording import many as counted
+from ...core.wording import MISSING, bounds_text, counted, decimals_of, number, p_value_text
 from ...pipeline.regions import WHOLE_FEMUR
-from .answers import Answer
+from .answers import ReportedAnalysis
 from .markup import Html, element, join, table
 
 
-def clusters_table(answer: Answer) -> Html:
+def clusters_table(answer: ReportedAnalysis) -> Html:
     """Give the significant clusters, and the others where a reader may open them."""
     rows = answer.files.clusters
     significant = [row for row in rows if answer.significant(row)]
@@ -25,14 +24,14 @@ def clusters_table(answer: Answer) -> Html:
         )
         parts = [_clusters(answer, significant, caption)]
     if others:
-        told = f"{counted(len(others), 'cluster')} not significant"
+        text = f"{counted(len(others), 'cluster')} not significant"
         parts.append(
-            element("details", element("summary", told), _clusters(answer, others, "Not significant."))
+            element("details", element("summary", text), _clusters(answer, others, "Not significant."))
         )
     return join(parts, "\n")
 
 
-def _clusters(answer: Answer, rows: list[dict[str, Any]], caption: str) -> Html:
+def _clusters(answer: ReportedAnalysis, rows: list[dict[str, Any]], caption: str) -> Html:
     decimals = decimals_of([row["peak_effect"] for row in answer.files.clusters])
     unit = f" ({answer.unit})" if answer.unit else ""
     header = ["", "region of the peak", "area (mm²)", "resels", "corrected p"]
@@ -44,7 +43,7 @@ def _clusters(answer: Answer, rows: list[dict[str, Any]], caption: str) -> Html:
             row["region_of_peak"],
             number(row["area_mm2"], 0),
             number(row["extent_resels"], 2),
-            chance(row["p_corrected"]),
+            p_value_text(row["p_corrected"]),
             number(row["peak_t"], 2),
             number(row["peak_effect"], decimals),
             number(row["peak_effect_percent"], 1),
@@ -66,7 +65,7 @@ def _peak(row: dict[str, Any]) -> Html:
     )
 
 
-def regions_table(answer: Answer, kind: str) -> Html | None:
+def regions_table(answer: ReportedAnalysis, kind: str) -> Html | None:
     """Give the question as put to regional means (``region``) or to scalars (``endpoint``); None without."""
     rows = [row for row in answer.files.regions if row["kind"] == kind]
     if not rows:
@@ -80,13 +79,13 @@ def regions_table(answer: Answer, kind: str) -> Html | None:
             row["unit"] or MISSING,
             number(row["n_participants"], 0),
             number(row["effect"], decimals),
-            between(row["ci_lower"], row["ci_upper"], decimals),
-            between(row["simultaneous_lower"], row["simultaneous_upper"], decimals),
+            bounds_text(row["ci_lower"], row["ci_upper"], decimals),
+            bounds_text(row["simultaneous_lower"], row["simultaneous_upper"], decimals),
             number(row["effect_percent"], 1),
-            between(row["percent_lower"], row["percent_upper"], 1),
+            bounds_text(row["percent_lower"], row["percent_upper"], 1),
             number(row["t"], 2),
-            chance(row["p"]),
-            chance(row["p_holm"]),
+            p_value_text(row["p"]),
+            p_value_text(row["p_holm"]),
         ]
         for row in rows
     ]
@@ -98,7 +97,7 @@ def regions_table(answer: Answer, kind: str) -> Html | None:
     return table(header, body, caption, class_=f"{kind}s")
 
 
-def attribution_table(answer: Answer) -> Html | None:
+def attribution_table(answer: ReportedAnalysis) -> Html | None:
     """Give what the effect on mass is made of, by region; None where it was not attributed."""
     if not answer.files.attributed:
         return None
@@ -117,14 +116,14 @@ def attribution_table(answer: Answer) -> Html | None:
     ]
     caption = (
         "The effect on cortical mass surface density, split into thickness and density (on the logarithm, "
-        "so that the parts add up). No share is told where the bounds of mass hold 0. Of thin cortex a scan "
-        "tells the mass and hardly the density: there a region's split leans towards that of the whole "
+        "so that the parts add up). No share is given where the bounds of mass hold 0. Of thin cortex a scan "
+        "shows the mass and hardly the density: there a region's split leans towards that of the whole "
         "femur, and its bounds, which come from the differences between people, do not know it."
     )
     return table(header, body, caption, class_="attribution")
 
 
-def groups_table(answer: Answer) -> Html:
+def groups_table(answer: ReportedAnalysis) -> Html:
     """Give participants and femurs by arm and visit, as this analysis used them."""
     rows = answer.files.groups
     visits = list(dict.fromkeys(row["visit"] for row in rows))
@@ -135,7 +134,7 @@ def groups_table(answer: Answer) -> Html:
     return table(["", *(f"visit {visit}" for visit in visits)], body, caption, class_="groups")
 
 
-def overview_table(answers: list[Answer]) -> Html:
+def overview_table(answers: list[ReportedAnalysis]) -> Html:
     """Give a row for every question: how many took part, and how much was found."""
     header = ["", "measure", "participants", "maps", "whole femur (95 % CI)", "share of thickness"]
     header += ["surface significant", "clusters", "effect at the peak of t"]
@@ -165,16 +164,16 @@ def anchor(number_: int) -> str:
     return f"analysis-{number_ + 1}"
 
 
-def _whole_femur(answer: Answer) -> tuple[str, str]:
+def _whole_femur(answer: ReportedAnalysis) -> tuple[str, str]:
     row = next((row for row in answer.files.attributed if row["region"] == WHOLE_FEMUR), None)
     if row is None:
         return MISSING, MISSING
     effect = number(row["mass_percent"], 1, signed=True)
-    bounds = between(row["mass_lower"], row["mass_upper"], 1)
+    bounds = bounds_text(row["mass_lower"], row["mass_upper"], 1)
     return f"{effect} % ({bounds})", _share(row["thickness_share"])
 
 
-def _largest(answer: Answer) -> str:
+def _largest(answer: ReportedAnalysis) -> str:
     rows = [row for row in answer.files.clusters if answer.significant(row)]
     for key, unit, decimals in (("peak_effect_percent", "%", 1), ("peak_effect", answer.unit, 2)):
         known = [row for row in rows if row[key] == row[key]]
@@ -185,7 +184,7 @@ def _largest(answer: Answer) -> str:
 
 
 def _with_bounds(row: dict[str, Any], part: str) -> list[str]:
-    return [number(row[f"{part}_percent"], 1), between(row[f"{part}_lower"], row[f"{part}_upper"], 1)]
+    return [number(row[f"{part}_percent"], 1), bounds_text(row[f"{part}_lower"], row[f"{part}_upper"], 1)]
 
 
 def _share(value: float) -> str:
@@ -194,7 +193,7 @@ def _share(value: float) -> str:
 
 
 def _shares(low: float, high: float) -> str:
-    text = between(100.0 * low, 100.0 * high, 0)
+    text = bounds_text(100.0 * low, 100.0 * high, 0)
     return text if text == MISSING else f"{text} %"
 
 

@@ -79,9 +79,9 @@ class Canvas:
         size : int
             Height of the font in pixels.
         anchor : {"left", "centre", "right"}
-            Which part of the line stands at `x`.
+            Which part of the line is at `x`.
         baseline : {"bottom", "middle", "top"}
-            Which part of the line stands at `y`.
+            Which part of the line is at `y`.
         colour : tuple of float
             sRGB.
         bold : bool

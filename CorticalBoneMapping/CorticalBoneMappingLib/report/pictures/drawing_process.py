@@ -29,7 +29,7 @@ _INSTALL = "On Linux without a screen they need libegl1 and libgl1, else xvfb."
 
 
 @dataclass(frozen=True)
-class Way:
+class DrawingMethod:
     """One way to draw.
 
     Attributes
@@ -78,7 +78,7 @@ def draw_in_process(drawings: Sequence[Callable[[], Any]], timeout_s: float = _T
     with tempfile.TemporaryDirectory(prefix="cbm-drawing-") as folder:
         work = Path(folder) / "drawings"
         work.write_bytes(pickle.dumps(list(drawings), protocol=pickle.HIGHEST_PROTOCOL))
-        for way in ways():
+        for way in drawing_methods():
             answer = Path(folder) / "answer"
             why = _run_child(way, work, answer, timeout_s)
             if answer.is_file():
@@ -87,22 +87,22 @@ def draw_in_process(drawings: Sequence[Callable[[], Any]], timeout_s: float = _T
     raise DrawingError(f"The pictures could not be drawn ({'; '.join(failures)}). {_INSTALL}")
 
 
-def ways() -> list[Way]:
+def drawing_methods() -> list[DrawingMethod]:
     """List the ways to draw on this machine, the best first."""
     if not sys.platform.startswith("linux"):
-        return [Way("this machine's graphics")]
+        return [DrawingMethod("this machine's graphics")]
     has_screen = bool(os.environ.get("DISPLAY"))
-    found = [Way("the screen")] if has_screen else []
+    found = [DrawingMethod("the screen")] if has_screen else []
     found += [
-        Way(name, variables={WINDOW_VARIABLE: window}, has_screen=False)
+        DrawingMethod(name, variables={WINDOW_VARIABLE: window}, has_screen=False)
         for name, window in NO_SCREEN_WINDOWS.items()
     ]
     if starter := shutil.which("xvfb-run"):
-        found.append(Way("xvfb", before=(starter, "-a"), has_screen=False))
+        found.append(DrawingMethod("xvfb", before=(starter, "-a"), has_screen=False))
     return found
 
 
-def _run_child(way: Way, work: Path, answer: Path, timeout_s: float) -> str:
+def _run_child(way: DrawingMethod, work: Path, answer: Path, timeout_s: float) -> str:
     """Start the child and wait; give why it left no answer."""
     environment = {key: value for key, value in os.environ.items() if way.has_screen or key != "DISPLAY"}
     paths = [str(_LIBRARY_FOLDER), environment.get("PYTHONPATH", "")]
@@ -127,13 +127,13 @@ def _run_child(way: Way, work: Path, answer: Path, timeout_s: float) -> str:
         return str(error.strerror)
     with child:
         try:
-            _, told = child.communicate(timeout=timeout_s)
+            _, output = child.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             return f"not done after {timeout_s:g} s"
         finally:  # Ctrl-C comes this way as well
             if child.poll() is None:
                 _end(child)
-    return _why(child.returncode, told)
+    return _failure_reason(child.returncode, output)
 
 
 def _end(child: subprocess.Popen) -> None:
@@ -144,12 +144,12 @@ def _end(child: subprocess.Popen) -> None:
     child.wait()
 
 
-def _why(code: int, told: str) -> str:
+def _failure_reason(code: int, output: str) -> str:
     """Say why a child left no answer: the signal that ended it, or the last line that it wrote."""
     number = -code if code < 0 else code - 128  # a shell adds 128 to the number of a signal
     if number in set(signal.Signals):
         return f"ended by {signal.Signals(number).name}"
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1][:_LONGEST_REASON] if lines else f"exit code {code}"
 
 
@@ -166,7 +166,7 @@ def _python() -> str:
 
 
 def _draw(work: Path, answer: Path) -> None:
-    """Do the work in the child; what is raised that is no sentence for the user ends it without an answer."""
+    """Do the work in the child; an error that is not a sentence for the user ends it without an answer."""
     answers: list[Any] | CorticalBoneMappingError
     try:
         answers = [drawing() for drawing in pickle.loads(work.read_bytes())]

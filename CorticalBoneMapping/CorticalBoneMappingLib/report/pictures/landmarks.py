@@ -13,7 +13,7 @@ from ...anatomy.views import View, anatomical_views
 from ...core.surface import Surface, to_polydata
 from .canvas import PALE_INK, Canvas
 
-# Okabe and Ito 2008, which every kind of colour vision tells apart, and two lighter neighbours; regions that
+# Okabe and Ito 2008, safe for every kind of colour vision, and two lighter neighbours; regions that
 # touch differ in lightness as well.
 REGION_COLOURS: tuple[tuple[float, float, float], ...] = (
     (0.60, 0.60, 0.60),

@@ -12,7 +12,7 @@ from .canvas import INK, PALE_INK, Canvas
 
 @dataclass(frozen=True)
 class Legend:
-    """What the legend of a map says.
+    """The text of the legend of a map.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ def draw_legend(canvas: Canvas, legend: Legend, left: float, bottom: float, top:
     canvas : Canvas
         The page.
     legend : Legend
-        What to say.
+        The text.
     left, bottom, top : float
         Place in pixels.
     font : int

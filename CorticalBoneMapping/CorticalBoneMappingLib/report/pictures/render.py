@@ -1,6 +1,6 @@
 """A map on a femur as a picture for a paper: four anatomical views, one fixed range, one legend.
 
-The answer of a study as a picture: the effect where it is significant, the rest of the femur grey.
+`render_effect` shows the answer of a study: the effect where it is significant, the rest of the femur grey.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def render_views(
     ----------
     surface : Surface
         A femur in RAS mm. Triangles at a point without a finite value are grey; where an array
-        ``quality`` says that there is no cortex they have a colour of their own.
+        ``quality`` marks them as without cortex they have a colour of their own.
     array_name : str
         Name of the array of shape (n_points,).
     path_png : str or Path
@@ -93,7 +93,7 @@ def render_views(
         Label, unit and range; by default those of `array_name` in `MEASURES`, the unit as the surface
         has it (HU without calibration).
     side : {"left", "right"}, optional
-        Side of the body; tells medial from lateral.
+        Side of the body; decides what is medial and lateral.
     title : str, optional
         A line above the views.
     is_difference : bool
@@ -103,7 +103,7 @@ def render_views(
     is_placed : bool
         Whether the axes of the surface are those of the patient; else views are named by the axes.
     grey_means : str
-        What the legend says of points without a finite value.
+        The legend's text for points without a finite value.
     width_px : int
         Width of the picture in pixels, at least 600.
 
@@ -168,13 +168,13 @@ def _no_cortex(surface: Surface) -> np.ndarray:
 
 
 def _share(surface: Surface, points: np.ndarray) -> float:
-    """Give the part of the surface's area that some points stand for."""
+    """Give the part of the surface's area that belongs to some points."""
     return float(surface.point_areas[points].sum() / surface.point_areas.sum())
 
 
 @dataclass
 class _Page:
-    """Where things stand, in pixels; every length follows from the width and one scale."""
+    """Positions in pixels; every length follows from the width and one scale."""
 
     surface: Surface
     views: list[View]

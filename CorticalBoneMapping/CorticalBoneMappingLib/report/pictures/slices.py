@@ -68,7 +68,7 @@ def render_slices(
     font, gap = round(_PAGE_SHARE * width_px), round(0.02 * width_px)
     widest = max(plane.width_mm for plane in axial)
     scale = (width_px - 3 * gap) / (long_plane.width_mm + widest)
-    # The axial planes stand one above the other beside the long one, so they fix the height as well.
+    # The axial planes lie one above the other beside the long one, so they fix the height as well.
     stacked = sum(plane.height_mm for plane in axial)
     height_mm = max(long_plane.height_mm, stacked + (len(axial) - 1) * 2.2 * font / scale)
     top = 2.6 * gap + height_mm * scale

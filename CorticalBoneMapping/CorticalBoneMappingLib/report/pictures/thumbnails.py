@@ -68,7 +68,7 @@ def thumbnail(volume: Volume, result: FemurResult) -> bytes:
 
 
 def _planes(result: FemurResult) -> list[Plane]:
-    """Choose the planes by the anatomy, as far as it was found; none where they cannot be found."""
+    """Choose the planes by the anatomy, as far as it was found; none where it was not."""
     anatomy = result.provenance.get("anatomy") or {}
     places = anatomy.get("landmarks_ras_mm", {})
     centre, radius = places.get("head_centre"), anatomy.get("measurements", {}).get("head_radius_mm")
@@ -129,7 +129,7 @@ def _map(bone: Surface, view: View, height: int) -> np.ndarray:
     """Draw the thickness as seen from one side, shape (height, n_columns, 3), first row above."""
     place = view.project(bone.points)
     low, size = place.min(axis=0), np.ptp(place, axis=0)
-    # A short piece of bone is wide; it is drawn no wider than whole ones, and stands in the middle.
+    # A short piece of bone is wide; it is drawn no wider than whole ones, in the middle.
     pixel_mm = max(size[1] / (height - 1), size[0] / (_WIDEST_MAP * height))
     low = low - [0.0, 0.5 * (height * pixel_mm - size[1] - pixel_mm)]
     shares = _within_triangles(bone, place, pixel_mm)

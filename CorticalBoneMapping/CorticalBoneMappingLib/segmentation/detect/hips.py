@@ -115,7 +115,7 @@ def find_heads(
     if len(found) == 1:
         found += _other_hip(clean, bone, template, found[0])
     progress.report(1.0, f"{len(found)} hips found")
-    return asked_for(found, side, seed, volume.source)
+    return chosen_hips(found, side, seed, volume.source)
 
 
 def _climbed(
@@ -267,7 +267,7 @@ def _mirrored(first: HeadDetection, side: float) -> np.ndarray:
     return np.concatenate([first.pose[:3, 3] + away, np.tile(pose, (len(away), 1))], axis=1)
 
 
-def asked_for(
+def chosen_hips(
     found: list[HeadDetection], side: str | None, seed: np.ndarray | None, source: str
 ) -> list[HeadDetection]:
     """Return the hips of the chosen side, or the one at a seed; right before left.

@@ -30,7 +30,7 @@ from ..scene.results import ResultNodes
 
 _WORDS = {"accept": "accepted", "reject": "rejected"}
 _LOOK = "look"  # how the program's suggestion to look at a case begins
-_NO_VERDICT = Review(UNSEEN, "", "")
+_NO_REVIEW = Review(UNSEEN, "", "")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class ListedCase:
         Why it failed.
     suggestion : str
         Of the program: look at the result, or not.
-    verdict : Review
-        Of a person.
+    review : Review
+        Of a person: decision and note.
     folder : Path
         With its result.
     """
@@ -61,7 +61,7 @@ class ListedCase:
     status: str
     reason: str
     suggestion: str
-    verdict: Review
+    review: Review
     folder: Path
 
     @property
@@ -86,9 +86,9 @@ class ListedCase:
 
     @property
     def judged(self) -> str:
-        """The verdict in words; empty where there is none."""
-        word = _WORDS.get(self.verdict.verdict, "")
-        return f"{word} (earlier result)" if self.verdict.is_of_earlier else word
+        """The decision in words; empty where there is none."""
+        word = _WORDS.get(self.review.decision, "")
+        return f"{word} (earlier result)" if self.review.is_of_earlier else word
 
     def mark(self) -> str:
         """Return the mark of the present result, by which it differs from earlier ones of this case."""
@@ -102,11 +102,11 @@ class ListedCase:
         )
 
     def in_words(self) -> str:
-        """Describe it in one to two lines: status, reason or suggestion, verdict, note."""
+        """Describe it in one to two lines: status, reason or suggestion, decision, note."""
         explanation = self.reason or self.suggestion
         lines = [f"{self.title}: {self.status}" + (f"; {explanation}" if explanation else "")]
         if self.judged:
-            lines.append(self.judged + (f": {self.verdict.note}" if self.verdict.note else ""))
+            lines.append(self.judged + (f": {self.review.note}" if self.review.note else ""))
         return "\n".join(lines)
 
 
@@ -149,23 +149,23 @@ def listed_cases(results: Path) -> list[ListedCase]:
             f"{path}: this is not the table that a run has written ({error}). Move the file away, and map "
             "the scans again."
         ) from error
-    verdicts = read_reviews(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
+    reviews = read_reviews(results, [(row["participant"], row["visit"], row["side"]) for row in rows])
     cases = []
     for row in rows:
         identity = row["participant"], row["visit"], row["side"]
-        verdict = verdicts.get(identity, _NO_VERDICT)
+        review = reviews.get(identity, _NO_REVIEW)
         texts = (row[name] for name in ("case", "status", "reason", "suggestion"))
-        cases.append(ListedCase(*identity, *texts, verdict, results / case_folder(*identity)))
+        cases.append(ListedCase(*identity, *texts, review, results / case_folder(*identity)))
     return cases
 
 
 def counts(cases: list[ListedCase]) -> str:
-    """Count cases by status and verdict, in one line."""
+    """Count cases by status and decision, in one line."""
     status = Counter(case.status for case in cases)
-    judged = Counter(case.verdict.counted for case in cases if case.is_mapped)
+    judged = Counter(case.review.counted for case in cases if case.is_mapped)
     parts = [f"{number} {name}" for name, number in status.items()]
     parts.append(f"{sum(case.needs_a_look for case in cases)} to look at")
-    parts += [f"{judged[verdict]} {word}" for verdict, word in _WORDS.items()]
+    parts += [f"{judged[decision]} {word}" for decision, word in _WORDS.items()]
     return f"{counted(len(cases), 'case')}: {', '.join(parts)}"
 
 
@@ -175,7 +175,7 @@ def valid_cases_of(plan: StudyFile) -> list[Case]:
 
 
 def stamp_of_tables(plan: StudyFile) -> tuple[int, ...]:
-    """Return when the tables of cases and verdicts were written; 0 for one that does not exist."""
+    """Return when the tables of cases and reviews were written; 0 for one that does not exist."""
     return tuple(_written(plan.results / name) for name in (CASES_FILE, REVIEW_FILE))
 
 

@@ -38,7 +38,7 @@ def equivalence(tested: ContrastMap, margin: float | tuple[float, float] | np.nd
     if not tested.is_t:
         raise StatisticsError("Equivalence is tested for one effect at a time, not for an F.")
     lower, upper = margin if isinstance(margin, tuple) else (-np.asarray(margin), np.asarray(margin))
-    if not (np.all(lower < 0) and np.all(upper > 0)):
+    if np.any(lower >= 0) or np.any(upper <= 0):  # not-a-number where the margin is unknown, and so is t
         raise StatisticsError(f"A margin of equivalence encloses 0; {margin} does not.")
     above = (tested.effect - lower) / tested.standard_error
     below = (upper - tested.effect) / tested.standard_error

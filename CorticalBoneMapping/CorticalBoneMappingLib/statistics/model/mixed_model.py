@@ -299,13 +299,13 @@ def _units(design: Design, sides: bool | None) -> tuple[np.ndarray, bool]:
         return participants, False
     labels = np.unique(table.labels(SIDE) if SIDE in table else table.column(SIDE), return_inverse=True)[1]
     units = np.unique(participants * (labels.max() + 1) + labels, return_inverse=True)[1]
-    told_apart = len(np.unique(units)) > len(np.unique(participants)) and np.bincount(units).max() > 1
-    if sides and not told_apart:
+    distinguished = len(np.unique(units)) > len(np.unique(participants)) and np.bincount(units).max() > 1
+    if sides and not distinguished:
         raise StatisticsError(
             "Sides cannot have a random effect of their own: that needs both sides of a participant, and a "
             "side at several visits. Leave it out; participants have one."
         )
-    return (units, True) if told_apart else (participants, False)
+    return (units, True) if distinguished else (participants, False)
 
 
 def _take_out(

@@ -238,7 +238,7 @@ def evaluate(sums: Sums, ratios: np.ndarray) -> State:
 
 
 class Precision:
-    """V⁻¹ = I + U M Uᵀ, U telling which unit a row belongs to (Woodbury, once per level)."""
+    """V⁻¹ = I + U M Uᵀ, U marking which unit a row belongs to (Woodbury, once per level)."""
 
     def __init__(self, sums: Sums, ratios: np.ndarray) -> None:
         self._sums = sums

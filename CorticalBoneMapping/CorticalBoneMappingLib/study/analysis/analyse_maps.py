@@ -1,4 +1,4 @@
-"""Run the analyses of a study: from its file to answers."""
+"""Analyse the maps of a study: from its file to an answer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ..study_file.study_toml import Coding, StudyFile
 from .answer_tables import Groups, answer_rows, cluster_rows, group_means
 from .collect import collect_maps, maps_record, read_study_table, rows_of_hips, smoothed
 from .fit_and_test import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
+from .further_tests import FurtherTest, further_tests
 from .questions import check_question, with_shape
 
 _NAMES = (PARTICIPANT, VISIT, ARM)
@@ -49,6 +50,8 @@ class StudyAnswer:
         The same by region, rows with the keys of `rows.ATTRIBUTION_COLUMNS`; empty without.
     provenance : dict
         How it was made; plain JSON values.
+    further : tuple of FurtherTest
+        Equivalence and conjunction, where they are asked for.
     """
 
     analysis: Analysis
@@ -60,6 +63,7 @@ class StudyAnswer:
     attribution: Attribution | None
     attributed: list[dict[str, Any]]
     provenance: dict[str, Any]
+    further: tuple[FurtherTest, ...] = ()
 
 
 def analyse_maps(
@@ -78,7 +82,7 @@ def analyse_maps(
     executor : Executor, optional
         For permutations; numbers do not depend on it.
     progress : Progress, optional
-        Told how far it is, and may stop it.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def analyse_maps(
     Raises
     ------
     CorticalBoneMappingError
-        Of the kind that tells what is wrong with table, maps, design or question.
+        Says what is wrong with table, maps, design or question.
     """
     progress = progress or Progress()
     watch = Stopwatch()
@@ -100,12 +104,13 @@ def analyse_maps(
         unsmoothed = collect_maps(table, study.results, measures, progress=progress.part(0.0, 0.2))
         fwhm = analysis.smoothing_fwhm_mm
         maps = smoothed(unsmoothed[analysis.measure], fwhm, progress.part(0.2, 0.3))
-        for name in weigh:  # smoothing makes all values surer alike, so what was less sure stays less sure
+        for name in weigh:  # smoothing reduces all standard deviations alike, so their order stays
             maps = replace(maps, sd=smoothed(unsmoothed[name], fwhm).values)
     with watch.time("model"):
         fitted = fit_analysis(maps, analysis, study.coding, progress.part(0.3, 0.5))
     with watch.time("correction"):
         tests = corrected_tests(fitted, analysis, executor, progress.part(0.5, 0.95))
+        further = further_tests(fitted, analysis, tests.smoothness)
     names = region_names(maps)
     with watch.time("regions and endpoints"):
         answers = _regions_and_endpoints(unsmoothed[analysis.measure], names, analysis, study.coding)
@@ -113,13 +118,22 @@ def analyse_maps(
         attribution = _attribution(unsmoothed, fitted, analysis, analysis.smoothing_fwhm_mm)
         # Smoothing carries an effect over the border of its region, so regions take the maps as they are.
         attributed = _attributed(_attribution(unsmoothed, fitted, analysis, 0.0), maps, names)
-    record = _provenance(study, analysis, maps, fitted, tests) | {"timings_s": watch.seconds}
+    record = _provenance(study, analysis, maps, fitted, tests, further) | {"timings_s": watch.seconds}
     progress.report(1.0, f"{analysis.name}: answered")
     rows = answer_rows(answers)
     clusters = cluster_rows(fitted, tests, names)
     groups = group_means(fitted.maps)
     return StudyAnswer(
-        analysis, fitted, tests, clusters, rows, groups, attribution, attributed, plain(record)
+        analysis,
+        fitted,
+        tests,
+        clusters,
+        rows,
+        groups,
+        attribution,
+        attributed,
+        plain(record),
+        tuple(further),
     )
 
 
@@ -154,11 +168,21 @@ def _attributed(attribution: Attribution | None, maps: Maps, names: dict[int, st
 
 
 def _provenance(
-    study: StudyFile, analysis: Analysis, maps: Maps, fitted: Fitted, tests: CorrectedTests
+    study: StudyFile,
+    analysis: Analysis,
+    maps: Maps,
+    fitted: Fitted,
+    tests: CorrectedTests,
+    further: list[FurtherTest],
 ) -> dict[str, Any]:
+    areas = maps.surface.point_areas
     rows, tested = fitted.maps, tests.peaks.tested
     correction = tests.deciding
-    doubts = [*tests.peaks.warnings, *tests.clusters.warnings]
+    warnings = [
+        warning
+        for test in (tests.peaks, tests.clusters, *(one.corrected for one in further))
+        for warning in test.warnings
+    ]
     lost = left_out(maps.table, study.results, (study.table, study.scans) if study.scans else None)
     notes = [
         *lost.notes(),
@@ -166,9 +190,11 @@ def _provenance(
         *fitted.design.remarks,
         *_clustered(analysis, fitted),
         *_gaps(maps, rows, tested),
-        *doubts,
+        *warnings,
+        *(test.note(areas) for test in further),
     ]
-    return {
+    asked_besides = {"further_tests": [test.record(areas) for test in further]} if further else {}
+    return asked_besides | {
         "program": program(),
         "study": study.name,
         "analysis": asdict(analysis),
@@ -214,7 +240,7 @@ def _provenance(
 
 
 def _alike(table: Table) -> list[str]:
-    """Point to participants, visits and arms that are different letter by letter, but may be meant as one."""
+    """Name participants, visits and arms that differ letter by letter, but may be meant as one."""
     found = [(name, table.labels(name), alike(table.labels(name))) for name in _NAMES if name in table]
     return [
         f"The {name} '{labels[row]}' of {table.describe(row)} counts as another than '{earlier}'."
@@ -224,23 +250,23 @@ def _alike(table: Table) -> list[str]:
 
 
 def _clustered(analysis: Analysis, fitted: Fitted) -> list[str]:
-    """Warn of least squares on rows that belong together: it takes them for independent people."""
+    """Warn of least squares on rows of one participant: it takes them for independent."""
     most = int(np.bincount(fitted.design.participants).max())
     if analysis.model == "mixed" or most == 1:
         return []
     return [
-        f"Least squares takes the rows of a participant (up to {most}) for those of different people, which "
+        f"Least squares takes the rows of a participant (up to {most}) for those of different ones, which "
         "makes p too small; use the mixed model, or one row a participant."
     ]
 
 
 def _gaps(collected: Maps, maps: Maps, tested: np.ndarray) -> list[str]:
-    """Say which rows have no value at all, and how many vertices some rows lack."""
+    """Return which rows have no value at all, and how many vertices some rows lack."""
     notes = []
     empty = np.flatnonzero(~collected.measured.any(axis=1))
     if len(empty):
-        told = collected.table.describe_rows(empty)
-        notes.append(f"No map was given for {told}; these rows count for nothing.")
+        rows = collected.table.describe_rows(empty)
+        notes.append(f"No map was given for {rows}; these rows count for nothing.")
     partial = int(np.sum(tested & ~maps.measured.all(axis=0)))
     if partial:
         notes.append(
@@ -264,5 +290,5 @@ def _range(values: np.ndarray) -> list[float]:
 
 
 def answer_folder(out: Path, analysis: Analysis) -> Path:
-    """Give the folder of an analysis' results."""
+    """Return the folder of an analysis' answer."""
     return out / folder_name(analysis.name)

@@ -1,4 +1,4 @@
-"""A study's answer as files that anyone can open."""
+"""Write and read an answer as files that anyone can open."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_answer(answer: StudyAnswer, folder: str | Path) -> None:
     Raises
     ------
     CorticalBoneMappingError
-        If the folder cannot be written to.
+        If writing to the folder fails.
     """
     with whole_folder(folder, "answer", PROVENANCE_FILE) as temporary:
         write_surface(temporary / EFFECT_FILE, effect_surface(answer))
@@ -86,7 +86,7 @@ def read_answer(folder: str | Path) -> AnswerFiles:
     Raises
     ------
     CorticalBoneMappingError
-        If a file is missing or is not what it should be.
+        If a file is missing or damaged.
     """
     folder = Path(folder)
     try:
@@ -102,14 +102,14 @@ def read_answer(folder: str | Path) -> AnswerFiles:
         provenance = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError) as error:
         raise CorticalBoneMappingError(
-            f"{folder}: this is no folder of a study's answer, or it is damaged ({error})."
+            f"{folder}: this is not the folder of an answer, or it is damaged ({error})."
         ) from error
     provenance.pop(FILES, None)
     return AnswerFiles(read_surface(folder / EFFECT_FILE), *tables, provenance)
 
 
 def effect_surface(answer: StudyAnswer) -> Surface:
-    """Give the average femur with the answer at every vertex.
+    """Return the average femur with the answer at every vertex.
 
     Returns
     -------
@@ -119,7 +119,8 @@ def effect_surface(answer: StudyAnswer) -> Surface:
         ``density_percent``, the two parts of the effect on mass, where it is attributed; ``t`` (or ``f``),
         ``p``, ``p_corrected`` (family-wise, of the vertex), ``p_cluster``, ``q`` (false discovery rate);
         ``cluster`` (number in ``clusters.csv``, 0 outside), ``significant`` (1 where the correction of the
-        plan says so) and ``region``; and ``group_1_mean``, ``group_1_se`` … of the groups in ``groups.csv``.
+        analysis says so) and ``region``; ``group_1_mean``, ``group_1_se`` … of the groups in ``groups.csv``;
+        and where they are asked for, the arrays of `FurtherTest`: ``equivalence_p_corrected`` and so on.
     """
     fitted, tests, unit = answer.fitted, answer.tests, answer.fitted.maps.unit
     answered = fitted.answered
@@ -153,6 +154,7 @@ def effect_surface(answer: StudyAnswer) -> Surface:
         units=units | dict.fromkeys(groups, unit),
         **{name: values.astype(np.float32) for name, values in arrays.items()},
         **groups,
+        **{name: values for test in answer.further for name, values in test.arrays().items()},
         cluster=tests.clusters.clusters.label.astype(np.int32),
         significant=tests.deciding.significant.astype(np.uint8),
     )

@@ -1,7 +1,4 @@
-"""The maps of a study, row by row of its table, from the folders that `cbm map` wrote.
-
-From the maps of a study to the rows that a model is fitted to: hips, and change from baseline.
-"""
+"""Collect the maps of a study, row by row of its table, and choose the rows that a model is fitted to."""
 
 from __future__ import annotations
 
@@ -26,14 +23,18 @@ from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeri
 from ..mapping.results_table import table_of_results, without_rejected
 from ..study_file.study_toml import Coding, StudyFile
 
+_NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
+_TOGETHER = 64  # maps smoothed at once: one factorisation for all, memory bounded; chosen by hand
+_LEVELS = {VISIT, SIDE, PARTICIPANT}
+
 
 def rows_of_hips(maps: Maps, hips: str) -> Maps:
-    """Give the rows of the hips that are asked for: ``both``, their ``mean``, ``left`` or ``right``.
+    """Return the rows of the chosen hips: ``both``, their ``mean``, ``left`` or ``right``.
 
     Raises
     ------
     StatisticsError
-        If there is no row of that side.
+        If no row is of that side.
     """
     if hips == "both":
         return maps
@@ -46,7 +47,7 @@ def rows_of_hips(maps: Maps, hips: str) -> Maps:
 
 
 def outcome_of(maps: Maps, outcome: str, baseline: str) -> Maps:
-    """Give what the model is fitted to: the values, or their change from each hip's own baseline.
+    """Return what the model is fitted to: the values, or their change from each hip's own baseline.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def outcome_of(maps: Maps, outcome: str, baseline: str) -> Maps:
 
 
 def _one_hip_a_visit(maps: Maps) -> Maps:
-    """Average left and right of every participant and visit; one side alone stands for both.
+    """Average left and right of every participant and visit; one side alone counts for both.
 
     Returns
     -------
@@ -81,21 +82,16 @@ def _one_hip_a_visit(maps: Maps) -> Maps:
     return replace(maps, values=means, table=replace(table, columns=kept), sd=None)
 
 
-_NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
-_TOGETHER = 64  # maps smoothed at once: one factor for all, and the memory bounded
-_LEVELS = {VISIT, SIDE, PARTICIPANT}
-
-
 def read_study_table(study: StudyFile) -> Table:
     """Read a study's table and check what every analysis needs of it.
 
     Where the table names scans, it becomes that of their maps. Rows that quality control rejected (``qc.csv``
-    in the folder of results) lose their path, as if the visit had been missed; see `trial.mapped.left_out`.
+    in the folder of results) lose their path, as if the visit had been missed; see `results_table.left_out`.
 
     Raises
     ------
     StatisticsError
-        If a column is missing, a row stands twice, or a side is none; names file and row.
+        If a column is missing, a case has two rows, or a side is neither left nor right; names file and row.
     """
     if study.scans:
         table = table_of_results(study.table, study.results, study.scans, study.coding.levels)
@@ -104,7 +100,7 @@ def read_study_table(study: StudyFile) -> Table:
     for name in _NEEDED:
         if name not in table:
             raise StatisticsError(
-                f"{study.table}: there is no column '{name}'; a study needs {', '.join(_NEEDED)}."
+                f"{study.table}: the column '{name}' is missing; a study needs {', '.join(_NEEDED)}."
             )
     for name in (PARTICIPANT, VISIT, SIDE):
         if len(rows := np.flatnonzero(table.missing(name))):
@@ -122,7 +118,7 @@ def read_study_table(study: StudyFile) -> Table:
 
 
 def maps_record(table: Table, results: Path) -> dict[str, str]:
-    """Name the maps that a study is answered from by their content, without those that were left out.
+    """Return name and hash of the maps that are analysed, without those that were left out.
 
     Parameters
     ----------
@@ -134,7 +130,7 @@ def maps_record(table: Table, results: Path) -> dict[str, str]:
     Returns
     -------
     dict
-        ``name`` and ``sha256``; the hash is another one when a map, or which of them count, is another.
+        ``name`` and ``sha256``; the hash changes with any map, and with which of them count.
     """
     columns = (table.labels(name) for name in (PARTICIPANT, VISIT, SIDE, PATH))
     rows = sorted(row for row in zip(*columns) if row[-1])
@@ -162,7 +158,7 @@ def collect_maps(
     measures : tuple of str
         Which.
     progress : Progress, optional
-        Told after each row.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -173,7 +169,7 @@ def collect_maps(
     Raises
     ------
     StatisticsError
-        If a folder is not there, was made on another average femur or in another unit, or holds no such
+        If a folder is missing, was made on another average femur or in another unit, or lacks a
         measure; names the rows.
     """
     progress = progress or Progress()
@@ -209,7 +205,7 @@ def smoothed(maps: Maps, fwhm_mm: float, progress: Progress | None = None) -> Ma
     fwhm_mm : float
         Full width at half maximum, mm; 0 leaves them as they are.
     progress : Progress, optional
-        Told after each map.
+        Called with the fraction done and a text; can cancel.
     """
     if fwhm_mm == 0:
         return maps
@@ -223,14 +219,14 @@ def smoothed(maps: Maps, fwhm_mm: float, progress: Progress | None = None) -> Ma
 
 
 def parse_terms(texts: tuple[str, ...], table: Table, coding: Coding) -> list[Term]:
-    """Turn ``arm``, ``age`` or ``visit × arm`` into terms of a design.
+    """Return ``arm``, ``age`` or ``visit × arm`` as terms of a design.
 
     Text, visit, side and what the coding calls categorical are levels; other numbers are continuous.
 
     Raises
     ------
     StatisticsError
-        If the table has no such column.
+        If the table lacks a column.
     """
 
     def main_effect(name: str) -> Categorical | Continuous:
@@ -245,7 +241,7 @@ def parse_terms(texts: tuple[str, ...], table: Table, coding: Coding) -> list[Te
 
 
 def _check_present(table: Table, folders: list[Path | None]) -> None:
-    """Name all rows without a result at once, so that they can be mended at once."""
+    """Name all rows without a result at once, so that they can be fixed at once."""
     lacking = [
         row
         for row, folder in enumerate(folders)
@@ -253,7 +249,7 @@ def _check_present(table: Table, folders: list[Path | None]) -> None:
     ]
     if lacking:
         raise StatisticsError(
-            f"There is no {AVERAGE_FILE} for {table.describe_rows(np.array(lacking))}; map these scans, or "
+            f"{AVERAGE_FILE} is missing for {table.describe_rows(np.array(lacking))}; map these scans, or "
             "leave 'path' empty where a visit was missed."
         )
 
@@ -274,7 +270,7 @@ def _check_alike(table: Table, row: int, surface: Surface, average: Surface, uni
         )
     for measure, unit in units.items():
         if measure not in surface.arrays:
-            raise StatisticsError(f"{table.describe(row)} holds no '{measure}'.")
+            raise StatisticsError(f"{table.describe(row)} lacks '{measure}'; map this scan again.")
         if (own := surface.units.get(measure, "")) != unit:
             raise StatisticsError(
                 f"{table.describe(row)} gives '{measure}' in {own}, the rows before in {unit}; calibrate all "

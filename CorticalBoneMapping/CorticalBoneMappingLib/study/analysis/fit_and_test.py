@@ -1,4 +1,4 @@
-"""One question put to a study: model, test at every vertex, clusters, regions, endpoints."""
+"""Fit the model of an analysis and test its question: at every vertex, in clusters, regions, endpoints."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class CorrectedTests:
-    """The question at every vertex, corrected for the many vertices.
+    """The test at every vertex, corrected for the many vertices.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class CorrectedTests:
     smoothness : Smoothness
         Of the residuals.
     decides : str
-        Which of them marks what is significant: the correction that the plan asks for.
+        Which of them marks what is significant: the correction that the analysis asks for.
     """
 
     peaks: CorrectedTest
@@ -95,7 +95,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, coding: Coding, progress: Progr
     coding : Coding
         Of the table's columns.
     progress : Progress, optional
-        Told of the fit.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def fit_analysis(maps: Maps, analysis: Analysis, coding: Coding, progress: Progr
 
 
 def rows_and_design(maps: Maps, analysis: Analysis, coding: Coding) -> tuple[Maps, Design]:
-    """Give the rows that the model of an analysis is fitted to, and its design; see `fit_analysis`."""
+    """Return the rows that the model of an analysis is fitted to, and its design; see `fit_analysis`."""
     rows = outcome_of(rows_of_hips(maps, analysis.hips), analysis.outcome, analysis.baseline)
     rows = rows.take(rows.measured.any(axis=1))  # a missed visit has no value, and perhaps no covariate
     if not len(rows.table):
@@ -129,9 +129,11 @@ def rows_and_design(maps: Maps, analysis: Analysis, coding: Coding) -> tuple[Map
 
 
 def endpoints_of(table: Table, analysis: Analysis) -> tuple[Maps, Analysis]:
-    """Give endpoints as maps, and the question to them: a blood test is not measured once a hip."""
+    """Return endpoints as maps, and their analysis: a blood test is not measured once a hip."""
     terms = tuple(term for term in analysis.terms if SIDE not in term)
-    return scalars(table, list(analysis.endpoints)), replace(analysis, hips="mean", terms=terms)
+    return scalars(table, list(analysis.endpoints)), replace(
+        analysis, hips="mean", terms=terms, equivalence_margin_percent=None, conjunction=()
+    )
 
 
 def corrected_tests(
@@ -148,7 +150,7 @@ def corrected_tests(
     executor : Executor, optional
         For permutations; numbers do not depend on it.
     progress : Progress, optional
-        Told of the permutations.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -170,13 +172,13 @@ def corrected_tests(
 
 
 def region_names(maps: Maps) -> dict[int, str]:
-    """Give the regions that the average femur of the maps has, without the cut end."""
+    """Return the regions of the maps' average femur, without the cut end."""
     present = set(np.unique(maps.surface.arrays["region"]).tolist())
     return {number: name for number, name in REGION_NAMES.items() if number in present - {CUT_END}}
 
 
 def exchange_of(design: Design, contrast: np.ndarray) -> Exchange:
-    """Say what the null of a contrast leaves exchangeable.
+    """Return what the null hypothesis of a contrast leaves exchangeable.
 
     Where every row is another participant, rows are. Otherwise an effect between participants (each term
     that it weighs holds a column that never changes within a participant, such as the arm) exchanges whole

@@ -1,4 +1,4 @@
-"""What a trial like this study could find, and how many it needs, from the study's own spread."""
+"""Plan a trial: what it could find, and how many participants it needs, from a study's own spread."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ POWER_COLUMNS: Columns = {
 
 @dataclass(frozen=True)
 class PowerAnswer:
-    """What trials of some sizes could find.
+    """What trials of given sizes could find.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def plan_trial(
     corrected: bool = False,
     progress: Progress | None = None,
 ) -> PowerAnswer:
-    """Tell what trials with this study's design, visits and spread could find.
+    """Return what trials with this study's design, visits and spread could find.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ def plan_trial(
     sizes : sequence of int
         Participants per arm.
     difference_percent : float
-        The difference, in percent of the reference, for which the needed size is told.
+        The difference, in percent of the reference, for which the needed size is given.
     power : float
         Probability of finding it.
     corrected : bool
         Ask each vertex for the threshold of random field theory, and each region for that of bands that hold
         together, both at the study's own size; else for `analysis.alpha` by itself.
     progress : Progress, optional
-        Told how far the work has come.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def plan_trial(
     SettingError
         If a size or the difference is out of bounds.
     StatisticsError
-        If the question compares no two groups of values, or maps and design do not fit together.
+        If the question does not compare two groups of values, or maps and design do not fit together.
     """
     if analysis.outcome != "value":
         raise SettingError(f"analysis '{analysis.name}': percentages are of values, not of changes.")
@@ -166,7 +166,7 @@ def _columns(
 ) -> dict[str, np.ndarray]:
     answered, alternative = fitted.answered, fitted.answered.alternative
     if fitted.percent is None:
-        raise StatisticsError(f"'{answered.contrast.name}' has no reference to tell percentages of.")
+        raise StatisticsError(f"'{answered.contrast.name}' has no reference for percentages.")
     sd = effective_sd(answered, group_sizes(fitted.design, answered.contrast))
     reference = fitted.percent.reference
     wanted = difference_percent / 100.0 * reference

@@ -1,7 +1,4 @@
-"""Whether the questions of a study can be asked of its table, found without any map.
-
-Size and shape of each femur as covariates, from the records that `cbm map` wrote.
-"""
+"""Check the questions of a study on its table, without any map; add size and shape of the femurs to it."""
 
 from __future__ import annotations
 
@@ -21,14 +18,16 @@ from ...statistics.model.contrasts import read_contrast
 from ...statistics.model.mixed_model import check_repeats
 from ...statistics.table import PATH, Table, sorted_levels
 from .fit_and_test import endpoints_of, rows_and_design
+from .further_tests import check_further_tests
 
 if TYPE_CHECKING:
     from ..study_file.analyses import Analysis
     from ..study_file.study_toml import Coding, StudyFile
 
-
 COLUMNS = "[columns]"
 _SHOWN = 5  # faults in one message
+SIZE = "femur size"
+_SHAPE = re.compile(r"femur shape (\d+)")
 
 
 def faults_of_questions(
@@ -62,7 +61,7 @@ def faults_of_questions(
 def refuse_wrong_questions(
     study: StudyFile, table: Table, analyses: Iterable[Analysis] | None = None
 ) -> None:
-    """Refuse a study with a question that cannot be asked of its table; see `faults_of_questions`.
+    """Refuse a study with a question that does not fit its table; see `faults_of_questions`.
 
     Raises
     ------
@@ -75,8 +74,10 @@ def refuse_wrong_questions(
     ]
     if faults:
         more = [f"  and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        told = "\n".join([*faults[:_SHOWN], *more])
-        raise SettingError(f"{study.source}: correct the questions first, or take them out for now:\n{told}")
+        listed = "\n".join([*faults[:_SHOWN], *more])
+        raise SettingError(
+            f"{study.source}: correct the questions first, or take them out for now:\n{listed}"
+        )
 
 
 def check_question(coding: Coding, table: Table, analysis: Analysis) -> None:
@@ -87,9 +88,8 @@ def check_question(coding: Coding, table: Table, analysis: Analysis) -> None:
     CorticalBoneMappingError
         As the analysis itself would, which only reads the maps first.
     """
-    rng = np.random.default_rng(
-        1
-    )  # the maps know size and shape; no two columns of numbers depend on another
+    # Size and shape are in the maps' records, unread here; independent columns of numbers represent them.
+    rng = np.random.default_rng(1)
     shapes = shape_columns(table, analysis.terms)
     table = table.with_columns({name: rng.normal(size=len(table)) for name in shapes})
     there = ~table.missing(PATH)
@@ -104,7 +104,9 @@ def _ask(maps: Maps, analysis: Analysis, coding: Coding) -> None:
     _, design = rows_and_design(maps, analysis, coding)
     if analysis.model == "mixed":
         check_repeats(design)
-    check_direction(read_contrast(design, analysis.contrast), analysis.alternative)
+    for text in (analysis.contrast, *analysis.conjunction):
+        check_direction(read_contrast(design, text), analysis.alternative)
+    check_further_tests(design, analysis)
 
 
 def _faults_of_columns(coding: Coding, table: Table) -> Iterator[str]:
@@ -116,15 +118,11 @@ def _faults_of_columns(coding: Coding, table: Table) -> Iterator[str]:
             yield f"the reference '{level}' does not occur in '{name}'; its levels are {', '.join(levels)}."
 
 
-SIZE = "femur size"
-_SHAPE = re.compile(r"femur shape (\d+)")
-
-
 def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
     """Add the columns ``femur size`` and ``femur shape 1``, 2 … that some terms name.
 
-    Where bones of different shape are laid on one average, a misfit that goes with shape can look like an
-    effect; shape as covariate takes it out (Gee and Treece 2014, Gee, Treece and Poole 2018).
+    Where bones of different shape are registered to one average, a misfit that goes with shape can look like
+    an effect; shape as covariate takes it out (Gee and Treece 2014, Gee, Treece and Poole 2018).
 
     Parameters
     ----------
@@ -144,7 +142,7 @@ def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
     Raises
     ------
     StatisticsError
-        If a record holds no such number; names the row.
+        If a record lacks such a number; names the row.
     """
     asked = shape_columns(table, terms)
     if not asked:
@@ -155,7 +153,7 @@ def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
 
 
 def shape_columns(table: Table, terms: tuple[str, ...]) -> list[str]:
-    """Give the names of size and shape that some terms hold and the table does not."""
+    """Return the names of size and shape that some terms hold and the table does not."""
     asked = {name for term in terms for name in re.split(r"\s*[×*:]\s*", term.strip())}
     return sorted(name for name in asked if name not in table and (name == SIZE or _SHAPE.fullmatch(name)))
 
@@ -169,7 +167,7 @@ def _of_row(table: Table, row: int, results: Path, asked: list[str]) -> dict[str
         return {name: _number(record, name) for name in asked}
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise StatisticsError(
-            f"{table.describe(row)}: the record of its map holds no '{asked[-1]}'; map this scan again with "
+            f"{table.describe(row)}: the record of its map lacks '{asked[-1]}'; map this scan again with "
             "an atlas that has a shape model."
         ) from error
 

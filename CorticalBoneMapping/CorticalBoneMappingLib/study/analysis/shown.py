@@ -1,4 +1,4 @@
-"""What is shown of a study's answer, and in which range: the same in pictures and in Slicer."""
+"""The views of an answer, and the range of each: the same in pictures and in Slicer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ...core.surface import Surface
 
 PERCENT_RANGE = (-15.0, 15.0)
-"""Fixed range of effects in percent, so that two studies can be compared."""
+"""Fixed range of effects in percent, so that two studies can be compared; chosen by hand."""
 
 SIGNIFICANT = "effect_where_significant"
 """Array made for showing: the effect, not-a-number where it is not significant."""
@@ -24,8 +24,8 @@ VIEWS = {
 }
 """What can be shown, and its label."""
 
-_P_RANGE = (0.0, 0.1)
-_SHARE_WITHIN = 0.99  # of the effects, where they are in a unit of their own
+_P_RANGE = (0.0, 0.1)  # chosen by hand, as the ranges of t and F below
+_SHARE_WITHIN = 0.99  # of the effects, where they are in a unit of their own; chosen by hand
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def with_significant(surface: Surface) -> Surface:
 
 
 def shown_of(surface: Surface, view: str) -> Shown | None:
-    """Say how a view of an answer is shown; None where the answer has no such array.
+    """Return how a view of an answer is shown; None where the answer lacks the array.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _effect(surface: Surface) -> str | None:
 
 
 def _symmetric(values: np.ndarray) -> tuple[float, float]:
-    """Give a round range around zero that holds nearly all values."""
+    """Return a round range around zero that holds nearly all values."""
     sizes = np.abs(values[np.isfinite(values)].astype(np.float64))
     largest = float(np.quantile(sizes, _SHARE_WITHIN)) if len(sizes) else 1.0
     decade = 10.0 ** np.floor(np.log10(max(largest, 1e-9)))

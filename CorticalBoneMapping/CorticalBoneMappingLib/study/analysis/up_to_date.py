@@ -120,7 +120,7 @@ def inputs_now(study: StudyFile) -> dict[str, dict[str, str]]:
     Raises
     ------
     CorticalBoneMappingError, OSError
-        If they cannot be read.
+        If reading them fails.
     """
     maps = maps_record(read_study_table(study), study.results)
     return {"table": input_record(study.table), "maps": maps}
@@ -136,7 +136,7 @@ def outdated_answers(folder: Path) -> Iterator[str]:
 
 
 def _study_of(record: dict[str, Any]) -> str:
-    """Return the name of the study file that an answer belongs to; empty in a record of an earlier version."""
+    """Return the name of an answer's study file; empty in a record of an earlier version."""
     return record.get("inputs", {}).get("study", {}).get("name", "")
 
 

@@ -1,4 +1,4 @@
-"""One case in a worker: inputs, map, result; whatever goes wrong is told, never raised."""
+"""Map one case in a worker: inputs, map, result. What goes wrong is returned, never raised."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ Measure = Callable[[Case, Progress], FemurResult]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case went.
+    """How the mapping of a case went.
 
     Attributes
     ----------
     status : str
-        `DONE`, `FAILED`, or `UNWRITABLE`: the result could not be kept, and neither will the next ones.
+        `DONE`, `FAILED`, or `UNWRITABLE`: the result could not be written, and neither will the next ones.
     reason : str
         Why it failed, a sentence.
     seconds : float
         That the work took.
     is_new : bool
-        Whether it was mapped now; otherwise its result stood there.
+        Whether it was mapped now; otherwise it had a result already.
     """
 
     status: str
@@ -60,13 +60,13 @@ class Outcome:
 
 
 class _CannotKeep(Exception):
-    """The result is there but cannot be written: the disk is full, or the folder is gone."""
+    """Writing a result failed: the disk is full, or the folder is gone."""
 
 
 def is_up_to_date(case: Case, results: Path) -> bool:
-    """Whether a case's result follows from the inputs and settings as they are, told without reading inputs.
+    """Whether a case's result follows from its present inputs and settings, without reading the inputs.
 
-    False if that cannot be told: an input was touched since it was last read.
+    False if that is unknown: an input was touched since it was last read.
     """
     known = known_fingerprints(read_record(results, case))
     if set(known) != set(case.inputs):
@@ -80,10 +80,10 @@ def is_up_to_date(case: Case, results: Path) -> bool:
 
 
 def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outcome:
-    """Map one case and keep its result, unless the one that stands there is still right.
+    """Map one case and write its result, unless the present one is up to date.
 
-    What fails is told in the outcome, in the case's record and in its log; an earlier result that no longer
-    follows from inputs and settings is taken away first.
+    A failure is in the outcome, in the case's record and in its log; an earlier result that no longer follows
+    from inputs and settings is removed first.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def run_case(case: Case, results: Path, measure: Measure | None = None) -> Outco
             "timings_s": timings,
             "inputs": {kind: asdict(each) for kind, each in inputs.items()},
         }
-        if not outcome.is_new:  # what was measured when it was mapped says more than that it was looked at
+        if not outcome.is_new:  # the record of the mapping itself stays
             record = read_record(results, case) | {"inputs": record["inputs"], "status": DONE, "reason": ""}
         write_record(results, case, record)
     except OSError as error:
@@ -149,16 +149,16 @@ def _attempt(
     except MemoryError:
         reason = "The memory of this worker was not enough. Let fewer workers run at once (--workers)."
     except FileNotFoundError as error:
-        reason = f"{error.filename}: there is no such file or folder."
+        reason = f"{error.filename}: this file or folder does not exist."
     except OSError as error:
         reason = f"{error.filename or 'A file'} could not be read ({error.strerror or error})."
     except Exception as error:  # a fault of the program in one case must not end the others
-        reason = f"A fault of the program ({type(error).__name__}: {error}); its log holds the place."
+        reason = f"A fault of the program ({type(error).__name__}: {error}); its log says where."
         log.write(traceback.format_exc())
     else:
         log.write("done\n")
         return Outcome(DONE)
-    with contextlib.suppress(OSError):  # what stands there is not what the inputs and settings ask for
+    with contextlib.suppress(OSError):  # an earlier result does not follow from inputs and settings
         remove_result(results, case)
     log.write(f"failed: {reason}\n")
     return Outcome(FAILED, reason)
@@ -193,7 +193,7 @@ def _cannot_write(results: Path, error: OSError) -> str:
 
 
 class _LogProgress(Progress):
-    """Every milestone a line with its time."""
+    """Writes every milestone as a line with its time."""
 
     def __init__(self, log: TextIO) -> None:
         self._log = log
@@ -205,7 +205,7 @@ class _LogProgress(Progress):
 
 @contextlib.contextmanager
 def _log_of(case: Case, results: Path) -> Iterator[TextIO]:
-    """The log of a case's last attempt."""
+    """Open the log of a case's last attempt."""
     path = results / LOG_FOLDER / f"{case.name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as log:

@@ -1,4 +1,4 @@
-"""What a person decides on cases, written into the table that the statistics respect."""
+"""Write review decisions into ``qc.csv``, which the statistics respect."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from ...core.errors import SettingError
 from ...io.files import write_text
 from ...io.tables import csv_of_rows, read_written_table
-from ..study_file.case_names import CaseId, in_words, known_identity
-from .review import DECISIONS, OF_RESULT, REVIEW_FILE, identity_in, marks_of_results, read_reviews
+from ..study_file.case_names import CaseId, in_words, known_case
+from .review import DECISIONS, OF_RESULT, REVIEW_FILE, id_in, marks_of_results, read_reviews
 
 
 @dataclass(frozen=True)
@@ -19,21 +19,21 @@ class Decision:
 
     Attributes
     ----------
-    verdict : str
+    choice : str
         One of `DECISIONS`.
     note : str
     of_result : str
-        Mark of the result that was looked at. Without, a verdict that says the same as before stays tied to
-        what it was given on, and another is one on the result that stands there.
+        Mark of the result that was reviewed. Without, the same choice as before stays tied to its result, and
+        another choice is tied to the present one.
     """
 
-    verdict: str
+    choice: str
     note: str
     of_result: str = ""
 
 
 def decide(results: Path, decisions: Mapping[CaseId, Decision]) -> int:
-    """Write verdicts and notes into ``qc.csv``; all else in it stays as it is.
+    """Write decisions and notes into ``qc.csv``; all else in it stays as it is.
 
     Parameters
     ----------
@@ -49,23 +49,23 @@ def decide(results: Path, decisions: Mapping[CaseId, Decision]) -> int:
     Raises
     ------
     CorticalBoneMappingError
-        If a verdict is none, or a case is not in the table; nothing is written then.
+        If a choice is unknown, or a case is not in the table; nothing is written then.
     """
     path = results / REVIEW_FILE
     read_reviews(results)  # says what is wrong in the table before it is written again
     columns = read_written_table(path).columns
     rows = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
     marks = marks_of_results(results)
-    known = {known_identity(identity_in(row), marks): row for row in rows}
+    known = {known_case(id_in(row), marks): row for row in rows}
     changed = 0
-    for identity, decision in decisions.items():
-        case = known_identity(identity, known)
+    for case_id, decision in decisions.items():
+        case = known_case(case_id, known)
         row = known.get(case)
         if row is None:
-            raise SettingError(f"{path}: there is no mapped case {in_words(identity)}.")
-        if decision.verdict not in DECISIONS:
+            raise SettingError(f"{path}: {in_words(case_id)} is not among the mapped cases.")
+        if decision.choice not in DECISIONS:
             raise SettingError(
-                f"{in_words(identity)}: '{decision.verdict}' is no verdict; write accept, reject or none."
+                f"{in_words(case_id)}: '{decision.choice}' is unknown; write accept, reject or none."
             )
         changed += _enter(row, decision, marks.get(case, ""))
     if changed:
@@ -74,41 +74,41 @@ def decide(results: Path, decisions: Mapping[CaseId, Decision]) -> int:
     return changed
 
 
-def decision_now(results: Path, identity: CaseId, verdict: str, note: str) -> Decision:
-    """Give a decision on the result that stands there, whatever was decided before."""
+def decision_now(results: Path, case_id: CaseId, choice: str, note: str) -> Decision:
+    """Return a decision on the present result, whatever was decided before."""
     marks = marks_of_results(results)
-    return Decision(verdict, note, marks.get(known_identity(identity, marks), ""))
+    return Decision(choice, note, marks.get(known_case(case_id, marks), ""))
 
 
 def decisions_of(path: Path) -> dict[CaseId, Decision]:
-    """Read the decisions of a table such as the page of cases saves.
+    """Return the decisions of a table that the quality page saved.
 
     Raises
     ------
     CorticalBoneMappingError
-        If it is no such table.
+        If a column is missing.
     """
     columns = read_written_table(path).columns
     needed = ("participant", "visit", "side", "verdict", "note")
     if lacking := [name for name in needed if name not in columns]:
         raise SettingError(
-            f"{path}: there is no column '{lacking[0]}'; is this the table that the page saved?"
+            f"{path}: the column '{lacking[0]}' is missing; is this the table that the page saved?"
         )
     given_on = columns.get(OF_RESULT, [""] * len(columns["verdict"]))
     rows = zip(*(columns[name] for name in needed), given_on)
     return {
-        (person, visit, side): Decision(verdict.lower(), note, mark)
-        for person, visit, side, verdict, note, mark in rows
+        (person, visit, side): Decision(choice.lower(), note, mark)
+        for person, visit, side, choice, note, mark in rows
     }
 
 
 def _enter(row: dict[str, str], decision: Decision, mark: str) -> bool:
-    """Write a decision into its row, `mark` that of the result which stands there; say if it changes it."""
-    tied = row.get(OF_RESULT, "") if row["verdict"].lower() == decision.verdict else mark
+    """Write a decision into its row (`mark`: of the present result); return whether the row changes."""
+    tied = row.get(OF_RESULT, "") if row["verdict"].lower() == decision.choice else mark
     new = {
-        "verdict": decision.verdict,
+        "verdict": decision.choice,
         "note": _on_one_line(decision.note),
-        OF_RESULT: (decision.of_result or tied) if decision.verdict else mark,
+        OF_RESULT: (decision.of_result or tied) if decision.choice else mark,
     }
     changes = {OF_RESULT: ""} | row | new != {OF_RESULT: ""} | row
     row.update(new)

@@ -1,7 +1,4 @@
-"""The one seam to many: a `concurrent.futures.Executor` of processes here, or of a Dask cluster.
-
-How much memory a case needs, told from the sizes of its files.
-"""
+"""Executors that map many cases: processes here, or a Dask cluster; and the memory that a case needs."""
 
 from __future__ import annotations
 
@@ -22,7 +19,12 @@ from ...core.machine_memory import available_memory
 from ..study_file.scans import Case
 from .worker import begin_worker
 
-_CONNECT_S = 20.0
+_CONNECT_S = 20.0  # to a Dask scheduler; chosen by hand
+# Measured (Docs/trial.md): 0.87 GB for scans of 10 million voxels, 1.4 GB for one of 105. With some room,
+# since a process asks the system for more than it fills.
+_WITHOUT_SCAN = 900 << 20  # bytes
+_PER_VOXEL = 8  # bytes
+_BYTES_OF_DICOM_VOXEL = 2  # 16 bits, uncompressed
 
 
 class SeparateProcesses(Executor):
@@ -39,7 +41,8 @@ class SeparateProcesses(Executor):
     memory_bytes : int, optional
         What each may use; see `begin_worker`.
     lifetime : int
-        Works after which a process gives way to a new one, since memory that was freed is not all given back.
+        Works after which a process is replaced by a new one, since not all freed memory is given back; chosen
+        by hand.
     """
 
     def __init__(self, workers: int, memory_bytes: int | None = None, lifetime: int = 40) -> None:
@@ -86,7 +89,7 @@ class SeparateProcesses(Executor):
 def open_executor(
     workers: int | None = None, dask: str | None = None, bytes_each: int | None = None
 ) -> Iterator[Executor]:
-    """Give an executor; what it was doing is ended when the block ends with an error.
+    """Yield an executor; its work is ended when the block ends with an error.
 
     Parameters
     ----------
@@ -104,7 +107,7 @@ def open_executor(
     Raises
     ------
     SettingError
-        If the number makes no sense, Dask is not installed, or its scheduler does not answer.
+        If the number is below 1, Dask is not installed, or its scheduler does not answer.
     """
     if dask is not None:
         with _dask_executor(dask) as executor:
@@ -124,7 +127,7 @@ def open_executor(
 
 
 def workers_that_fit(asked: int | None, bytes_each: int | None) -> int:
-    """Give how many workers cores and memory allow, at least 1 and never more than asked for."""
+    """Return how many workers cores and memory allow, at least 1 and never more than asked for."""
     counts = [asked or _cores()]
     available = available_memory()
     if bytes_each and available:
@@ -164,15 +167,8 @@ def _dask_executor(address: str) -> Iterator[Executor]:
         executor.shutdown()
 
 
-# Measured (Docs/trial.md): 0.87 GB for scans of 10 million voxels, 1.4 GB for one of 105. With some room,
-# since a process asks the system for more than it fills.
-_WITHOUT_SCAN = 900 << 20
-_PER_VOXEL = 8
-_BYTES_OF_DICOM_VOXEL = 2
-
-
 def memory_of(cases: Sequence[Case]) -> int:
-    """Give the memory in bytes that the largest of some cases needs."""
+    """Return the memory in bytes that the largest of some cases needs."""
     voxels = max(_voxels(path) for path in {case.ct for case in cases})
     return _WITHOUT_SCAN + _PER_VOXEL * voxels
 

@@ -1,10 +1,8 @@
-"""What a case's result was made of, and how a result comes into being at one moment.
+"""The ledger of a case: from what its result was made; results that are whole or absent; one run a folder.
 
-A result is a folder that is written under another name, brought to the disk, and renamed: it is there whole
-or not at all, whenever the power fails. ``case.json`` in it is its ledger: the key of all that its bytes
-follow from, and the sizes of its files. A case whose key is still the same need not be mapped again.
-
-One run at a time in a folder; the lock of a run that died is none.
+A result is a folder that is written under another name, brought to the disk, and renamed: it is whole or
+absent, whenever the power fails. ``case.json`` in it is its ledger: the key of all that its bytes follow
+from, and the sizes of its files. A case whose key is still the same need not be mapped again.
 """
 
 from __future__ import annotations
@@ -34,6 +32,7 @@ TEMPORARY_FOLDER = ".run"
 """Folder in the folder of results for what is being written, and for the lock."""
 
 LOG_FOLDER = "log"
+_BUSY = (11, 13, 35, 36)  # EAGAIN, EACCES, EAGAIN of macOS, EDEADLK of Windows
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,13 @@ class Fingerprint:
     covers: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """Give name, hash and what it covers, for a record."""
+        """Return name, hash and what it covers, for a record."""
         covers = {"covers": list(self.covers)} if self.covers else {}
         return {"name": self.name, "sha256": self.sha256} | covers
 
 
 def fingerprints(case: Case, known: dict[str, Fingerprint] | None = None) -> dict[str, Fingerprint]:
-    """Give the fingerprint of each input of a case.
+    """Return the fingerprint of each input of a case.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def fingerprints(case: Case, known: dict[str, Fingerprint] | None = None) -> dic
     Raises
     ------
     OSError
-        If an input is not there.
+        If an input does not exist.
     """
     found = {}
     for kind, path in case.inputs.items():
@@ -96,7 +95,7 @@ def fingerprints(case: Case, known: dict[str, Fingerprint] | None = None) -> dic
 
 
 def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
-    """Hash all that the bytes of a result follow from.
+    """Return the hash of all that the bytes of a result follow from.
 
     Names and contents of the inputs, series, participant, visit and side, the settings, the atlas, version
     and source of this program, and the versions of what it computes with. Python's own is left out: a new one
@@ -117,7 +116,7 @@ def key_of(case: Case, inputs: dict[str, Fingerprint]) -> str:
 
 
 def records_of(case: Case, inputs: dict[str, Fingerprint]) -> dict[str, dict[str, Any]]:
-    """Give what a result records of its inputs: names, contents, and the series if one was asked for."""
+    """Return what a result records of its inputs: names, hashes, and the series if one was chosen."""
     records = {kind: each.record() for kind, each in sorted(inputs.items())}
     if case.series is not None and "ct" in records:
         records["ct"]["series"] = case.series
@@ -125,7 +124,7 @@ def records_of(case: Case, inputs: dict[str, Fingerprint]) -> dict[str, dict[str
 
 
 def has_result(results: Path, case: Case, key: str | None = None) -> bool:
-    """Whether a case's result stands whole in its folder, and was made with this key.
+    """Return whether a case's result is whole in its folder, and was made with this key.
 
     Parameters
     ----------
@@ -145,7 +144,7 @@ def has_result(results: Path, case: Case, key: str | None = None) -> bool:
 
 
 def mark_of(folder: Path) -> str:
-    """Give a short mark of the result in a folder, another one for every key; empty if there is none.
+    """Return a short mark of the result in a folder, different for every key; empty without a result.
 
     It begins with a letter: a spreadsheet would read twelve digits, or some around an ``e``, as a number.
     """
@@ -157,7 +156,7 @@ def mark_of(folder: Path) -> str:
 
 @contextmanager
 def new_result(results: Path, case: Case, key: str, inputs: dict[str, Fingerprint]) -> Iterator[Path]:
-    """Give a folder to write a result to; it takes its place, with its ledger, when the block ends well.
+    """Yield a folder to write a result to; it takes its place, with its ledger, when the block ends well.
 
     Parameters
     ----------
@@ -191,7 +190,7 @@ def new_result(results: Path, case: Case, key: str, inputs: dict[str, Fingerprin
 
 
 def remove_result(results: Path, case: Case) -> None:
-    """Take a case's result away at one moment, if there is one."""
+    """Remove a case's result at one moment, if there is one."""
     folder = results / case.folder
     if folder.is_dir():
         with _temporary(results, "old") as temporary:
@@ -202,43 +201,6 @@ def clear_temporary_folders(results: Path) -> None:
     """Remove what a run that was killed has left half-written."""
     for folder in (results / TEMPORARY_FOLDER).glob("writing-*"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_record(results: Path, case: Case, record: dict[str, Any]) -> None:
-    """Write what is known of a case beside its result: how it went, and how long it took."""
-    write_json(results / LOG_FOLDER / f"{case.name}.json", record)
-
-
-def read_record(results: Path, case: Case) -> dict[str, Any]:
-    """Read what `write_record` wrote; empty if there is none."""
-    try:
-        record = json.loads((results / LOG_FOLDER / f"{case.name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def known_fingerprints(record: dict[str, Any]) -> dict[str, Fingerprint]:
-    """Give the fingerprints of a record's inputs."""
-    try:
-        inputs = record["inputs"]
-        return {
-            kind: Fingerprint(**each | {"covers": tuple(each["covers"])}) for kind, each in inputs.items()
-        }
-    except (KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _temporary(results: Path, name: str) -> AbstractContextManager[Path]:
-    return folder_aside(results / TEMPORARY_FOLDER, f"writing-{name}-")
-
-
-@lru_cache(maxsize=4)
-def _atlas_hash(folder: Path | None) -> str:
-    return load_atlas(folder).sha256
-
-
-_BUSY = (11, 13, 35, 36)  # EAGAIN, EACCES, EAGAIN of macOS, EDEADLK of Windows
 
 
 @contextmanager
@@ -263,21 +225,55 @@ def only_run(results: Path) -> Iterator[None]:
                 raise CorticalBoneMappingError(
                     f"{results}: another run works here ({_holder(path)}). Wait for it, or stop it."
                 ) from error
-        told = {
+        holder = {
             "process": os.getpid(),
             "machine": platform.node(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        (path.parent / "holder.json").write_text(json.dumps(told), encoding="utf-8")
+        (path.parent / "holder.json").write_text(json.dumps(holder), encoding="utf-8")
         yield
+
+
+def write_record(results: Path, case: Case, record: dict[str, Any]) -> None:
+    """Write the record of a case beside its result: how it went, and how long it took."""
+    write_json(results / LOG_FOLDER / f"{case.name}.json", record)
+
+
+def read_record(results: Path, case: Case) -> dict[str, Any]:
+    """Return what `write_record` wrote; empty without a record."""
+    try:
+        record = json.loads((results / LOG_FOLDER / f"{case.name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def known_fingerprints(record: dict[str, Any]) -> dict[str, Fingerprint]:
+    """Return the fingerprints of a record's inputs."""
+    try:
+        inputs = record["inputs"]
+        return {
+            kind: Fingerprint(**each | {"covers": tuple(each["covers"])}) for kind, each in inputs.items()
+        }
+    except (KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _temporary(results: Path, name: str) -> AbstractContextManager[Path]:
+    return folder_aside(results / TEMPORARY_FOLDER, f"writing-{name}-")
+
+
+@lru_cache(maxsize=4)
+def _atlas_hash(folder: Path | None) -> str:
+    return load_atlas(folder).sha256
 
 
 def _holder(path: Path) -> str:
     try:
-        told = json.loads((path.parent / "holder.json").read_text(encoding="utf-8"))
-        return f"process {told['process']} on {told['machine']}, since {told['since']}"
+        holder = json.loads((path.parent / "holder.json").read_text(encoding="utf-8"))
+        return f"process {holder['process']} on {holder['machine']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "it has not told its name"
+        return "it left no name"
 
 
 def _lock(file: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""Run a study: every case that is not up to date, on an executor; what fails is told and the rest goes on."""
+"""Map the scans of a study: every case that is not up to date, on an executor; one failure stops no other."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .review import tie_reviews
 
 Work = Callable[[Case, Path], Outcome]
 
-_WRITE_EVERY_S = 5.0
-_LOOK_TOGETHER = 100  # cases between two reports
+_WRITE_EVERY_S = 5.0  # between two writings of the tables; chosen by hand
+_LOOK_TOGETHER = 100  # cases between two reports; chosen by hand
 _DIED = (
-    "Its worker process ended twice, without a word: the system may have stopped it for want of memory. Let "
-    "fewer workers run at once (--workers), and see the log of this case for how far it came."
+    "Its worker process ended twice, without a message: the system may have stopped it for want of memory. "
+    "Let fewer workers run at once (--workers), and see the log of this case for how far it came."
 )
 _NOT_BEGUN = (
     "No worker could begin with it ({}: {}). Do scheduler and workers have this program and what it needs in "
@@ -33,7 +33,7 @@ _NOT_BEGUN = (
 
 @dataclass(frozen=True)
 class MappingSummary:
-    """What a run did.
+    """What a mapping run did.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ def map_scans(
     executor : concurrent.futures.Executor
         Does the work. A case in whose scan a worker dies is tried once more, alone, after all others.
     progress : Progress, optional
-        Told of every case, with the time left.
+        Called with the fraction done and a text; can cancel.
     work : callable
         What is done with each.
 
@@ -84,7 +84,7 @@ def map_scans(
     Raises
     ------
     CorticalBoneMappingError
-        If another run works in the folder, or nothing can be written to it.
+        If another run works in the folder, or writing to it fails.
     """
     progress = progress or Progress()
     begun = time.perf_counter()
@@ -97,7 +97,7 @@ def map_scans(
             if number % _LOOK_TOGETHER == 0:
                 progress.report(0.0, f"Looking for results: case {number + 1} of {len(cases)}")
             if is_up_to_date(case, results):
-                overview.tell(case, Outcome(DONE, is_new=False))
+                overview.note(case, Outcome(DONE, is_new=False))
             else:
                 waiting.append(case)
         kept, mapped = len(cases) - len(waiting), 0
@@ -108,14 +108,14 @@ def map_scans(
             for case, outcome in _outcomes(waiting, results, executor, work):
                 if outcome.status == UNWRITABLE:
                     raise CorticalBoneMappingError(outcome.reason)
-                overview.tell(case, outcome)
+                overview.note(case, outcome)
                 kept += outcome.status == DONE and not outcome.is_new
                 mapped += outcome.status == DONE and outcome.is_new
                 if clock.is_time_to_write():
                     overview.write()
-                progress.report(*clock.told(overview.count()[FAILED]))
+                progress.report(*clock.count_one(overview.count()[FAILED]))
         except BaseException:
-            with contextlib.suppress(OSError):  # the disk may be full, which is what is to be told
+            with contextlib.suppress(OSError):  # the disk may be full, which is the error to report
                 overview.write_all()
             raise
         overview.write_all()
@@ -127,7 +127,7 @@ def map_scans(
 def _outcomes(
     cases: Sequence[Case], results: Path, executor: Executor, work: Work
 ) -> Iterator[tuple[Case, Outcome]]:
-    """Give every case with its outcome, as they come."""
+    """Yield every case with its outcome, as they come."""
     died = []
     for case, outcome in _attempts(cases, results, executor, work):
         if isinstance(outcome, Outcome):
@@ -142,7 +142,7 @@ def _outcomes(
 def _attempts(
     cases: Sequence[Case], results: Path, executor: Executor, work: Work
 ) -> Iterator[tuple[Case, Outcome | BaseException]]:
-    """Give each case's outcome, or how its worker failed, since `work` itself raises nothing.
+    """Yield each case's outcome, or how its worker failed, since `work` itself raises nothing.
 
     The hips of one scan are done by one worker, one after the other: it reads the scan once.
     """
@@ -170,14 +170,14 @@ def _dead(case: Case, results: Path, error: BaseException) -> Outcome:
 
 
 class _Clock:
-    """How far a run is, and how long it will still take."""
+    """Progress of a run, and the time left."""
 
     def __init__(self, total: int, kept: int) -> None:
         self._total, self._kept, self._done = total, kept, kept
         self._begun = self._written = time.perf_counter()
 
-    def told(self, failed: int) -> tuple[float, str]:
-        """Count one more; give the fraction and the text."""
+    def count_one(self, failed: int) -> tuple[float, str]:
+        """Count one more case; return the fraction done and the text."""
         self._done += 1
         each = (time.perf_counter() - self._begun) / (self._done - self._kept)
         left = duration(each * (self._total - self._done))
@@ -185,7 +185,7 @@ class _Clock:
         return self._done / self._total, text + (f", {left} left" if self._done < self._total else "")
 
     def is_time_to_write(self) -> bool:
-        """Whether the tables are old enough to be written again."""
+        """Return whether the tables are old enough to be written again."""
         is_time = time.perf_counter() - self._written > _WRITE_EVERY_S
         self._written = time.perf_counter() if is_time else self._written
         return is_time

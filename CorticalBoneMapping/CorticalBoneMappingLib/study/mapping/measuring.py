@@ -1,6 +1,6 @@
-"""From the scan of a case to its result: all that the result's numbers follow from is imported here.
+"""Measure a case: from its scan to its result. All that the result's numbers follow from is imported here.
 
-The scan that a process has read last: its other hip is measured without reading or searching it again.
+A process keeps the scan that it has read last, so that the other hip needs no second reading or search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...io.volume_files import read_volume
 from ...pipeline.find.femur_in_scan import femur_in
 from ...pipeline.map_femur import map_femur
 from ...pipeline.result import FemurResult
-from ...segmentation.detect.hips import HeadDetection, asked_for, find_heads
+from ...segmentation.detect.hips import HeadDetection, chosen_hips, find_heads
 
 if TYPE_CHECKING:
     from ..study_file.scans import Case
@@ -36,7 +36,7 @@ def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> Fe
     volume = scan.volume
     part = progress.part(0.1, 0.35)
     femur, origin = femur_in(volume, case.mask, case.side, case.settings, part, scan.find_heads)
-    searched = origin.pop("timings_s", {})  # a record that tells times would be another every time
+    searched = origin.pop("timings_s", {})  # with times, every run would give another record
     result = map_femur(volume, femur, case.side, case.settings, progress.part(0.35, 1.0))
     result.provenance["timings_s"] |= {f"search: {stage}": time for stage, time in searched.items()}
     result = result.with_provenance(segmentation=origin)
@@ -44,10 +44,10 @@ def measure_case(case: Case, progress: Progress, draw: Draw | None = None) -> Fe
 
 
 def _with_thumbnail(result: FemurResult, volume: Volume, draw: Draw) -> FemurResult:
-    """Add the thumbnail; a result whose picture fails is a result, and says so."""
+    """Add the thumbnail; if drawing fails, the result has a note instead."""
     try:
         return replace(result, thumbnail=draw(volume, result))
-    except Exception as error:  # whatever it fails of, the measurement is not harmed
+    except Exception as error:  # whatever fails here, the measurement is valid
         is_said = isinstance(error, CorticalBoneMappingError)
         why = str(error) if is_said else f"{type(error).__name__}: {error}"
         notes = [*result.provenance.get("notes", ()), f"The picture of this case could not be drawn ({why})."]
@@ -75,26 +75,26 @@ class SharedScan:
         seed: np.ndarray | None = None,
         progress: Progress | None = None,
     ) -> list[HeadDetection]:
-        """Do as `segmentation.heads.find_heads`, whose search is the same whatever side is asked for."""
+        """Find as `segmentation.detect.hips.find_heads` does, but search only once for both sides."""
         if self._heads is None:
             self._heads = find_heads(volume, femur, progress=progress)
-        return asked_for(self._heads, side, seed, volume.source)
+        return chosen_hips(self._heads, side, seed, volume.source)
 
 
 _last: dict[tuple[Path, str | None, str, Path | None], SharedScan] = {}
 
 
 def scan_of(case: Case, progress: Progress | None = None) -> SharedScan:
-    """Give the scan of a case, read now unless this process has read it last.
+    """Return the scan of a case, read now unless this process has read it last.
 
     Raises
     ------
     VolumeError
-        If it cannot be read.
+        If reading fails.
     """
     # The heads follow from the atlas, too.
-    identity = case.ct, case.series, stamp_of(case.ct), case.settings.atlas
-    if identity not in _last:
+    key = case.ct, case.series, stamp_of(case.ct), case.settings.atlas
+    if key not in _last:
         _last.clear()  # before the next one is read: two would need twice the memory
-        _last[identity] = SharedScan(read_volume(case.ct, case.series, progress))
-    return _last[identity]
+        _last[key] = SharedScan(read_volume(case.ct, case.series, progress))
+    return _last[key]

@@ -1,4 +1,4 @@
-"""The table of all cases: how each went, its figures, and how long it took."""
+"""The table ``cases.csv``: how each case went, its figures, and how long it took."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CASE_COLUMNS: Columns = {
     **{name: kind if kind is float else str for name, kind in FIGURES.items()},
     "suggestion": str,
 }
-"""Of ``cases.csv``; status is ``done``, ``failed`` or ``waiting``. See `quality.FIGURES`."""
+"""Of ``cases.csv``; status is ``done``, ``failed`` or ``waiting``. See `review.FIGURES`."""
 
 _FIRST_COLUMNS = tuple(CASE_COLUMNS)[:5]  # the figures behind them differ from version to version
 _NO_FIGURES = {name: float("nan") if kind is float else "" for name, kind in FIGURES.items()}
@@ -54,7 +54,7 @@ class Overview:
         self._cases, self._results = cases, results
         self.rows: dict[str, dict[str, Any]] = {case.name: self._row(case, WAITING) for case in cases}
 
-    def tell(self, case: Case, outcome: Outcome) -> None:
+    def note(self, case: Case, outcome: Outcome) -> None:
         """Note how a case went."""
         row = self._row(case, outcome.status, outcome.reason)
         if outcome.status == DONE:
@@ -65,7 +65,7 @@ class Overview:
         self.rows[case.name] = row | {"seconds": outcome.seconds if seconds is None else seconds}
 
     def count(self) -> Counter[str]:
-        """How many cases are done, failed, waiting."""
+        """Return how many cases are done, failed, waiting."""
         return Counter(row["status"] for row in self.rows.values())
 
     def write(self) -> None:
@@ -93,12 +93,12 @@ class Overview:
 
 
 def state_of(case: Case, results: Path) -> tuple[str, str]:
-    """Give the status of a case and the reason why it failed, as its files tell.
+    """Return the status of a case, and why it failed, from its files.
 
     Returns
     -------
     status : str
-        ``done`` if its result stands there, ``failed`` if its last attempt failed, else ``waiting``.
+        ``done`` if there is a result, ``failed`` if its last attempt failed, else ``waiting``.
     reason : str
     """
     if has_result(results, case):

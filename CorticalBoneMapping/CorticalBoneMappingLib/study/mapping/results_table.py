@@ -1,4 +1,4 @@
-"""What `cbm study run` has left, as the table that the statistics read; and what is left out of it."""
+"""The results of mapping as the table that the statistics read, and which rows are left out of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .case import FAILED
 from .overview import WAITING, state_of
 from .review import ACCEPT, REJECT, read_reviews
 
-_SHOWN = 6
+_SHOWN = 6  # rows named in one sentence
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class LeftOut:
     Attributes
     ----------
     rejected : tuple of str
-        Rows that a person rejected, with the note.
+        Rows that the reviewer rejected, with the note.
     failed : tuple of str
         Cases that could not be mapped, with the reason.
     unknown : tuple of str
-        Rejected in ``qc.csv``, but no row of the study.
+        Rejected in ``qc.csv``, but not in the study's table.
     earlier : tuple of str
-        Rows whose verdict was given on an earlier result.
+        Rows whose decision was made on an earlier result.
     accepted, not_judged : int
-        Of the other rows of ``qc.csv``; who accepted an earlier result has not judged this one.
+        Of the other rows of ``qc.csv``; who accepted an earlier result has not reviewed this one.
     """
 
     rejected: tuple[str, ...] = ()
@@ -47,28 +47,28 @@ class LeftOut:
     not_judged: int = 0
 
     def notes(self) -> list[str]:
-        """Say it in sentences."""
+        """Return it in sentences."""
         said = []
         if self.rejected:
             said.append(f"Quality control rejected {_some(self.rejected)}; these rows count for nothing.")
         if self.failed:
             said.append(f"The mapping failed for {_some(self.failed)}; these rows count for nothing.")
         if self.unknown:
-            said.append(f"Quality control rejects what is no row of the study: {_some(self.unknown)}.")
+            said.append(f"Quality control rejects rows that the study does not have: {_some(self.unknown)}.")
         if self.earlier:
             said.append(
-                f"A verdict was given on an earlier result, so look again: {_some(self.earlier)}. What was "
+                f"A decision was made on an earlier result, so look again: {_some(self.earlier)}. What was "
                 "accepted then counts as not judged; what was rejected stays out until that is taken back."
             )
         if self.not_judged:
             said.append(
-                f"{counted(self.not_judged, 'case has', 'cases have')} no verdict in quality control yet; "
+                f"{counted(self.not_judged, 'case has', 'cases have')} no decision in quality control yet; "
                 f"{noun(self.not_judged, 'it counts', 'they count')}."
             )
         return said
 
     def record(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return it as plain values."""
         return {
             "rejected": list(self.rejected),
             "failed": list(self.failed),
@@ -79,7 +79,7 @@ class LeftOut:
 
 
 def table_of_results(table: Path, results: Path, mapped: StudyScans, levels: Collection[str] = ()) -> Table:
-    """Give a study's table with a row a femur, its ``path`` the folder of the result.
+    """Return a study's table with a row a femur, its ``path`` the folder of the result.
 
     Parameters
     ----------
@@ -95,13 +95,13 @@ def table_of_results(table: Path, results: Path, mapped: StudyScans, levels: Col
     Returns
     -------
     Table
-        ``path`` is empty where a visit was missed or the mapping failed; columns that tell how a scan is
+        ``path`` is empty where a visit was missed or the mapping failed; columns that say how a scan is
         mapped are gone.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the table is not sound, or a case is not mapped yet.
+        If the table is invalid, or a case is not mapped yet.
     """
     scans = read_scans(table)
     cases = valid_cases(scans, mapped)
@@ -115,7 +115,7 @@ def table_of_results(table: Path, results: Path, mapped: StudyScans, levels: Col
 
 
 def table_of_femurs(scans: ScanTable, cases: Collection[Case], levels: Collection[str] = ()) -> Table:
-    """Give a table of scans as one with a row a femur, its ``path`` the folder of its result.
+    """Convert a table of scans to one with a row a femur, its ``path`` the folder of its result.
 
     Parameters
     ----------
@@ -136,15 +136,15 @@ def table_of_femurs(scans: ScanTable, cases: Collection[Case], levels: Collectio
 
 
 def without_rejected(table: Table, results: Path) -> Table:
-    """Empty the ``path`` of the rows that quality control rejected; what else they tell still counts."""
-    identities = _identities(table)
-    verdicts = read_reviews(results, identities)
-    rejected = [name in verdicts and verdicts[name].verdict == REJECT for name in identities]
+    """Empty the ``path`` of the rows that the reviewer rejected; their other columns still count."""
+    case_ids = _case_ids(table)
+    reviews = read_reviews(results, case_ids)
+    rejected = [name in reviews and reviews[name].decision == REJECT for name in case_ids]
     return table.with_columns({PATH: np.where(rejected, "", table.labels(PATH))})
 
 
 def left_out(table: Table, results: Path, scans: tuple[Path, StudyScans] | None) -> LeftOut:
-    """Say what is left out of a table, and why.
+    """Return what is left out of a table, and why.
 
     Parameters
     ----------
@@ -159,26 +159,26 @@ def left_out(table: Table, results: Path, scans: tuple[Path, StudyScans] | None)
     -------
     LeftOut
     """
-    rows = {name: table.describe(row) for row, name in enumerate(_identities(table))}
-    verdicts = read_reviews(results, rows)
-    rejected = {name: verdict for name, verdict in verdicts.items() if verdict.verdict == REJECT}
-    judged = [verdicts[name].counted for name in rows if name in verdicts and name not in rejected]
-    earlier = [name for name in rows if name in verdicts and verdicts[name].is_of_earlier]
+    rows = {name: table.describe(row) for row, name in enumerate(_case_ids(table))}
+    reviews = read_reviews(results, rows)
+    rejected = {name: review for name, review in reviews.items() if review.decision == REJECT}
+    judged = [reviews[name].counted for name in rows if name in reviews and name not in rejected]
+    earlier = [name for name in rows if name in reviews and reviews[name].is_of_earlier]
     failed = []
     for case in valid_cases(read_scans(scans[0]), scans[1]) if scans else ():
         state, reason = state_of(case, results)
         failed += [f"{case.name} ({reason})"] if state == FAILED else []
     return LeftOut(
-        rejected=tuple(_with(rows[name], verdict.note) for name, verdict in rejected.items() if name in rows),
+        rejected=tuple(_with(rows[name], review.note) for name, review in rejected.items() if name in rows),
         failed=tuple(failed),
         unknown=tuple(", ".join(name) for name in rejected if name not in rows),
-        earlier=tuple(f"{rows[name]} ({verdicts[name].verdict})" for name in earlier),
+        earlier=tuple(f"{rows[name]} ({reviews[name].decision})" for name in earlier),
         accepted=judged.count(ACCEPT),
         not_judged=len(judged) - judged.count(ACCEPT),
     )
 
 
-def _identities(table: Table) -> list[CaseId]:
+def _case_ids(table: Table) -> list[CaseId]:
     return list(zip(*(table.labels(name).tolist() for name in (PARTICIPANT, VISIT, SIDE))))
 
 
@@ -186,6 +186,6 @@ def _with(row: str, note: str) -> str:
     return f"{row}: {note}" if note else row
 
 
-def _some(told: tuple[str, ...]) -> str:
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return "; ".join(told[:_SHOWN]) + more
+def _some(rows: tuple[str, ...]) -> str:
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return "; ".join(rows[:_SHOWN]) + more

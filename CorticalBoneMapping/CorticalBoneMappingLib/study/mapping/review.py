@@ -1,4 +1,4 @@
-"""Quality control: what the figures of a case suggest, and what a person has decided."""
+"""The review of mapped cases: what the figures suggest, and what a person has decided (``qc.csv``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...io.tables import Columns, csv_of_rows, read_rows, read_written_table
 from ...pipeline.find.verdict import LOOK
 from ...pipeline.regions import REGION_COLUMNS, WHOLE_FEMUR
 from ...pipeline.result import PROVENANCE_FILE, REGIONS_FILE
-from ..study_file.case_names import CaseId, in_words, known_identity, result_folders
+from ..study_file.case_names import CaseId, in_words, known_case, result_folders
 from ..study_file.scans import Case
 from .ledger import mark_of
 
@@ -32,8 +32,8 @@ REVIEW_COLUMNS: Columns = {
     "suggestion": str,
     OF_RESULT: str,
 }
-"""Of ``qc.csv``; verdict and note are a person's. The others are the program's: what it suggests, and the
-mark of the result (`ledger.mark_of`) that the verdict was given on, or that waits for one."""
+"""Of ``qc.csv``; verdict (the decision) and note are the reviewer's. The others are the program's: what it
+suggests, and the mark of the result (`ledger.mark_of`) that was reviewed, or that waits for a review."""
 
 FIGURES: Columns = {
     "measured": float,
@@ -49,11 +49,11 @@ FIGURES: Columns = {
     "notes": int,
 }
 """Figures of a case in ``cases.csv``: shares of the points that are not cut ends, the 95th percentile of the
-distance from the bone to the average laid on it, the error to be expected along the surface, the share of the
-average that the bone covers, mean thickness, the verdict on a femur that was found or what told where it is,
-and how many notes the result bears."""
+distance from the bone to the registered average, the expected error along the surface, the share of the
+average that the bone covers, mean thickness, the finder's verdict or where else the surface comes from, and
+the number of notes of the result."""
 
-# Beyond these a person should look. They are wide of what the benchmarks find on sound scans.
+# Beyond these a person should look. Chosen by hand, wide of what the benchmarks find; not tuned.
 _LIMITS = (
     ("fit_failed", 0.05, "fit failed at {:.0%} of the points"),
     ("no_cortex", 0.10, "no measurable cortex at {:.0%} of the points"),
@@ -62,29 +62,29 @@ _LIMITS = (
     ("surface_distance_mm", 1.5, "the average lies {:.1f} mm off the bone"),
     ("expected_error_mm", 4.0, "registration uncertain by {:.1f} mm"),
 )
-_LEAST_COVERED = 0.85
+_LEAST_COVERED = 0.85  # share of the average; chosen by hand as those above
 WARNINGS = "warnings"
 
 
 @dataclass(frozen=True)
 class Review:
-    """What was decided on a case.
+    """The review of a case.
 
     Attributes
     ----------
-    verdict : str
+    decision : str
         `ACCEPT`, `REJECT` or `UNSEEN`.
     note : str
-        A person's.
+        The reviewer's.
     suggestion : str
         The program's: ``look: …`` with reasons, or ``good``.
     of_result : str
-        Mark of the result that it was given on; empty if that is not known.
+        Mark of the result that was reviewed; empty if that is not known.
     is_of_earlier : bool
         Whether the case has been mapped anew since.
     """
 
-    verdict: str
+    decision: str
     note: str
     suggestion: str
     of_result: str = ""
@@ -92,12 +92,12 @@ class Review:
 
     @property
     def counted(self) -> str:
-        """The verdict as it counts: who accepted an earlier result has not seen the one that stands there."""
-        return UNSEEN if self.is_of_earlier and self.verdict == ACCEPT else self.verdict
+        """The decision as it counts: who accepted an earlier result has not seen the present one."""
+        return UNSEEN if self.is_of_earlier and self.decision == ACCEPT else self.decision
 
 
 def figures_of(folder: Path) -> dict[str, Any]:
-    """Read the figures of a mapped case from its folder.
+    """Return the figures of a mapped case from its folder.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def figures_of(folder: Path) -> dict[str, Any]:
 
 
 def suggestion(figures: dict[str, Any]) -> str:
-    """Say whether a person should look at a case, and why."""
+    """Return whether a person should look at a case, and why."""
     reasons = [text.format(figures[name]) for name, limit, text in _LIMITS if figures[name] > limit]
     if figures["covered"] < _LEAST_COVERED:
         reasons.append(f"only {figures['covered']:.0%} of the average femur is in the scan")
@@ -140,33 +140,33 @@ def suggestion(figures: dict[str, Any]) -> str:
 
 
 def update_reviews(results: Path, cases: Iterable[Case], suggestions: dict[str, str]) -> None:
-    """Add a row to ``qc.csv`` for every mapped case that has none; what a person wrote stays as it is.
+    """Add a row to ``qc.csv`` for every mapped case without one; what a person wrote stays as it is.
 
-    Rows without a verdict, or whose verdict is not tied to a result, are tied to the one that stands there.
+    Rows without a decision, or whose decision is not tied to a result, are tied to the present result.
 
     Parameters
     ----------
     results : Path
         Folder of results.
     cases : iterable of Case
-        Of the study; rows stand in their order, others at the end.
+        Of the study; rows are in their order, others at the end.
     suggestions : dict of str to str
         What `suggestion` said of each mapped case, by its name.
     """
     path = results / REVIEW_FILE
     marks = marks_of_results(results)
-    by_identity = {(case.participant, case.visit, case.side): case for case in cases}
-    read = _rows(path, by_identity, marks)
+    by_id = {(case.participant, case.visit, case.side): case for case in cases}
+    read = _rows(path, by_id, marks)
     before = [row for _, _, row in read]
-    suggested = {identity: suggestions.get(case.name, "") for identity, case in by_identity.items()}
-    named = [(identity, row | {OF_RESULT: row.get(OF_RESULT, "")}) for _, identity, row in read]
-    present = {identity for identity, _ in named}
-    missing = [identity for identity in by_identity if suggested[identity] and identity not in present]
-    named += [(identity, _row_of(by_identity[identity])) for identity in missing]
-    for identity, row in named:
-        _bring_up_to_date(row, marks.get(identity, ""), suggested.get(identity, ""))
+    suggested = {case_id: suggestions.get(case.name, "") for case_id, case in by_id.items()}
+    named = [(case_id, row | {OF_RESULT: row.get(OF_RESULT, "")}) for _, case_id, row in read]
+    present = {case_id for case_id, _ in named}
+    missing = [case_id for case_id in by_id if suggested[case_id] and case_id not in present]
+    named += [(case_id, _row_of(by_id[case_id])) for case_id in missing]
+    for case_id, row in named:
+        _bring_up_to_date(row, marks.get(case_id, ""), suggested.get(case_id, ""))
     if missing:  # otherwise they stay as a person may have sorted them
-        places = {identity: place for place, identity in enumerate(by_identity)}
+        places = {case_id: place for place, case_id in enumerate(by_id)}
         named.sort(key=lambda one: places.get(one[0], len(places)))
     rows = [row for _, row in named]
     if rows == before:
@@ -176,71 +176,71 @@ def update_reviews(results: Path, cases: Iterable[Case], suggestions: dict[str, 
 
 
 def tie_reviews(results: Path) -> None:
-    """Note in ``qc.csv`` which result each verdict was given on, while what a person saw still stands."""
+    """Note in ``qc.csv`` which result each decision was made on, before any is replaced."""
     update_reviews(results, (), {})
 
 
 def marks_of_results(results: Path) -> dict[CaseId, str]:
-    """Give the marks of all results that stand in a folder."""
+    """Return the marks of all results in a folder."""
     return {name: mark_of(folder) for name, folder in result_folders(results).items()}
 
 
 def read_reviews(results: Path, cases: Collection[CaseId] = ()) -> dict[CaseId, Review]:
-    """Read what was decided; empty where there is no ``qc.csv``.
+    """Return the reviews of ``qc.csv``; empty without that file.
 
     Parameters
     ----------
     results : Path
         Folder of results.
     cases : collection of CaseId
-        Of the study, by which a row is found after a spreadsheet has written 001 as 1.
+        Of the study; they identify a row even after a spreadsheet has written 001 as 1.
 
     Returns
     -------
     dict
-        By participant, visit and side as the study, else a result in the folder, else ``qc.csv`` has them.
+        By participant, visit and side as the study writes them, else a result's folder, else ``qc.csv``.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the file is no such table, a verdict is none, or a case stands twice; names file, row and value.
+        If a column is missing, a decision is unknown, or a case has two rows; names file, row and value.
     """
     path = results / REVIEW_FILE
     found: dict[CaseId, Review] = {}
     marks = marks_of_results(results)
-    for number, identity, row in _rows(path, dict.fromkeys(cases), marks):
-        verdict = row["verdict"].lower()
-        if verdict not in DECISIONS:
+    for number, case_id, row in _rows(path, dict.fromkeys(cases), marks):
+        decision = row["verdict"].lower()
+        if decision not in DECISIONS:
             raise SettingError(
-                f"{path}: row {number}: the verdict is '{ACCEPT}', '{REJECT}' or empty, not '{verdict}'."
+                f"{path}: row {number}: the verdict is '{ACCEPT}', '{REJECT}' or empty, not '{decision}'."
             )
-        if identity in found:
-            raise SettingError(f"{path}: row {number}: {in_words(identity)} stands twice; keep one row.")
-        given_on, stands = row.get(OF_RESULT, ""), marks.get(identity, "")
-        is_of_earlier = bool(verdict and given_on and stands) and given_on != stands
-        found[identity] = Review(verdict, row["note"], row["suggestion"], given_on, is_of_earlier)
+        if case_id in found:
+            raise SettingError(f"{path}: row {number}: {in_words(case_id)} has two rows; keep one.")
+        reviewed, present = row.get(OF_RESULT, ""), marks.get(case_id, "")
+        is_of_earlier = bool(decision and reviewed and present) and reviewed != present
+        found[case_id] = Review(decision, row["note"], row["suggestion"], reviewed, is_of_earlier)
     return found
 
 
-def identity_in(row: dict[str, str]) -> CaseId:
-    """Give participant, visit and side as a row of ``qc.csv`` writes them."""
+def id_in(row: dict[str, str]) -> CaseId:
+    """Return participant, visit and side as a row of ``qc.csv`` writes them."""
     return row["participant"], row["visit"], row["side"]
 
 
 def _rows(path: Path, *known: Collection[CaseId]) -> list[tuple[int, CaseId, dict[str, str]]]:
-    """Give the rows of a table of verdicts: its number, which of the known cases it is of, its cells."""
+    """Return the rows of a table of reviews: number, case, cells."""
     if not path.is_file():
         return []
     written = read_written_table(path)
     columns = written.columns
     needed = (name for name in REVIEW_COLUMNS if name != OF_RESULT)  # a person's own table has none
     if lacking := [name for name in needed if name not in columns]:
-        raise SettingError(f"{path}: there is no column '{lacking[0]}'; put it back.")
+        raise SettingError(f"{path}: the column '{lacking[0]}' is missing; put it back.")
     rows = []
     for number, cells in zip(written.rows, zip(*columns.values())):
         row = dict(zip(columns, cells))
         try:
-            rows.append((number, known_identity(identity_in(row), *known), row))
+            rows.append((number, known_case(id_in(row), *known), row))
         except SettingError as error:
             raise SettingError(f"{path}: row {number}: {error}") from error
     return rows
@@ -252,7 +252,7 @@ def _row_of(case: Case) -> dict[str, str]:
 
 
 def _bring_up_to_date(row: dict[str, str], mark: str, suggested: str) -> None:
-    """Tie a row to the result that stands there, unless its verdict is tied; what is a person's stays."""
+    """Tie a row to the present result, unless its decision is tied; what a person wrote stays."""
     if not (row["verdict"] and row[OF_RESULT]):
         row[OF_RESULT] = mark or row[OF_RESULT]
     if not row["verdict"]:

@@ -1,4 +1,4 @@
-"""What a worker process is: one thread, bounded memory, and it ends when its parent does.
+"""Prepare a worker process: one thread, bounded memory, and it ends when its parent does.
 
 Imports nothing heavy, so that the number of threads is set before numpy asks for it.
 """
@@ -22,7 +22,7 @@ _THREADS = (
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
     "VTK_SMP_MAX_THREADS",
 )
-_LOOK_S = 0.25
+_LOOK_S = 0.25  # between two looks at the parent; chosen by hand
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # numbers of mallopt(3)
 _LARGEST_KEPT, _KEPT = 32 << 20, 256 << 20  # bytes: of one array (glibc's limit), of all together
 
@@ -43,7 +43,7 @@ def begin_worker(memory_bytes: int | None, stop: Any) -> None:
     if memory_bytes is not None and sys.platform == "linux":
         import resource
 
-        with contextlib.suppress(ValueError, OSError):  # a lower limit may stand already
+        with contextlib.suppress(ValueError, OSError):  # there may be a lower limit already
             resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
 
@@ -78,7 +78,7 @@ def _keep_freed_memory() -> None:
 
 
 def peak_memory_mb() -> int | None:
-    """Give the most memory that this process has held so far; None where the system does not tell."""
+    """Return the most memory that this process has held so far, MB; None where that is unknown."""
     try:
         import resource
     except ImportError:

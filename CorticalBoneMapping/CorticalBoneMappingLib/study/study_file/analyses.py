@@ -19,12 +19,13 @@ CORRECTIONS = ("random-field", "permutation", "TFCE", "false-discovery-rate")
 BY_PERMUTATION = ("permutation", "TFCE")
 
 _NAME = re.compile(r"[\w][\w .+-]*")
-_BOUNDS = {  # wide of what anyone needs; they catch a slipped decimal point
+_BOUNDS = {  # chosen by hand, wide: they catch a slipped decimal point
     "smoothing_fwhm_mm": (0.0, 40.0),
     "alpha": (1e-4, 0.5),
     "cluster_p": (1e-6, 0.05),
     "permutations": (100, 1_000_000),
     "seed": (0, 2**32 - 1),
+    "equivalence_margin_percent": (0.01, 100.0),
 }
 
 
@@ -69,6 +70,11 @@ class Analysis:
     weights : str
         ``equal``; or ``measurement``: values weigh by their own standard deviations and the spread between
         participants, at the vertices, with least squares of values.
+    equivalence_margin_percent : float or None
+        Largest effect that does not matter, in percent of the reference (of the baseline with
+        ``percent-change``): also test where the effect is smaller.
+    conjunction : tuple of str
+        Two or more contrasts: also test where each of them has an effect.
     """
 
     name: str
@@ -88,6 +94,8 @@ class Analysis:
     permutations: int = 1000
     seed: int = 1
     weights: str = "equal"
+    equivalence_margin_percent: float | None = None
+    conjunction: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -105,7 +113,7 @@ class Analysis:
             if getattr(self, key) not in known:
                 raise SettingError(f"{key} = '{getattr(self, key)}' is not one of {', '.join(known)}.")
         for key, (low, high) in _BOUNDS.items():
-            if not low <= getattr(self, key) <= high:
+            if getattr(self, key) is not None and not low <= getattr(self, key) <= high:
                 raise SettingError(f"{key} = {getattr(self, key)} does not lie between {low:g} and {high:g}.")
         weighable = (self.model, self.outcome, self.correction in BY_PERMUTATION)
         if self.weights == "measurement" and weighable != ("least-squares", "value", False):
@@ -113,8 +121,21 @@ class Analysis:
                 "weights = 'measurement' goes with model = 'least-squares', outcome = 'value' and a "
                 "correction without permutations."
             )
+        self._check_further_tests()
         if not self.terms:
             raise SettingError("terms = [] leaves a model without anything in it; name at least one column.")
+
+    def _check_further_tests(self) -> None:
+        asked = [key for key in ("equivalence_margin_percent", "conjunction") if getattr(self, key)]
+        if asked and self.correction in BY_PERMUTATION:
+            raise SettingError(f"{asked[0]} goes with a correction without permutations.")
+        if self.equivalence_margin_percent is not None and self.outcome == "change":
+            raise SettingError(
+                "equivalence_margin_percent goes with outcome = 'value' or 'percent-change': a change in mm "
+                "or mg has no percentage."
+            )
+        if len(self.conjunction) == 1:
+            raise SettingError("conjunction names one contrast; name two or more.")
 
 
 def analysis_in(entry: dict[str, Any]) -> Analysis:
@@ -137,9 +158,9 @@ def analysis_in(entry: dict[str, Any]) -> Analysis:
 
 def analysis_lines(analysis: Analysis) -> list[str]:
     """Write an analysis as lines of TOML that `analysis_in` reads."""
-    return ["[[analysis]]"] + [
-        f"{field.name} = {quoted(getattr(analysis, field.name))}" for field in fields(analysis)
-    ]
+    values = {field.name: getattr(analysis, field.name) for field in fields(analysis)}
+    asked = {key: value for key, value in values.items() if value is not None}
+    return ["[[analysis]]", *(f"{key} = {quoted(value)}" for key, value in asked.items())]
 
 
 def folder_name(analysis: str) -> str:

@@ -1,9 +1,8 @@
-"""Names of cases as BIDS writes them: ``sub-P01/ses-12/sub-P01_ses-12_hemi-R_femur``.
+"""Name a case: as BIDS does, in words, and as a spreadsheet may have rewritten it.
 
-BIDS allows letters and digits in a label, nothing else, and tells sides by ``hemi-L`` and ``hemi-R`` (Brain
-Imaging Data Structure, "Entities"). Any participant and visit can be written so, and read back.
-
-Who a row of a table is, letter by letter, and how a spreadsheet may have rewritten it.
+BIDS allows only letters and digits in a label, and writes sides as ``hemi-L`` and ``hemi-R`` (Brain Imaging
+Data Structure, "Entities"): ``sub-P01/ses-12/sub-P01_ses-12_hemi-R_femur``. Any participant and visit can be
+written so, and read back.
 """
 
 from __future__ import annotations
@@ -25,28 +24,33 @@ CaseId = tuple[str, str, str]
 _DATE = re.compile(r"\d{1,2}[-. ]+[^\W\d_]{3,4}\.?|[^\W\d_]{3,4}\.?[- ]\d{1,2}")
 _EXPONENT = re.compile(r"\d[.,]\d+E\+\d+")
 
+# Precedes the two hexadecimal digits of a byte that is neither letter nor digit; itself is written so, too.
+_ESCAPE = "Z"
+_HEMISPHERES = {"left": "L", "right": "R"}
+_NAME = re.compile(r"sub-([0-9A-Za-z]+)_ses-([0-9A-Za-z]+)_hemi-([LR])_femur")
 
-def in_words(identity: CaseId) -> str:
-    """Name a case for a person."""
-    participant, visit, side = identity
+
+def in_words(case_id: CaseId) -> str:
+    """Return the name of a case for a sentence."""
+    participant, visit, side = case_id
     return f"participant {participant}, visit {visit}, {side}"
 
 
-def known_identity(written: CaseId, *known: Collection[CaseId]) -> CaseId:
-    """Find a case by what a table that was saved by a spreadsheet says of it: 001 may have become 1.
+def known_case(written: CaseId, *known: Collection[CaseId]) -> CaseId:
+    """Find a case as a table from a spreadsheet names it: 001 may have become 1.
 
     Parameters
     ----------
     written : (participant, visit, side)
         As that table writes it.
     *known : collection of (participant, visit, side)
-        Cases as the study writes them; the first collection that has it counts.
+        Cases as the study writes them; the first collection that contains it counts.
 
     Returns
     -------
     CaseId
-        The case that is written so letter by letter; else the only one whose numbers are the same, and whose
-        letters are if UTF-8 was taken for Windows-1252; else, as no case is known, what is written.
+        The case that is written so letter by letter; else the only one with the same numbers and, if UTF-8
+        was taken for Windows-1252, the same letters; else what is written.
 
     Raises
     ------
@@ -59,8 +63,10 @@ def known_identity(written: CaseId, *known: Collection[CaseId]) -> CaseId:
         rewritten = _as_numbers(written)
         may_be = [case for case in cases if _as_numbers(case) == rewritten]
         if len(may_be) > 1:
-            told = " or ".join(in_words(case) for case in may_be)
-            raise SettingError(f"{in_words(written)} may be {told}; write it as the study's table does.")
+            candidates = " or ".join(in_words(case) for case in may_be)
+            raise SettingError(
+                f"{in_words(written)} may be {candidates}; write it as the study's table does."
+            )
         if may_be:
             return may_be[0]
     return written
@@ -93,8 +99,8 @@ def looks_rewritten(text: str) -> bool:
     return _DATE.fullmatch(text) is not None or _EXPONENT.fullmatch(text) is not None
 
 
-def _as_numbers(identity: CaseId) -> tuple[float | str, ...]:
-    numbers = [(number_of(text), text) for text in identity]
+def _as_numbers(case_id: CaseId) -> tuple[float | str, ...]:
+    numbers = [(number_of(text), text) for text in case_id]
     return tuple(_as_utf8(text) if number is None else number for number, text in numbers)
 
 
@@ -112,12 +118,6 @@ def _plain(text: str) -> str:
         return repr(number)
     folded = unicodedata.normalize("NFKC", text).casefold().lstrip("'")
     return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"\s+", "", folded))
-
-
-# Stands before the two hexadecimal digits of a byte that is no letter and no digit; itself is written so too.
-_ESCAPE = "Z"
-_HEMISPHERES = {"left": "L", "right": "R"}
-_NAME = re.compile(r"sub-([0-9A-Za-z]+)_ses-([0-9A-Za-z]+)_hemi-([LR])_femur")
 
 
 def label_of(text: str) -> str:
@@ -146,7 +146,7 @@ def case_name(participant: str, visit: str, side: str) -> str:
 
 
 def case_folder(participant: str, visit: str, side: str) -> Path:
-    """Give the folder of a case's result, relative to the folder of results."""
+    """Return the folder of a case's result, relative to the folder of results."""
     name = case_name(participant, visit, side)
     return Path(f"sub-{label_of(participant)}", f"ses-{label_of(visit)}", name)
 
@@ -155,7 +155,7 @@ def result_folders(results: Path) -> dict[tuple[str, str, str], Path]:
     """Find the results in a folder, by participant, visit and side."""
     found = {}
     for folder in results.glob("sub-*/ses-*/sub-*_femur"):
-        with contextlib.suppress(SettingError, UnicodeDecodeError):  # no work of ours
+        with contextlib.suppress(SettingError, UnicodeDecodeError):  # not written by this program
             found[case_of(folder.name)] = folder
     return found
 
@@ -166,7 +166,7 @@ def case_of(name: str) -> tuple[str, str, str]:
     Raises
     ------
     SettingError
-        If it is no such name.
+        If it is not such a name.
     """
     found = _NAME.fullmatch(name)
     if found is None:

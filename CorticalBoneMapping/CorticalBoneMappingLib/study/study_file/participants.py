@@ -1,4 +1,4 @@
-"""What the numbers beside the scans say about people, and whether it can be true."""
+"""Check the participants' columns of a table: ages, weights, heights, arms, visits, names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMN = re.compile(r"(age|weight|height|bmi)(?:[ _\[(]+([a-z²/0-9]+)[)\]]*)?"
 
 @dataclass(frozen=True)
 class _Unit:
-    """A unit of a measure of people, and between which values any adult lies in it."""
+    """A unit, and the range in it that holds any adult (chosen by hand)."""
 
     measure: str
     name: str
@@ -51,7 +51,7 @@ _UNITS = (
 
 
 def problems_of_participants(table: ScanTable, levels: Collection[str] = ()) -> list[Problem]:
-    """Find values that cannot be: ages, weights and heights, units, arms that change, visits without a row.
+    """Find impossible ages, weights and heights, arms that change, names that look alike, missing visits.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def _impossible(
 
 
 def _unit_of(measure: str, word: str | None, values: list[float]) -> _Unit:
-    """The unit that the column's name tells, else the one that fits most of its values."""
+    """Return the unit in the column's name, else the one that fits most of its values."""
     units = [unit for unit in _UNITS if unit.measure == measure]
     named = [unit for unit in units if word in unit.words]
     if named:

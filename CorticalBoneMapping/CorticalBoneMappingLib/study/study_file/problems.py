@@ -1,4 +1,4 @@
-"""What is wrong with a study, one entry a fault, so that all can be mended at once."""
+"""What is wrong with a study, one entry a fault, so that all can be fixed at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Problem:
     column, value : str
         Of the table.
     severity : str
-        ``error``: the case cannot be mapped; ``warning``: look at it; ``note``: for information.
+        ``error``: the case will not be mapped; ``warning``: look at it; ``note``: for information.
     sentence : str
         What is wrong and what to do.
     """
@@ -52,10 +52,10 @@ class Problem:
 
 
 def problems_csv(problems: Sequence[Problem]) -> str:
-    """Give problems as CSV text."""
+    """Return problems as CSV text."""
     return csv_of_rows(PROBLEM_COLUMNS, [asdict(problem) for problem in problems])
 
 
 def has_errors(problems: Sequence[Problem]) -> bool:
-    """Whether one of them is an error."""
+    """Return whether one of them is an error."""
     return any(problem.severity == ERROR for problem in problems)

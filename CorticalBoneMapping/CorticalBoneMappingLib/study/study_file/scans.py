@@ -1,4 +1,4 @@
-"""The scans of a study: what ``study.toml`` and its table say, and the cases that follow from it."""
+"""The scans of a study: ``[scans]`` and ``[map]`` of its file, its table, and the cases in it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SERIES, MASK, LABEL, CALIBRATION = "series", "mask", "label", "calibration"
 SLICE_THICKNESS, NOTES = "slice_thickness", "notes"
 NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
 OF_THE_SCAN = (SERIES, MASK, LABEL, CALIBRATION, SLICE_THICKNESS, NOTES)
-"""Columns that tell how a scan is mapped; no analysis needs them."""
+"""Columns that say how a scan is mapped; no analysis needs them."""
 
 BOTH = "both"
-_SHOWN = 5  # faults told in one message
-_LONGEST_NAME = 200  # of 255 bytes that file systems allow, with what a case adds
+_SHOWN = 5  # faults in one message
+_LONGEST_NAME = 200  # bytes; file systems allow 255, and a case adds to it
 _SIDES = {"left": ("left",), "right": ("right",), BOTH: ("left", "right")}
 
 
@@ -38,7 +38,7 @@ class StudyScans:
     folder : Path
         What path, mask and calibration in the table are relative to.
     settings : MapSettings
-        Of every case; a row's own label, calibration and slice thickness go before.
+        Of every case; a row's own label, calibration and slice thickness replace them.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Case:
     ct : Path
         DICOM folder or file.
     mask : Path or None
-        Label map; None where the femur has to be found.
+        Label map or surface; None where the femur has to be found.
     settings : MapSettings
     row : int
         Of the table as a spreadsheet shows it; the header is row 1.
@@ -103,13 +103,13 @@ class ScanTable:
     ----------
     path : Path
     columns : dict of str to list of str
-        Cells; empty where they say that there is no value.
+        Cells; empty where a value is missing.
     rows : tuple of int
         Number of each row as a spreadsheet shows it; the header is row 1.
     separator : str
         Between the cells.
     warnings : tuple of str
-        What is uncertain in how it was read.
+        What was uncertain when it was read.
     """
 
     path: Path
@@ -122,15 +122,15 @@ class ScanTable:
         return len(next(iter(self.columns.values())))
 
     def cell(self, column: str, row: int) -> str:
-        """Give a cell, empty if there is no such column; the first row is 0."""
+        """Return a cell, empty without such a column; the first row is 0."""
         return self.columns[column][row] if column in self.columns else ""
 
     def problem(self, row: int, column: str, sentence: str, severity: str = ERROR) -> Problem:
-        """Say what is wrong in a cell; the first row is 0."""
+        """Return a problem of a cell; the first row is 0."""
         return Problem(str(self.path), self.rows[row], column, self.cell(column, row), severity, sentence)
 
     def problem_of(self, case: Case, column: str, sentence: str, severity: str = ERROR) -> Problem:
-        """Say what is wrong in a cell of the row that a case is from."""
+        """Return a problem of a cell in the row of a case."""
         return self.problem(self.rows.index(case.row), column, sentence, severity)
 
 
@@ -147,16 +147,16 @@ def scans_in(content: dict[str, Any], base: Path) -> StudyScans | None:
     Returns
     -------
     StudyScans or None
-        None without ``[scans]``: the table then names folders of maps that are there.
+        None without ``[scans]``: the table then names folders of maps.
 
     Raises
     ------
     SettingError
-        If a key is unknown, or a value cannot be.
+        If a key is unknown, or a value is invalid.
     """
     if "scans" not in content:
         if "map" in content:
-            raise SettingError("[map] tells how scans are mapped; write [scans] as well, even if empty.")
+            raise SettingError("[map] says how scans are mapped; write [scans] as well, even if empty.")
         return None
     scans = content["scans"]
     if not isinstance(scans, dict) or set(scans) - {"folder"}:
@@ -181,21 +181,21 @@ def read_scans(table: Path) -> ScanTable:
     Raises
     ------
     TableError, SettingError
-        If the file cannot be read as a table, or lacks a column that is needed.
+        If the file is not a table, or lacks a needed column.
     """
     written = read_written_table(table)
     columns = written.columns
     if lacking := [name for name in NEEDED if name not in columns]:
         raise SettingError(
-            f"{table}: there is no column '{lacking[0]}'; a study needs {', '.join(NEEDED)}, and this table "
-            f"has {', '.join(columns)}."
+            f"{table}: the column '{lacking[0]}' is missing; a study needs {', '.join(NEEDED)}, and this "
+            f"table has {', '.join(columns)}."
         )
     cells = {name: ["" if is_missing(cell) else cell for cell in column] for name, column in columns.items()}
     return ScanTable(table, cells, written.rows, written.separator, written.warnings)
 
 
 def cases_of(table: ScanTable, scans: StudyScans) -> tuple[list[Case], list[Problem]]:
-    """Turn the rows of a table into cases; a row of both sides makes two, one without a path none.
+    """Return the cases of a table; a row of both sides makes two, one without a path none.
 
     Parameters
     ----------
@@ -227,12 +227,12 @@ def cases_of(table: ScanTable, scans: StudyScans) -> tuple[list[Case], list[Prob
 
 
 def valid_cases(table: ScanTable, scans: StudyScans) -> list[Case]:
-    """Turn the rows of a table into cases, if nothing is wrong with its cells.
+    """Return the cases of a table, if nothing is wrong with its cells.
 
     Raises
     ------
     SettingError
-        If something is; tells the first faults.
+        If something is; names the first faults.
     """
     cases, problems = cases_of(table, scans)
     errors = [problem for problem in problems if problem.severity == ERROR]
@@ -240,12 +240,12 @@ def valid_cases(table: ScanTable, scans: StudyScans) -> list[Case]:
         return cases
     first = "\n".join(f"  {problem}" for problem in errors[:_SHOWN])
     more = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-    told = f"{counted(len(errors), 'cell has', 'cells have')} to be corrected first"
-    raise SettingError(f"{table.path}: {told} ('cbm study check' tells all):\n{first}{more}")
+    count = f"{counted(len(errors), 'cell has', 'cells have')} to be corrected first"
+    raise SettingError(f"{table.path}: {count} ('cbm study check' lists all):\n{first}{more}")
 
 
 def sides_of(text: str) -> tuple[str, ...]:
-    """Give the sides that a cell names; none if it is no side."""
+    """Return the sides that a cell names; empty for anything else."""
     return _SIDES.get(text.lower(), ())
 
 
@@ -265,9 +265,9 @@ def _problems_of(table: ScanTable, row: int) -> list[Problem]:
     ]
     side = table.cell(SIDE, row)
     if not sides_of(side):
-        found.append(table.problem(row, SIDE, f"'{side}' is no side; write left, right or both."))
+        found.append(table.problem(row, SIDE, f"'{side}' is not a side; write left, right or both."))
     if not table.cell(PATH, row):
-        sentence = "There is no scan; this visit counts as missed."
+        sentence = "The scan is missing; this visit counts as missed."
         found.append(table.problem(row, PATH, sentence, NOTE))
     return found
 
@@ -290,7 +290,7 @@ def _cases_of(table: ScanTable, row: int, folder: Path, settings: MapSettings) -
 
 
 def _setting_of(column: str, cell: str, folder: Path) -> dict[str, Any]:
-    """Give what a cell of a row sets, which goes before the study's; nothing if it is empty."""
+    """Return what a cell of a row sets, instead of the study's; nothing if it is empty."""
     if not cell:
         return {}
     if column == CALIBRATION:
@@ -312,8 +312,8 @@ def _without_doubles(table: ScanTable, cases: list[Case]) -> tuple[list[Case], l
         same = first.setdefault(case.name.lower(), case)
         if same is not case:
             whose = f"participant {case.participant}, visit {case.visit}, {case.side}"
-            told = "stands" if same.name == case.name else "but for capitals stands"
-            sentence = f"{whose} {told} in row {same.row} already; remove one, or tell them apart."
+            alike = "is" if same.name == case.name else "but for capitals is"
+            sentence = f"{whose} {alike} in row {same.row} already; remove one, or rename it."
             problems.append(table.problem_of(case, PARTICIPANT, sentence))
     return list(first.values()), problems
 
@@ -340,7 +340,7 @@ def _typed(key: str, kind: str, value: Any, base: Path) -> Any:
 
 
 def _rods_from(calibration: str, folder: Path) -> str:
-    """Make the path in ``rods:FILE`` one from `folder`."""
+    """Make the path in ``rods:FILE`` relative to `folder`."""
     if not calibration.startswith("rods:"):
         return calibration
     return f"rods:{folder / calibration.removeprefix('rods:')}"

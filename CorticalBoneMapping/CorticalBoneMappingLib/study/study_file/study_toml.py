@@ -79,7 +79,7 @@ class StudyFile:
         """
         if self.scans is None:
             raise SettingError(
-                f"{self.source}: there is no [scans], so the table names folders of maps, not scans. Add "
+                f"{self.source}: [scans] is missing, so the table names folders of maps, not scans. Add "
                 "[scans], and [map] with the settings of the mapping."
             )
         return self.scans

@@ -27,8 +27,8 @@
     const text = value.toFixed(decimals);
     return (Number(text) === 0 ? (0).toFixed(decimals) : text).replace("-", "\u2212");
   }
-  // `kind` is a map or a fact: what it is told in.
-  function told(value, kind) {
+  // `kind` is a map or a fact: what it is written in.
+  function inWords(value, kind) {
     if (kind.p && value < 1e-4) return "< 0.0001";
     return written(value, kind.decimals) + (Number.isFinite(value) && kind.unit ? ` ${kind.unit}` : "");
   }
@@ -50,7 +50,7 @@
       type: "mesh3d", x, y, z, i, j, k,
       vertexcolor: Array.from(values, (value) => colourOf(value, map)),
       text: Array.from(values, (value, n) =>
-        `${Number.isFinite(value) ? told(value, map) : map.grey}<br>${data.regions[region[n]]}`),
+        `${Number.isFinite(value) ? inWords(value, map) : map.grey}<br>${data.regions[region[n]]}`),
       hovertemplate: "%{text}<extra></extra>",
       flatshading: false,
       // The light goes with the eye: +x is right and +y up on the screen, −z towards the viewer.
@@ -116,26 +116,26 @@
 
   function showPoint(n) {
     point.replaceChildren();
-    const tell = (label, text) => {
+    const show = (label, text) => {
       add(point, "dt", label);
       add(point, "dd", text);
     };
     point.dataset.vertex = n === null ? "" : n;
     if (n === null) {
-      tell("Under the pointer", MISSING);
+      show("Under the pointer", MISSING);
       return;
     }
     const m = mesh();
-    tell("Region", data.regions[m.region[n]]);
+    show("Region", data.regions[m.region[n]]);
     const value = answer.arrays[map.array][n];
-    tell(map.label, Number.isNaN(value) ? map.grey : told(value, map));
+    show(map.label, Number.isNaN(value) ? map.grey : inWords(value, map));
     for (const fact of answer.facts) {
-      const text = told(answer.arrays[fact.array][n], fact);
+      const text = inWords(answer.arrays[fact.array][n], fact);
       const bounds = (fact.bounds || []).map((name) => written(answer.arrays[name][n], fact.decimals));
       const known = text !== MISSING && bounds.some((bound) => bound !== MISSING);
-      tell(fact.label, known ? `${text} (95 % CI ${bounds.join(" to ")})` : text);
+      show(fact.label, known ? `${text} (95 % CI ${bounds.join(" to ")})` : text);
     }
-    tell("Right, anterior, superior", ["x", "y", "z"].map((axis) => written(m[axis][n], 0)).join(", ") + " mm");
+    show("Right, anterior, superior", ["x", "y", "z"].map((axis) => written(m[axis][n], 0)).join(", ") + " mm");
   }
 
   // Arms over visits at a point: means and standard errors, as groups.csv and effect.vtp have them.
@@ -182,7 +182,7 @@
   }
   // Plotly gives "plotly_click" at every frame that is drawn while a button is held down, while the femur is
   // turned as well, and a restyle draws frames: so its events only say which vertex is under the pointer, and
-  // a click is a press that is let go where it began.
+  // a click is a press that ends where it began.
   const STILL_PX = 4;
   function watchPointer() {
     let under = null;

@@ -23,7 +23,7 @@
       button.setAttribute("aria-pressed", String(button.dataset.verdict === verdict));
     }
   }
-  function tell() {
+  function showProgress() {
     const judged = cards.filter((card) => verdictOf(card)).length;
     const rejected = cards.filter((card) => verdictOf(card) === "reject").length;
     byId("progress").textContent =
@@ -34,7 +34,7 @@
     Object.assign(rowOf(card), values);
     saved = false;
     show(card);
-    tell();
+    showProgress();
   }
   const judge = (card, verdict) => change(card, { [VERDICT]: verdict, [OF_RESULT]: resultOf(card) });
   const oneLine = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
@@ -53,10 +53,10 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     saved = true;
-    tell();
+    showProgress();
   }
 
-  // data-fit-failed is dataset.fitFailed; what is not known stands first.
+  // data-fit-failed is dataset.fitFailed; what is not known comes first.
   const numberOf = (card, key) => {
     const value = Number(card.dataset[key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())]);
     return Number.isNaN(value) ? Infinity : value;
@@ -110,5 +110,5 @@
   byId("filter").addEventListener("change", filter);
   byId("save").addEventListener("click", save);
   window.addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
-  tell();
+  showProgress();
 })();

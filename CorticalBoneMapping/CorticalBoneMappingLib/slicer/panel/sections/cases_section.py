@@ -34,7 +34,7 @@ from ..tables import fill
 
 
 class CasesSection:
-    """Show the cases that `cbm study run` has listed, and store the user's verdicts.
+    """Show the cases that `cbm study run` has listed, and store the user's decisions.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class CasesSection:
         ``openButton``, ``closeButton``, ``noteEdit``, ``acceptButton``, ``rejectButton`` and
         ``undecidedButton``.
     changed : callable
-        Called when a verdict was written.
+        Called when a decision was written.
 
     Attributes
     ----------
     plan : StudyFile or None
         The study; None where none is chosen, or it could not be read.
     seen : tuple of int or None
-        When the shown tables of cases and verdicts were written.
+        When the shown tables of cases and reviews were written.
     """
 
     def __init__(self, ui: SimpleNamespace, changed: Callable[[], None]) -> None:
@@ -60,12 +60,14 @@ class CasesSection:
         self.seen: tuple[int, ...] | None = None
         self._cases: list[ListedCase] = []
         self._chosen: ListedCase | None = None
-        self._mark = ""  # of the result whose picture is shown, to which a verdict belongs
+        self._mark = ""  # of the result whose picture is shown, to which a decision belongs
         ui.casesTable.connect("currentCellChanged(int,int,int,int)", self.on_chosen)
         ui.openButton.connect("clicked(bool)", self.on_open)
         ui.closeButton.connect("clicked(bool)", self.on_close)
-        for button, verdict in self._verdicts():
-            button.connect("clicked(bool)", lambda _clicked=False, verdict=verdict: self.on_verdict(verdict))
+        for button, decision in self._decisions():
+            button.connect(
+                "clicked(bool)", lambda _clicked=False, decision=decision: self.on_decision(decision)
+            )
         self._show()
 
     def show(self, study: Path | None) -> None:
@@ -76,7 +78,7 @@ class CasesSection:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the tables of cases and verdicts again if they have changed."""
+        """Read the tables of cases and reviews again if they have changed."""
         try:
             self.plan = read_study_of_scans(self._study) if self._study is not None else None
             seen = stamp_of_tables(self.plan) if self.plan is not None else None
@@ -94,7 +96,7 @@ class CasesSection:
     def on_chosen(self, row: int, _column: int = 0, *_before: int) -> None:
         """Show picture and description of the case in a row."""
         self._chosen = self._cases[row] if 0 <= row < len(self._cases) else None
-        self._ui.noteEdit.text = self._chosen.verdict.note if self._chosen else ""
+        self._ui.noteEdit.text = self._chosen.review.note if self._chosen else ""
         self._show_case()
 
     def on_open(self, _clicked: bool = False) -> None:
@@ -117,18 +119,18 @@ class CasesSection:
             remove_case(nodes)
         self._show_close()
 
-    def on_verdict(self, verdict: str) -> None:
-        """Write verdict and note of the chosen case, as ``cbm study qc`` does."""
+    def on_decision(self, decision: str) -> None:
+        """Write decision and note of the chosen case, as ``cbm study qc`` does."""
         case, note = self._chosen, self._ui.noteEdit.text
         try:
-            decide(self.plan.results, {case.identity: Decision(verdict, note, self._mark)})
+            decide(self.plan.results, {case.identity: Decision(decision, note, self._mark)})
         except (CorticalBoneMappingError, OSError) as error:
             self._ui.caseLabel.text = f"{case.in_words()}\n{error}"
             return
         self.refresh()
         self._changed()
 
-    def _verdicts(self):
+    def _decisions(self):
         ui = self._ui
         return ((ui.acceptButton, ACCEPT), (ui.rejectButton, REJECT), (ui.undecidedButton, UNSEEN))
 
@@ -146,7 +148,7 @@ class CasesSection:
         ui.casesSection.enabled = bool(self._cases)
         name = self._chosen.name if self._chosen else None
         ui.casesTable.blockSignals(True)
-        columns = [_("Participant"), _("Visit"), _("Side"), _("Status"), _("Verdict")]
+        columns = [_("Participant"), _("Visit"), _("Side"), _("Status"), _("Decision")]
         fill(ui.casesTable, [*columns, _("Suggestion"), _("Reason")], [case.cells() for case in self._cases])
         row = next((row for row, case in enumerate(self._cases) if case.name == name), -1)
         ui.casesTable.setCurrentCell(row, 0)
@@ -165,7 +167,7 @@ class CasesSection:
             scaled = picture.scaledToWidth(_width(ui), qt.Qt.SmoothTransformation)
             ui.pictureLabel.setPixmap(scaled)
             ui.pictureLabel.minimumHeight = scaled.height()  # without it, the layout cuts the picture
-        for button in (ui.openButton, *(button for button, _verdict in self._verdicts())):
+        for button in (ui.openButton, *(button for button, _decision in self._decisions())):
             button.enabled = is_mapped
         self._show_close()
 
