@@ -1,7 +1,7 @@
 """Make the atlas that is shipped, from the simulated population: ``make atlas``.
 
-The femurs are surfaces like anybody's: each is meshed by itself, and where its points correspond to
-another's is found by registration, not known from the simulation. The same call gives the same bytes.
+Each femur is meshed by itself, and its correspondence to the others is found by registration, not known from
+the simulation. The same call gives the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from CorticalBoneMappingLib.simulation.hip.population import FemurDimensions, dr
 
 NAME = "simulated population"
 PEOPLE, SEED = 60, 2026
-END_Z_MM = -105.0
+ATLAS_END_Z_MM = -105.0
 """Where the average's shaft ends in the frame of the mean shape: 50 mm below the lesser trochanter."""
 _SUBJECT_POINTS = 8000
 
@@ -43,7 +43,7 @@ def simulated_cohort(
     seed : int
         Which population.
     progress : Progress, optional
-        Told after each femur.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def simulated_cohort(
 
 
 def parametric_start(points: int) -> Surface:
-    """Give the simulation's mean shape to begin with, cut at `END_Z_MM`.
+    """Return the simulation's mean shape to begin with, cut at `ATLAS_END_Z_MM`.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ def parametric_start(points: int) -> Surface:
         With ``cut_end``; head centre at the origin, turned as a femur of mean dimensions lies in a scanner,
         which is the pose that the average keeps.
     """
-    shape = mean_shape(end_z_mm=END_Z_MM)
+    shape = mean_shape(end_z_mm=ATLAS_END_Z_MM)
     lying = individual_map(FemurDimensions())(shape.points)
     _, turn, _ = similarity(shape.points, lying, rigid=True)
     mesh = remesh(replace(shape, points=(shape.points - HEAD_CENTRE) @ turn.T), n_points=points)
-    end = np.array([0.0, 0.0, END_Z_MM - HEAD_CENTRE[2]])
+    end = np.array([0.0, 0.0, ATLAS_END_Z_MM - HEAD_CENTRE[2]])
     return with_cut_end(mesh, EndPlane(turn @ end, turn @ np.array([0.0, 0.0, -1.0])))
 
 
@@ -93,13 +93,13 @@ def make_shipped(
     Parameters
     ----------
     folder : Path
-        Where to; by default the place from which `load_atlas` reads.
+        To be written; by default the one that `load_atlas` reads.
     people : int
         How many femurs are averaged.
     settings : BuildSettings, optional
         How.
     progress : Progress, optional
-        Told how far it has come.
+        Called with the fraction done and a text; can cancel.
     """
     settings, progress = settings or BuildSettings(), progress or Progress()
     subjects = simulated_cohort(people, progress=progress.part(0.0, 0.15))

@@ -16,7 +16,7 @@ import numpy as np
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.calibration.rods import find_rods
 from CorticalBoneMappingLib.core.volume import Volume
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.scanner.phantom import ROD_DENSITY, ROD_WATER, Phantom
 
 from .physical_ct import PROTOCOLS, PhysicalScan, simulate
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _own(person: int, side: str, different: dict) -> str:
-    made = scan(simulate_hip(person, side), ScannerSettings(**different))
+    made = simulate_scan(simulate_hip(person, side), ScannerSettings(**different))
     name = ", ".join(f"{name} {value}" for name, value in different.items()) or "usual"
     return own_row(made.volume, made.phantom, made.settings, name)
 

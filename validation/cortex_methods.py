@@ -27,7 +27,7 @@ from CorticalBoneMappingLib.cortex.model.profiles import sample_profiles
 from CorticalBoneMappingLib.cortex.scan.noise import Noise, estimate_noise
 from CorticalBoneMappingLib.mesh.closest import closest_points, interpolate
 from CorticalBoneMappingLib.segmentation import periosteal_surface
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 from Testing.library.helpers import ball_phantom
 
 from .measurement.cramer_rao import Layers, cramer_rao_bound
@@ -86,7 +86,7 @@ def ball(protocol: str) -> Case:
 def hips(protocol: str, people: list[int]) -> Iterator[Case]:
     """Simulated hips whose density varies, each with the surface of its own label map."""
     for person in people:
-        made = scan(simulate_hip(person), ScannerSettings(seed=person, **PROTOCOLS[protocol]))
+        made = simulate_scan(simulate_hip(person), ScannerSettings(seed=person, **PROTOCOLS[protocol]))
         surface = periosteal_surface(made.labelmap, 1, 1.6).surface
         truth = made.hip.femur.surface
         found = closest_points(truth, surface.points)

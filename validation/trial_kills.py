@@ -37,7 +37,7 @@ from CorticalBoneMappingLib.io.volume_files import read_labelmap, read_volume, w
 from CorticalBoneMappingLib.pipeline.regions import region_rows
 from CorticalBoneMappingLib.pipeline.result import FemurResult
 from CorticalBoneMappingLib.segmentation import periosteal_surface
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 from CorticalBoneMappingLib.study.check import cases_to_map
 from CorticalBoneMappingLib.study.mapping.case import run_case
 from CorticalBoneMappingLib.study.mapping.executors import open_executor
@@ -73,7 +73,7 @@ def surface_and_thickness(case: Case, progress: Progress) -> FemurResult:
 def write_study(folder: Path, cases: int) -> Path:
     """Write a study of some small scans, made of two simulated hips and shifts of a few HU."""
     settings = ScannerSettings(voxel_mm=1.6, slice_spacing_mm=2.0)
-    made = [scan(simulate_hip(seed), replace(settings, seed=seed)) for seed in (1, 2)]
+    made = [simulate_scan(simulate_hip(seed), replace(settings, seed=seed)) for seed in (1, 2)]
     lines = ["participant,visit,side,path,mask,label"]
     for number in range(cases):
         person, visit = divmod(number, 2)

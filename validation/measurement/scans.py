@@ -10,7 +10,7 @@ import numpy as np
 
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.files import write_text
-from CorticalBoneMappingLib.simulation import scan, simulate_hip
+from CorticalBoneMappingLib.simulation import simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
 from CorticalBoneMappingLib.simulation.hip.femur import draw_femur
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE, NECK_BASE
@@ -69,7 +69,7 @@ def make_scan(case: Case, folder: Path) -> MadeScan:
     hip = _hip(case)
 
     def make() -> cache.Arrays:
-        made = scan(hip, settings)
+        made = simulate_scan(hip, settings)
         return {
             "hu": made.volume.array.astype(np.int16),
             "labels": made.labelmap.array,

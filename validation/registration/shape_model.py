@@ -28,7 +28,7 @@ from CorticalBoneMappingLib.mesh.shape_model import ShapeModel, similarity
 from CorticalBoneMappingLib.registration import Registration, register
 from CorticalBoneMappingLib.simulation.hip.femur_shape import mean_shape
 from CorticalBoneMappingLib.simulation.hip.population import PointMap, draw_dimensions, individual_map
-from tools.shipped_atlas import END_Z_MM, parametric_start
+from tools.shipped_atlas import ATLAS_END_Z_MM, parametric_start
 
 try:
     import matplotlib
@@ -115,7 +115,7 @@ def curves(shapes: np.ndarray, surface: Surface) -> Curves:
 
 def known_shapes(maps: list[PointMap]) -> tuple[np.ndarray, Surface]:
     """People by the simulation's own correspondence."""
-    mean = remesh(mean_shape(end_z_mm=END_Z_MM), n_points=_VERTICES)
+    mean = remesh(mean_shape(end_z_mm=ATLAS_END_Z_MM), n_points=_VERTICES)
     return np.array([to_person(mean.points) for to_person in maps]), mean
 
 
@@ -150,10 +150,10 @@ def _subjects(maps: list[PointMap]) -> list[Subject]:
 def start_dependence(maps: list[PointMap]) -> list[str]:
     """Rows of a table: averages of the same people from two starts, and how far they are apart."""
     cohort, settings = _subjects(maps[:_STARTS_PEOPLE]), BuildSettings(rounds=3, settled_mm=0.01)
-    mean = mean_shape(end_z_mm=END_Z_MM)
+    mean = mean_shape(end_z_mm=ATLAS_END_Z_MM)
     person = remesh(Surface(maps[-1](mean.points), mean.triangles), n_points=settings.points)
     at_end = closest_points(Surface(maps[-1](mean.points), mean.triangles), person.points)
-    low = mean.points[mean.triangles[at_end.triangle], 2].max(axis=1) < END_Z_MM + 0.1
+    low = mean.points[mean.triangles[at_end.triangle], 2].max(axis=1) < ATLAS_END_Z_MM + 0.1
     normal = _outward(person, low)
     starts = {
         "mean shape": parametric_start(settings.points),

@@ -14,7 +14,7 @@ from CorticalBoneMappingLib.simulation.hip.surroundings import SoftTissue
 from CorticalBoneMappingLib.simulation.scanner.field import ScanField
 from CorticalBoneMappingLib.simulation.scanner.optics import correlated_noise
 from CorticalBoneMappingLib.simulation.scanner.phantom import Phantom, phantom_under
-from CorticalBoneMappingLib.simulation.scanner.scanner import FEMUR_LABEL, Scan, scan
+from CorticalBoneMappingLib.simulation.scanner.scanner import FEMUR_LABEL, SimulatedScan, simulate_scan
 from CorticalBoneMappingLib.simulation.scanner.settings import ScannerSettings
 
 LEFT_FEMUR_LABEL = 3
@@ -93,7 +93,7 @@ def scan_both_hips(
     left = left.moved(np.eye(3), _onto_grid(right, left, half))
     axes = tuple(max(pair) for pair in zip(*(SoftTissue(hip).half_axes for hip in (right, left))))
     scans = [
-        scan(hip, half, progress.part(at, at + 0.45), body_half_axes=axes)
+        simulate_scan(hip, half, progress.part(at, at + 0.45), body_half_axes=axes)
         for hip, at in ((right, 0.0), (left, 0.45))
     ]
     volume, labels = _joined(scans, float(middle[0]), axes[0] + _BESIDE_MM, settings.margin_mm)
@@ -129,7 +129,7 @@ def _onto_grid(right: Hip, left: Hip, settings: ScannerSettings) -> np.ndarray:
 
 
 def _joined(
-    scans: list[Scan], midline: float, half_width_mm: float, margin_mm: float
+    scans: list[SimulatedScan], midline: float, half_width_mm: float, margin_mm: float
 ) -> tuple[Volume, Volume]:
     """Lay the halves side by side; columns run from the right of the patient to the left."""
     right, left = scans

@@ -12,7 +12,7 @@ from scipy.special import erf
 from CorticalBoneMappingLib.anatomy import measure_anatomy
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
-from CorticalBoneMappingLib.simulation import scan, simulate_hip
+from CorticalBoneMappingLib.simulation import simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
 from CorticalBoneMappingLib.simulation.scanner.field import rotation
 from CorticalBoneMappingLib.simulation.scanner.scanner import FEMUR_LABEL
@@ -100,7 +100,7 @@ def make(case: Case, measurement_cache: Path) -> KnownScan:
         made = make_scan(other, measurement_cache)
         return KnownScan(made.volume, made.labelmap, (_truth(made.hip),))
     hip = _hip(case)
-    made = scan(hip, case.settings)
+    made = simulate_scan(hip, case.settings)
     known = KnownScan(made.volume, made.labelmap, (_truth(made.hip),))
     if case.kind == NAIL:
         known = _with_nail(known, case.settings.psf_sigma_mm)

@@ -25,7 +25,7 @@ from CorticalBoneMappingLib.io.volume_files import read_volume, write_volume
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.pipeline.find.find_femur import femur_at, find_femurs
 from CorticalBoneMappingLib.pipeline.find.found_femur import FoundFemur
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 
 FIRST_SEED, N_HIPS = 700, 12
 WRONG_MM = 0.5  # mean distance from the true surface; what is right lies below 0.1
@@ -110,7 +110,7 @@ def scan_of(folder: Path, number: int) -> Path:
         return place
     place.mkdir(parents=True, exist_ok=True)
     side, gap_mm, settings = plan_of(number)
-    made = scan(simulate_hip(FIRST_SEED + number, side, joint_space_mm=gap_mm), settings)
+    made = simulate_scan(simulate_hip(FIRST_SEED + number, side, joint_space_mm=gap_mm), settings)
     volume, head = made.volume, made.hip.head_centre
     if number == 7:  # the top of its head is outside the scan
         top = int(volume.index_of(head + np.array([0.0, 0.0, 0.6 * made.hip.head_radius_mm]))[2])

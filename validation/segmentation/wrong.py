@@ -12,9 +12,9 @@ import numpy as np
 
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_files import write_volume
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.scanner.phantom import Phantom
-from CorticalBoneMappingLib.simulation.scanner.scanner import Scan
+from CorticalBoneMappingLib.simulation.scanner.scanner import SimulatedScan
 
 from ..measurement.cache import code, digest
 from . import solids as solids_module
@@ -39,11 +39,11 @@ def wrong_scans() -> dict[str, Path]:
 
 
 @once
-def _hip() -> Scan:
+def _hip() -> SimulatedScan:
     settings = ScannerSettings(
         voxel_mm=0.8, slice_spacing_mm=2.5, noise_hu=20.0, seed=_SEED, margin_mm=30.0, rods=False
     )
-    return scan(simulate_hip(_SEED, "right"), settings)
+    return simulate_scan(simulate_hip(_SEED, "right"), settings)
 
 
 def _mr() -> Volume:

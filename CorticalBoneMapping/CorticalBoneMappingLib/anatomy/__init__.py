@@ -1,7 +1,19 @@
-"""The anatomy of a femur, proximal or whole: landmarks, axes, lengths and angles, measured on its surface."""
+"""Measure the anatomy of a femur on its surface: landmarks, axes, lengths, angles and regions."""
 
 from .frame import Axis, Frame
 from .measure import anatomy_from_landmarks, measure_anatomy
+from .regions import REGION_NAMES, region_names_of, regions_of
 from .result import CONDYLES, LANDMARKS, Anatomy
 
-__all__ = ["CONDYLES", "LANDMARKS", "Anatomy", "Axis", "Frame", "anatomy_from_landmarks", "measure_anatomy"]
+__all__ = [
+    "CONDYLES",
+    "LANDMARKS",
+    "REGION_NAMES",
+    "Anatomy",
+    "Axis",
+    "Frame",
+    "anatomy_from_landmarks",
+    "measure_anatomy",
+    "region_names_of",
+    "regions_of",
+]

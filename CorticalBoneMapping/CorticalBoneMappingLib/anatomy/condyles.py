@@ -1,4 +1,4 @@
-"""The condyles at the far end of a whole femur: where its back lies on a table."""
+"""Find the condyles at the far end of a whole femur: where its back lies on a table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..core.surface import Surface
 from .frame import Frame
 
 _WHOLE = 12.0  # radii of the head from its centre to the far end; whole femurs have 16 to 20
-_END = 2.0  # radii of the head: how much of the far end may be condyles
-_BEHIND_DEG = 60.0  # between straight backward and where the condyles look; anteversions are -20 to 50
+_END = 2.0  # radii of the head: how much of the far end may be condyles; chosen by hand
+_BEHIND_DEG = 60.0  # between straight backward and the direction of the condyles; anteversions are -20 to 50
 # Of the head's radius. Between the condyles the hull bridges a notch; behind, no other side of it is as long.
 # In 11 whole femurs (femur_surfaces_mpl, vhf) the bridge has 2.0 to 2.3, the next side 0.5 to 0.9.
 _LEAST_BRIDGE, _LONGEST_BRIDGE = 1.5, 3.0
-_CLEARLY = 1.5  # times the next longest side of the hull
+_CLEARLY = 1.5  # chosen by hand: times the next longest side of the hull
 
 
 def find_condyles(surface: Surface, frame: Frame, head_radius_mm: float) -> dict[str, np.ndarray]:
@@ -34,7 +34,7 @@ def find_condyles(surface: Surface, frame: Frame, head_radius_mm: float) -> dict
     Returns
     -------
     dict of str to ndarray of shape (3,)
-        ``medial_condyle`` and ``lateral_condyle``, mm; empty where the far end is not there, or has no two
+        ``medial_condyle`` and ``lateral_condyle``, mm; empty where the far end is missing or has not two
         condyles.
     """
     places = frame.coordinates(surface.points)

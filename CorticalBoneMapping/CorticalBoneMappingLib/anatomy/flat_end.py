@@ -1,4 +1,4 @@
-"""The flat end where the shaft of a femur was cut, if it was."""
+"""Find the flat end where the shaft of a femur was cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..core.surface import Surface
 from .frame import Axis
 
 FLAT_MM = 0.6
-"""How far points of the end may lie from its plane."""
+"""How far points of the end may lie from its plane; chosen by hand, not tuned."""
 _ROUNDS = 3
 
 

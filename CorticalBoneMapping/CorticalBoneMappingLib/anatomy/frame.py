@@ -1,4 +1,4 @@
-"""Lines, and the directions of a femur as far as its proximal end tells them."""
+"""Lines, and the directions of a femur by its proximal end."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class Axis:
 
     @classmethod
     def through(cls, start: np.ndarray, end: np.ndarray) -> Axis:
-        """Give the line from one point to another."""
+        """Return the line from one point to another."""
         return cls(start, unit(end - start))
 
     def along(self, points: np.ndarray) -> np.ndarray:
-        """Give the place of points along the line, mm from its point."""
+        """Return the place of points along the line, mm from its point."""
         return (points - self.point) @ self.direction
 
     def at(self, along: float | np.ndarray) -> np.ndarray:
-        """Give the point of the line at a place along it, shape (3,); for a column of places, a row each."""
+        """Return the point of the line at a place along it, shape (3,); of a column of places, rows."""
         return self.point + along * self.direction
 
     def across(self, points: np.ndarray) -> np.ndarray:
-        """Give the vectors from the line to points, perpendicular to it, mm."""
+        """Return the vectors from the line to points, perpendicular to it, mm."""
         arm = points - self.point
         return arm - (arm @ self.direction)[..., None] * self.direction
 
     def nearest_to(self, other: Axis) -> np.ndarray:
-        """Give the point of this line that is nearest to another line, shape (3,)."""
+        """Return the point of this line that is nearest to another line, shape (3,)."""
         cosine = self.direction @ other.direction
         arm = other.point - self.point
         return self.at((arm @ self.direction - cosine * (arm @ other.direction)) / (1.0 - cosine**2))
@@ -52,7 +52,7 @@ class Frame:
     """Directions of a femur, by its own shaft and head.
 
     The frontal plane is that of the shaft's axis and the head's centre. It is not the coronal plane of the
-    body, nor that of the condyles: a proximal femur does not tell how it was turned on its knee.
+    body, nor that of the condyles: a proximal femur does not show how it was turned on its knee.
 
     Attributes
     ----------
@@ -76,22 +76,22 @@ class Frame:
         return cls(head_centre + arm, lateral, anterior, shaft.direction)
 
     def coordinates(self, points: np.ndarray) -> np.ndarray:
-        """Give points as lateral, anterior and superior, mm from the origin, shape (..., 3)."""
+        """Return points as lateral, anterior and superior, mm from the origin, shape (..., 3)."""
         return (points - self.origin) @ np.stack([self.lateral, self.anterior, self.superior], axis=1)
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    """Give the unit vector of a direction."""
+    """Return the unit vector of a direction."""
     return vector / np.linalg.norm(vector)
 
 
 def angle_deg(one: np.ndarray, other: np.ndarray) -> float:
-    """Give the angle between two directions, 0° to 180°."""
+    """Return the angle between two directions, 0° to 180°."""
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(one, other)), one @ other)))
 
 
 def evenly_spread(count: int) -> np.ndarray:
-    """Give unit vectors in all directions, along a spiral by the golden section, shape (count, 3)."""
+    """Return unit vectors in all directions, along a spiral by the golden section, shape (count, 3)."""
     number = np.arange(count) + 0.5
     height = 1.0 - 2.0 * number / count
     turn = np.pi * (1.0 + np.sqrt(5.0)) * number

@@ -1,4 +1,4 @@
-"""The femoral head: where on a bone the best sphere is, and the sphere itself."""
+"""The femoral head: find the sphere on a bone that is most like a head, and fit it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..core.surface import Surface
 SMALLEST_MM, LARGEST_MM = 14.0, 36.0
 """Radii that a human femoral head may have; Noble et al. 1988 saw 17 to 30 mm."""
 
+# Chosen by hand, not tuned, where no origin is given.
 _SAMPLES, _PAIRS, _NEIGHBOURS = 1500, 40_000, 40
 _MOST_SPHERES = 2000  # that are compared; on a femur a few hundred pairs propose one
 _TOLERANCE = 0.07  # of the radius, while the head is looked for: a head may be somewhat flattened
@@ -23,8 +24,8 @@ _FACING = 0.9  # cosine between the normal and the direction from the centre
 # times what any other place has; with the first power 1.5, with the second 1.5, without 0.9.
 _OF_SIZE = 1.5
 _LEAST_SCORE = 30.0  # mm^0.5; half a head has 31 to 39 on the same femurs, what is left without it at most 28
-_MOST_ROUNDS, _AT_REST_MM = 60, 1e-10
-_FIT_SPAN = 0.05  # of the radius: beyond this distance a point has no say in the fit
+_MOST_ROUNDS, _CONVERGED_MM = 60, 1e-10
+_FIT_SPAN = 0.05  # of the radius: beyond this distance a point has no weight
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Head:
     residual_mm : float
         Root mean square distance of the head's points from the sphere.
     covered : float
-        Part of the sphere's surface on which bone lies, 0 to 1; a head on its neck has about 0.7.
+        Share of the sphere's surface on which bone lies, 0 to 1; a head on its neck has about 0.7.
     to_neck : ndarray of shape (3,)
         Unit vector from the centre to where the sphere is open.
     """
@@ -102,7 +103,7 @@ def fit_head(surface: Surface, centre: np.ndarray, radius_mm: float, rounds: int
     """Fit the sphere of the head from a first guess.
 
     Least squares of the distances from the sphere, weighted by area, with the biweight of Tukey (Beaton and
-    Tukey 1974) so that neither neck nor fovea nor osteophytes pull at it.
+    Tukey 1974) so that neither neck nor fovea nor osteophytes move it.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def fit_head(surface: Surface, centre: np.ndarray, radius_mm: float, rounds: int
     radius_mm : float
         First guess.
     rounds : int
-        Of Gauss and Newton while the weights narrow; more follow until the sphere rests.
+        Gauss-Newton steps while the weights narrow; more follow until the sphere has converged.
 
     Returns
     -------
@@ -122,7 +123,7 @@ def fit_head(surface: Surface, centre: np.ndarray, radius_mm: float, rounds: int
     Raises
     ------
     SurfaceError
-        If there is no sphere near the guess.
+        If no sphere fits near the guess.
     """
     spans = [*np.geomspace(5 * _FIT_SPAN, _FIT_SPAN, rounds), *[_FIT_SPAN] * _MOST_ROUNDS]
     for number, span in enumerate(spans):
@@ -134,8 +135,8 @@ def fit_head(surface: Surface, centre: np.ndarray, radius_mm: float, rounds: int
         normal_matrix = design.T @ (weights[:, None] * design)
         step = np.linalg.solve(normal_matrix, design.T @ (weights * (distance - radius_mm)))
         centre, radius_mm = centre + step[:3], float(radius_mm + step[3])
-        # At rest the sphere is the same from whichever guess, so no chance in the search is left in it.
-        if number >= rounds and np.abs(step).max() < _AT_REST_MM:
+        # The converged sphere is the same from any guess, so nothing of the random search is left in it.
+        if number >= rounds and np.abs(step).max() < _CONVERGED_MM:
             break
     if not SMALLEST_MM <= radius_mm <= LARGEST_MM:
         raise SurfaceError(
@@ -148,6 +149,29 @@ def fit_head(surface: Surface, centre: np.ndarray, radius_mm: float, rounds: int
     opening = -(weights / distance) @ arm
     covered = surface.point_areas[on_it].sum() / (4 * np.pi * radius_mm**2)
     return Head(centre, radius_mm, float(residual), float(covered), opening / np.linalg.norm(opening))
+
+
+def least_squares_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit a sphere to points, all with the same weight.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 3)
+        mm; at least four, not in one plane.
+
+    Returns
+    -------
+    centre : ndarray of shape (3,)
+        mm.
+    radius_mm : float
+    """
+    # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
+    origin = points.mean(axis=0)
+    local = points - origin
+    system = np.column_stack([2.0 * local, np.ones(len(local))])
+    solved = np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0]
+    centre = solved[:3]
+    return centre + origin, float(np.sqrt(solved[3] + centre @ centre))
 
 
 def _proposed(

@@ -1,4 +1,4 @@
-"""Measure the anatomy of a proximal femur on its surface, from any pose."""
+"""Measure the anatomy of a femur on its surface, in any pose."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from .result import Anatomy
 from .shaft import Shaft, find_shaft, fit_shaft
 from .trochanters import greater_trochanter_tip, lesser_trochanter_tip
 
+# Chosen by hand, not tuned, where no origin is given.
 _TYPICAL_ANGLE_DEG = 125.0  # between neck and shaft, only to begin with
-_ROUNDS = 3
+_ROUNDS = 3  # the lesser trochanter needs the shaft, and the shaft the trochanter
 _SHAFT_DISTAL = 2.0  # radii of the head below the lesser trochanter
 _ROUND_HEAD = 0.05  # residual over radius; femurs without disease stay below 0.035
 _SHORT_SHAFT_MM = 25.0
@@ -31,14 +32,14 @@ _USUAL_RADII_MM = (18.0, 30.0)
 def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy:
     """Find the landmarks of a femur in any pose, by its shape alone.
 
-    The head is the part of the bone that is most like a sphere, the shaft where its walls are straight; from
-    both follows a frame in which neck, trochanters and, on a whole femur, the condyles are found.
+    The head is the part of the bone that is most like a sphere, the shaft the part with straight walls; both
+    give a frame in which neck, trochanters and, on a whole femur, the condyles are found.
 
     Parameters
     ----------
     surface : Surface
         RAS mm; whole, or cut anywhere below the lesser trochanter. Open ends and holes are closed, triangles
-        that look inward are turned, and the remarks say so.
+        that look inward are turned, each with a warning.
     side : {"left", "right"}
         Side of the body. A left femur is mirrored exactly, so both sides are measured alike.
 
@@ -52,8 +53,8 @@ def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy
     SettingError
         If the side is neither left nor right.
     SurfaceError
-        If the surface cannot be closed, or head, neck, a trochanter or the shaft is not there; the text says
-        which.
+        If closing the surface failed, or head, neck, a trochanter or the shaft was not found; the text names
+        it.
     """
     right, repairs = _as_right(surface, side)
     head = find_head(right)
@@ -65,7 +66,7 @@ def anatomy_from_landmarks(
 ) -> Anatomy:
     """Measure a femur on which some landmarks are roughly known, for instance carried by a registration.
 
-    They only say where to look: what is found on the surface counts.
+    They are only where the search begins: the result is what is found on the surface.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def anatomy_from_landmarks(
 
 
 def _as_right(surface: Surface, side: str) -> tuple[Surface, tuple[str, ...]]:
-    """Give the repaired surface as a right femur, and what was repaired."""
+    """Return the repaired surface as a right femur, and warnings of what was repaired."""
     if side not in ("left", "right"):
         raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
     found = repaired(surface)
@@ -113,11 +114,11 @@ def _as_right(surface: Surface, side: str) -> tuple[Surface, tuple[str, ...]]:
     )
     filled = (f"{holes} filled; look at what was measured there.",) if found.n_holes else ()
     bone = surface if found.is_as_given else found.closed
-    return (bone.mirrored() if side == "left" else bone), (*found.remarks, *filled)
+    return (bone.mirrored() if side == "left" else bone), (*found.warnings, *filled)
 
 
 def _on_side(anatomy: Anatomy, side: str, repairs: tuple[str, ...]) -> Anatomy:
-    anatomy = replace(anatomy, remarks=(*repairs, *anatomy.remarks))
+    anatomy = replace(anatomy, warnings=(*repairs, *anatomy.warnings))
     return anatomy.mirrored() if side == "left" else anatomy
 
 
@@ -125,9 +126,7 @@ def _measured(
     right: Surface, head: Head, axis: Axis, side: str, towards_neck: np.ndarray | None = None
 ) -> Anatomy:
     radius = head.radius_mm
-    for _ in range(
-        _ROUNDS
-    ):  # the lesser trochanter says where the shaft begins, the shaft where it stands out
+    for _ in range(_ROUNDS):
         lesser = lesser_trochanter_tip(right, head, Frame.of(head.centre, axis, "right"))
         if lesser is None:
             raise SurfaceError(_no_lesser_trochanter(right, head, axis, side))
@@ -166,17 +165,17 @@ def _described(
         shaft_length_mm=shaft.length_mm,
         shaft_residual_mm=shaft.residual_mm,
     )
-    return replace(anatomy, remarks=tuple(_remarks(anatomy)))
+    return replace(anatomy, warnings=tuple(_unusual(anatomy)))
 
 
 def _no_lesser_trochanter(right: Surface, head: Head, axis: Axis, side: str) -> str:
-    """Say that it was not found; and, where the mirror image has one, that the side is wrong."""
+    """Return the text of the error; where the mirror image has a lesser trochanter, the side is wrong."""
     flip = np.array([-1.0, 1.0, 1.0])
     other = replace(head, centre=head.centre * flip, to_neck=head.to_neck * flip)
     frame = Frame.of(other.centre, Axis(axis.point * flip, axis.direction * flip), "right")
     if lesser_trochanter_tip(right.mirrored(), other, frame) is None:
         return (
-            "The lesser trochanter was not found: nothing stands out at the back of the bone below the neck. "
+            "The lesser trochanter was not found: nothing protrudes at the back of the bone below the neck. "
             "The scan has to reach below it."
         )
     opposite = "right" if side == "left" else "left"
@@ -186,17 +185,17 @@ def _no_lesser_trochanter(right: Surface, head: Head, axis: Axis, side: str) -> 
     )
 
 
-def _remarks(anatomy: Anatomy) -> list[str]:
-    """Say what is unusual."""
-    remarks = []
+def _unusual(anatomy: Anatomy) -> list[str]:
+    """Return a warning for everything unusual."""
+    warnings = []
     if anatomy.head_residual_mm > _ROUND_HEAD * anatomy.head_radius_mm:
-        remarks.append(
+        warnings.append(
             f"The head is not round (it lies {anatomy.head_residual_mm:.1f} mm from its sphere): "
             "centre, radius and all that follows from them are uncertain."
         )
     if anatomy.shaft_length_mm < _SHORT_SHAFT_MM:
-        remarks.append(
-            f"Only {anatomy.shaft_length_mm:.0f} mm of shaft are there to tell its axis: "
+        warnings.append(
+            f"Only {anatomy.shaft_length_mm:.0f} mm of shaft are there to find its axis: "
             f"the neck–shaft angle is uncertain by {anatomy.neck_shaft_angle_sd_deg:.1f}° (SD)."
         )
     for value, (low, high), text in (
@@ -204,5 +203,5 @@ def _remarks(anatomy: Anatomy) -> list[str]:
         (anatomy.head_radius_mm, _USUAL_RADII_MM, "A head radius of {:.0f} mm"),
     ):
         if not low <= value <= high:
-            remarks.append(text.format(value) + " is unusual: look at the landmarks.")
-    return remarks
+            warnings.append(text.format(value) + " is unusual: look at the landmarks.")
+    return warnings

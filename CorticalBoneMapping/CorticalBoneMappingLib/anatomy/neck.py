@@ -11,10 +11,11 @@ from ..core.surface import Surface
 from .head import Head
 from .sections import Section, sections
 
+# Chosen by hand; not tuned.
 _FROM, _TO = 0.7, 2.3  # where the narrowest section is looked for, radii of the head from its centre
 _STEP_MM = 1.0
 _ROUNDS = 8
-_AS_NARROW = 1.08  # sections up to this multiple of the least area have a say in the axis
+_AS_NARROW = 1.08  # sections up to this multiple of the least area count for the axis
 _WIDEST = 0.95  # of the head's largest section: a bone without a waist has no neck
 
 
@@ -37,7 +38,7 @@ class Neck:
     narrowest: Section
 
     def width_mm(self, direction: np.ndarray) -> float:
-        """Give the extent of the narrowest section in a direction, mm."""
+        """Return the extent of the narrowest section in a direction, mm."""
         return float(np.ptp(self.narrowest.starts @ direction))
 
 

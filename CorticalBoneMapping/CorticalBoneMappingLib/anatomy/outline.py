@@ -12,11 +12,12 @@ from .frame import unit
 from .result import Anatomy
 from .sections import sections
 
+# Chosen by hand, not tuned, where no origin is given.
 _DIRECTIONS = 72
 _STEP_MM = 1.0
 _HARMONICS = 2
-# The head ends where the surface leaves its sphere by this part of its radius, and the neck where it is this
-# much wider than at its narrowest.
+# Docs/anatomy.md: the head ends where the surface leaves its sphere by this share of its radius, and the neck
+# where it is this much wider than at its narrowest.
 _OFF_SPHERE, _WIDER = 0.06, 1.3
 _HEAD_ENDS = (0.35, 0.95)  # radii of the head from its centre, along the neck
 _NECK_ENDS = (0.15, 0.8)  # radii of the head beyond the narrowest section
@@ -56,7 +57,7 @@ class NeckOutline:
         return cls(anatomy, places, radii)
 
     def coordinates(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give points as mm along the axis, degrees from superior over anterior, and mm from the axis."""
+        """Return points as mm along the axis, degrees from superior over anterior, and mm from the axis."""
         axis = self.anatomy.neck_axis
         across = axis.across(points)
         superior, anterior = _across(self.anatomy)
@@ -64,11 +65,11 @@ class NeckOutline:
         return axis.along(points), np.degrees(np.arctan2(forward, up)) % 360.0, np.hypot(up, forward)
 
     def end_of_head(self, angle_deg: np.ndarray) -> np.ndarray:
-        """Give where the head ends in some directions, mm along the axis."""
+        """Return where the head ends in some directions, mm along the axis."""
         return _at(angle_deg, self._head_ends)
 
     def end_of_neck(self, angle_deg: np.ndarray) -> np.ndarray:
-        """Give where the neck ends in some directions, mm along the axis."""
+        """Return where the neck ends in some directions, mm along the axis."""
         return _at(angle_deg, self._neck_ends)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The planes in which a femur is looked at, and where a surface cuts them."""
+"""Planes that show a femur, and the lines where a surface cuts them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..core.errors import SurfaceError
 from ..core.surface import Surface, to_polydata
+from .head import least_squares_sphere
 
 BONE_WINDOW_HU = (-250.0, 1650.0)
 """HU shown black and white."""
@@ -18,8 +19,10 @@ BONE_WINDOW_HU = (-250.0, 1650.0)
 OUTER_COLOUR, INNER_COLOUR = (0.90, 0.45, 0.05), (0.34, 0.75, 0.95)
 """sRGB of the periosteal surface and of the measured inner edge."""
 
+# Chosen by hand; not tuned.
 _MARGIN_MM = 9.0
 _LEAST_MM = 2.0  # from a plane to the end of the bone
+_CAP_MM = 15.0  # depth of the cap of the head that a sphere is fitted to
 # Heights in radii of the head: the lesser trochanter below the head's centre (1.84 in the shipped average
 # femur), and the level below its tip from which on a section shows the shaft alone.
 _TROCHANTER_RADII, _BELOW_TROCHANTER_RADII = 1.84, 0.5
@@ -55,7 +58,7 @@ class Plane:
         return self.centre + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) @ np.array(half)
 
     def grid(self, pixel_mm: float) -> np.ndarray:
-        """Places of the pixels, shape (n_rows, n_columns, 3), from the lower left."""
+        """Return the places of the pixels, shape (n_rows, n_columns, 3), from the lower left."""
         x = np.arange(-self.width_mm / 2, self.width_mm / 2, pixel_mm)
         y = np.arange(-self.height_mm / 2, self.height_mm / 2, pixel_mm)
         return self.centre + x[None, :, None] * self.right + y[:, None, None] * self.up
@@ -78,21 +81,21 @@ def femur_planes(
     points : ndarray of shape (n, 3)
         Of the surface, RAS mm; the shaft is below.
     head : tuple of ndarray of shape (3,) and float, optional
-        Centre (RAS mm) and radius of the head, where they are known; else by shape: the head is what reaches
-        farthest from the axis of the bone.
+        Centre (RAS mm) and radius of the head, where known; else from the shape: the head reaches farthest
+        from the axis of the bone.
     lesser_trochanter_z : float, optional
         Its height, RAS mm, where it is known; else taken from the head's size.
 
     Returns
     -------
     list of Plane
-        Of head and shaft (in a bone without a shaft: of head and neck), seen from in front; then axial ones
-        of the head, the neck, and the shaft or what the bone ends with, seen from the feet.
+        Of head and shaft (in a bone without a shaft: of head and neck), seen from the front; then axial ones
+        of the head, the neck, and the shaft or the end of the bone, seen from the feet.
 
     Raises
     ------
     SurfaceError
-        If the surface is too coarse to find a shaft in it, or too little of the femur is there.
+        If the surface is too coarse to find a shaft in it, or too short.
     """
     bottom, height = points[:, 2].min(), np.ptp(points[:, 2])
     low = _centre_between(points, bottom + 0.05 * height, bottom + 0.15 * height)
@@ -123,7 +126,7 @@ def _long_plane(
     points: np.ndarray, name: str, low: np.ndarray, up: np.ndarray, centre_of_head: np.ndarray
 ) -> Plane:
     to_head = (centre_of_head - low) - ((centre_of_head - low) @ up) * up
-    # Seen from in front: the patient's right (+x) is on the left of the page.
+    # Seen from the front: the patient's right (+x) is on the left of the page.
     right = to_head / np.linalg.norm(to_head) * (-np.sign(to_head[0]) or 1.0)
     across, along = (points - low) @ right, (points - low) @ up
     centre = low + 0.5 * (across.min() + across.max()) * right + 0.5 * (along.min() + along.max()) * up
@@ -172,13 +175,7 @@ def _head_sphere(points: np.ndarray, low: np.ndarray, up: np.ndarray) -> tuple[n
     across = offset - (offset @ up)[:, None] * up
     farthest = across[np.argmax(np.linalg.norm(across, axis=1))]
     reach = across @ (farthest / np.linalg.norm(farthest))
-    cap = points[reach > reach.max() - 15.0]
-    # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
-    origin = cap.mean(axis=0)
-    local = cap - origin
-    system = np.column_stack([2 * local, np.ones(len(local))])
-    centre, last = np.split(np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0], [3])
-    return centre + origin, float(np.sqrt(last[0] + centre @ centre))
+    return least_squares_sphere(points[reach > reach.max() - _CAP_MM])
 
 
 def _axial(points: np.ndarray, name: str, z: float) -> Plane:

@@ -1,4 +1,4 @@
-"""Regions of a proximal femur, by its own anatomy.
+"""Divide a proximal femur into regions, by its own anatomy.
 
 Every border follows from the landmarks and the surface of the femur itself, so that any femur can be
 divided, left or right, in any pose; lengths are in radii of its head. The neck in quadrants follows Poole et
@@ -8,15 +8,20 @@ region of its own. ``Docs/anatomy.md`` shows and defines them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from ..core.surface import Surface
 from ..mesh.topology import connected
-from . import Anatomy
 from .flat_end import FLAT_MM, flat_end
 from .outline import NeckOutline
+from .result import Anatomy
 
 CUT_END = 0
+"""The region of what was cut, in every atlas."""
+
 REGION_NAMES: dict[int, str] = {
     CUT_END: "cut end",
     1: "femoral head",
@@ -30,8 +35,10 @@ REGION_NAMES: dict[int, str] = {
     9: "intertrochanteric",
     10: "subtrochanteric shaft",
 }
+"""The regions of `regions_of` and of the shipped atlas; another atlas may have its own."""
 
-# Heights are parts of the way from the tip of the lesser to the tip of the greater trochanter.
+# Docs/anatomy.md; sizes chosen by hand. Heights are shares of the way from the tip of the lesser to the tip
+# of the greater trochanter.
 _GREATER_FROM = 0.30
 _LATERAL_FROM, _LATERAL_TO = 0.03, 0.68
 _LATERAL_SECTOR_DEG = (-35.0, 50.0)  # about the shaft, from lateral towards anterior
@@ -41,8 +48,35 @@ _NEAR_NECK = 1.1  # radii of the head from the neck's axis: farther out is the g
 _NEAR_HEAD = 1.4  # radii of the head from its centre
 
 
+_TEXT = "region_names"  # of a surface: a sentence per region, its number and its name
+
+
+def with_region_names(surface: Surface, names: Mapping[int, str]) -> Surface:
+    """Add the names of its regions to a surface, so that they are kept and written with it.
+
+    Parameters
+    ----------
+    surface : Surface
+        With the array ``region``.
+    names : mapping of int to str
+        By the values of ``region``.
+
+    Returns
+    -------
+    Surface
+    """
+    sentences = tuple(f"{number} {name}" for number, name in sorted(names.items()))
+    return replace(surface, texts=surface.texts | {_TEXT: sentences})
+
+
+def region_names_of(surface: Surface) -> dict[int, str]:
+    """Return the names of a surface's regions by number: its own, or else `REGION_NAMES`."""
+    numbered = [sentence.split(" ", 1) for sentence in surface.texts.get(_TEXT, ())]
+    return {int(number): name for number, name in numbered} or dict(REGION_NAMES)
+
+
 def regions_of(surface: Surface, anatomy: Anatomy) -> np.ndarray:
-    """Name the region of each point of a femur.
+    """Return the region of each point of a femur.
 
     Parameters
     ----------
@@ -84,7 +118,7 @@ def regions_of(surface: Surface, anatomy: Anatomy) -> np.ndarray:
 
 
 def _on_lesser_trochanter(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
-    """What stands out from the shaft's cylinder around the tip; the border has no corners."""
+    """Which points protrude from the shaft's cylinder around the tip; the border has no corners."""
     tip, axis = anatomy.landmarks["lesser_trochanter"], anatomy.shaft_axis
     top = np.linalg.norm(axis.across(tip))
     root = anatomy.shaft_radius_mm + _LESSER_ROOT * (top - anatomy.shaft_radius_mm)
@@ -106,7 +140,7 @@ def _on_cut_end(surface: Surface, anatomy: Anatomy) -> np.ndarray:
 
 
 def _in_one_piece(surface: Surface, region: np.ndarray) -> np.ndarray:
-    """Give islands of a region to what surrounds them."""
+    """Assign islands of a region to the region around them."""
     region = region.copy()
     for _ in range(len(REGION_NAMES)):
         island = _islands(surface, region)

@@ -45,15 +45,15 @@ class Anatomy:
     neck_width_mm, neck_depth_mm : float
         Extent of the narrowest section across the neck from top to bottom, and from front to back.
     shaft_radius_mm : float
-        Of a circle with the mean area of the sections on which the shaft's axis rests.
+        Of a circle with the mean area of the sections that the shaft's axis was fitted to.
     head_residual_mm : float
         Root mean square distance of the head from its sphere: high for a head that is not round.
     shaft_length_mm : float
-        Length of shaft on which its axis rests.
+        Length of shaft that its axis was fitted to.
     shaft_residual_mm : float
         Root mean square distance of the sections' centres from the axis: high for a bowed shaft.
-    remarks : tuple of str
-        Why somebody should look at these figures; empty if nothing is unusual.
+    warnings : tuple of str
+        Why these figures should be checked; empty if nothing is unusual.
     """
 
     side: str
@@ -65,7 +65,7 @@ class Anatomy:
     head_residual_mm: float
     shaft_length_mm: float
     shaft_residual_mm: float
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def shaft_axis(self) -> Axis:
@@ -79,7 +79,7 @@ class Anatomy:
 
     @property
     def frame(self) -> Frame:
-        """The directions that the bone itself tells."""
+        """The directions given by the bone itself."""
         return Frame.of(self.landmarks["head_centre"], self.shaft_axis, self.side)
 
     @property
@@ -89,7 +89,7 @@ class Anatomy:
 
     @property
     def neck_shaft_angle_sd_deg(self) -> float:
-        """How uncertain the neck–shaft angle is for the length of shaft that is there.
+        """Uncertainty of the neck–shaft angle (SD, degrees) by the length of shaft that is there.
 
         Root mean square difference of the angle on cut femurs from that of the same femurs uncut
         (``Docs/validation/anatomy.md``).
@@ -108,16 +108,16 @@ class Anatomy:
 
     @property
     def neck_trochanter_angle_deg(self) -> float:
-        """Angle from the neck to the lesser trochanter, seen along the shaft: a stand-in for version.
+        """Angle from the neck to the lesser trochanter, seen along the shaft: a substitute for version.
 
         Between the direction of the neck and that from the shaft's axis to the tip of the lesser trochanter.
-        It needs no condyles, tells how the neck is turned against the trochanters, and is no anteversion.
+        It needs no condyles and shows how the neck is turned against the trochanters; it is not anteversion.
         """
         neck = -self.shaft_axis.across(self.neck_axis.direction + self.shaft_axis.point)
         return angle_deg(neck, self.shaft_axis.across(self.landmarks["lesser_trochanter"]))
 
     def anteversion_deg(self, medial_condyle: np.ndarray, lateral_condyle: np.ndarray) -> float:
-        """Give the anteversion of the neck against the condyles, seen along the shaft (Murphy et al. 1987).
+        """Return the anteversion of the neck against the condyles, seen along the shaft (Murphy et al. 1987).
 
         Parameters
         ----------
@@ -146,10 +146,11 @@ class Anatomy:
         return medial, lateral
 
     def mirrored(self) -> Anatomy:
-        """Give the anatomy of the mirror image (x of opposite sign), which is of the other side."""
+        """Return the anatomy of the mirror image (x of opposite sign), which is of the other side."""
         flipped = {name: point * [-1.0, 1.0, 1.0] for name, point in self.landmarks.items()}
         return replace(self, side="left" if self.side == "right" else "right", landmarks=flipped)
 
 
-# Length of shaft, mm, and uncertainty of the angle, degrees: validation/anatomy.py.
+# Length of shaft, mm, and uncertainty of the angle, degrees: root mean squares measured by
+# `python -m validation.anatomy` (Docs/validation/anatomy.md, "Shaft cut short").
 _ANGLE_SD = ([7.0, 10.0, 15.0, 24.0, 30.0, 33.0, 53.0], [8.1, 7.6, 4.7, 2.5, 1.7, 1.0, 0.3])

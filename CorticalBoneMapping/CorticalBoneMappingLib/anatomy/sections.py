@@ -31,7 +31,7 @@ class Section:
     centre: np.ndarray
 
     def radii(self, origin: np.ndarray, first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
-        """Give the outline's distance from a point of its plane in `n` directions.
+        """Return the outline's distance from a point of its plane in `n` directions.
 
         Parameters
         ----------

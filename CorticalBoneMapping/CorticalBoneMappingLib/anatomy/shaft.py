@@ -1,4 +1,4 @@
-"""The axis of the femoral shaft below the lesser trochanter."""
+"""Find and fit the axis of the femoral shaft below the lesser trochanter."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from .frame import Axis, Frame, evenly_spread, unit
 from .head import Head
 from .sections import sections
 
+# Chosen by hand, not tuned, where no origin is given.
 _STEP_MM = 2.0
 _TYPICAL_RADIUS = 0.65  # of a shaft over that of the head
-_FROM, _TO, _NEAREST = 0.85, 3.45, 0.2  # below the tip of the lesser trochanter, radii of the head
-_LONG_ENOUGH_MM = 30.0  # of shaft; where less is there, it counts from nearer to the trochanter
+_FROM, _TO, _NEAREST = 0.85, 3.45, 0.2  # radii of the head below the lesser trochanter (Docs/anatomy.md)
+_LONG_ENOUGH_MM = 30.0  # of shaft; a shorter one is used from nearer to the trochanter
 _LEAST_LENGTH_MM = 4.0
 _SAMPLES, _N_DIRECTIONS, _ROUNDS = 3000, 120, 16
 _FARTHEST = 6.0  # radii of the head: beyond, a whole femur bows and widens to its condyles
@@ -25,7 +26,7 @@ _LEAST_END = 2.0  # radii of the head; above lies nothing but trochanters
 # Share of the walls' normals along the axis. On 25 femurs, 10 of which are for measuring only, the shaft has
 # 0.001 to 0.064, the straightest other place that reaches as far 0.12; simulated femurs that are cut 12 to
 # 22 mm below the lesser trochanter have up to 0.10, a ball has 0.33.
-_MOST_BENT = 0.12
+_MOST_CURVATURE = 0.12
 # How far the centres of sections usually lie lateral and anterior of the axis, by the distance below the tip:
 # means of four segmented femurs with heads of 24 mm radius. Levels are in radii of the head.
 _LEVELS = np.arange(0.2, 3.5, 0.2)
@@ -47,7 +48,7 @@ _ANTERIOR = (
 
 @dataclass(frozen=True)
 class Shaft:
-    """The shaft as far as it is there.
+    """The shaft, as much of it as is there.
 
     Attributes
     ----------
@@ -71,8 +72,8 @@ def find_shaft(surface: Surface, head: Head) -> Axis:
     """Find the shaft of a femur whose head is known, in any pose, whole or cut.
 
     From every direction, the walls at the bone's end that way (or, of a whole femur, six radii of the head
-    away) give the direction to which their normals are perpendicular, and so on until it rests. Of where
-    the directions come to rest, the one with the straightest walls is the shaft.
+    away) give the direction to which their normals are perpendicular, and so on until it converges. Of
+    the converged directions, the one with the straightest walls is the shaft.
 
     Parameters
     ----------
@@ -89,13 +90,13 @@ def find_shaft(surface: Surface, head: Head) -> Axis:
     Raises
     ------
     SurfaceError
-        If there is no shaft below the trochanters.
+        If no shaft is below the trochanters.
     """
     walls = _Walls.of(surface, head)
     found = walls.thinned(_SAMPLES).perpendicular(evenly_spread(_N_DIRECTIONS))
-    bent = np.where(found.end_mm > _LEAST_END * head.radius_mm, found.bent, np.inf)
-    best = int(bent.argmin())
-    if bent[best] > _MOST_BENT:
+    curvature = np.where(found.end_mm > _LEAST_END * head.radius_mm, found.curvature, np.inf)
+    best = int(curvature.argmin())
+    if curvature[best] > _MOST_CURVATURE:
         raise SurfaceError(
             "No shaft was found: the bone ends at or above the lesser trochanter. "
             "The scan has to reach below it."
@@ -104,12 +105,12 @@ def find_shaft(surface: Surface, head: Head) -> Axis:
     return Axis(head.centre + found.middle[0], -found.down[0])
 
 
-class _Found(NamedTuple):
-    """Directions that rest, how far the bone reaches that way, how bent the walls are, and their middle."""
+class _ShaftCandidates(NamedTuple):
+    """Converged directions, how far the bone reaches that way, curvature of the walls, and their middle."""
 
     down: np.ndarray
     end_mm: np.ndarray
-    bent: np.ndarray
+    curvature: np.ndarray
     middle: np.ndarray
 
 
@@ -140,7 +141,7 @@ class _Walls(NamedTuple):
         areas = np.full(count, up_to[-1] / count)
         return _Walls(self.places[chosen], self.normals[chosen], areas, self.radius)
 
-    def perpendicular(self, down: np.ndarray) -> _Found:
+    def perpendicular(self, down: np.ndarray) -> _ShaftCandidates:
         """Follow directions, shape (n, 3), to where the walls at the end are perpendicular to them.
 
         All borders are soft: a triangle that crosses one by a rounding error changes nothing.
@@ -159,14 +160,14 @@ class _Walls(NamedTuple):
             before, down = down, axes[:, :, 0]
             down = down * np.where((down * before).sum(axis=1) < 0, -1.0, 1.0)[:, None]
         middle = weights.T @ self.places / np.maximum(weights.sum(axis=0), 1e-12)[:, None]
-        return _Found(down, end, spread[:, 0] / np.maximum(spread.sum(axis=1), 1e-12), middle)
+        return _ShaftCandidates(down, end, spread[:, 0] / np.maximum(spread.sum(axis=1), 1e-12), middle)
 
 
 def fit_shaft(surface: Surface, head: Head, start: Axis, tip: np.ndarray, rounds: int = 2) -> Shaft:
     """Fit the axis of the shaft below the lesser trochanter.
 
     A line through the centres of sections across the shaft, from 0.85 to 3.45 radii of the head (20 to 80 mm)
-    below the trochanter's tip or as far as the bone goes. The usual course of the centres is taken off, so
+    below the trochanter's tip or as far as the bone goes. The usual course of the centres is subtracted, so
     that a short shaft gives the axis that a long one would.
 
     Parameters
@@ -198,7 +199,7 @@ def fit_shaft(surface: Surface, head: Head, start: Axis, tip: np.ndarray, rounds
         last = max(at_tip - _TO * radius, end)
         if first - last < _LEAST_LENGTH_MM:
             raise SurfaceError(
-                f"The axis of the shaft cannot be found: the bone ends {max(at_tip - end, 0.0):.0f} mm below "
+                f"The axis of the shaft was not found: the bone ends {max(at_tip - end, 0.0):.0f} mm below "
                 f"the tip of the lesser trochanter; {_NEAREST * radius + _LEAST_LENGTH_MM:.0f} mm are needed."
             )
         levels = np.linspace(first, last, max(round((first - last) / _STEP_MM), 4))

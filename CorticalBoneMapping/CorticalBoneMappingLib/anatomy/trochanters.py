@@ -1,4 +1,4 @@
-"""The tips of the trochanters, in the frame that shaft and head give."""
+"""Find the tips of the trochanters, in the frame given by shaft and head."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from .frame import Frame
 from .head import Head
 
 # Where the lesser trochanter is looked for: angles about the shaft from posterior towards medial, and levels
-# below the head's centre in radii of the head. In the femurs looked at it stood at 20° to 40°, 1.6 to 2.3.
+# below the head's centre in radii of the head. Chosen by hand (Docs/anatomy.md): in the femurs seen it is at
+# 20° to 40°, 1.6 to 2.3.
 _LESSER_SECTOR = (-5.0, 65.0)
 _LESSER_LEVELS = (1.2, 3.2)
 _LESSER_DIRECTION = 30.0
-_BESIDE = 40.0  # degrees from the tip to where the shaft is itself again
+_BESIDE = 40.0  # degrees from the tip to where the shaft is round again
 _TOP_MM, _TOP_WIDTH_MM = 1.5, 8.0  # a tip is the middle of what is nearly highest: one vertex is chance
-_LEAST_PROMINENCE = 0.06  # of the head's radius: what stands out less is no trochanter
+_LEAST_PROMINENCE = 0.06  # of the head's radius: what protrudes less is not a trochanter
 
 
 def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray:
@@ -57,7 +58,7 @@ def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.nda
 
 
 def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray | None:
-    """Find the point of the lesser trochanter that stands farthest from the shaft's axis.
+    """Find the point of the lesser trochanter that is farthest from the shaft's axis.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndar
     Returns
     -------
     ndarray of shape (3,) or None
-        On the surface, mm; None if nothing stands out where a right femur has its lesser trochanter.
+        On the surface, mm; None if nothing protrudes where a right femur has its lesser trochanter.
     """
     lateral, anterior, height = frame.coordinates(surface.points).T
     angle, level = np.degrees(np.arctan2(-lateral, -anterior)), -height / head.radius_mm

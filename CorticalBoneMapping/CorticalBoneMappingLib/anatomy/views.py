@@ -1,4 +1,4 @@
-"""The anatomical views of a femur: from where one looks, and what is left and right on the page.
+"""The anatomical views of a femur: the direction of view, and what is left and right on the page.
 
 Directions are RAS: +x the patient's right, +y anterior, +z superior. Medial is towards the midline, so
 it is −x in a right femur and +x in a left one.
@@ -45,7 +45,7 @@ class View:
         return np.cross(self.up, self.towards_viewer)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Give the place of points on the page in mm (rightwards, up), shape (n, 2)."""
+        """Return the place of points on the page in mm (rightwards, up), shape (n, 2)."""
         return points @ np.stack([self.rightwards, self.up], axis=1)
 
 
@@ -89,7 +89,7 @@ def anatomical_views(side: str | None, superior: bool = False) -> list[View]:
 
 
 def file_axis_views(superior: bool = False) -> list[View]:
-    """List the same views for a surface of which it is not known how it lies, named by its coordinates."""
+    """List the same views for a surface of unknown orientation, named by its coordinates."""
     names = {
         "+x": _RIGHT,
         "−x": -_RIGHT,

@@ -1,1 +1,5 @@
-"""The average femur: load it, or build one from a cohort."""
+"""The average femur: load an atlas, or build one from a cohort."""
+
+from .average import AverageFemur, load_atlas, load_average
+
+__all__ = ["AverageFemur", "load_atlas", "load_average"]

@@ -1,7 +1,7 @@
-"""The average femur: the surface on which every person's map can be compared.
+"""Load the average femur: the surface on which the maps of all people are compared.
 
-An atlas is a folder: two meshes of an average femur, a shape model, and ``atlas.json`` that tells how they
-were made. One is shipped; `build` makes others.
+An atlas is a folder: two meshes of an average femur, a shape model, and ``atlas.json`` with how they were
+made. One is shipped; `cohort.build_atlas` makes others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.regions import CUT_END
+from ..anatomy.regions import CUT_END, with_region_names
 from ..core.errors import SettingError
 from ..core.surface import Surface
 from ..io.surface_files import read_surface
@@ -37,7 +37,8 @@ class AverageFemur:
     ----------
     surface : Surface
         Closed; RAS mm with the origin at the head's centre; point arrays ``region`` (int8) and ``cut_end``
-        (uint8, 1 at the flat end of the shaft, where there is nothing to measure).
+        (uint8, 1 at the flat end of the shaft, where there is nothing to measure), and the names of the
+        regions (`anatomy.regions.region_names_of`).
     region_names : dict of int to str
         By the values of ``region``.
     shape_model : ShapeModel
@@ -45,7 +46,7 @@ class AverageFemur:
     landmarks : dict of str to ndarray of shape (3,)
         By the names of `anatomy.LANDMARKS`, RAS mm.
     name : str
-        By which it is told of.
+        Its name in records and messages.
     sha256 : str
         Of ``atlas.json``, which holds those of the other files: two atlases with one hash are the same.
     people : int
@@ -92,10 +93,10 @@ def load_atlas(folder: str | Path | None = None, density: str = "standard") -> A
     Raises
     ------
     SettingError
-        If there is no such density, the folder is no atlas, or a file of it was changed.
+        If the density is unknown, the folder is not an atlas, or a file of it was changed.
     """
     if density not in DENSITIES:
-        raise SettingError(f"There is no average femur '{density}'; choose one of {', '.join(DENSITIES)}.")
+        raise SettingError(f"The density '{density}' is unknown; choose one of {', '.join(DENSITIES)}.")
     return _shipped(density) if folder is None else _load(Path(folder), density)
 
 
@@ -110,20 +111,20 @@ def _shipped(density: str) -> AverageFemur:
 
 
 def _load(folder: Path, density: str) -> AverageFemur:
-    record, sha256 = read_record(folder)
+    record, sha256 = read_atlas_record(folder)
     for name, expected in record["files"].items():
         if not (folder / name).is_file():
-            raise SettingError(f"{folder}: the atlas is not whole, {name} is missing. Copy or build it anew.")
+            raise SettingError(f"{folder}: the atlas is incomplete: {name} is missing. Copy it again.")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
-            raise SettingError(f"{folder}: {name} was changed since the atlas was built. Build it anew.")
-    surface = read_surface(folder / DENSITIES[density])
+            raise SettingError(f"{folder}: {name} was changed since the atlas was built. Build it again.")
     names = {int(number): name for number, name in record["region_names"].items()}
+    surface = with_region_names(read_surface(folder / DENSITIES[density]), names)
     shape_model = read_shape_model(folder / SHAPE_MODEL).resampled(surface)
     landmarks = {name: np.array(point) for name, point in record["landmarks"].items()}
     return AverageFemur(surface, names, shape_model, landmarks, record["name"], sha256, record["people"])
 
 
-def read_record(folder: Path) -> tuple[dict[str, Any], str]:
+def read_atlas_record(folder: Path) -> tuple[dict[str, Any], str]:
     """Read ``atlas.json``.
 
     Returns
@@ -136,10 +137,10 @@ def read_record(folder: Path) -> tuple[dict[str, Any], str]:
     Raises
     ------
     SettingError
-        If the folder is no atlas.
+        If the folder is not an atlas.
     """
     refused = SettingError(
-        f"{folder}: this is no atlas. Give a folder that 'cbm atlas build' wrote; it holds {RECORD}."
+        f"{folder}: this is not an atlas. Give a folder that 'cbm atlas build' wrote; it holds {RECORD}."
     )
     try:
         content = (folder / RECORD).read_bytes()

@@ -1,10 +1,8 @@
-"""An average femur from a cohort: register, average, mesh anew, and again, until it rests.
+"""Build an average femur from a cohort: register, average and mesh again, until it converges.
 
-The average is unbiased in the sense of Guimond et al. 2000 (Comput Vis Image Underst 77:192): where the
-correspondences of the people average out, the mean of their displacements from the average is nothing, so
-it owes nothing to the femur that it began with.
-
-From corresponding shapes, parts of which may be missing, to their mean and modes.
+The average is unbiased in the sense of Guimond et al. 2000 (Comput Vis Image Underst 77:192): the mean of the
+people's displacements from it is zero, so it does not depend on the femur that it began with. Mean and modes
+are found from corresponding shapes, parts of which may be missing.
 """
 
 from __future__ import annotations
@@ -25,12 +23,13 @@ from ..registration import RegistrationSettings, register
 from ..registration.cut_ends import widened
 from .shaft_end import EndPlane, end_plane, shortened, smoothly_subdivided, with_cut_end
 
+# Chosen by hand; not tuned.
 FEWEST_PEOPLE = 3
 EXPLAINED = 0.98
-_ROUNDS = 30
-_SETTLED_MM = 0.002
+"""Modes are kept until they explain this share of the variance of shape."""
+_ROUNDS, _SETTLED_MM = 30, 0.002  # of `shape_model_of`: most iterations, and movement when it has converged
 _ENOUGH_PEOPLE = 10  # for a shape model that helps to register
-_MOST_LEFT_OUT = 0.25
+_MOST_LEFT_OUT = 0.25  # share of the femurs
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Subject:
     Attributes
     ----------
     name : str
-        By which it is told of.
+        Its name in messages.
     surface : Surface
         Closed, RAS mm.
     side : {"left", "right"}
@@ -59,15 +58,15 @@ class BuildSettings:
     Attributes
     ----------
     rounds : int
-        At most so many times are all femurs registered, 1 to 20.
+        Greatest number of times that all femurs are registered, 1 to 20.
     settled_mm : float
-        The average rests when a round moves its surface by less than this, mean distance.
+        The average has converged when a round moves its surface by less than this, mean distance.
     points : int
         Of the standard mesh; 1,000 to 10,000.
     fine_points : int
         Of the fine mesh; up to 40,000.
     explained : float
-        As many shape modes are kept as explain this share of the variance, 0.5 to 0.999.
+        Shape modes are kept until they explain this share of the variance, 0.5 to 0.999.
     """
 
     rounds: int = 4
@@ -79,7 +78,7 @@ class BuildSettings:
     def __post_init__(self) -> None:
         for name, value, low, high in (
             ("number of rounds", self.rounds, 1, 20),
-            ("movement at which the average rests", self.settled_mm, 0.001, 1.0),
+            ("movement at which the average has converged", self.settled_mm, 0.001, 1.0),
             ("number of points", self.points, 1000, 10000),
             ("number of points of the fine mesh", self.fine_points, self.points, 40000),
             ("share of variance", self.explained, 0.5, 0.999),
@@ -89,8 +88,8 @@ class BuildSettings:
 
 
 @dataclass(frozen=True)
-class Round:
-    """What one round did: how many femurs were averaged, and how far the average's surface moved, mm."""
+class RoundMovement:
+    """One round: how many femurs were averaged, and how far the average's surface moved, mm."""
 
     people: int
     moved_mean_mm: float
@@ -98,8 +97,8 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Average:
-    """A cohort's average.
+class CohortAverage:
+    """The average of a cohort.
 
     Attributes
     ----------
@@ -112,17 +111,17 @@ class Average:
     rounds : tuple of Round
         In order.
     left_out : dict of str to str
-        Femurs that could not be registered, and why.
-    remarks : dict of str to list of str
-        Femurs that were averaged but should be looked at, and why.
+        Femurs whose registration failed, and why.
+    warnings : dict of str to list of str
+        Femurs that were averaged but should be checked, and why.
     """
 
     surface: Surface
     fine: Surface
     shape_model: ShapeModel
-    rounds: tuple[Round, ...]
+    rounds: tuple[RoundMovement, ...]
     left_out: dict[str, str]
-    remarks: dict[str, list[str]]
+    warnings: dict[str, list[str]]
 
 
 def build_average(
@@ -131,7 +130,7 @@ def build_average(
     shape_model: ShapeModel | None = None,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
-) -> Average:
+) -> CohortAverage:
     """Average a cohort.
 
     Parameters
@@ -142,12 +141,11 @@ def build_average(
         A right femur to begin with, with ``cut_end``; fixes the pose of the average and how far its shaft
         reaches at most.
     shape_model : ShapeModel, optional
-        On the mesh of `start`: what is known of the shape of femurs before. Once ten femurs or more are
-        averaged, their own takes its place.
+        On the mesh of `start`: a prior model of shape. From ten averaged femurs on, their own replaces it.
     settings : BuildSettings, optional
         How.
     progress : Progress, optional
-        Told after each femur.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -156,7 +154,7 @@ def build_average(
     Raises
     ------
     RegistrationError
-        If fewer than three femurs are given, or more than a quarter cannot be registered.
+        If fewer than three femurs are given, or the registration of more than a quarter fails.
     """
     settings, progress = settings or BuildSettings(), progress or Progress()
     if len(subjects) < FEWEST_PEOPLE:
@@ -166,7 +164,7 @@ def build_average(
     for number in range(settings.rounds):
         part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
         members = [subject for subject in subjects if subject.name not in left_out]
-        shapes, covered, remarks = _registered(members, average, shape_model, number + 1, left_out, part)
+        shapes, covered, warnings = _registered(members, average, shape_model, number + 1, left_out, part)
         _check_left_out(left_out, len(subjects))
         known = _with_end(average, covered)
         found = shape_model_of(shapes, known, average, settings.explained)
@@ -180,7 +178,7 @@ def build_average(
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
     progress.report(1.0, f"Averaged {len(shapes)} femurs")
-    return Average(average, fine, found, tuple(rounds), left_out, remarks)
+    return CohortAverage(average, fine, found, tuple(rounds), left_out, warnings)
 
 
 def _registered(
@@ -191,8 +189,8 @@ def _registered(
     left_out: dict[str, str],
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, list[str]]]:
-    """Where the average's vertices lie on each femur (right-sided), which it covers, and what is unusual."""
-    shapes, covered, remarks = [], [], {}
+    """The average's vertices on each femur (right-sided), which of them it covers, and warnings."""
+    shapes, covered, warnings = [], [], {}
     settings = RegistrationSettings(check_side=number == 1)
     for done, subject in enumerate(subjects):
         progress.report(done / len(subjects), f"Round {number}: {subject.name}")
@@ -211,21 +209,21 @@ def _registered(
         shapes.append(right.points)
         covered.append(registered_template.covered)
         if registered_template.look_at_it:
-            remarks[subject.name] = list(registered_template.remarks)
-    return np.array(shapes), np.array(covered), remarks
+            warnings[subject.name] = list(registered_template.warnings)
+    return np.array(shapes), np.array(covered), warnings
 
 
 def _check_left_out(left_out: dict[str, str], total: int) -> None:
     if len(left_out) > _MOST_LEFT_OUT * total or total - len(left_out) < FEWEST_PEOPLE:
         name, why = next(iter(left_out.items()))
         raise RegistrationError(
-            f"{len(left_out)} of {total} femurs could not be registered, which is too many for an average. "
+            f"The registration of {len(left_out)} of {total} femurs failed, too many for an average. "
             f"The first, {name}: {why}"
         )
 
 
 def _with_end(average: Surface, covered: np.ndarray) -> np.ndarray:
-    """Count the flat end as known for those whose shaft reaches beyond it: it lies inside them."""
+    """Count the flat end as known for femurs whose shaft reaches beyond it: it lies inside them."""
     end = average.arrays["cut_end"] == 1
     ring = widened(average, end) & ~end
     reaches = covered[:, ring].mean(axis=1) > 0.5
@@ -240,13 +238,10 @@ def _average_of(average: Surface, shape_model: ShapeModel, known: np.ndarray) ->
     return shortened(dense, end, known.mean(axis=0)[cKDTree(mean.points).query(dense.points)[1]])
 
 
-def _movement(before: Surface, after: Surface, people: int) -> Round:
+def _movement(before: Surface, after: Surface, people: int) -> RoundMovement:
     measured = after.arrays["cut_end"] == 0
     distance = closest_points(before, after.points[measured]).distance
-    return Round(people, float(distance.mean()), float(np.quantile(distance, 0.95)))
-
-
-"""As many modes are kept as explain this share of the variance of shape."""
+    return RoundMovement(people, float(distance.mean()), float(np.quantile(distance, 0.95)))
 
 
 def shape_model_of(
@@ -254,8 +249,8 @@ def shape_model_of(
 ) -> ShapeModel:
     """Find the mean and the modes of shapes of which points may be missing.
 
-    The shapes are aligned to the mean (generalised Procrustes; Gower 1975), missing points are filled with
-    what the model so far expects, mean and modes are found anew, and so on until the mean rests
+    The shapes are aligned to the mean (generalised Procrustes; Gower 1975), missing points are filled from
+    the model so far, mean and modes are estimated again, and so on until the mean converges
     (expectation-maximisation of principal components; Roweis 1998).
 
     Parameters
@@ -267,7 +262,7 @@ def shape_model_of(
     average : Surface
         Mesh of n points near the mean; fixes the pose of the mean.
     explained : float
-        As many modes are kept as explain this share of the variance.
+        Modes are kept until they explain this share of the variance.
 
     Returns
     -------
@@ -292,7 +287,7 @@ def shape_model_of(
 
 
 def _aligned(shapes: np.ndarray, covered: np.ndarray, model: ShapeModel) -> tuple[np.ndarray, np.ndarray]:
-    """Bring each shape onto the mean and fill what is missing; the sizes taken away."""
+    """Align each shape to the mean, without its size, and fill missing points; the shapes and their sizes."""
     aligned, sizes = np.empty_like(shapes), np.empty(len(shapes))
     for row, (points, known) in enumerate(zip(shapes, covered)):
         fit = model.fit(points, known)

@@ -1,9 +1,4 @@
-"""The femurs of a cohort, by their files and sides, and their atlas.
-
-An atlas as a folder: written whole beside its place, then put there.
-
-What an average femur is told apart by: its origin, its landmarks, and its regions.
-"""
+"""Read the femurs of a cohort, build their atlas with its landmarks and regions, and write it to a folder."""
 
 from __future__ import annotations
 
@@ -28,23 +23,131 @@ from ..io.tables import read_written_table
 from ..mesh.meshing import remesh
 from ..mesh.shape_model import ShapeModel, write_shape_model
 from ..registration import RegistrationSettings, register
-from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_record
-from .build import Average, BuildSettings, Subject, build_average
+from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_atlas_record
+from .build import BuildSettings, CohortAverage, Subject, build_average
 
-_SHAPE_MODEL_POINTS = 2000  # modes are smooth: interpolated from so few points they are right to 0.01 mm
+_SHAPE_MODEL_POINTS = 2000  # modes are smooth: interpolated from so few points they are exact to 0.01 mm
+
+
+def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subject]:
+    """Read surfaces of femurs.
+
+    Parameters
+    ----------
+    right, left : sequence of Path
+        Files of right and of left femurs. A ``.csv`` file lists some in its columns
+        ``surface`` (relative to the table) and ``side`` (left or right).
+
+    Returns
+    -------
+    list of Subject
+        In the order given, right ones first; named by their files.
+
+    Raises
+    ------
+    SettingError, TableError
+        If no file is given, reading a table fails, it lacks a column or a side, or a file is listed twice.
+    SurfaceError
+        If reading a surface fails.
+    """
+    listed = []
+    for side, paths in (("right", right), ("left", left)):
+        for path in paths:
+            listed += _rows(path) if path.suffix.lower() == ".csv" else [(path, side)]
+    if not listed:
+        raise SettingError("No femur is given: name their surfaces, or a table that lists them.")
+    names = _names([path for path, _ in listed])
+    return [Subject(name, read_surface(path), side) for name, (path, side) in zip(names, listed)]
+
+
+def _rows(table: Path) -> list[tuple[Path, str]]:
+    written = read_written_table(table)
+    if not {"surface", "side"} <= written.columns.keys():
+        raise SettingError(
+            f"{table}: the table needs the columns surface and side, and a row for each femur."
+        )
+    surfaces, sides = written.columns["surface"], written.columns["side"]
+    for row, surface, side in zip(written.rows, surfaces, sides):
+        if side not in ("left", "right"):
+            raise SettingError(f"{table}, row {row}: the side is '{side}'; it must be left or right.")
+        if not surface:
+            raise SettingError(f"{table}, row {row}: the surface is empty; name a file.")
+    return [(table.parent / surface, side) for surface, side in zip(surfaces, sides)]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Name each file by the shortest end of its path that no other file has."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        twice = next(path for path in paths if [p.resolve() for p in paths].count(path.resolve()) > 1)
+        raise SettingError(f"{twice}: this femur is listed twice.")
+    depth = 1
+    names = [path.name for path in paths]
+    while len(set(names)) < len(names):
+        depth += 1
+        names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
+    return names
+
+
+def build_atlas(
+    subjects: Sequence[Subject],
+    folder: Path,
+    name: str,
+    origin: AverageFemur,
+    settings: BuildSettings | None = None,
+    progress: Progress | None = None,
+) -> CohortAverage:
+    """Build the atlas of a cohort and write it.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        The cohort.
+    folder : Path
+        New, empty, or an atlas, which is replaced once the new one is whole.
+    name : str
+        Of the atlas.
+    origin : AverageFemur
+        Where the average begins, and whose regions it gets.
+    settings : BuildSettings, optional
+        How.
+    progress : Progress, optional
+        Called with the fraction done and a text; can cancel.
+
+    Returns
+    -------
+    Average
+        As it was written.
+
+    Raises
+    ------
+    CorticalBoneMappingError
+        Of the step that failed, with the reason.
+    """
+    settings, progress = settings or BuildSettings(), progress or Progress()
+    start = Surface(
+        origin.surface.points, origin.surface.triangles, {"cut_end": origin.surface.arrays["cut_end"]}
+    )
+    average = build_average(subjects, start, origin.shape_model, settings, progress.part(0.0, 0.9))
+    progress.report(0.9, "Carrying the regions over")
+    average, anatomy = centred(average)
+    average = with_regions_of(average, origin)
+    progress.report(0.95, "Writing")
+    write_atlas(folder, average, anatomy, origin.region_names, name, settings)
+    progress.report(1.0, "Done")
+    return average
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a folder that holds anything but an atlas, before the work begins.
+    """Check before the work that an atlas can be written to a folder.
 
     Raises
     ------
     SettingError
-        If writing an atlas there would destroy something.
+        If the folder holds something else.
     """
     if folder.is_dir() and any(folder.iterdir()):
         try:
-            read_record(folder)
+            read_atlas_record(folder)
         except SettingError as error:
             raise SettingError(
                 f"{folder}: this folder holds something else than an atlas. Give one that is new or empty."
@@ -54,13 +157,13 @@ def check_place(folder: Path) -> None:
 
 def write_atlas(
     folder: Path,
-    average: Average,
+    average: CohortAverage,
     anatomy: Anatomy,
     region_names: dict[int, str],
     name: str,
     settings: BuildSettings,
 ) -> None:
-    """Write an atlas, whole or not at all; one that is there already is replaced.
+    """Write an atlas, whole or not at all; an existing one is replaced.
 
     Parameters
     ----------
@@ -89,7 +192,7 @@ def write_atlas(
 
 
 def _record(
-    average: Average, anatomy: Anatomy, region_names: dict[int, str], name: str, settings: BuildSettings
+    average: CohortAverage, anatomy: Anatomy, region_names: dict[int, str], name: str, settings: BuildSettings
 ) -> dict[str, Any]:
     rounds = [{key: round(value, 4) for key, value in asdict(one).items()} for one in average.rounds]
     return {
@@ -104,12 +207,12 @@ def _record(
         "settings": asdict(settings),
         "rounds": rounds,
         "left_out": average.left_out,
-        "remarks": average.remarks,
+        "remarks": average.warnings,
         "program": {"name": "cortical-bone-mapping", "version": __version__},
     }
 
 
-def _write_files(folder: Path, average: Average) -> None:
+def _write_files(folder: Path, average: CohortAverage) -> None:
     meshes = {"standard": average.surface, "fine": average.fine}
     for density, name in DENSITIES.items():
         write_surface(folder / name, meshes[density])
@@ -118,13 +221,13 @@ def _write_files(folder: Path, average: Average) -> None:
     write_shape_model(folder / SHAPE_MODEL, average.shape_model.resampled(coarse))
 
 
-def centred(average: Average) -> tuple[Average, Anatomy]:
+def centred(average: CohortAverage) -> tuple[CohortAverage, Anatomy]:
     """Put the origin at the head's centre, and measure the anatomy there.
 
     Raises
     ------
     SurfaceError
-        If a landmark cannot be found on the average.
+        If a landmark is not found on the average.
     """
     shift = -measure_anatomy(average.fine, "right").landmarks["head_centre"]
     model = average.shape_model
@@ -141,12 +244,12 @@ def centred(average: Average) -> tuple[Average, Anatomy]:
     return average, measure_anatomy(average.fine, "right")
 
 
-def with_regions_by_anatomy(average: Average, anatomy: Anatomy) -> Average:
-    """Give the meshes the array ``region`` (int8) by the definitions of `regions`."""
+def with_regions_by_anatomy(average: CohortAverage, anatomy: Anatomy) -> CohortAverage:
+    """Add the array ``region`` (int8) to the meshes, by the definitions of `anatomy.regions`."""
     return _labelled(average, lambda surface: regions_of(surface, anatomy))
 
 
-def with_regions_of(average: Average, atlas: AverageFemur) -> Average:
+def with_regions_of(average: CohortAverage, atlas: AverageFemur) -> CohortAverage:
     """Carry the regions of an atlas to an average femur by registration.
 
     Parameters
@@ -154,13 +257,13 @@ def with_regions_of(average: Average, atlas: AverageFemur) -> Average:
     average : Average
         Without regions.
     atlas : AverageFemur
-        Whose regions are taken over; its fine mesh draws their borders best.
+        Whose regions are carried; its fine mesh has their borders best.
 
     Returns
     -------
     Average
-        Its meshes with the array ``region`` (int8). Places that the atlas does not reach take the region of
-        the closest place that it does.
+        Its meshes with the array ``region`` (int8). Places that the atlas does not reach get the region of
+        the closest place that it reaches.
     """
     settings = RegistrationSettings(check_side=False)
     registered_template = register(
@@ -172,119 +275,11 @@ def with_regions_of(average: Average, atlas: AverageFemur) -> Average:
     return _labelled(average, lambda surface: carried[known][tree.query(surface.points)[1]])
 
 
-def _labelled(average: Average, region_of: Callable[[Surface], np.ndarray]) -> Average:
-    """Label both meshes; what lies on the flat end is no region."""
+def _labelled(average: CohortAverage, region_of: Callable[[Surface], np.ndarray]) -> CohortAverage:
+    """Label both meshes; the flat end has no region."""
 
     def labelled(surface: Surface) -> Surface:
         at_end = surface.arrays["cut_end"] == 1
         return surface.with_arrays(region=np.where(at_end, CUT_END, region_of(surface)).astype(np.int8))
 
     return replace(average, surface=labelled(average.surface), fine=labelled(average.fine))
-
-
-def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subject]:
-    """Read surfaces of femurs.
-
-    Parameters
-    ----------
-    right, left : sequence of Path
-        Files of right and of left femurs. A ``.csv`` file stands for those that it lists in its columns
-        ``surface`` (relative to the table) and ``side`` (left or right).
-
-    Returns
-    -------
-    list of Subject
-        In the order given, right ones first; named by their files.
-
-    Raises
-    ------
-    SettingError, TableError
-        If no file is given, a table cannot be read, lacks a column or a side, or a file is listed twice.
-    SurfaceError
-        If a surface cannot be read.
-    """
-    listed = []
-    for side, paths in (("right", right), ("left", left)):
-        for path in paths:
-            listed += _rows(path) if path.suffix.lower() == ".csv" else [(path, side)]
-    if not listed:
-        raise SettingError("There are no femurs: name their surfaces, or a table that lists them.")
-    names = _names([path for path, _ in listed])
-    return [Subject(name, read_surface(path), side) for name, (path, side) in zip(names, listed)]
-
-
-def build_atlas(
-    subjects: Sequence[Subject],
-    folder: Path,
-    name: str,
-    origin: AverageFemur,
-    settings: BuildSettings | None = None,
-    progress: Progress | None = None,
-) -> Average:
-    """Build the atlas of a cohort and write it.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        The cohort.
-    folder : Path
-        New, empty, or an atlas, which is replaced once the new one is whole.
-    name : str
-        Of the atlas.
-    origin : AverageFemur
-        Where the average begins, and whose regions it takes over.
-    settings : BuildSettings, optional
-        How.
-    progress : Progress, optional
-        Told after each femur.
-
-    Returns
-    -------
-    Average
-        As it was written.
-
-    Raises
-    ------
-    CorticalBoneMappingError
-        Of the kind that tells which step could not be done and why.
-    """
-    settings, progress = settings or BuildSettings(), progress or Progress()
-    start = Surface(
-        origin.surface.points, origin.surface.triangles, {"cut_end": origin.surface.arrays["cut_end"]}
-    )
-    average = build_average(subjects, start, origin.shape_model, settings, progress.part(0.0, 0.9))
-    progress.report(0.9, "Carrying the regions over")
-    average, anatomy = centred(average)
-    average = with_regions_of(average, origin)
-    progress.report(0.95, "Writing")
-    write_atlas(folder, average, anatomy, origin.region_names, name, settings)
-    progress.report(1.0, "Done")
-    return average
-
-
-def _rows(table: Path) -> list[tuple[Path, str]]:
-    written = read_written_table(table)
-    if not {"surface", "side"} <= written.columns.keys():
-        raise SettingError(
-            f"{table}: the table needs the columns surface and side, and a row for each femur."
-        )
-    surfaces, sides = written.columns["surface"], written.columns["side"]
-    for row, surface, side in zip(written.rows, surfaces, sides):
-        if side not in ("left", "right"):
-            raise SettingError(f"{table}, row {row}: the side is '{side}'; it is left or right.")
-        if not surface:
-            raise SettingError(f"{table}, row {row}: the surface is empty; name a file.")
-    return [(table.parent / surface, side) for surface, side in zip(surfaces, sides)]
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Give each file the shortest end of its path that no other file has."""
-    if len({path.resolve() for path in paths}) < len(paths):
-        twice = next(path for path in paths if [p.resolve() for p in paths].count(path.resolve()) > 1)
-        raise SettingError(f"{twice}: this femur is listed twice.")
-    depth = 1
-    names = [path.name for path in paths]
-    while len(set(names)) < len(names):
-        depth += 1
-        names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
-    return names

@@ -1,4 +1,4 @@
-"""The flat end of an average femur's shaft: kept flat, and put where at least half of the people reach."""
+"""The flat end of an average femur's shaft: keep it flat, and where at least half of the people reach."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from ..core.errors import SurfaceError
 from ..core.surface import Surface, from_polydata, to_polydata
 from ..mesh.topology import pieces
 
+# Chosen by hand; not tuned.
 _ON_PLANE_MM = 0.5
-_AROUND_END_MM = 5.0
-_SLICE_MM = 2.0
-_LEAST_SHARE = 0.5
+_AROUND_END_MM = 5.0  # where subdivision is linear
+_SLICE_MM = 2.0  # steps by which the shaft is shortened
+_LEAST_SHARE = 0.5  # of the people
 
 
 class EndPlane(NamedTuple):
@@ -24,7 +25,7 @@ class EndPlane(NamedTuple):
     normal: np.ndarray
 
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """How far points lie within the bone's side of the plane, mm, shape (n,)."""
+        """Return the depth of points below the plane, positive in the bone, mm, shape (n,)."""
         return (self.point - points) @ self.normal
 
 
@@ -45,11 +46,11 @@ def end_plane(surface: Surface, at_end: np.ndarray) -> EndPlane:
     Raises
     ------
     SurfaceError
-        If no point does.
+        If no point lies there.
     """
     if not at_end.any():
         raise SurfaceError("The average femur has no flat end of the shaft ('cut_end' is nowhere 1).")
-    # Triangles that lie wholly on the end: those at its rim look aside.
+    # Triangles that lie wholly on the end: those at its rim are tilted.
     inside = surface.triangles[at_end[surface.triangles].all(axis=1)]
     corners = surface.points[inside]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).sum(axis=0)
@@ -64,7 +65,7 @@ def smoothly_subdivided(surface: Surface, plane: EndPlane) -> Surface:
     surface : Surface
         n points.
     plane : EndPlane
-        Of its end, onto which the points near it are put.
+        Of its end, onto which the points near it are projected.
 
     Returns
     -------
@@ -122,7 +123,7 @@ def shortened(surface: Surface, plane: EndPlane, share: np.ndarray) -> tuple[Sur
 
 
 def _clipped(surface: Surface, plane: EndPlane) -> Surface:
-    """What lies on the bone's side of a plane, closed by a flat cap."""
+    """The bone's side of a plane, closed by a flat cap."""
     clip_plane, planes = vtk.vtkPlane(), vtk.vtkPlaneCollection()
     clip_plane.SetOrigin(*plane.point)
     clip_plane.SetNormal(*-plane.normal)

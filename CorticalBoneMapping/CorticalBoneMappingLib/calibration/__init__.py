@@ -1,4 +1,4 @@
-"""From HU to density, how sure that is, and what beam hardening did to it."""
+"""Calibrate HU to density, with its uncertainty, and correct beam hardening by bone."""
 
 from .calibration import Calibration, check_calibration, parse_calibration
 from .rod_line import RodFit

@@ -1,4 +1,4 @@
-"""The body in coarse slices, water and bone mineral: as the CT shows it, and what it must be where that ends.
+"""The body in coarse slices of water and bone mineral: from the CT, and completed where that ends.
 
 A scan of a hip is often reconstructed in a field smaller than the body, but the rays went through all of it.
 """
@@ -13,11 +13,12 @@ from scipy import ndimage
 from ..core.volume import Volume
 from .attenuation import WATER_IN_SOLUTION
 
-PIXEL_MM, SLICE_MM = 2.0, 4.0
-_PADDING_HU = -1100.0  # lower is no measurement
+PIXEL_MM, SLICE_MM = 2.0, 4.0  # Docs/validation/beam_hardening.md, step 1
+# Chosen by hand, not tuned, where no origin is given.
+_PADDING_HU = -1100.0  # lower values are not measured
 _BONE_HU = (100.0, 200.0)  # from here to there what is brighter than soft tissue becomes bone
 _MOST_MINERAL = 1.6  # g/cm³; metal counts as the densest bone
-_MUSCLE = 1.05
+_MUSCLE = 1.05  # attenuation relative to water: its density by ICRU report 44
 _BEHIND_SKIN_MM = 15.0
 _ROOM_MM = (5.0, 40.0)  # around the body, lateral and for the phantom
 _RODS_MM = (-40.0, -20.0, 0.0, 20.0, 40.0)
@@ -26,9 +27,9 @@ _HEAD_RADIUS_MM, _HEAD_REACH_MM = 24.0, 60.0
 
 @dataclass(frozen=True)
 class Pelvis:
-    """What is taken for the body where the CT ends: an ellipse of muscle, and the hip mirrored.
+    """The body assumed where the CT ends: an ellipse of muscle, and the hip mirrored.
 
-    The usual adult: hip breadth about 35 cm, hip joints 17 to 18 cm apart.
+    A usual adult, chosen by hand: hip breadth about 35 cm, hip joints 17 to 18 cm apart.
 
     Attributes
     ----------
@@ -70,14 +71,14 @@ class BodySection:
 
     @classmethod
     def around(cls, volume: Volume, femur: np.ndarray, side: str, pelvis: Pelvis) -> BodySection:
-        """Lay the grid over an axial CT.
+        """Make the grid over an axial CT.
 
         Parameters
         ----------
         volume : Volume
             The CT in HU.
         femur : ndarray of shape (n, 3)
-            Points of the femur, RAS mm: its head tells where the middle of the body is.
+            Points of the femur, RAS mm: its head gives the middle of the body.
         side : {"left", "right"}
             Of the femur.
         pelvis : Pelvis
@@ -102,7 +103,7 @@ class BodySection:
         return cls(first, step, away[..., 0], away[..., 1], hu, pelvis)
 
     def tissues(self, lost_hu: np.ndarray, brightness: float) -> tuple[np.ndarray, np.ndarray]:
-        """Water and mineral of the whole body, see `water_and_mineral`.
+        """Return water and mineral of the whole body; see `water_and_mineral`.
 
         Parameters
         ----------
@@ -123,7 +124,7 @@ class BodySection:
         return np.where(hidden, filled, water).astype(np.float32), mineral.astype(np.float32)
 
     def under_patient(self, image: np.ndarray) -> float:
-        """Mean of an image (n_slices, n_rows, n_columns) where the rods of a phantom lie."""
+        """Return the mean of an image (n_slices, n_rows, n_columns) where the rods of a phantom lie."""
         lateral = self.pelvis.midline_mm + np.array(_RODS_MM)
         behind = -0.5 * self.pelvis.depth_mm - _BEHIND_SKIN_MM
         away = np.hypot(
@@ -146,7 +147,7 @@ class BodySection:
 
 
 def water_and_mineral(hu: np.ndarray, brightness: float) -> tuple[np.ndarray, np.ndarray]:
-    """Take HU for water and bone mineral: above soft tissue bone is K2HPO4 in water.
+    """Convert HU to water and bone mineral: above soft tissue, bone is K2HPO4 in water.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
-"""Beam hardening by bone: what it takes from the HU of bone, predicted from the CT itself and given back.
+"""Correct beam hardening by bone, predicted from the CT itself.
 
-After Joseph and Spital 1978, J Comput Assist Tomogr 2:100: bone seen in the CT is projected; what the
-scanner's water correction leaves wrong of each ray is reconstructed, and taken off the CT. What is wrong
-of bone is split in two: a smooth share of its own mineral, which the CT shows sharply, and a smooth rest; so
+After Joseph and Spital 1978, J Comput Assist Tomogr 2:100: bone seen in the CT is projected; the error that
+the scanner's water correction leaves in each ray is reconstructed, and subtracted from the CT. The error in
+bone is split in two: a smooth share of its own mineral, which the CT shows sharply, and a smooth rest; so
 neither noise nor blur is added. The reference is mineral under the patient, where rods of a phantom lie.
 
-The same rest stands in the muscle between the bones, dark and bright bands of some HU: whether the CT shows
-them tells whether it needs the correction. Some scanners have made it already.
+The same rest is seen in the muscle between the bones, as dark and bright bands of some HU: if the CT shows
+them, it needs the correction. Some scanners have made it already.
 """
 
 from __future__ import annotations
@@ -23,24 +23,62 @@ from .body_section import PIXEL_MM, SLICE_MM, BodySection, Pelvis, water_and_min
 from .parallel_beam import ParallelBeam
 
 ASSUMED_KVP = 120.0
-LEFT_RELATIVE_SD = 0.025
-"""What is uncertain about bone density after the correction; Docs/validation/beam_hardening.md."""
+"""Tube voltage where the scan does not state it; convention."""
 
-_UNSEEN_RELATIVE_SD = 0.05  # where the CT does not show whether it needed the correction
 
-_PASSES, _FIRST_WATER_MM = 2, 150.0
-_SLICES_AT_ONCE = 16
-_AXIAL = 0.9
-# Muscle that can show the bands, and how fine they are looked at.
-_MUSCLE_HU, _MUSCLE_SPREAD_HU, _FAT_HU, _BONE_HU = (0.0, 110.0), 20.0, -10.0, 150.0
-_FROM_BONE_PX, _FROM_FAT_PX, _BAND_MM, _SMOOTH_PX = 5, 5, 15.0, 1.0
-_BLOCK_MM, _LEAST_BLOCKS = 30.0, 12
-_DECISIVE_SD, _HALF = 0.25, 0.5
+@dataclass(frozen=True)
+class HardeningSettings:
+    """Numbers of the correction; chosen by hand and not tuned where no origin is given.
+
+    Attributes
+    ----------
+    residual_relative_sd : float
+        Uncertainty of bone density after a correction that the CT needed
+        (``python -m validation.beam_hardening``; Docs/validation/beam_hardening.md).
+    unknown_relative_sd : float
+        The same where the CT does not show whether it needed the correction.
+    decisive_sd, least_strength : float
+        A CT is not corrected if its bands are weaker than `least_strength` of the predicted ones, with a
+        standard deviation below `decisive_sd`.
+    n_passes, first_water_mm, n_slices_at_once : int, float, int
+        Iterations (the second knows that bone is denser than it looks), water before the first, and slices
+        in memory. Numerical.
+    axial : float
+        Least cosine between slice axis and patient's axis.
+    muscle_hu, muscle_spread_hu, fat_below_hu, bone_above_hu : tuple of float, float, float, float
+        Muscle that can show the bands: its HU, distance from its median, and what is fat or bone.
+    from_bone_px, from_fat_px, smooth_px : int, int, float
+        Width of the windows without bone or fat, and of the smoothing, in pixels of 2 mm.
+    band_mm, block_mm, least_blocks : float, float, int
+        Neighbourhood whose mean is taken off; blocks that count as independent; least number of them.
+    """
+
+    residual_relative_sd: float = 0.025
+    unknown_relative_sd: float = 0.05
+    decisive_sd: float = 0.25
+    least_strength: float = 0.5
+    n_passes: int = 2
+    first_water_mm: float = 150.0
+    n_slices_at_once: int = 16
+    axial: float = 0.9
+    muscle_hu: tuple[float, float] = (0.0, 110.0)
+    muscle_spread_hu: float = 20.0
+    fat_below_hu: float = -10.0
+    bone_above_hu: float = 150.0
+    from_bone_px: int = 5
+    from_fat_px: int = 5
+    smooth_px: float = 1.0
+    band_mm: float = 15.0
+    block_mm: float = 30.0
+    least_blocks: int = 12
+
+
+_SETTINGS = HardeningSettings()
 
 
 @dataclass(frozen=True)
 class HardeningCorrection:
-    """A CT after the correction, or as it was with the reason.
+    """A CT after the correction, or uncorrected with the reason.
 
     Attributes
     ----------
@@ -53,12 +91,12 @@ class HardeningCorrection:
     kvp : float
         Of the tube.
     kvp_known : bool
-        Whether that was told, not assumed.
+        Whether that was given, not assumed.
     strength, strength_sd : float
         How strongly the CT shows the predicted bands in muscle: 1 as predicted, 0 none; not-a-number
         where too little muscle is seen.
     bone_share : float
-        Which share of its density dense bone had lost by the prediction.
+        Share of its density that dense bone had lost by the prediction.
     """
 
     volume: Volume
@@ -71,13 +109,13 @@ class HardeningCorrection:
     bone_share: float = float("nan")
 
     @property
-    def left_relative_sd(self) -> float:
-        """Which share of bone density stays uncertain after the correction."""
-        seen = self.strength_sd < _DECISIVE_SD and self.strength >= _HALF
-        return LEFT_RELATIVE_SD if seen else _UNSEEN_RELATIVE_SD
+    def residual_relative_sd(self) -> float:
+        """Relative uncertainty of bone density after the correction."""
+        seen = self.strength_sd < _SETTINGS.decisive_sd and self.strength >= _SETTINGS.least_strength
+        return _SETTINGS.residual_relative_sd if seen else _SETTINGS.unknown_relative_sd
 
     def describe(self) -> dict[str, Any]:
-        """Everything but the voxels as plain values, for a provenance file."""
+        """Return everything but the voxels as plain values, for a provenance file."""
         names = ("applied", "kvp", "kvp_known", "strength", "strength_sd", "bone_share", "statement")
         return {name: getattr(self, name) for name in names}
 
@@ -92,7 +130,7 @@ def correct_hardening(
     pelvis: Pelvis | None = None,
     always: bool = False,
 ) -> HardeningCorrection:
-    """Give bone back what beam hardening took, if the CT shows that it did.
+    """Correct beam hardening by bone, if the CT shows that it needs it.
 
     Parameters
     ----------
@@ -115,19 +153,22 @@ def correct_hardening(
     -------
     HardeningCorrection
     """
-    told = kvp if kvp is not None else volume.kvp
-    known, told = told is not None, ASSUMED_KVP if told is None else told
-    if abs(volume.slice_normal[2]) < _AXIAL or abs(volume.ijk_to_ras[0, 0]) < _AXIAL * volume.spacing_mm[0]:
+    tube_kvp = kvp if kvp is not None else volume.kvp
+    known, tube_kvp = tube_kvp is not None, ASSUMED_KVP if tube_kvp is None else tube_kvp
+    if (
+        abs(volume.slice_normal[2]) < _SETTINGS.axial
+        or abs(volume.ijk_to_ras[0, 0]) < _SETTINGS.axial * volume.spacing_mm[0]
+    ):
         text = "Beam hardening by bone is not corrected: the slices are not axial."
-        return HardeningCorrection(volume, False, text, told, known)
+        return HardeningCorrection(volume, False, text, tube_kvp, known)
     section = BodySection.around(volume, femur, side, pelvis or Pelvis())
-    predicted = predict_hardening(section, tube or Tube(told))
-    strength, sd = strength_of(predicted.rest_hu, section)
-    applied = bool(always or not (sd < _DECISIVE_SD and strength < _HALF))
+    predicted = predict_hardening(section, tube or Tube(tube_kvp))
+    strength, sd = band_strength(predicted.rest_hu, section)
+    applied = bool(always or not (sd < _SETTINGS.decisive_sd and strength < _SETTINGS.least_strength))
     if applied:
         volume = _corrected(volume, section, predicted)
-    text = _statement(applied, told, known, strength, sd, predicted.bone_share)
-    return HardeningCorrection(volume, applied, text, told, known, strength, sd, predicted.bone_share)
+    text = _statement(applied, tube_kvp, known, strength, sd, predicted.bone_share)
+    return HardeningCorrection(volume, applied, text, tube_kvp, known, strength, sd, predicted.bone_share)
 
 
 @dataclass(frozen=True)
@@ -143,7 +184,7 @@ class PredictedHardening:
     brightness : float
         Attenuation of 1 g/cm³ of mineral under the patient, relative to water.
     bone_share : float
-        Which share of its density dense bone loses.
+        Share of its density that dense bone loses.
     """
 
     gain: np.ndarray
@@ -153,7 +194,7 @@ class PredictedHardening:
 
 
 def predict_hardening(section: BodySection, tube: Tube) -> PredictedHardening:
-    """Project the bones, and reconstruct what is wrong of the rays.
+    """Project the bones, and reconstruct the error of the rays.
 
     Parameters
     ----------
@@ -167,9 +208,9 @@ def predict_hardening(section: BodySection, tube: Tube) -> PredictedHardening:
     PredictedHardening
     """
     beam = ParallelBeam(section.hu.shape[1:], PIXEL_MM)
-    reference = float(tube.mineral_brightness(np.array([_FIRST_WATER_MM]), np.zeros(1))[0])
+    reference = float(tube.mineral_brightness(np.array([_SETTINGS.first_water_mm]), np.zeros(1))[0])
     lost = np.zeros_like(section.hu)
-    for _ in range(_PASSES):  # the second knows that bone is denser than it looks
+    for _ in range(_SETTINGS.n_passes):  # the second knows that bone is denser than it looks
         water, mineral = section.tissues(lost, reference)
         paths = beam.project(water), beam.project(mineral)
         # A trace of mineral at a pixel is as bright as the mean over the rays that meet there.
@@ -185,7 +226,7 @@ def predict_hardening(section: BodySection, tube: Tube) -> PredictedHardening:
     return PredictedHardening(gain, rest, reference, share)
 
 
-def strength_of(rest_hu: np.ndarray, section: BodySection) -> tuple[float, float]:
+def band_strength(rest_hu: np.ndarray, section: BodySection) -> tuple[float, float]:
     """Measure how strongly muscle in the CT shows the predicted bands.
 
     In muscle away from fat and bone, what differs from the neighbourhood (15 mm) in the smoothed CT is
@@ -205,19 +246,22 @@ def strength_of(rest_hu: np.ndarray, section: BodySection) -> tuple[float, float
         Not-a-number where fewer than 12 blocks hold muscle.
     """
     hu = np.nan_to_num(section.hu, nan=-1000.0)
-    smooth = ndimage.gaussian_filter(hu, (0.0, _SMOOTH_PX, _SMOOTH_PX))
-    muscle = (ndimage.maximum_filter(hu, (1, _FROM_BONE_PX, _FROM_BONE_PX)) < _BONE_HU) & (
-        ndimage.minimum_filter(hu, (1, _FROM_FAT_PX, _FROM_FAT_PX)) > _FAT_HU
+    smooth = ndimage.gaussian_filter(hu, (0.0, _SETTINGS.smooth_px, _SETTINGS.smooth_px))
+    muscle = (
+        ndimage.maximum_filter(hu, (1, _SETTINGS.from_bone_px, _SETTINGS.from_bone_px))
+        < _SETTINGS.bone_above_hu
+    ) & (
+        ndimage.minimum_filter(hu, (1, _SETTINGS.from_fat_px, _SETTINGS.from_fat_px)) > _SETTINGS.fat_below_hu
     )
-    muscle &= (smooth > _MUSCLE_HU[0]) & (smooth < _MUSCLE_HU[1])
+    muscle &= (smooth > _SETTINGS.muscle_hu[0]) & (smooth < _SETTINGS.muscle_hu[1])
     if not muscle.any():
         return float("nan"), float("nan")
-    muscle &= np.abs(smooth - np.median(smooth[muscle])) < _MUSCLE_SPREAD_HU
+    muscle &= np.abs(smooth - np.median(smooth[muscle])) < _SETTINGS.muscle_spread_hu
     seen, expected = _bands(smooth, muscle)[muscle], _bands(rest_hu, muscle)[muscle]
     block = _blocks(section, muscle)
     both, own = np.bincount(block, seen * expected), np.bincount(block, expected**2)
     filled = own > 0
-    if filled.sum() < _LEAST_BLOCKS:
+    if filled.sum() < _SETTINGS.least_blocks:
         return float("nan"), float("nan")
     strength = both.sum() / own.sum()
     scatter = (both - strength * own)[filled]
@@ -225,8 +269,8 @@ def strength_of(rest_hu: np.ndarray, section: BodySection) -> tuple[float, float
 
 
 def _bands(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Take the mean of the neighbourhood, of what counts in it, off an image."""
-    width = (0.0, _BAND_MM / PIXEL_MM, _BAND_MM / PIXEL_MM)
+    """Subtract the mean of the counted neighbourhood from an image."""
+    width = (0.0, _SETTINGS.band_mm / PIXEL_MM, _SETTINGS.band_mm / PIXEL_MM)
     share = ndimage.gaussian_filter(where.astype(np.float32), width)
     total = ndimage.gaussian_filter(np.where(where, image, 0.0).astype(np.float32), width)
     return image - total / np.maximum(share, 1e-6)
@@ -235,7 +279,7 @@ def _bands(image: np.ndarray, where: np.ndarray) -> np.ndarray:
 def _blocks(section: BodySection, where: np.ndarray) -> np.ndarray:
     """Number the block in which each chosen pixel lies."""
     k, j, i = np.nonzero(where)
-    in_slice, across = (max(1, round(_BLOCK_MM / size)) for size in (PIXEL_MM, SLICE_MM))
+    in_slice, across = (max(1, round(_SETTINGS.block_mm / size)) for size in (PIXEL_MM, SLICE_MM))
     shape = np.array(section.hu.shape) // [across, in_slice, in_slice] + 1
     return np.ravel_multi_index((k // across, j // in_slice, i // in_slice), tuple(shape))
 
@@ -243,8 +287,8 @@ def _blocks(section: BodySection, where: np.ndarray) -> np.ndarray:
 def _corrected(volume: Volume, section: BodySection, predicted: PredictedHardening) -> Volume:
     array = np.empty_like(volume.array, dtype=np.float32)
     shape = volume.array.shape
-    for start in range(0, shape[0], _SLICES_AT_ONCE):  # a few slices at a time: memory
-        some = slice(start, min(start + _SLICES_AT_ONCE, shape[0]))
+    for start in range(0, shape[0], _SETTINGS.n_slices_at_once):  # a few slices at a time: memory
+        some = slice(start, min(start + _SETTINGS.n_slices_at_once, shape[0]))
         hu = volume.array[some]
         mineral = water_and_mineral(hu, predicted.brightness)[1]
         gain, rest = (section.in_slices(x, some, shape) for x in (predicted.gain, predicted.rest_hu))
@@ -253,10 +297,10 @@ def _corrected(volume: Volume, section: BodySection, predicted: PredictedHardeni
 
 
 def _statement(applied: bool, kvp: float, known: bool, strength: float, sd: float, share: float) -> str:
-    voltage = f"{kvp:.0f} kV" if known else f"{kvp:.0f} kV (assumed: the scan does not tell it)"
+    voltage = f"{kvp:.0f} kV" if known else f"{kvp:.0f} kV (assumed: the scan does not state it)"
     seen = f"bands between the bones {strength:.2f} ± {sd:.2f} times as strong as predicted"
     if np.isnan(strength):
-        seen = "too little muscle is seen to tell whether the scan needs it"
+        seen = "too little muscle is seen to decide whether the scan needs it"
     if applied:
         return (
             f"Beam hardening by bone was predicted for {voltage} and corrected: dense bone had lost "

@@ -1,4 +1,4 @@
-"""From HU to density: linear, by the rods of a phantom, by the patient's own tissues, or not at all.
+"""Calibrate HU to density: by a line, the rods of a phantom, the patient's own tissues, or not at all.
 
 Densities are mg/cm³ of the phantom's substance, dipotassium phosphate (K2HPO4) or hydroxyapatite (HA);
 the two scales differ, so the substance is always stated beside the number.
@@ -13,12 +13,13 @@ import numpy as np
 
 from ..core.errors import CalibrationError
 from ..core.volume import Volume
-from .beam_hardening import HARDENING_RELATIVE_SD, HARDENING_STATED, PatientCheck, check_in_patient
+from .beam_hardening import HARDENING_RELATIVE_SD, HARDENING_STATEMENT, PatientCheck, compare_with_patient
 from .internal_calibration import InternalFit, internal_calibration
 from .rod_line import RodFit, fit_rods
-from .rods import Rods, check_rods, known_equivalent, read_rods
+from .rods import Rods, check_rods, checked_equivalent, read_rods
 
-# 80 to 140 kVp give about 0.5 to 1 mg/cm³ per HU; outside these bounds units or signs are mixed up.
+# 80 to 140 kVp give about 0.5 to 1 mg/cm³ per HU; outside these bounds, chosen by hand, units or signs are
+# mixed up.
 _SLOPE_BOUNDS = (0.2, 5.0)
 _INTERNAL = {"internal": True, "internal:without-cortex": False}
 
@@ -42,12 +43,12 @@ class Calibration:
     fit : RodFit or InternalFit or None
         The fit of the rods or of the patient's tissues, if made by one.
     covariance : tuple of tuple of float, or None
-        Of slope and intercept, everything that is uncertain about them: of rods, the scatter of their fit
-        and beam hardening between them and the bone. None where it is not known.
+        Of slope and intercept; for rods, from the scatter of their fit and beam hardening between them and
+        the bone. None where it is not known.
     patient : PatientCheck or None
-        Where rods were measured in a CT: what fat, muscle and cortex of the patient say about them.
+        Where rods were measured in a CT: comparison with fat, muscle and cortex of the patient.
     hardening_sd : float or None
-        Which share of bone density is uncertain by beam hardening, where that was corrected.
+        Relative uncertainty of bone density by beam hardening, where that was corrected.
     """
 
     kind: Literal["none", "linear", "rods", "internal"]
@@ -90,14 +91,14 @@ class Calibration:
         Raises
         ------
         CalibrationError
-            If a number is not finite, or the slope is not believable (0.2 to 5 mg/cm³ per HU).
+            If a number is not finite, or the slope is not possible (0.2 to 5 mg/cm³ per HU).
         """
         _check_line(slope, intercept)
-        return cls("linear", float(slope), float(intercept), known_equivalent(equivalent))
+        return cls("linear", float(slope), float(intercept), checked_equivalent(equivalent))
 
     @classmethod
     def from_rods(cls, rods: Rods) -> Calibration:
-        """Fit the rods of a phantom; see `fit_rods`. Beam hardening adds to what is uncertain.
+        """Fit the rods of a phantom; see `fit_rods`. Beam hardening adds to the uncertainty.
 
         Parameters
         ----------
@@ -107,7 +108,7 @@ class Calibration:
         Raises
         ------
         CalibrationError
-            If the rods do not fit one line, or the slope is not believable.
+            If the rods do not fit one line, or the slope is not possible.
         """
         line = fit_rods(rods)
         _check_line(line.slope, line.intercept)
@@ -135,18 +136,18 @@ class Calibration:
         return cls("internal", fit.slope, fit.intercept, "K2HPO4", fit, fit.covariance)
 
     def density(self, hu: np.ndarray) -> np.ndarray:
-        """Density in `unit` at HU; any shape, the floating-point type stays."""
+        """Return density in `unit` at HU; any shape, the floating-point type stays."""
         return np.asarray(hu) * self.slope + self.intercept
 
     def density_sd(self, hu: np.ndarray) -> np.ndarray:
-        """Standard deviation of `density` by what is uncertain about slope and intercept; any shape.
+        """Return the standard deviation of `density` by the uncertainty of slope and intercept; any shape.
 
         Not-a-number where that is not known: with a line that was given, two rods, or no calibration.
         """
         return self.shift_sd(np.asarray(hu, dtype=float), 1.0)
 
     def shift_sd(self, by_slope: np.ndarray | float, by_intercept: np.ndarray | float) -> np.ndarray | float:
-        """Standard deviation of anything that goes with slope and intercept by these derivatives."""
+        """Return the standard deviation of anything with these derivatives by slope and intercept."""
         if self.covariance is None:
             return by_slope * np.nan
         (of_slope, both), (_, of_intercept) = self.covariance
@@ -156,13 +157,13 @@ class Calibration:
         return np.sqrt(np.maximum(variance, 0.0))
 
     def for_corrected_hardening(self, relative_sd: float) -> Calibration:
-        """Give the calibration for a CT in which beam hardening by bone is corrected.
+        """Return the calibration for a CT in which beam hardening by bone is corrected.
 
         Parameters
         ----------
         relative_sd : float
-            Which share of bone density stays uncertain; of rods it takes the place of what stands in
-            `covariance` for a CT that is not corrected.
+            Relative uncertainty of bone density after it; for rods it replaces the one in `covariance` for a
+            CT that is not corrected.
         """
         covariance = self.covariance
         if self.kind == "rods" and covariance is not None:
@@ -172,15 +173,15 @@ class Calibration:
         return replace(self, covariance=covariance, hardening_sd=relative_sd)
 
     @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a reader of the densities must know, as sentences."""
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the densities must know, in sentences."""
         if isinstance(self.fit, InternalFit):
             return _internal_warnings(self.fit, float(self.density_sd(np.array(1300.0))))
-        stated = (HARDENING_STATED,) if self.kind == "rods" and self.hardening_sd is None else ()
-        return stated + (self.patient.remarks if self.patient else ())
+        stated = (HARDENING_STATEMENT,) if self.kind == "rods" and self.hardening_sd is None else ()
+        return stated + (self.patient.warnings if self.patient else ())
 
     def describe(self) -> dict[str, Any]:
-        """Everything about the calibration as plain values, for a provenance file."""
+        """Return everything about the calibration as plain values, for a provenance file."""
         described = {
             "kind": self.kind,
             "unit": self.unit,
@@ -201,7 +202,7 @@ class Calibration:
             described["beam_hardening"] = {
                 "relative_sd": HARDENING_RELATIVE_SD,
                 "corrected": False,
-                "statement": HARDENING_STATED,
+                "statement": HARDENING_STATEMENT,
             }
         if self.patient:
             described["patient"] = asdict(self.patient)
@@ -209,7 +210,7 @@ class Calibration:
 
 
 def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
-    """Make the calibration that a user wrote.
+    """Make a calibration from the text that a user wrote.
 
     Parameters
     ----------
@@ -217,13 +218,13 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
         ``none``, ``linear:SLOPE,INTERCEPT`` (or ``linear:SLOPE,INTERCEPT,HA``), ``rods:FILE``,
         ``internal`` or ``internal:without-cortex``.
     volume : Volume, optional
-        The CT, needed by ``internal``, and where the file of rods gives no HU. Rods of K2HPO4 are held
-        against the patient's tissues in it.
+        The CT, needed by ``internal``, and where the file of rods gives no HU. Rods of K2HPO4 are
+        compared with the patient's tissues in it.
 
     Raises
     ------
     CalibrationError
-        If the text is none of these, or the calibration cannot be made.
+        If the text is none of these, or the calibration fails.
     """
     kind, _, rest = text.strip().partition(":")
     if kind == "none" and not rest:
@@ -244,13 +245,13 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
             ) from None
         return Calibration.linear(slope, intercept, *parts[2:])
     raise CalibrationError(
-        f"'{text}' is no calibration. Write 'none', 'linear:SLOPE,INTERCEPT' "
+        f"'{text}' is not a calibration. Write 'none', 'linear:SLOPE,INTERCEPT' "
         "(density = slope · HU + intercept), 'rods:FILE', 'internal' or 'internal:without-cortex'."
     )
 
 
 def check_calibration(text: str) -> None:
-    """Check what a user wrote as far as it can be without the CT.
+    """Check the text that a user wrote, as far as possible without the CT.
 
     Raises
     ------
@@ -267,24 +268,24 @@ def check_calibration(text: str) -> None:
 def _checked(calibration: Calibration, volume: Volume | None) -> Calibration:
     if volume is None or calibration.equivalent != "K2HPO4":
         return calibration
-    patient = check_in_patient(volume, calibration.slope, calibration.intercept)
+    patient = compare_with_patient(volume, calibration.slope, calibration.intercept)
     return replace(calibration, patient=patient)
 
 
 def _internal_warnings(fit: InternalFit, sd_at_cortex: float) -> tuple[str, ...]:
     relative = sd_at_cortex / (fit.slope * 1300.0 + fit.intercept)
     names = [tissue.name for tissue in fit.tissues]
-    said = [
+    warnings = [
         f"Calibrated without a phantom by {', '.join(names)}: effective energy {fit.energy_kev:.0f} ± "
         f"{fit.energy_sd_kev:.0f} keV, density of cortex uncertain by {relative:.0%} (standard deviation)."
     ]
     if fit.cortex_pull > 0:
-        said.append(
-            f"The patient's own cortex is one of the references: {fit.cortex_pull:.0%} of what sets its "
-            "density apart from others' is taken for the scanner's. To compare densities between people or "
-            "visits use rods, or internal:without-cortex."
+        warnings.append(
+            f"The patient's own cortex is one of the references: {fit.cortex_pull:.0%} of its "
+            "difference from others is attributed to the scanner. To compare densities between people "
+            "or visits use rods, or internal:without-cortex."
         )
-    return tuple(said)
+    return tuple(warnings)
 
 
 def _check_line(slope: float, intercept: float) -> None:
@@ -293,13 +294,13 @@ def _check_line(slope: float, intercept: float) -> None:
     low, high = _SLOPE_BOUNDS
     if not low <= slope <= high:
         raise CalibrationError(
-            f"A slope of {slope:.4g} mg/cm³ per HU cannot be; between {low} and {high} is possible. "
-            "Density is slope · HU + intercept: are slope and intercept swapped, or the line turned round?"
+            f"The slope is {slope:.4g} mg/cm³ per HU; it must lie between {low} and {high}. "
+            "Density is slope · HU + intercept: are slope and intercept swapped, or is the line inverted?"
         )
 
 
 def _with_hardening(covariance: np.ndarray | None, slope: float, intercept: float) -> Covariance | None:
-    """Add what beam hardening does to every density by the same share."""
+    """Add the uncertainty by beam hardening, the same share of every density."""
     if covariance is None:
         return None
     line = HARDENING_RELATIVE_SD * np.array([slope, intercept])

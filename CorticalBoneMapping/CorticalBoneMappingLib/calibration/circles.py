@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-_RADII = np.arange(4.0, 14.01, 0.5)
+# Chosen by hand; not tuned.
+_RADII = np.arange(4.0, 14.01, 0.5)  # mm
 _LEAST_EDGE, _EDGE_OVER_MEDIAN = 5.0, 2.0  # HU per mm
-_LEAST_SHARE = 0.3
+_LEAST_SHARE = 0.3  # of the circumference that is an edge
 _MOST_CIRCLES = 60
 
 

@@ -1,8 +1,8 @@
-"""Calibration without a phantom: the patient's own air, fat, muscle and dense cortex tell the beam's energy.
+"""Calibrate without a phantom: the patient's own air, fat, muscle and dense cortex show the beam's energy.
 
 After Michalski, Besler, Michalak and Boyd 2020, Med Eng Phys 78:55: the effective energy is the one at which
-the reference attenuations of the tissues fit their HU best. Here the fit also knows how much tissues differ
-between people and what scanners allow themselves, so it says how uncertain the density is.
+the reference attenuations of the tissues fit their HU best. Here the fit also includes how much tissues
+differ between people and how far scanners are off, so it gives the uncertainty of the density.
 """
 
 from __future__ import annotations
@@ -14,32 +14,33 @@ from scipy.optimize import least_squares
 
 from ..core.errors import CalibrationError
 from ..core.volume import Volume
-from .attenuation import REFERENCES, WATER_IN_SOLUTION, hu_per_density
+from .attenuation import REFERENCE_TISSUES, WATER_IN_SOLUTION, hu_per_density
 from .tissues import TissueSample, find_tissues
 
-# What is believed before the scan is seen: 80 to 140 kVp behind a hip are about 55 to 80 keV; a scanner in
-# order shows water within 4 HU and air within 3 HU (one standard deviation each).
+# Priors: 80 to 140 kVp behind a hip are about 55 to 80 keV (Docs/validation/calibration.md). A scanner in
+# order shows water within 4 HU and air within 3 HU (one standard deviation each, by hand); the gain is their
+# difference, √(4² + 3²) = 5 HU.
 _ENERGY_KEV, _ENERGY_SD_KEV, _ENERGY_BOUNDS_KEV = 70.0, 9.0, (40.0, 120.0)
 _GAIN_SD_HU, _OFFSET_SD_HU = 5.0, 3.0
-_MOST_DEVIATION = 4.0  # standard deviations of a tissue from its reference
-_STEP_KEV = 0.1
+_MOST_DEVIATION = 4.0  # standard deviations of a tissue from its reference; chosen by hand
+_STEP_KEV = 0.1  # of the derivative; numerical
 
 
 @dataclass(frozen=True)
 class InternalFit:
-    """What the patient's tissues told.
+    """The calibration line fitted to the patient's tissues.
 
     Attributes
     ----------
     tissues : tuple of TissueSample
         The tissues used.
     reference_hu, reference_sd_hu : tuple of float
-        HU that each should have at the energy found, and how far that is uncertain.
+        Expected HU of each at the energy found, and its standard deviation.
     energy_kev, energy_sd_kev : float
         Effective energy of the beam.
     cortex_pull : float
-        Which share of this patient's own deviation from the reference cortex the calibration takes for the
-        scanner's, and so removes from cortical density; 0 without the cortex.
+        Share of this patient's own deviation from the reference cortex that the calibration attributes to the
+        scanner, and so removes from cortical density; 0 without the cortex.
     slope, intercept : float
         Of the density, mg/cm³ per HU and mg/cm³ at 0 HU.
     covariance : tuple of tuple of float
@@ -62,7 +63,7 @@ def internal_calibration(volume: Volume, with_cortex: bool = True) -> InternalFi
 
     Unknown are the effective energy E, the scanner's gain g and its offset c; a tissue of linear
     attenuation μ(E) relative to water's shows ``(1000 + g) μ(E) - 1000 + c`` HU. They are fitted by least
-    squares, each tissue weighed by how much it differs between people, with prior beliefs about all three.
+    squares, each tissue weighted by how much it differs between people, with priors on all three.
     The HU of K2HPO4 in water at that energy are then the calibration; its covariance is the fit's.
 
     Parameters
@@ -98,7 +99,7 @@ def internal_calibration(volume: Volume, with_cortex: bool = True) -> InternalFi
 
 def fit_tissues(tissues: tuple[TissueSample, ...]) -> InternalFit:
     """Fit the energy to tissues that are measured already; see `internal_calibration`."""
-    references = [REFERENCES[tissue.name] for tissue in tissues]
+    references = [REFERENCE_TISSUES[tissue.name] for tissue in tissues]
     measured = np.array([tissue.hu for tissue in tissues])
 
     def expected(unknown: np.ndarray) -> np.ndarray:
@@ -151,12 +152,12 @@ def _line(unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check(fit: InternalFit, source: str) -> None:
-    """Refuse tissues that are not what they are taken for."""
+    """Refuse tissues that are too far from their reference."""
     for tissue, reference, sd in zip(fit.tissues, fit.reference_hu, fit.reference_sd_hu):
         most = _MOST_DEVIATION * max(sd, _GAIN_SD_HU)
         if abs(tissue.hu - reference) > most:
             raise CalibrationError(
-                f"{source}: what was taken for {tissue.name} has {tissue.hu:.0f} HU, but {reference:.0f} "
-                f"± {most:.0f} HU would fit the other tissues, so the CT cannot be calibrated by them. Are "
-                "its values HU? Else use the rods of a phantom or a known line (linear:SLOPE,INTERCEPT)."
+                f"{source}: the tissue found as {tissue.name} has {tissue.hu:.0f} HU, but {reference:.0f} "
+                f"± {most:.0f} HU would fit the other tissues, so they do not give a calibration. Are the "
+                "CT's values HU? Else use the rods of a phantom or a known line (linear:SLOPE,INTERCEPT)."
             )

@@ -1,4 +1,4 @@
-"""The line that the rods of a phantom lie on, and how well they do."""
+"""The calibration line through the rods of a phantom, and how well they fit it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.errors import CalibrationError
-from .rods import Rods, known_equivalent
+from .attenuation import MINDWAYS_OFFSET_HU, MINDWAYS_SLOPE
+from .rods import Rods, checked_equivalent
 
-# Mindways' phantom is held against liquid K2HPO4 solutions: (HU per mg/cm³, HU).
-_MINDWAYS_CORRECTION = (-0.2174, 999.6)
-_LEAST_CORRELATION = 0.99
+_LEAST_CORRELATION = 0.99  # of HU with density; chosen by hand, not tuned
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def fit_rods(rods: Rods) -> RodLine:
     """Fit the rods of a phantom: Mindways' solid K2HPO4 if they have a water term, else any table.
 
     HU less the water term is regressed on density, ``HU - water = sigma * density + beta``; the
-    line is then turned round, ``density = (HU - beta) / sigma``. For Mindways
+    line is then inverted, ``density = (HU - beta) / sigma``. For Mindways
     ``sigma_CT = sigma_ref - 0.2174`` and ``beta_CT = beta_ref + 999.6`` (Mindways QCT phantom
     certificate). For a QRM phantom (0, 100, 200 mg/cm³ HA) or any other table the line is used as
     it is. Standard errors follow from the regression by the delta method.
@@ -92,24 +91,26 @@ def fit_rods(rods: Rods) -> RodLine:
     density, value = _density_and_value(rods)
     if len(np.unique(density)) < 2:
         raise CalibrationError("Rods of at least two different densities are needed.")
-    equivalent = known_equivalent(rods.equivalent)
+    equivalent = checked_equivalent(rods.equivalent)
     if rods.water is not None and equivalent == "HA":
         raise CalibrationError("A water term belongs to a Mindways phantom, whose rods are K2HPO4, not HA.")
     _check_consistent(density, value)
     (sigma, beta), covariance, residuals = _regress(density, value)
     if rods.water is not None:
         equivalent = "K2HPO4"
-        sigma, beta = np.add((sigma, beta), _MINDWAYS_CORRECTION)
+        sigma, beta = sigma + MINDWAYS_SLOPE, beta + MINDWAYS_OFFSET_HU
     if sigma <= 0:
-        raise CalibrationError(f"A line of {sigma:.3g} HU per mg/cm³ cannot be; are the columns swapped?")
+        raise CalibrationError(
+            f"The rods give {sigma:.3g} HU per mg/cm³, which must be above 0. Are the columns swapped?"
+        )
     slope, intercept = float(1.0 / sigma), float(-beta / sigma)
-    of_line = None if covariance is None else _turned_round(covariance, slope, beta)
+    of_line = None if covariance is None else _inverted_covariance(covariance, slope, beta)
     fit = _rod_fit(rods, _correlation(density, value), residuals, of_line)
     return RodLine(slope, intercept, equivalent, of_line, fit)
 
 
 def _density_and_value(rods: Rods) -> tuple[np.ndarray, np.ndarray]:
-    """Give density and HU less the water term, each of shape (n_rods,), all finite."""
+    """Return density and HU less the water term, each of shape (n_rods,), all finite."""
     density, hu = np.array(rods.density, float), np.array(rods.hu, float)
     water = np.zeros_like(hu) if rods.water is None else np.array(rods.water, float)
     if not density.shape == hu.shape == water.shape:
@@ -155,7 +156,7 @@ def _regress(density: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.nda
     return line, np.linalg.inv(design.T @ design) * (residuals @ residuals) / freedom, residuals
 
 
-def _turned_round(covariance: np.ndarray, slope: float, beta: float) -> np.ndarray:
+def _inverted_covariance(covariance: np.ndarray, slope: float, beta: float) -> np.ndarray:
     """Covariance of slope = 1 / sigma and intercept = -beta / sigma from that of (sigma, beta)."""
     derivatives = np.array([[-(slope**2), 0.0], [beta * slope**2, -slope]])
     return derivatives @ covariance @ derivatives.T

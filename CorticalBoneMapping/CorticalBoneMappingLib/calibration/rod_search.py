@@ -1,8 +1,8 @@
-"""Where the rods of a phantom lie in a CT: equal cylinders in a row under the patient.
+"""Find the rods of a phantom in a CT: equal cylinders in a row under the patient.
 
 The volume is cut into slabs. In each, circles vote for their centres; two circles propose a row, and the
-row must show the HU that its certificate allows. A phantom is what proposes the same straight cylinders in
-slab after slab, in one order and at one place only.
+row must show the HU that its certificate allows. A phantom proposes the same straight cylinders in slab
+after slab, in one order and at one place only.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from scipy import ndimage
 
 from ..core.errors import CalibrationError
 from ..core.volume import Volume
+from .attenuation import MINDWAYS_OFFSET_HU, MINDWAYS_SLOPE
 from .circles import Circles, find_circles
 
+# Chosen by hand and not tuned; the limits of the residuals are tested by wrong certificates on 16 scans
+# (Docs/validation/calibration.md).
 _SLAB_MM, _MOST_SLABS, _LEAST_SLABS = 12.0, 12, 3
 _LEAST_SHARE_OF_SLABS = 0.3
 _RIVAL_SHARE = 0.6  # of the slabs: another row seen so often makes the search ambiguous
@@ -28,7 +31,6 @@ _ROD_TILT_DEG = 12.0  # of the rods against the slice axis
 _SAME_PLACE_MM = 3.0
 # HU per mg/cm³ and HU at zero that scanners give for K2HPO4 or HA between 80 and 140 kVp.
 _SIGMA_BOUNDS, _BETA_BOUNDS = (0.6, 3.5), (-80.0, 80.0)
-_MINDWAYS_BETA, _MINDWAYS_SIGMA = -999.6, 0.2174
 _MOST_RESIDUAL_HU, _MOST_RESIDUAL_SHARE = 8.0, 0.02
 _LEAST_CIRCLE = 0.5  # share of the circumference that is an edge, on average over the rods
 _LEAST_OTHER_CIRCLE = 0.5  # from there on it is a rod
@@ -165,7 +167,7 @@ def _slab(volume: Volume, start: int, slices: int) -> _Slab:
 
 
 def _rows_in(slab: _Slab, density: np.ndarray, water: np.ndarray | None) -> np.ndarray:
-    """Give the best rows of a slab, shape (n, 2 n_rods + 2): centres in mm, radius, slice."""
+    """Return the best rows of a slab, shape (n, 2 n_rods + 2): centres in mm, radius, slice."""
     circles = find_circles(slab.image, slab.posterior)
     centres, radius = _proposals(circles, slab.across, len(density))
     pixels = np.rint(centres).astype(int)
@@ -173,7 +175,7 @@ def _rows_in(slab: _Slab, density: np.ndarray, water: np.ndarray | None) -> np.n
     centres, radius, (x, y) = centres[inside], radius[inside], np.moveaxis(pixels[inside], 2, 0)
     misfit = _misfit(ndimage.uniform_filter(slab.image, _CORE_PIXELS)[y, x].astype(float), density, water)
     roundness = circles.share_at(x, y, np.broadcast_to(radius[:, None], x.shape)).clip(max=1.0).mean(axis=1)
-    alone = _uncertified(centres, radius, circles) < _LEAST_OTHER_CIRCLE
+    alone = _extra_circles(centres, radius, circles) < _LEAST_OTHER_CIRCLE
     score = np.where(alone & (roundness >= _LEAST_CIRCLE), roundness - misfit / _MISFIT_WEIGHT_HU, -np.inf)
     chosen: list[int] = []
     for n in np.argsort(-score):
@@ -205,7 +207,7 @@ def _proposals(circles: Circles, across: np.ndarray, count: int) -> tuple[np.nda
 
 
 def _misfit(hu: np.ndarray, density: np.ndarray, water: np.ndarray | None) -> np.ndarray:
-    """Residual (HU) of rows of HU (n, n_rods) against the certificate; infinite where it cannot be."""
+    """Residual (HU) of rows of HU (n, n_rods) against the certificate; infinite for impossible lines."""
     value = hu if water is None else hu - water
     centred = density - density.mean()
     sigma = value @ centred / (centred @ centred)
@@ -213,15 +215,15 @@ def _misfit(hu: np.ndarray, density: np.ndarray, water: np.ndarray | None) -> np
     fitted = sigma[:, None] * density + beta[:, None]
     residual = np.sqrt(np.mean((value - fitted) ** 2, axis=1))
     if water is not None:
-        sigma, beta = sigma - _MINDWAYS_SIGMA, beta - _MINDWAYS_BETA
+        sigma, beta = sigma + MINDWAYS_SLOPE, beta + MINDWAYS_OFFSET_HU
     possible = (sigma > _SIGMA_BOUNDS[0]) & (sigma < _SIGMA_BOUNDS[1])
     possible &= (beta > _BETA_BOUNDS[0]) & (beta < _BETA_BOUNDS[1])
     possible &= residual <= _MOST_RESIDUAL_HU + _MOST_RESIDUAL_SHARE * np.ptp(fitted, axis=1)
     return np.where(possible, residual, np.inf)
 
 
-def _uncertified(centres: np.ndarray, radius: np.ndarray, circles: Circles) -> np.ndarray:
-    """Roundness (n,) of what lies beyond the ends and half way between: rods the certificate has not."""
+def _extra_circles(centres: np.ndarray, radius: np.ndarray, circles: Circles) -> np.ndarray:
+    """Roundness (n,) of circles beyond the ends and half way between: rods not on the certificate."""
     step = centres[:, 1:2] - centres[:, :1]
     places = [centres[:, :1] - step, centres[:, :-1] + 0.5 * step, centres[:, -1:] + step]
     pixels = np.rint(np.concatenate(places, axis=1)).astype(int)
@@ -233,7 +235,7 @@ def _uncertified(centres: np.ndarray, radius: np.ndarray, circles: Circles) -> n
 
 
 def _refined(centres: np.ndarray, circles: Circles) -> np.ndarray:
-    """Lay the row (n_rods, 2) through every circle that is near one of its places, by least squares."""
+    """Fit the row (n_rods, 2) to every circle that is near one of its places, by least squares."""
     distance = np.linalg.norm(circles.centres[None] - centres[:, None], axis=2)
     nearest = distance.argmin(axis=1)
     seen = np.flatnonzero(distance.min(axis=1) <= _SAME_PLACE_MM)
@@ -283,7 +285,7 @@ def _fitted_line(centres: np.ndarray, radius: np.ndarray, k: np.ndarray) -> _Lin
 
 
 def _difference(a: _Line, b: _Line) -> str:
-    """Say how two rows differ."""
+    """Return how two rows differ, in words."""
     k = float(a.slices.mean())
     turned = np.abs(a.at(k) - b.at(k)[::-1]).max() <= 2 * _SAME_PLACE_MM
     return "in both orders" if turned else "at two places"

@@ -16,7 +16,8 @@ from ..io.tables import read_written_table
 from .rod_search import RodRow, find_row
 
 EQUIVALENTS = ("K2HPO4", "HA")
-# Noise is much the same in all rods: one that varies far more holds an edge. Streaks may double it.
+# Chosen by hand, not tuned. Noise is much the same in all rods: one that varies far more holds an edge.
+# Streaks may double it.
 _MOST_SPREAD_HU, _LEAST_SUSPECT_SPREAD_HU, _MOST_SPREAD_RATIO = 100.0, 25.0, 2.5
 _LEAST_ROD_VOXELS = 10
 _TRIMMED = 0.1
@@ -64,7 +65,7 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     Columns: ``density`` (mg/cm³); ``water`` (the water term of a Mindways certificate, which selects that
     model); and either ``hu``, or ``x_ras``, ``y_ras``, ``z_ras`` (the centre of a cylinder across the
     slices, RAS mm as Slicer shows it) with, if wanted, ``radius_mm`` (5) and ``length_mm`` (10), or
-    neither: then the rods are searched for (`find_rods`), and must stand in the table in the order in
+    neither: then the rods are searched for (`find_rods`), and must be in the table in the order in
     which they lie in the phantom, from either end. A
     line ``# equivalent: HA`` or ``# equivalent: K2HPO4`` states the substance; other lines with # are
     comments.
@@ -72,7 +73,7 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     Parameters
     ----------
     path : str or Path
-        The table, as `written_table` and `written_numbers` read it.
+        The table, as `io.tables` and `io.numbers` read it.
     volume : Volume, optional
         The CT, needed where HU are not given.
 
@@ -85,7 +86,7 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     Raises
     ------
     CalibrationError
-        If the file cannot be read, a column is missing or unknown, a cell is no number, or a cylinder
+        If the file is not readable, a column is missing or unknown, a cell is not a number, or a cylinder
         leaves the CT, holds fewer than 10 voxels, or reaches beyond its rod (varies far more than others).
     """
     equivalent, table = _read_table(Path(path))
@@ -94,9 +95,7 @@ def read_rods(path: str | Path, volume: Volume | None = None) -> Rods:
     if "hu" in table[0]:
         return Rods(density, tuple(row["hu"] for row in table), water, equivalent)
     if volume is None:
-        raise CalibrationError(
-            f"{path}: the table gives no HU of rods, so a CT is needed to measure them in."
-        )
+        raise CalibrationError(f"{path}: the table has no HU of rods, so a CT is needed to measure them in.")
     if _PLACE[0] not in table[0]:
         return find_rods(volume, density, water, equivalent)
     means, sds, counts, spreads = zip(*(_measure(volume, row, n) for n, row in enumerate(table, start=1)))
@@ -110,7 +109,7 @@ def check_rods(path: str | Path) -> None:
     Raises
     ------
     CalibrationError
-        If the file cannot be read, a column is missing or unknown, or a cell is no number.
+        If the file is not readable, a column is missing or unknown, or a cell is not a number.
     """
     _read_table(Path(path))
 
@@ -156,8 +155,8 @@ def find_rods(
     return Rods(tuple(density), means, water, equivalent, sds, counts, places)
 
 
-def known_equivalent(name: str | None) -> str | None:
-    """Give the substance in its usual spelling, or None for None.
+def checked_equivalent(name: str | None) -> str | None:
+    """Return the substance in its usual spelling, or None for None.
 
     Raises
     ------
@@ -169,7 +168,7 @@ def known_equivalent(name: str | None) -> str | None:
     for known in EQUIVALENTS:
         if name.upper() == known:
             return known
-    raise CalibrationError(f"'{name}' is no known substance of a density; write {' or '.join(EQUIVALENTS)}.")
+    raise CalibrationError(f"'{name}' is not a known substance; write {' or '.join(EQUIVALENTS)}.")
 
 
 def _read_table(path: Path) -> tuple[str | None, list[dict[str, float]]]:
@@ -191,7 +190,7 @@ def _read_table(path: Path) -> tuple[str | None, list[dict[str, float]]]:
         {name: float(column.numbers[row]) for name, column in found.items()}
         for row in range(len(written.rows))
     ]
-    return known_equivalent(stated.group(1) if stated else None), table
+    return checked_equivalent(stated.group(1) if stated else None), table
 
 
 def _check_columns(path: Path, header: list[str]) -> None:
@@ -224,7 +223,7 @@ def _check_numbers(
 
 
 def _measure(volume: Volume, row: dict[str, float], number: int) -> tuple[float, float, int, float]:
-    """Give trimmed mean, SD and number of the voxels in one cylinder across the slices, and their spread.
+    """Return trimmed mean, SD and number of the voxels in one cylinder across the slices, and their spread.
 
     The spread is the SD that the trimmed range would have in Gaussian noise: a bubble does not change it,
     an edge does.
@@ -262,7 +261,7 @@ def _core(volume: Volume, row: RodRow, n: int) -> np.ndarray:
 
 
 def _statistics(values: np.ndarray, number: int) -> tuple[float, float, int, float]:
-    """Give trimmed mean, SD and number of the voxels of one rod, and the SD that its trimmed range shows."""
+    """Return trimmed mean, SD and number of the voxels of one rod, and the SD of its trimmed range."""
     values = np.sort(values.astype(float))
     if len(values) < _LEAST_ROD_VOXELS:
         raise CalibrationError(

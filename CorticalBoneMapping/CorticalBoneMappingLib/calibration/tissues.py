@@ -1,4 +1,4 @@
-"""Air, fat, muscle and dense cortex in a CT, and their HU: found by themselves, as modes, not as means."""
+"""Find air, fat, muscle and dense cortex in a CT, and their HU, as modes instead of means."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..core.metal import CORTEX_BELOW_HU
 from ..core.volume import Volume
 
-# Name -> (lowest HU, highest HU, half width of the mode in HU, least volume in cm³). Between 80 and 140 kVp.
+# Chosen by hand, not tuned, for 80 to 140 kVp.
+# Name -> (lowest HU, highest HU, half width of the mode in HU, least volume in cm³).
 _WINDOWS = {
     "air": (-1020.0, -900.0, 25.0, 1.0),
     "adipose": (-150.0, -50.0, 15.0, 3.0),
     "muscle": (-20.0, 110.0, 15.0, 5.0),
-    "cortical bone": (700.0, 2600.0, 60.0, 0.2),
+    "cortical bone": (700.0, CORTEX_BELOW_HU, 60.0, 0.2),
 }
 _SLAB_MM, _SOFT_SMOOTHING_MM, _FLAT_HU = 3.0, 1.5, 8.0
 _MOST_VOXELS, _MOST_SLICES = 6_000_000, 60  # of a large CT, spread evenly, is enough
-_BONE_HU, _METAL_HU = 700.0, 2600.0
+_BONE_HU = 700.0
 # Of the brightest bone: what is cortex, and what of it may be averaged. Dense spongiosa is neither.
 _CORTEX_SHARE, _PLATEAU_SHARE = 0.6, 0.85
 _METAL_MARGIN_MM = 30.0
-# Cortex deeper than this is not lowered by the blur; a solid thicker than twice the other is no cortex.
+# Cortex deeper than this is not lowered by the blur; a solid deeper than the second is not cortex.
 _LEAST_DEPTH_MM, _MOST_DEPTH_MM = 2.0, 5.0
 _MODE_HU = 3.0
 
@@ -53,7 +55,7 @@ def find_tissues(volume: Volume) -> dict[str, TissueSample]:
     """Find the tissues to calibrate by.
 
     Air, fat and muscle are modes of the smoothed image where it is flat; padding (one value over and over,
-    or below −1020 HU) is no air. Cortex is the brightest bone at least 2 mm from its edges within the slice,
+    or below −1020 HU) is not air. Cortex is the brightest bone at least 2 mm from its edges within the slice,
     where the blur of a CT no longer lowers it; rods of a phantom, thicker than any cortex, and slices
     within 30 mm of metal are left out.
 
@@ -75,7 +77,7 @@ def find_tissues(volume: Volume) -> dict[str, TissueSample]:
 
 
 def _sample(name: str, values: tuple[np.ndarray, float], volume: Volume) -> TissueSample | None:
-    """Mean about the mode of voxels; `values` are some HU and how many voxels each stands for."""
+    """Mean about the mode of voxels; `values` are some HU and how many voxels each represents."""
     hu, every = values
     low, high, width, least = _WINDOWS[name]
     hu = hu[(hu > low) & (hu < high)]
@@ -95,7 +97,7 @@ def _sample(name: str, values: tuple[np.ndarray, float], volume: Volume) -> Tiss
 
 
 def _thinned(volume: Volume) -> tuple[np.ndarray, float]:
-    """HU of evenly spread voxels without padding, and how many each stands for."""
+    """HU of evenly spread voxels without padding, and how many each represents."""
     step = int(np.ceil((volume.array.size / _MOST_VOXELS) ** 0.5))
     hu = volume.array[:, ::step, ::step].ravel()
     lowest = hu.min()
@@ -117,7 +119,7 @@ def _flat(volume: Volume) -> tuple[np.ndarray, float]:
 
 
 def _deep_cortex(volume: Volume) -> tuple[np.ndarray, float]:
-    """HU of bone at least 2 mm from its edges within the slice, and how many voxels each stands for."""
+    """HU of bone at least 2 mm from its edges within the slice, and how many voxels each represents."""
     free = np.flatnonzero(~_near_metal(volume))
     if not len(free):
         return np.zeros(0), 1.0
@@ -151,6 +153,6 @@ def _spread(count: int) -> np.ndarray:
 
 def _near_metal(volume: Volume) -> np.ndarray:
     """Which slices (bool) hold metal or lie within 30 mm of it."""
-    metal = (volume.array > _METAL_HU).sum(axis=(1, 2)) * np.prod(volume.spacing_mm) > 5.0
+    metal = (volume.array > CORTEX_BELOW_HU).sum(axis=(1, 2)) * np.prod(volume.spacing_mm) > 5.0
     reach = int(np.ceil(_METAL_MARGIN_MM / volume.spacing_mm[2]))
     return ndimage.binary_dilation(metal, iterations=reach) if metal.any() else metal

@@ -73,5 +73,5 @@ def run(chosen: argparse.Namespace) -> None:
     say(chosen, f"{len(explained)} shape modes explain {explained.sum():.1%} of the variance.")
     for left_out, why in average.left_out.items():
         say(chosen, f"Left out: {left_out}: {why}")
-    for name, remarks in average.remarks.items():
-        say(chosen, f"Look at it: {name}: {' '.join(remarks)}")
+    for name, warnings in average.warnings.items():
+        say(chosen, f"Look at it: {name}: {' '.join(warnings)}")

@@ -89,7 +89,7 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     from ..io.surface_files import write_surface
     from ..io.volume_files import write_volume
     from ..pipeline.provenance import plain, program
-    from ..simulation import ScannerSettings, scan, simulate_hip
+    from ..simulation import ScannerSettings, simulate_hip, simulate_scan
 
     written = (_CT_FILES[chosen.format], LABELS_FILE, TRUTH_FILE, RODS_FILE)
     ready_folder(chosen.out, "simulated hip", SIMULATION_FILE, written)
@@ -98,7 +98,7 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     settings = ScannerSettings(**given)
     progress.report(0.0, "Making the hip")
-    made = scan(
+    made = simulate_scan(
         simulate_hip(chosen.seed, chosen.side, density_variation=chosen.density_variation),
         settings,
         progress.part(0.15, 0.85),

@@ -36,7 +36,7 @@ class Repaired:
         The edges of each border that was filled.
     n_holes : int
         How many of them are not the open end of a cut bone.
-    remarks : tuple of str
+    warnings : tuple of str
         What was repaired, except holes.
     """
 
@@ -44,7 +44,7 @@ class Repaired:
     filled: Surface
     borders: tuple[np.ndarray, ...]
     n_holes: int
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def closed(self) -> Surface:
@@ -66,7 +66,7 @@ class Repaired:
     @property
     def is_as_given(self) -> bool:
         """Whether there was nothing to repair."""
-        return not self.remarks and not self.borders
+        return not self.warnings and not self.borders
 
 
 def repaired(surface: Surface) -> Repaired:
@@ -101,16 +101,16 @@ def repaired(surface: Surface) -> Repaired:
         np.concatenate([triangles, corner]),
     )
     n_holes = _checked_holes(filled, len(triangles), borders, middles)
-    remarks = [*_check_orientation_of_pieces(surface, triangles), *turned]
+    warnings = [*_warnings_of_pieces(surface, triangles), *turned]
     if filled.volume_mm3 <= 0:
         triangles, filled = (
             triangles[:, ::-1].copy(),
             replace(filled, triangles=filled.triangles[:, ::-1].copy()),
         )
-        remarks.append("The triangles of the surface were oriented inward; they were reversed.")
+        warnings.append("The triangles of the surface were oriented inward; they were reversed.")
     same = len(triangles) == len(surface.triangles) and np.array_equal(triangles, surface.triangles)
     given = surface if same else replace(surface, triangles=triangles)
-    return Repaired(given, filled, tuple(borders), n_holes, tuple(remarks))
+    return Repaired(given, filled, tuple(borders), n_holes, tuple(warnings))
 
 
 def _joined(surface: Surface) -> np.ndarray:
@@ -132,7 +132,7 @@ def _one_bone(triangles: np.ndarray, surface: Surface) -> np.ndarray:
     return triangles[piece == areas.argmax()]
 
 
-def _check_orientation_of_pieces(surface: Surface, triangles: np.ndarray) -> list[str]:
+def _warnings_of_pieces(surface: Surface, triangles: np.ndarray) -> list[str]:
     before = float(surface.triangle_areas.sum())
     left_out = 1.0 - float(Surface(surface.points, triangles).triangle_areas.sum()) / before
     if left_out < 1e-3:

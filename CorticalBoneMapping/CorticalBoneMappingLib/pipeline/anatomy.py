@@ -120,7 +120,7 @@ def anatomy_record(anatomy: Anatomy, condyles: Sequence[Sequence[float]] = ()) -
         "side": anatomy.side,
         "measurements": {name: round(value, 3) for name, value in measured.items()},
         "landmarks_ras_mm": {name: place.round(3).tolist() for name, place in anatomy.landmarks.items()},
-        "remarks": list(anatomy.remarks),
+        "remarks": list(anatomy.warnings),
     }
 
 

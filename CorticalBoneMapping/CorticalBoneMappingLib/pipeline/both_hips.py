@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.regions import CUT_END, REGION_NAMES
+from ..anatomy.regions import CUT_END, region_names_of
 from ..core.errors import SettingError
 from ..core.measures import MEASURES
 from ..core.surface import Surface
@@ -101,7 +101,7 @@ def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
         for suffix, values in (("left", a), ("right", b), ("mean", 0.5 * (a + b)), ("difference", a - b)):
             arrays[f"{name}_{suffix}"], units[f"{name}_{suffix}"] = values, unit
     kept = {name: left.average.arrays[name] for name in ("region", "cut_end") if name in left.average.arrays}
-    bare = Surface(left.average.points, left.average.triangles, kept)
+    bare = Surface(left.average.points, left.average.triangles, kept, texts=left.average.texts)
     measured = [_measured(side.average, names) for side in (left, right)]
     surface = bare.with_arrays(units, measured_on=(measured[0] + 2 * measured[1]).astype(np.uint8), **arrays)
     rows = [row for name in names for row in _rows(surface, name)]
@@ -162,7 +162,8 @@ def _rows(surface: Surface, name: str) -> list[dict[str, Any]]:
     left, right = (surface.arrays[f"{name}_{side}"].astype(np.float64) for side in ("left", "right"))
     region, common = surface.arrays["region"], np.isfinite(left) & np.isfinite(right)
     groups = {WHOLE_FEMUR: region != CUT_END}
-    groups |= {REGION_NAMES.get(n, f"region {n}"): region == n for n in np.unique(region) if n != CUT_END}
+    names = region_names_of(surface)
+    groups |= {names.get(n, f"region {n}"): region == n for n in np.unique(region) if n != CUT_END}
     rows = []
     for label, inside in groups.items():
         both = inside & common

@@ -70,11 +70,11 @@ def registration_summary(registration: Registration) -> dict[str, Any]:
     return {
         "scale": round(registration.scale, 5),
         "distances_mm": {name: round(value, 4) for name, value in asdict(registration.distances).items()},
-        "bending_misfit_mm": round(registration.bending_misfit_mm, 4),
+        "bending_misfit_mm": round(registration.deformation_misfit_mm, 4),
         "expected_error_mm": round(registration.expected_error_mm, 3),
         "covered": round(float(areas[registration.covered].sum() / areas.sum()), 4),
         "folded_triangles": registration.folded,
-        "remarks": list(registration.remarks),
+        "remarks": list(registration.warnings),
     }
 
 

@@ -112,11 +112,11 @@ def map_femur(
     warnings += femur.warnings if isinstance(femur, Volume) else ()
     notes = [
         *warnings,
-        *calibration.remarks,
+        *calibration.warnings,
         hardening.statement,
         *notes,
         *found.notes,
-        *registration.remarks,
+        *registration.warnings,
         *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
         *_assumptions(cortical.used),
         *_notes(quality),

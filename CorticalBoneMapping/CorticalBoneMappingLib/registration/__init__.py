@@ -1,4 +1,4 @@
-"""From a femur to the average femur, and maps along with it."""
+"""Register a femur to the average femur, and carry maps between them."""
 
 from .registering import RegistrationSettings, register
 from .result import Registration, SurfaceDistances

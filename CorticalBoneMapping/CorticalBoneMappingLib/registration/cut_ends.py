@@ -1,4 +1,4 @@
-"""Where a bone was cut off: the flat ends that are no anatomy and have no counterpart."""
+"""Flat ends where a bone was cut off: they are not anatomy and have no counterpart."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import numpy as np
 from ..core.surface import Surface
 from ..mesh.topology import connected
 
-CUT_END = "cut_end"
+CUT_END_ARRAY = "cut_end"
+# Chosen by hand, not tuned, where no origin is given.
 _N_SEEDS = 300
-_FLATNESS_MM = 0.35
+_FLATNESS_MM = 0.35  # of a cut
 _BEYOND_MM = 0.8  # of the bone that may stick out through the plane of a cut
-# Contact area of a supporting plane over (volume/area)²: a cut shaft has 5 to 20, bone itself rarely 4.
+# Contact area of a supporting plane over (volume/area)², measured: a cut shaft has 5 to 20, bone itself
+# rarely 4.
 _CONTACT = 4.5
 _LEAST_SPREAD = 0.56  # standard deviation of the contact, the narrow way, over (volume/area)
 # Hardly any seed lies this far beyond the plane of one on a cut, which may look 10° askew.
@@ -20,9 +22,9 @@ _SAME_WAY, _ROUGHLY_SAME_WAY = 0.985, 0.8  # cosines: 10° to find a cut, 37° t
 
 
 def cut_end_of(surface: Surface) -> np.ndarray:
-    """Tell which vertices lie on a cut end.
+    """Return which vertices lie on a cut end.
 
-    The array ``cut_end`` of the surface says so where it exists. Else a cut is a plane that has the
+    The array ``cut_end`` of the surface is used if it has one. Otherwise a cut is a plane that has the
     whole bone on one side and touches it over an area: bone itself is never that flat.
 
     Parameters
@@ -35,8 +37,8 @@ def cut_end_of(surface: Surface) -> np.ndarray:
     ndarray of shape (n_points,)
         True on cut ends.
     """
-    if CUT_END in surface.arrays:
-        return np.asarray(surface.arrays[CUT_END]) == 1
+    if CUT_END_ARRAY in surface.arrays:
+        return np.asarray(surface.arrays[CUT_END_ARRAY]) == 1
     # Triangles, not vertices: a coarse cap may have vertices on its rim only.
     corners = (surface.points - surface.points.mean(axis=0)).astype(np.float32)[surface.triangles]
     areas = surface.triangle_areas.astype(np.float32)
@@ -63,10 +65,10 @@ def cut_end_of(surface: Surface) -> np.ndarray:
 
 
 def with_cut_ends(surface: Surface) -> Surface:
-    """Give the bare surface with its cut ends marked in ``cut_end``, looked for once if they were not."""
-    if list(surface.arrays) == [CUT_END]:
+    """Return the bare surface with its cut ends marked in ``cut_end``; find them if they are not."""
+    if list(surface.arrays) == [CUT_END_ARRAY]:
         return surface
-    return Surface(surface.points, surface.triangles, {CUT_END: cut_end_of(surface).astype(np.uint8)})
+    return Surface(surface.points, surface.triangles, {CUT_END_ARRAY: cut_end_of(surface).astype(np.uint8)})
 
 
 def _outermost(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,8 +94,8 @@ def _is_disc(corners: np.ndarray, areas: np.ndarray, size: float) -> bool:
     return bool(np.sqrt(spread[1]) > _LEAST_SPREAD * size)
 
 
-def cut_planes(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
-    """Give the planes of the cut ends, beyond which the bone went on.
+def cut_end_planes(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
+    """Return the planes of the cut ends, beyond which the bone went on.
 
     Parameters
     ----------
@@ -124,7 +126,7 @@ def cut_planes(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_size_mm(surface: Surface) -> float:
-    """Volume over area, mm: a size that hardly depends on where the shaft is cut."""
+    """Return volume over area, mm: a size that hardly depends on where the shaft is cut."""
     return surface.volume_mm3 / float(surface.triangle_areas.sum())
 
 
@@ -153,7 +155,7 @@ def thinned(points: np.ndarray, width: float) -> np.ndarray:
 
 
 def principal_axes(points: np.ndarray) -> np.ndarray:
-    """Principal axes as columns, the longest first, right-handed, shape (3, 3).
+    """Return the principal axes as columns, the longest first, right-handed, shape (3, 3).
 
     Each points to where the points reach farther, as far as a right-handed system allows.
     """

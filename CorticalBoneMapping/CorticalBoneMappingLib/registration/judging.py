@@ -1,14 +1,8 @@
-"""What a registration is worth: what is left between the surfaces, and what is unusual about it.
-
-Whether a femur is of the side that it is said to be.
-
-How far from its true place each vertex of a registered average may be.
-
-Where a surface is curved in two ways its shape tells the place along it; on a ball, on a tube and beyond what
-was seen only the prior does. The covariance of the deformation, given the pairs, says which is which.
-"""
+"""How good a registration is: side, size, distances between the surfaces, and expected errors."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,19 +11,86 @@ from ..core.surface import Surface
 from ..mesh.closest import closest_points
 from ..mesh.shape_model import pose_basis
 from .cut_ends import cut_end_of, widened
-from .deformation import Bending, Step, across, bend, partners
+from .deformation import Deformation, Step, deform, matched_samples, normal_distance
 from .pairs import Sample
 from .pose import Clouds, Pose, pose_between
 from .result import Plausibility, SurfaceDistances
 from .template import Template
 
+
+@dataclass(frozen=True)
+class JudgingLimits:
+    """Limits beyond which a registration is refused or gets a warning.
+
+    The limits of the side are tuned on the first twelve simulated femurs, the real and the damaged ones
+    (``python -m validation.registration``). The others are chosen by hand where no origin is given.
+
+    Attributes
+    ----------
+    wrong_side_ratio : float
+        Misfit over that of the mirror image, after both poses and coarse deformations: at most 0.4 for the
+        right side, at least 2.5 for the wrong one.
+    right_side_ratio : float
+        The same ratio in the two poses alone: at most 0.75 for the right side.
+    scales, usual_scales : tuple of float
+        Size over that of the average: refused, or warned of, outside.
+    worst_pose_mm : float
+        Misfit in the pose, refused above: femurs, whole or cut, are below 3.5 mm; a sphere or a banana is
+        above 6 mm.
+    worst_misfit_mm, unusual_misfit_mm : float
+        Mean distance after the smooth deformation: refused, or warned of, above.
+    unusual_distance_mm : float
+        95th percentile of the distance from the subject to the average.
+    unusual_error_mm : float
+        Mean expected error along the surface.
+    unusual_share : float
+        Share of the population that is as far from the mean shape. A definition.
+    least_covered : float
+        Share of the average's area with a counterpart.
+    most_folded : float
+        Share of the triangles that are folded over.
+    """
+
+    wrong_side_ratio: float = 1.8
+    right_side_ratio: float = 0.8
+    scales: tuple[float, float] = (0.6, 1.6)
+    usual_scales: tuple[float, float] = (0.8, 1.25)
+    worst_pose_mm: float = 5.0
+    worst_misfit_mm: float = 1.0
+    unusual_misfit_mm: float = 0.5
+    unusual_distance_mm: float = 1.0
+    unusual_error_mm: float = 2.0
+    unusual_share: float = 0.001
+    least_covered: float = 0.3
+    most_folded: float = 0.01
+
+
+_LIMITS = JudgingLimits()
 _COARSE = (Step(3.0, 3),)
-_CLEARLY = 1.8  # given over mirrored misfits: at most 0.4 for the right side, at least 2.5 for the wrong one
-_BEYOND_DOUBT = 0.8  # of the misfits in the two poses alone, at most 0.75 for the right side
 
 
-def check_side(clouds: Clouds, target: Sample, template: Template, pose: Pose, side: str) -> tuple[str, ...]:
-    """Refuse a femur whose mirror image fits clearly better, in its pose and after a coarse bending.
+def check_pose(pose: Pose) -> None:
+    """Refuse what has not the size or the shape of a femur.
+
+    Raises
+    ------
+    RegistrationError
+        Saying which.
+    """
+    if not _LIMITS.scales[0] <= pose.scale <= _LIMITS.scales[1]:
+        raise RegistrationError(
+            f"The bone is {pose.scale:.2f} times the size of the average femur; "
+            f"{_LIMITS.scales[0]} to {_LIMITS.scales[1]} is possible. Is it a femur, and are its coordinates "
+            "in mm?"
+        )
+    if pose.misfit_mm > _LIMITS.worst_pose_mm:
+        raise _not_a_femur(f"in its best pose, the average femur is {pose.misfit_mm:.1f} mm off")
+
+
+def refuse_wrong_side(
+    clouds: Clouds, target: Sample, template: Template, pose: Pose, side: str
+) -> tuple[str, ...]:
+    """Refuse a femur whose mirror image fits clearly better, in its pose and after a coarse deformation.
 
     Parameters
     ----------
@@ -40,12 +101,12 @@ def check_side(clouds: Clouds, target: Sample, template: Template, pose: Pose, s
     pose : Pose
         From the average to the subject.
     side : {"left", "right"}
-        What the subject is said to be.
+        As given for the subject.
 
     Returns
     -------
     tuple of str
-        A remark if the shape does not tell the side.
+        A warning if the shape does not show the side.
 
     Raises
     ------
@@ -53,65 +114,37 @@ def check_side(clouds: Clouds, target: Sample, template: Template, pose: Pose, s
         If the femur is of the other side.
     """
     other_pose = pose_between(clouds.mirrored(), template.clouds)
-    evidence = pose.misfit_mm / other_pose.misfit_mm
-    if evidence < _BEYOND_DOUBT:
+    misfit_ratio = pose.misfit_mm / other_pose.misfit_mm
+    if misfit_ratio < _LIMITS.right_side_ratio:
         return ()
-    evidence *= _coarse_misfit(target, template, pose) / _coarse_misfit(
+    misfit_ratio *= _coarse_misfit(target, template, pose) / _coarse_misfit(
         target.mirrored(), template, other_pose
     )
-    if evidence > _CLEARLY:
+    if misfit_ratio > _LIMITS.wrong_side_ratio:
         other = "right" if side == "left" else "left"
         raise RegistrationError(
             f"The femur is said to be a {side} one but looks like a {other} one: the average femur fits its "
             f"mirror image better. Give the side as '{other}'."
         )
-    if evidence > 1.0 / _CLEARLY:
-        return (f"The shape of this bone does not tell its side; make sure that it is a {side} one.",)
+    if misfit_ratio > 1.0 / _LIMITS.wrong_side_ratio:
+        return (f"The shape of this bone does not show its side; make sure that it is a {side} one.",)
     return ()
 
 
 def _coarse_misfit(target: Sample, template: Template, pose: Pose) -> float:
-    """Mean distance along the normal of what may be one place, after bending by wide bumps, mm."""
-    bending = bend(template.widely_bendable, target, pose, steps=_COARSE)
-    here, there, pairs = partners(bending, template.widely_bendable, target, np.inf)
-    return float(np.abs(across(here, there, pairs)[pairs.weight > 0]).mean())
-
-
-_WORST_MISFIT_MM, _UNUSUAL_MISFIT_MM, _UNUSUAL_DISTANCE_MM = 1.0, 0.5, 1.0
-_UNUSUAL_ERROR_MM = 2.0
-_UNUSUAL_SHARE = 0.001  # of the population that is as far from the mean shape
-_LEAST_COVERED, _MOST_FOLDED = 0.3, 0.01
-# Femurs, whole or cut, stay below 3.5 mm on the average in their pose; a sphere or a banana is above 6 mm.
-_WORST_POSE_MM = 5.0
-_SCALES, _USUAL_SCALES = (0.6, 1.6), (0.8, 1.25)
-
-
-def check_pose(pose: Pose) -> None:
-    """Refuse what is not of the size of a femur, or is nothing like one.
-
-    Raises
-    ------
-    RegistrationError
-        Saying which.
-    """
-    if not _SCALES[0] <= pose.scale <= _SCALES[1]:
-        raise RegistrationError(
-            f"The bone is {pose.scale:.2f} times the size of the average femur; {_SCALES[0]} to {_SCALES[1]} "
-            "is possible. Is it a femur, and are its coordinates in mm?"
-        )
-    if pose.misfit_mm > _WORST_POSE_MM:
-        raise _unlike_a_femur(
-            f"laid on it as well as it goes, the average femur is {pose.misfit_mm:.1f} mm off"
-        )
+    """Mean distance along the normal of pairs, after deformation by the wide functions only, mm."""
+    deformation = deform(template.coarsely_deformable, target, pose, steps=_COARSE)
+    here, there, pairs = matched_samples(deformation, template.coarsely_deformable, target, np.inf)
+    return float(np.abs(normal_distance(here, there, pairs)[pairs.weight > 0]).mean())
 
 
 def check_fit(misfit_mm: float, covered: np.ndarray, folded: np.ndarray, average: Surface) -> None:
-    """Refuse a bone on which the average cannot be laid.
+    """Refuse a bone to which the average does not fit.
 
     Parameters
     ----------
     misfit_mm : float
-        What smooth bending left.
+        Mean distance after the smooth deformation.
     covered : ndarray of shape (n_average,)
         Which vertices have a counterpart.
     folded : ndarray of shape (n_triangles,)
@@ -125,15 +158,15 @@ def check_fit(misfit_mm: float, covered: np.ndarray, folded: np.ndarray, average
         Saying why.
     """
     share = average.point_areas[covered].sum() / average.point_areas.sum()
-    if share < _LEAST_COVERED:
-        raise _unlike_a_femur(f"only {share:.0%} of the average femur has a counterpart")
-    if misfit_mm > _WORST_MISFIT_MM:
-        raise _unlike_a_femur(f"bent as well as it goes, the average femur is {misfit_mm:.1f} mm off")
-    if folded.mean() > _MOST_FOLDED:
-        raise _unlike_a_femur(f"{folded.sum()} triangles of the average femur fold over when laid on it")
+    if share < _LIMITS.least_covered:
+        raise _not_a_femur(f"only {share:.0%} of the average femur has a counterpart")
+    if misfit_mm > _LIMITS.worst_misfit_mm:
+        raise _not_a_femur(f"deformed as far as it can be, the average femur is {misfit_mm:.1f} mm off")
+    if folded.mean() > _LIMITS.most_folded:
+        raise _not_a_femur(f"{folded.sum()} triangles of the average femur fold over on it")
 
 
-def _unlike_a_femur(why: str) -> RegistrationError:
+def _not_a_femur(why: str) -> RegistrationError:
     return RegistrationError(
         f"The surface does not look like a proximal femur: {why}. Was the right bone segmented, with head, "
         "neck and trochanters?"
@@ -143,12 +176,12 @@ def _unlike_a_femur(why: str) -> RegistrationError:
 def surface_distances(
     registered_template: Surface, posed: Surface, covered: np.ndarray, left: np.ndarray, scale: float
 ) -> SurfaceDistances:
-    """Measure what is left between the average laid on a subject and the subject, where both exist.
+    """Measure the distances between the registered template and the subject, where both exist.
 
     Parameters
     ----------
-    laid, posed : Surface
-        The average and the subject in the frame of the average.
+    registered_template, posed : Surface
+        The deformed average and the subject, in the frame of the average.
     covered : ndarray of shape (n_average,)
         Which vertices of the average have a counterpart.
     left : ndarray of shape (n_average,)
@@ -169,7 +202,7 @@ def surface_distances(
 
 
 def mean_mm(distances: np.ndarray) -> float:
-    """Mean, infinite where there is nothing."""
+    """Return the mean; infinite if there are no values."""
     return float(distances.mean()) if len(distances) else np.inf
 
 
@@ -185,16 +218,16 @@ def warnings_on(
     error_mm: float,
     plausibility: Plausibility,
 ) -> tuple[str, ...]:
-    """Say what is unusual about a registration.
+    """Return a warning for everything unusual about a registration.
 
     Parameters
     ----------
     scale : float
         Size over that of the average.
     misfit_mm : float
-        What smooth bending left.
+        Mean distance after the smooth deformation.
     distances : SurfaceDistances
-        What is left at last.
+        After the projection.
     folded : int
         Number of triangles folded over.
     error_mm : float
@@ -207,39 +240,43 @@ def warnings_on(
     tuple of str
         A sentence each; empty if nothing is unusual.
     """
-    remarks = []
-    if not _USUAL_SCALES[0] <= scale <= _USUAL_SCALES[1]:
-        remarks.append(f"The femur is {scale:.2f} times the size of the average one.")
-    if plausibility.share_beyond < _UNUSUAL_SHARE:
-        remarks.append(
+    warnings = []
+    if not _LIMITS.usual_scales[0] <= scale <= _LIMITS.usual_scales[1]:
+        warnings.append(f"The femur is {scale:.2f} times the size of the average one.")
+    if plausibility.share_beyond < _LIMITS.unusual_share:
+        warnings.append(
             f"The shape is unusual: {plausibility.mahalanobis:.1f} standard deviations from the mean one, "
             f"where {plausibility.expected:.1f} are common."
         )
-    if misfit_mm > _UNUSUAL_MISFIT_MM:
-        remarks.append(f"Smooth bending leaves {misfit_mm:.2f} mm on average; the shape is unusual.")
-    if error_mm > _UNUSUAL_ERROR_MM:
-        remarks.append(
+    if misfit_mm > _LIMITS.unusual_misfit_mm:
+        warnings.append(f"The smooth deformation leaves {misfit_mm:.2f} mm on average; the shape is unusual.")
+    if error_mm > _LIMITS.unusual_error_mm:
+        warnings.append(
             f"Points may be {error_mm:.1f} mm from their true places along the surface, on average."
         )
-    if distances.to_average_95 > _UNUSUAL_DISTANCE_MM:
-        remarks.append(
+    if distances.to_average_95 > _LIMITS.unusual_distance_mm:
+        warnings.append(
             f"Five percent of the femur are more than {distances.to_average_95:.1f} mm from the average "
-            "femur laid on it."
+            "femur registered to it."
         )
     if folded:
-        remarks.append(f"{folded} triangles of the average femur are folded over.")
-    return tuple(remarks)
+        warnings.append(f"{folded} triangles of the average femur are folded over.")
+    return tuple(warnings)
 
 
-def expected_errors(bending: Bending, registered_template: Surface, template: Template) -> np.ndarray:
-    """Foretell the distance of each vertex from its true place, along the surface.
+def expected_errors(deformation: Deformation, registered_template: Surface, template: Template) -> np.ndarray:
+    """Estimate the distance of each vertex from its true place, along the surface.
+
+    Where a surface is curved in two ways, its shape determines the place along it; on a ball, on a tube and
+    beyond what was seen only the prior does. The covariance of the deformation, given the pairs, measures
+    that.
 
     Parameters
     ----------
-    bending : Bending
+    deformation : Deformation
         With the covariance of its coefficients.
-    laid : Surface
-        The average as it lies in its own frame now; n vertices.
+    registered_template : Surface
+        The deformed average in its own frame; n vertices.
     template : Template
         The average.
 
@@ -248,20 +285,20 @@ def expected_errors(bending: Bending, registered_template: Surface, template: Te
     ndarray of shape (n,)
         Root mean square error expected, mm in the frame of the average.
     """
-    root = bending.uncertainty.astype(np.float32)
+    root = deformation.uncertainty.astype(np.float32)
     points, normals = (
-        registered_template.points[template.judged],
-        registered_template.normals[template.judged],
+        registered_template.points[template.error_vertices],
+        registered_template.normals[template.error_vertices],
     )
-    prior = template.bendable.prior.at(template.judged)
+    prior = template.deformable.prior.at(template.error_vertices)
     dense = np.concatenate([pose_basis(points).reshape(7, -1, 3), prior.modes])
     variance = np.zeros(len(points))
     for direction in _along(normals):
         rows = [np.einsum("mni,ni->nm", dense, direction).astype(np.float32)]
-        rows += [(prior.bumps * direction[:, i, None]).astype(np.float32) for i in range(3)]
+        rows += [(prior.local_basis * direction[:, i, None]).astype(np.float32) for i in range(3)]
         spread = np.concatenate(rows, axis=1) @ root
         variance += np.einsum("ij,ij->i", spread, spread)
-    return template.between_judged(np.sqrt(variance))
+    return template.interpolate_errors(np.sqrt(variance))
 
 
 def _along(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

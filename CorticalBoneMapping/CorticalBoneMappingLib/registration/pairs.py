@@ -1,4 +1,4 @@
-"""Which places of two surfaces belong together, as far as distance and direction tell."""
+"""Pairs of corresponding places on two surfaces, by distance and direction."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from scipy.spatial import cKDTree
 from ..core.surface import Surface
 from .cut_ends import cut_end_of, thinned, widened
 
+# Chosen by hand; not tuned.
 _TURN_MM = 10.0  # what a normal turned by a radian counts when closest points are looked for
-_LEAST_COSINE = 0.5  # surfaces that look more than 60° apart are not the same place
+LEAST_COSINE = 0.5  # normals more than 60° apart are not of the same place
 _NORMAL_REACH_MM = 2.0  # normals are averaged this far, so that the steps of voxels do not turn them
 
 
@@ -28,7 +29,7 @@ class Sample:
     points, normals : ndarray of shape (n, 3)
         mm; unit vectors, averaged over the neighbourhood.
     beside_cut : ndarray of shape (n,)
-        Whether a vertex is so near a cut that what lies beyond finds it.
+        Whether a vertex is so near a cut that what lies beyond is paired with it.
     """
 
     index: np.ndarray
@@ -46,11 +47,11 @@ class Sample:
         return cls(index, surface.points[index], _even_normals(surface)[index], beside[index])
 
     def moved(self, points: np.ndarray, normals: np.ndarray) -> Sample:
-        """Give the same vertices elsewhere."""
+        """Return the same vertices elsewhere."""
         return Sample(self.index, points, normals, self.beside_cut)
 
     def mirrored(self) -> Sample:
-        """Give the left-right mirror image."""
+        """Return the left-right mirror image."""
         return self.moved(self.points * [-1.0, 1.0, 1.0], self.normals * [-1.0, 1.0, 1.0])
 
     @property
@@ -60,7 +61,7 @@ class Sample:
 
 
 class Pairs(NamedTuple):
-    """Pairs of samples: index into each, and how far each pair is believed (0 to 1)."""
+    """Pairs of samples: index into each, and weight of each pair (0 to 1)."""
 
     source: np.ndarray
     target: np.ndarray
@@ -88,7 +89,7 @@ def pairs_between(source: Sample, target: Sample) -> Pairs:
     weight = 1.0 / (1.0 + (distance / (4.0 * np.median(distance) + 1e-6)) ** 2) ** 2
     weight[target.beside_cut[at_target] | source.beside_cut[at_source]] = 0.0
     cosine = np.einsum("ij,ij->i", source.normals[at_source], target.normals[at_target])
-    weight[cosine < _LEAST_COSINE] = 0.0
+    weight[cosine < LEAST_COSINE] = 0.0
     return Pairs(at_source, at_target, weight)
 
 

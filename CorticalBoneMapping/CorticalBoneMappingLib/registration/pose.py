@@ -1,81 +1,55 @@
-"""Where a femur lies: the similarity that lays the average femur on it, found from any start.
+"""The pose of a femur: the similarity from the average femur to it, found from any start.
 
-No landmarks, no guess by the user. Many rotations are tried at once on a few hundred points, the best
-are refined on more. Rotations are proper by construction (Umeyama 1991), so a femur is never flipped.
-
-A first pose from landmarks, for bones that are too damaged or too short to be found by their shape.
+Many rotations are tried at once on a few hundred points, the best are refined on more; no landmarks are
+needed. Rotations are proper by construction (Umeyama 1991), so a femur is never flipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from ..core.errors import RegistrationError
 from ..core.surface import Surface
-from ..mesh.shape_model import similarity
-from .cut_ends import cut_end_of, cut_planes, mean_size_mm, principal_axes, thinned, with_cut_ends
-
-_LEAST_BREADTH_MM = 8.0  # landmarks this near a line leave the rotation about it open
-_WORST_MM = 20.0
+from .cut_ends import cut_end_of, cut_end_planes, mean_size_mm, principal_axes, thinned, with_cut_ends
 
 
-def landmark_pose(landmarks: Mapping[str, np.ndarray], of_average: Mapping[str, np.ndarray]) -> Pose:
-    """Find the similarity that lays the average's landmarks on a subject's.
+@dataclass(frozen=True)
+class PoseSettings:
+    """Numbers of the search for the pose; chosen by hand and not tuned where no origin is given.
 
-    Parameters
+    Attributes
     ----------
-    landmarks : mapping of str to ndarray of shape (3,)
-        The right-sided subject's, RAS mm.
-    of_average : mapping of str to ndarray of shape (3,)
-        The average's; names that only one of them has are left out.
-
-    Returns
-    -------
-    Pose
-        From the average to the subject.
-
-    Raises
-    ------
-    RegistrationError
-        If fewer than three are known to both, they lie in a line, or cannot be those of one femur.
+    n_first, n_coarse, n_fine : int
+        About how many points of each bone are used, stage by stage.
+    trim : float
+        Share of the pairs, the closest ones, that have weight; what lies beyond a cut is not counted at all.
+    settled_mm : float
+        A pose has converged when no point moves by more.
+    same_turn_rad : float
+        Poses turned apart by less converge to the same one.
+    least_overlap : float
+        Share of the points of either bone that must have a counterpart.
+    scale_tolerance : float
+        Factor by which a refined scale may differ from the one estimated from volume and area.
+    at_once : int
+        Starts computed together, so that they stay in the processor's cache. Numerical.
     """
-    names = sorted(set(landmarks) & set(of_average))
-    if len(names) < 3:
-        known = ", ".join(sorted(of_average)) or "none"
-        raise RegistrationError(
-            f"Of the landmarks given, {len(names)} are known; three are needed. Known names: {known}."
-        )
-    fixed = np.array([landmarks[name] for name in names], dtype=np.float64)
-    moving = np.array([of_average[name] for name in names], dtype=np.float64)
-    if not np.all(np.isfinite(fixed)):
-        raise RegistrationError("Some landmarks are not finite numbers.")
-    breadth = np.linalg.svd(fixed - fixed.mean(axis=0), compute_uv=False)[1]
-    if breadth < _LEAST_BREADTH_MM:
-        raise RegistrationError(
-            f"The landmarks {', '.join(names)} lie in a line; give one that stands aside of it."
-        )
-    scale, rotation, translation = similarity(moving, fixed)
-    apart = np.linalg.norm(scale * moving @ rotation.T + translation - fixed, axis=1)
-    if apart.max() > _WORST_MM:
-        raise RegistrationError(
-            f"The landmarks do not fit a femur of this side: '{names[apart.argmax()]}' lies "
-            f"{apart.max():.0f} mm from where the others put it. Check their names and places."
-        )
-    return Pose(scale, rotation, translation, float(np.sqrt((apart**2).mean())) / scale)
+
+    n_first: int = 150
+    n_coarse: int = 250
+    n_fine: int = 1200
+    trim: float = 0.8
+    settled_mm: float = 0.05
+    same_turn_rad: float = np.radians(10.0)
+    least_overlap: float = 0.15
+    scale_tolerance: float = 1.3
+    at_once: int = 8
 
 
-_FIRST_SAMPLES, _COARSE_SAMPLES, _FINE_SAMPLES = 150, 250, 1200
-_AT_ONCE = 8
-_TRIM = 0.8  # the share of pairs that is believed; what lies beyond a cut is not even asked
-_SETTLED_MM = 0.05  # a pose that moves no point by more has come to rest
-_SAME_TURN = np.radians(10.0)  # poses turned by less end as the same one
-_LEAST_OVERLAP = 0.15  # of the points of either bone
-_SCALE_PLAY = 1.3  # how far a refined scale may leave the one estimated from volume and area
+_SETTINGS = PoseSettings()
 
 
 @dataclass(frozen=True)
@@ -91,8 +65,8 @@ class Pose:
     translation : ndarray of shape (3,)
         mm.
     misfit_mm : float
-        Root mean square of the believed distances both ways, over the scale; turned normals count as
-        distance.
+        Root mean square of the distances both ways, without the trimmed ones, over the scale; turned normals
+        count as distance.
     """
 
     scale: float
@@ -118,17 +92,18 @@ class Pose:
 
 
 def find_pose(subject: Surface, average: Surface, start: Pose | None = None) -> Pose:
-    """Lay the average femur on a subject, wherever and however that lies; see `pose_between`."""
+    """Find the pose of a subject, wherever and however it lies; see `pose_between`."""
     return pose_between(Clouds.of(subject), Clouds.of(average), start)
 
 
 def pose_between(subject: Clouds, average: Clouds, start: Pose | None = None) -> Pose:
-    """Lay the average femur on a subject, wherever and however that lies.
+    """Find the similarity from the average femur to a subject, wherever and however that lies.
 
     Sixty rotations that cover all directions evenly (the icosahedral group, none farther than 45° from
     its neighbours) start from the principal axes of the two bones or, where one shaft is longer, of
     equally long ends of it. Each is improved by trimmed iterative closest points in position and
-    normal (Besl and McKay 1992; Chetverikov et al. 2005), both ways; the better, the longer.
+    normal (Besl and McKay 1992; Chetverikov et al. 2005), both ways; the
+    better ones for longer.
 
     Parameters
     ----------
@@ -144,12 +119,12 @@ def pose_between(subject: Clouds, average: Clouds, start: Pose | None = None) ->
     """
     size = average.size_mm
     if start is not None:
-        limits = (start.scale / _SCALE_PLAY, start.scale * _SCALE_PLAY)
+        limits = (start.scale / _SETTINGS.scale_tolerance, start.scale * _SETTINGS.scale_tolerance)
         begin = (start.scale, start.rotation, start.translation)
         return _refine_alone(begin, subject.fine, average.fine, size, limits)
     scale = subject.size_mm / size
     starts = _starts(subject.first, average.first, scale)
-    limits = (scale / _SCALE_PLAY, scale * _SCALE_PLAY)
+    limits = (scale / _SETTINGS.scale_tolerance, scale * _SETTINGS.scale_tolerance)
     reach = 2.0 * size  # the mm that a fully turned normal counts: about a shaft's radius
     starts = _refine_together(starts, subject.first, average.first, reach, (scale, scale), 3, n_best=24)
     starts = _refine_together(starts, subject.coarse, average.coarse, reach, limits, 4, n_best=8)
@@ -160,7 +135,7 @@ def pose_between(subject: Clouds, average: Clouds, start: Pose | None = None) ->
 
 @dataclass(frozen=True)
 class Clouds:
-    """A bone as the search for its pose sees it.
+    """The points of a bone that the search for its pose uses.
 
     Attributes
     ----------
@@ -179,12 +154,12 @@ class Clouds:
     def of(cls, surface: Surface) -> Clouds:
         """Choose points of a closed surface."""
         surface = with_cut_ends(surface)
-        planes = cut_planes(surface)
-        counts = (_FIRST_SAMPLES, _COARSE_SAMPLES, _FINE_SAMPLES)
+        planes = cut_end_planes(surface)
+        counts = (_SETTINGS.n_first, _SETTINGS.n_coarse, _SETTINGS.n_fine)
         return cls(mean_size_mm(surface), *(_Cloud.of(surface, planes, count) for count in counts))
 
     def mirrored(self) -> Clouds:
-        """Give the left-right mirror image."""
+        """Return the left-right mirror image."""
         return Clouds(self.size_mm, *(each.mirrored() for each in (self.first, self.coarse, self.fine)))
 
 
@@ -258,8 +233,8 @@ def _refine_together(
         returned = (target.points - translations[:, None, :]) @ rotations / scales[:, None, None]
         weights = np.concatenate(
             [
-                _believed(forth, target.has_counterpart(moved)),
-                _believed(back, source.has_counterpart(returned)),
+                _trimmed_weights(forth, target.has_counterpart(moved)),
+                _trimmed_weights(back, source.has_counterpart(returned)),
             ],
             axis=1,
         )
@@ -276,7 +251,7 @@ def _distinct(starts: tuple[np.ndarray, ...]) -> list[tuple[float, np.ndarray, n
     kept: list[tuple[float, np.ndarray, np.ndarray]] = []
     for start in zip(*starts):
         turns = [Rotation.from_matrix(start[1] @ other.T).magnitude() for _, other, _ in kept]
-        if min(turns, default=np.inf) > _SAME_TURN:
+        if min(turns, default=np.inf) > _SETTINGS.same_turn_rad:
             kept.append(start)
     return kept
 
@@ -301,8 +276,8 @@ def _closest(
         [fixed, ones[0, :1].repeat(len(fixed), 0), (fixed**2).sum(axis=1)[:, None]], axis=1
     )
     found = []
-    for first in range(0, len(moved), _AT_ONCE):
-        distance = moved[first : first + _AT_ONCE] @ fixed.T
+    for first in range(0, len(moved), _SETTINGS.at_once):
+        distance = moved[first : first + _SETTINGS.at_once] @ fixed.T
         to_target, to_source = distance.argmin(axis=2), distance.argmin(axis=1)
         forth = np.take_along_axis(distance, to_target[:, :, None], axis=2)[:, :, 0]
         back = np.take_along_axis(distance, to_source[:, None, :], axis=1)[:, 0]
@@ -310,14 +285,14 @@ def _closest(
     return tuple(np.concatenate(part) for part in zip(*found))
 
 
-def _believed(squared: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+def _trimmed_weights(squared: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Equal weights for the shortest of the allowed distances of each row, zero for the rest; sum 0.5."""
     ordered = np.sort(np.where(allowed, squared, np.inf), axis=1)
-    last = np.maximum(np.ceil(_TRIM * allowed.sum(axis=1)).astype(int) - 1, 0)
-    believed = allowed & (squared <= np.take_along_axis(ordered, last[:, None], axis=1))
-    # A pose that leaves nothing in common is worth nothing: all its distances count.
-    believed[allowed.mean(axis=1) < _LEAST_OVERLAP] = True
-    return 0.5 * believed / believed.sum(axis=1, keepdims=True)
+    last = np.maximum(np.ceil(_SETTINGS.trim * allowed.sum(axis=1)).astype(int) - 1, 0)
+    untrimmed = allowed & (squared <= np.take_along_axis(ordered, last[:, None], axis=1))
+    # A pose without overlap must not look good: all its distances count.
+    untrimmed[allowed.mean(axis=1) < _SETTINGS.least_overlap] = True
+    return 0.5 * untrimmed / untrimmed.sum(axis=1, keepdims=True)
 
 
 def _similarity(
@@ -357,19 +332,19 @@ def _refine_alone(
         returned = (target.points - translation) @ rotation / scale
         distances = (forth, back)
         allowed = target.has_counterpart(points), source.has_counterpart(returned)
-        weights = np.concatenate([_faded(*way) for way in zip(distances, allowed)])
+        weights = np.concatenate([_robust_weights(*way) for way in zip(distances, allowed)])
         moving = np.concatenate([source.points, source.points[to_source]])
         pairs = np.concatenate([target.points[to_target], target.points])
         (scale,), (rotation,), (translation,) = _similarity(moving[None], pairs[None], weights[None], limits)
-        if np.abs(scale * source.points @ rotation.T + translation - points).max() < _SETTLED_MM:
+        if np.abs(scale * source.points @ rotation.T + translation - points).max() < _SETTINGS.settled_mm:
             break
     squares = [(way**2)[None] for way in distances]
-    misfit = sum((_believed(way, ok[None]) * way).sum() for way, ok in zip(squares, allowed))
+    misfit = sum((_trimmed_weights(way, ok[None]) * way).sum() for way, ok in zip(squares, allowed))
     return Pose(float(scale), rotation, translation, float(np.sqrt(misfit)) / scale)
 
 
-def _faded(distance: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+def _robust_weights(distance: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Weights that fade with the distance, relative to what is usual among the allowed."""
-    if allowed.mean() < _LEAST_OVERLAP:
+    if allowed.mean() < _SETTINGS.least_overlap:
         allowed = np.ones_like(allowed)
     return allowed / (1.0 + (distance / (2.0 * np.median(distance[allowed]) + 1e-9)) ** 2) ** 2

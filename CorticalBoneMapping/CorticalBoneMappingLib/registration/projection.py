@@ -1,4 +1,4 @@
-"""The last step: from a smooth bending onto the surface itself, without folding a triangle."""
+"""Projection of the smoothly deformed average onto the surface itself, without folded triangles."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from scipy.sparse.linalg import splu
 from ..core.surface import Surface
 from ..mesh.closest import closest_points, interpolate
 from .cut_ends import cut_end_of, widened
+from .pairs import LEAST_COSINE
 
+# Chosen by hand; not tuned.
 _SPREADS = (8.0, 0.5, 0.01)  # squared reach of the smoothing in edges, ever shorter
-_REACH_MM = 4.0  # a smooth bending farther away than this has not found its counterpart
-_LEAST_COSINE = 0.5
-_UNFOLDINGS = 8
+_REACH_MM = 4.0  # a vertex farther away than this has no counterpart
+_UNFOLDINGS = 8  # attempts to open folded triangles
 
 
 def project(
-    bent: Surface, subject: Surface, average: Surface, first: tuple[np.ndarray, np.ndarray]
+    smooth: Surface, subject: Surface, average: Surface, first: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Move a bent average onto the subject's surface.
+    """Move a smoothly deformed average onto the subject's surface.
 
     Each vertex goes towards its closest place on the surface; the displacements are smoothed over
     the mesh, ever less. Vertices without counterpart follow their neighbours. Triangles that fold
@@ -29,14 +30,14 @@ def project(
 
     Parameters
     ----------
-    bent : Surface
-        The average's vertices after smooth bending.
+    smooth : Surface
+        The average's vertices after the smooth deformation.
     subject : Surface
         In the same pose.
     average : Surface
-        Says which way each triangle looked.
+        Its triangles before, to recognise folded ones.
     first : tuple of ndarray
-        What `counterparts` found for `bent`.
+        What `counterparts` found for `smooth`.
 
     Returns
     -------
@@ -44,20 +45,20 @@ def project(
         mm.
     """
     laplacian = _graph_laplacian(average)
-    points, found = bent.points, first
+    points, found = smooth.points, first
     for spread in _SPREADS:
         points = points + _smoothed(
-            *(found or counterparts(replace(bent, points=points), subject)), laplacian, spread
+            *(found or counterparts(replace(smooth, points=points), subject)), laplacian, spread
         )
         found = None
     for attempt in range(_UNFOLDINGS):
-        folded = folded_triangles(Surface(points, bent.triangles), average)
+        folded = folded_triangles(Surface(points, smooth.triangles), average)
         if not folded.any():
             break
-        points = _evened(points, _around(bent, folded, n_rings=2 + attempt), laplacian)
-        if attempt < _UNFOLDINGS // 2:  # where the surface itself is the fold, stay a little off it
+        points = _evened(points, _around(smooth, folded, n_rings=2 + attempt), laplacian)
+        if attempt < _UNFOLDINGS // 2:  # where the surface itself is folded, stay a little off it
             points = points + _smoothed(
-                *counterparts(replace(bent, points=points), subject), laplacian, spread=0.5
+                *counterparts(replace(smooth, points=points), subject), laplacian, spread=0.5
             )
     return points
 
@@ -83,20 +84,20 @@ def counterparts(surface: Surface, subject: Surface) -> tuple[np.ndarray, np.nda
     Returns
     -------
     there : ndarray of shape (n_average,)
-        False on and beyond cut ends, and where the surfaces are far apart or look apart.
+        False on and beyond cut ends, and where the surfaces are far apart or turned apart.
     step : ndarray of shape (n_average, 3)
         From each vertex to its closest place, mm.
     """
     place = closest_points(subject, surface.points)
     at_cut = widened(subject, cut_end_of(subject))[subject.triangles[place.triangle]].any(axis=1)
     normals = interpolate(subject, subject.normals, place.triangle, place.weights)
-    alike = np.einsum("ij,ij->i", normals, surface.normals) > _LEAST_COSINE
+    alike = np.einsum("ij,ij->i", normals, surface.normals) > LEAST_COSINE
     there = alike & ~at_cut & (place.distance < _REACH_MM) & ~cut_end_of(surface)
     return there, place.points(subject) - surface.points
 
 
 def folded_triangles(surface: Surface, average: Surface) -> np.ndarray:
-    """Tell which triangles look more than 90° away from where they look on the posed average.
+    """Return which triangles look more than 90° away from where they look on the posed average.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A femur onto the average femur: pose, smooth bending, projection; and whether to believe it."""
+"""Register a femur: pose, smooth deformation, projection, and how good the result is."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from ..core.errors import RegistrationError, SettingError
 from ..core.progress import Progress
 from ..core.surface import Surface
 from ..mesh.shape_model import ShapeModel
-from .deformation import ALONE_STEPS, MODEL_STEPS, N_SAMPLES, Bending, bend
+from .deformation import ALONE_STEPS, MODEL_STEPS, N_SAMPLES, Deformation, deform
 from .judging import (
     check_fit,
     check_pose,
-    check_side,
     expected_errors,
     mean_mm,
+    refuse_wrong_side,
     surface_distances,
     warnings_on,
 )
+from .landmark_pose import landmark_pose
 from .pairs import Sample
-from .pose import Clouds, Pose, landmark_pose, pose_between
+from .pose import Clouds, Pose, pose_between
 from .projection import counterparts, folded_triangles, project
 from .result import Plausibility, Registration
 from .template import Template, prepare, template_of
@@ -38,9 +39,9 @@ class RegistrationSettings:
     Attributes
     ----------
     flexibility : float
-        Multiplies the bending that is held likely; from 0.2 (stiff) to 5.
+        Multiplies the prior width of the deformation; from 0.2 (stiff) to 5.
     check_side : bool
-        Whether to make sure that the femur is of the side that it is said to be.
+        Whether to check that the femur is of the given side.
     """
 
     flexibility: float = 1.0
@@ -62,12 +63,12 @@ def register(
     settings: RegistrationSettings | None = None,
     progress: Progress | None = None,
 ) -> Registration:
-    """Lay the average femur on a subject's, vertex by vertex.
+    """Register the average femur to a subject's, vertex by vertex.
 
-    A similarity is found from any pose without landmarks and cannot flip; then the average is bent
-    smoothly, by the modes of a shape model first if there is one, and laid on the surface. A left femur is
-    mirrored first, and everything is returned in its own space. The shaft of either may be cut anywhere
-    below the lesser trochanter; the head may be missing; where the surface has a hole, nothing is laid.
+    A similarity is found from any pose without landmarks and never flips; then the average is deformed
+    smoothly, by the modes of a shape model first if one is given, and projected onto the surface. A left
+    femur is mirrored first, and everything is returned in its own space. The shaft of either may be cut
+    anywhere below the lesser trochanter; the head may be missing; a hole in the surface has no counterpart.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def register(
     settings : RegistrationSettings, optional
         How.
     progress : Progress, optional
-        Told of each step.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -96,8 +97,8 @@ def register(
     Raises
     ------
     RegistrationError
-        If the surface is mostly open, has too few points, is of the other side, of an impossible size, or
-        nothing like a femur, or if the landmarks are too few or cannot be a femur's.
+        If the surface is mostly open, has too few points, is of the other side, of an impossible size,
+        or unlike a femur, or if the landmarks are too few or do not fit a femur.
     """
     settings, progress = settings or RegistrationSettings(), progress or Progress()
     _check(average, side, shape_model)
@@ -111,16 +112,16 @@ def register(
     clouds, target = Clouds.of(right), Sample.of(right, N_SAMPLES)
     pose = pose_between(clouds, template.clouds, start)
     check_pose(pose)
-    remarks = prepared.remarks
+    warnings = prepared.warnings
     if settings.check_side:
-        progress.report(0.3, "Making sure of the side")
-        remarks += check_side(clouds, target, template, pose, side)
+        progress.report(0.3, "Checking the side")
+        warnings += refuse_wrong_side(clouds, target, template, pose, side)
     steps = ALONE_STEPS if shape_model is None else MODEL_STEPS
-    bending = bend(template.bendable, target, pose, steps=steps, progress=progress.part(0.5, 0.8))
-    progress.report(0.8, "Laying the average femur on the surface")
-    registered_template = _Registered.on(right, template.surface, bending)
+    deformation = deform(template.deformable, target, pose, steps=steps, progress=progress.part(0.5, 0.8))
+    progress.report(0.8, "Projecting the average femur onto the surface")
+    registered_template = _FittedTemplate.on(right, template.surface, deformation)
     progress.report(0.95, "Measuring how well they agree")
-    registration = _measured(registered_template, prepared.given, average, side, template, remarks)
+    registration = _measured(registered_template, prepared.given, average, side, template, warnings)
     progress.report(1.0, "Registered")
     return registration
 
@@ -142,13 +143,14 @@ def _right_sided(landmarks: Landmarks, side: str) -> Landmarks:
 
 
 @dataclass(frozen=True)
-class _Registered:
-    """The average, bent and laid on a right-sided subject, all in the frame of the average.
+class _FittedTemplate:
+    """The template fitted to a right-sided subject, all in the frame of the average.
 
-    Of the bent and of the laid average: which vertices have a counterpart, and how far it is.
+    `there` and `misfit`, of the smoothly deformed average, and `covered` and `left`, of the projected one:
+    which vertices have a counterpart, and its distance (mm).
     """
 
-    bending: Bending
+    deformation: Deformation
     posed: Surface
     registered_template: Surface
     there: np.ndarray
@@ -157,17 +159,17 @@ class _Registered:
     left: np.ndarray
 
     @classmethod
-    def on(cls, right: Surface, average: Surface, bending: Bending) -> _Registered:
-        posed = replace(right, points=bending.pose.undo(right.points))
-        bent = replace(average, points=bending.points)
-        there, step = counterparts(bent, posed)
-        registered_template = replace(average, points=project(bent, posed, average, (there, step)))
+    def on(cls, right: Surface, average: Surface, deformation: Deformation) -> _FittedTemplate:
+        posed = replace(right, points=deformation.pose.undo(right.points))
+        smooth = replace(average, points=deformation.points)
+        there, step = counterparts(smooth, posed)
+        registered_template = replace(average, points=project(smooth, posed, average, (there, step)))
         covered, left = counterparts(registered_template, posed)
-        return cls(bending, posed, registered_template, there, _length(step), covered, _length(left))
+        return cls(deformation, posed, registered_template, there, _length(step), covered, _length(left))
 
     @property
     def pose(self) -> Pose:
-        return self.bending.pose
+        return self.deformation.pose
 
 
 def _length(steps: np.ndarray) -> np.ndarray:
@@ -175,12 +177,12 @@ def _length(steps: np.ndarray) -> np.ndarray:
 
 
 def _measured(
-    found: _Registered,
+    found: _FittedTemplate,
     subject: Surface,
     average: Surface,
     side: str,
     template: Template,
-    remarks: tuple[str, ...],
+    warnings: tuple[str, ...],
 ) -> Registration:
     """Measure the result, and carry it from the frame of the average to the subject's own space."""
     registered_template, covered, scale = found.registered_template, found.covered, found.pose.scale
@@ -188,10 +190,12 @@ def _measured(
     distances = surface_distances(registered_template, found.posed, covered, found.left, scale)
     folded = folded_triangles(registered_template, replace(registered_template, points=average.points))
     check_fit(misfit, covered, folded, registered_template)
-    error = np.where(covered, scale * expected_errors(found.bending, registered_template, template), np.nan)
-    coordinates = found.bending.mode_coefficients
+    error = np.where(
+        covered, scale * expected_errors(found.deformation, registered_template, template), np.nan
+    )
+    coordinates = found.deformation.mode_coefficients
     usual = Plausibility.of(coordinates)
-    remarks += warnings_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
+    warnings += warnings_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
     deformed = replace(average, points=found.pose.apply(registered_template.points), arrays={}, units={})
     return Registration(
         subject=subject,
@@ -201,9 +205,9 @@ def _measured(
         deformed=deformed.mirrored() if side == "left" else deformed,
         covered=covered,
         distances=distances,
-        bending_misfit_mm=misfit,
+        deformation_misfit_mm=misfit,
         folded=int(folded.sum()),
         expected_error=error,
         shape_coordinates=coordinates,
-        remarks=remarks,
+        warnings=warnings,
     )

@@ -1,7 +1,4 @@
-"""A registered femur: where every vertex of the average lies on it, and values carried to and fro.
-
-Values from one mesh to places on it: numbers to second order, labels by majority.
-"""
+"""The result of a registration: the average femur on a subject, and values carried from one to the other."""
 
 from __future__ import annotations
 
@@ -14,140 +11,6 @@ from scipy.special import gammaincc, gammaincinv
 from ..core.errors import RegistrationError
 from ..core.surface import Surface
 from ..mesh.closest import ClosestPoints, closest_points, interpolate
-
-
-def carry(
-    surface: Surface, place: ClosestPoints, covered: np.ndarray, values: np.ndarray, name: str
-) -> np.ndarray:
-    """Carry values at a surface's vertices to places on it.
-
-    Parameters
-    ----------
-    surface : Surface
-        Whose vertices the values belong to.
-    place : ClosestPoints
-        Where the values are asked for, n places.
-    covered : ndarray of shape (n,)
-        Where there is no counterpart, nothing is carried.
-    values : ndarray of shape (n_points,) or (n_points, k)
-        Numbers, or labels (integers, booleans).
-    name : str
-        What the surface is, for the error.
-
-    Returns
-    -------
-    ndarray of shape (n,) or (n, k)
-        float64, int64 or bool; missing is not-a-number, -1 or False.
-
-    Raises
-    ------
-    RegistrationError
-        If there is not one value a vertex.
-    """
-    values = np.asarray(values)
-    if len(values) != len(surface.points):
-        raise RegistrationError(
-            f"There are {len(values)} values for the {len(surface.points)} vertices of the {name}; "
-            "they belong to another surface."
-        )
-    if values.dtype.kind == "b":
-        carried, missing = _majority(values, surface.triangles[place.triangle], place.weights), False
-    elif values.dtype.kind in "iu":
-        labels = values.astype(np.int64)
-        carried, missing = _majority(labels, surface.triangles[place.triangle], place.weights), -1
-    else:
-        carried, missing = _to_second_order(surface, values.astype(np.float64), place), np.nan
-    carried[~covered] = missing
-    return carried
-
-
-def _majority(labels: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Of the labels at three corners, the one with the greatest sum of weights."""
-    at_corners = labels[corners]
-    weights = weights.reshape(*weights.shape, *[1] * (labels.ndim - 1))
-    same = at_corners[:, :, None] == at_corners[:, None, :]
-    best = (same * weights[:, None]).sum(axis=2).argmax(axis=1)
-    return np.take_along_axis(at_corners, best[:, None], axis=1)[:, 0]
-
-
-def _to_second_order(surface: Surface, values: np.ndarray, place: ClosestPoints) -> np.ndarray:
-    """Interpolate linearly, and add half of what the gradients at the corners foretell.
-
-    Linear interpolation flattens every hill by half of the curvature that the gradients see from the
-    three corners; adding that half makes the result exact for quadratic functions.
-    """
-    linear = interpolate(surface, values, place.triangle, place.weights)
-    corners = surface.triangles[place.triangle]
-    offsets = place.points(surface)[:, None, :] - surface.points[corners]
-    gradients = _gradients(surface, values)[corners]
-    return linear + 0.5 * np.einsum("nc,ncx,ncx...->n...", place.weights, offsets, gradients)
-
-
-def _gradients(surface: Surface, values: np.ndarray) -> np.ndarray:
-    """Area-weighted mean of the gradients in the known triangles of each vertex, shape (n_points, 3[, k])."""
-    corners = surface.points[surface.triangles]
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    twice_area = np.linalg.norm(cross, axis=1)
-    normals = cross / np.where(twice_area > 0, twice_area, 1.0)[:, None]
-    opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]
-    at_corners = values[surface.triangles]
-    known = np.isfinite(at_corners).all(axis=1)
-    at_corners = np.where(known[:, None], at_corners, 0.0)
-    # Twice the area times the gradient of a linear function: the sum of value × (normal × opposite side).
-    flux = np.einsum("tcx,tc...->tx...", np.cross(normals[:, None, :], opposite), at_corners)
-    shape = (len(surface.points), *values.shape[1:])
-    total, area = np.zeros((shape[0], 3, *shape[1:])), np.zeros(shape)
-    share = np.where(known, twice_area.reshape(-1, *[1] * (values.ndim - 1)), 0.0)
-    for corner in surface.triangles.T:
-        np.add.at(total, corner, flux)
-        np.add.at(area, corner, share)
-    return total / np.where(area > 0, area, 1.0)[:, None]
-
-
-@dataclass(frozen=True)
-class SurfaceDistances:
-    """How far the deformed average and the subject are apart where both exist, in mm.
-
-    Attributes
-    ----------
-    to_subject_mean, to_subject_95 : float
-        From the vertices of the deformed average: mean and 95th percentile.
-    to_average_mean, to_average_95 : float
-        From the vertices of the subject.
-    """
-
-    to_subject_mean: float
-    to_subject_95: float
-    to_average_mean: float
-    to_average_95: float
-
-
-@dataclass(frozen=True)
-class Plausibility:
-    """How far a shape is from the mean one, and how far people usually are.
-
-    Attributes
-    ----------
-    mahalanobis : float
-        Length of the shape coordinates, in standard deviations.
-    expected : float
-        Median of that in the population.
-    share_beyond : float
-        Share of the population that is at least as far from the mean (chi-squared, 0 to 1).
-    """
-
-    mahalanobis: float
-    expected: float
-    share_beyond: float
-
-    @classmethod
-    def of(cls, coordinates: np.ndarray) -> Plausibility:
-        """Judge shape coordinates of shape (k,); without any, everything is usual."""
-        half, square = len(coordinates) / 2.0, float(np.sum(np.square(coordinates)))
-        if not len(coordinates):
-            return cls(0.0, 0.0, 1.0)
-        expected = float(np.sqrt(2.0 * gammaincinv(half, 0.5)))
-        return cls(np.sqrt(square), expected, float(gammaincc(half, square / 2.0)))
 
 
 @dataclass(frozen=True)
@@ -166,15 +29,15 @@ class Registration:
         Similarity from the average to the right-sided subject: to the subject itself if it is a right
         femur, to its mirror image (x of opposite sign) if it is a left one. Its determinant is positive.
     deformed : Surface
-        The average's mesh laid on the subject, in the subject's RAS space, triangles looking outward.
+        The average's mesh registered to the subject, in the subject's RAS space, triangles looking outward.
         The order of vertices is the average's.
     covered : ndarray of shape (n_average,)
         False where the subject has no counterpart: on and beyond a cut end.
     distances : SurfaceDistances
         What is left between the two surfaces.
-    bending_misfit_mm : float
-        Mean distance that a smooth bending left, before the last projection onto the surface; large
-        if the subject has a shape that no smooth bending of the average reaches.
+    deformation_misfit_mm : float
+        Mean distance after the smooth deformation, before the projection onto the surface; large if the
+        subject has a shape that no smooth deformation of the average reaches.
     folded : int
         Number of triangles of the deformed average that are folded over.
     expected_error : ndarray of shape (n_average,)
@@ -182,7 +45,7 @@ class Registration:
         covariance of the deformation given the surface); not-a-number where not covered.
     shape_coordinates : ndarray of shape (k,)
         Of the subject in the shape model, in standard deviations of the population; empty without one.
-    remarks : tuple of str
+    warnings : tuple of str
         Why somebody should look at this registration; empty if nothing is unusual.
     """
 
@@ -193,11 +56,11 @@ class Registration:
     deformed: Surface
     covered: np.ndarray
     distances: SurfaceDistances
-    bending_misfit_mm: float
+    deformation_misfit_mm: float
     folded: int
     expected_error: np.ndarray
     shape_coordinates: np.ndarray
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def points(self) -> np.ndarray:
@@ -222,7 +85,7 @@ class Registration:
     @property
     def look_at_it(self) -> bool:
         """Whether somebody should look at this registration."""
-        return bool(self.remarks)
+        return bool(self.warnings)
 
     def to_average(self, values: np.ndarray) -> np.ndarray:
         """Carry values at the subject's vertices to the average femur.
@@ -279,3 +142,137 @@ class Registration:
     @cached_property
     def _on_average(self) -> ClosestPoints:
         return closest_points(self.deformed, self.subject.points)
+
+
+@dataclass(frozen=True)
+class SurfaceDistances:
+    """How far the deformed average and the subject are apart where both exist, in mm.
+
+    Attributes
+    ----------
+    to_subject_mean, to_subject_95 : float
+        From the vertices of the deformed average: mean and 95th percentile.
+    to_average_mean, to_average_95 : float
+        From the vertices of the subject.
+    """
+
+    to_subject_mean: float
+    to_subject_95: float
+    to_average_mean: float
+    to_average_95: float
+
+
+@dataclass(frozen=True)
+class Plausibility:
+    """How far a shape is from the mean one, and how far people usually are.
+
+    Attributes
+    ----------
+    mahalanobis : float
+        Length of the shape coordinates, in standard deviations.
+    expected : float
+        Median of that in the population.
+    share_beyond : float
+        Share of the population that is at least as far from the mean (chi-squared, 0 to 1).
+    """
+
+    mahalanobis: float
+    expected: float
+    share_beyond: float
+
+    @classmethod
+    def of(cls, coordinates: np.ndarray) -> Plausibility:
+        """Judge shape coordinates of shape (k,); without any, everything is usual."""
+        half, square = len(coordinates) / 2.0, float(np.sum(np.square(coordinates)))
+        if not len(coordinates):
+            return cls(0.0, 0.0, 1.0)
+        expected = float(np.sqrt(2.0 * gammaincinv(half, 0.5)))
+        return cls(np.sqrt(square), expected, float(gammaincc(half, square / 2.0)))
+
+
+def carry(
+    surface: Surface, place: ClosestPoints, covered: np.ndarray, values: np.ndarray, name: str
+) -> np.ndarray:
+    """Carry values at a surface's vertices to places on it: numbers to second order, labels by majority.
+
+    Parameters
+    ----------
+    surface : Surface
+        Whose vertices the values belong to.
+    place : ClosestPoints
+        Where the values are needed, n places.
+    covered : ndarray of shape (n,)
+        False where a place has no counterpart: nothing is carried.
+    values : ndarray of shape (n_points,) or (n_points, k)
+        Numbers, or labels (integers, booleans).
+    name : str
+        What the surface is, for the error.
+
+    Returns
+    -------
+    ndarray of shape (n,) or (n, k)
+        float64, int64 or bool; missing is not-a-number, -1 or False.
+
+    Raises
+    ------
+    RegistrationError
+        If there is not one value a vertex.
+    """
+    values = np.asarray(values)
+    if len(values) != len(surface.points):
+        raise RegistrationError(
+            f"There are {len(values)} values for the {len(surface.points)} vertices of the {name}; "
+            "they belong to another surface."
+        )
+    if values.dtype.kind == "b":
+        carried, missing = _majority(values, surface.triangles[place.triangle], place.weights), False
+    elif values.dtype.kind in "iu":
+        labels = values.astype(np.int64)
+        carried, missing = _majority(labels, surface.triangles[place.triangle], place.weights), -1
+    else:
+        carried, missing = _interpolate_second_order(surface, values.astype(np.float64), place), np.nan
+    carried[~covered] = missing
+    return carried
+
+
+def _majority(labels: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of the labels at three corners, the one with the greatest sum of weights."""
+    at_corners = labels[corners]
+    weights = weights.reshape(*weights.shape, *[1] * (labels.ndim - 1))
+    same = at_corners[:, :, None] == at_corners[:, None, :]
+    best = (same * weights[:, None]).sum(axis=2).argmax(axis=1)
+    return np.take_along_axis(at_corners, best[:, None], axis=1)[:, 0]
+
+
+def _interpolate_second_order(surface: Surface, values: np.ndarray, place: ClosestPoints) -> np.ndarray:
+    """Interpolate linearly, and add half of the change that the gradients at the corners predict.
+
+    Linear interpolation flattens every hill by half of the curvature that the gradients see from the
+    three corners; adding that half makes the result exact for quadratic functions.
+    """
+    linear = interpolate(surface, values, place.triangle, place.weights)
+    corners = surface.triangles[place.triangle]
+    offsets = place.points(surface)[:, None, :] - surface.points[corners]
+    gradients = _gradients(surface, values)[corners]
+    return linear + 0.5 * np.einsum("nc,ncx,ncx...->n...", place.weights, offsets, gradients)
+
+
+def _gradients(surface: Surface, values: np.ndarray) -> np.ndarray:
+    """Area-weighted mean of the gradients in the known triangles of each vertex, shape (n_points, 3[, k])."""
+    corners = surface.points[surface.triangles]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    twice_area = np.linalg.norm(cross, axis=1)
+    normals = cross / np.where(twice_area > 0, twice_area, 1.0)[:, None]
+    opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]
+    at_corners = values[surface.triangles]
+    known = np.isfinite(at_corners).all(axis=1)
+    at_corners = np.where(known[:, None], at_corners, 0.0)
+    # Twice the area times the gradient of a linear function: the sum of value × (normal × opposite side).
+    flux = np.einsum("tcx,tc...->tx...", np.cross(normals[:, None, :], opposite), at_corners)
+    shape = (len(surface.points), *values.shape[1:])
+    total, area = np.zeros((shape[0], 3, *shape[1:])), np.zeros(shape)
+    share = np.where(known, twice_area.reshape(-1, *[1] * (values.ndim - 1)), 0.0)
+    for corner in surface.triangles.T:
+        np.add.at(total, corner, flux)
+        np.add.at(area, corner, share)
+    return total / np.where(area > 0, area, 1.0)[:, None]

@@ -2,7 +2,7 @@
 
 from .hip.femur import simulate_hip
 from .hip.tissue import Tissue
-from .scanner.scanner import Scan, scan
+from .scanner.scanner import SimulatedScan, simulate_scan
 from .scanner.settings import ScannerSettings
 
-__all__ = ["Scan", "ScannerSettings", "Tissue", "scan", "simulate_hip"]
+__all__ = ["ScannerSettings", "SimulatedScan", "Tissue", "simulate_hip", "simulate_scan"]

@@ -1,9 +1,9 @@
-"""What a treatment does to the cortex, place by place: the truth of a simulated trial.
+"""Effect of a treatment on the cortex, place by place: the truth of a simulated trial.
 
 The pattern follows Poole et al. 2015, J Bone Miner Res 30:46 (denosumab against placebo, 80 women, three
 years): 5.4 % more cortical mass over the whole proximal femur, two thirds of it by thickness, most at the
 lateral trochanter (12 %), little at the head. Between the sites of the table the effect blends smoothly, so
-that it has no edges; where exactly it is how large is plausible, not published.
+that it has no edges; its exact distribution is plausible, not published.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Treatment:
     Attributes
     ----------
     percent : float
-        More cortical mass of the whole proximal femur after 36 months; 0 is no effect.
+        More cortical mass of the whole proximal femur after 36 months; 0 means without effect.
     thickness_share : float
         Of the change (of logarithms) that is thickness; density has the rest.
     time_constant_months : float
@@ -83,7 +83,7 @@ class Treatment:
             )
 
     def log_effect(self, points: np.ndarray, months: float) -> tuple[np.ndarray, np.ndarray]:
-        """Change of the logarithms of thickness and of density after some months.
+        """Return the change of the logarithms of thickness and of density after some months.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 """A simulated trial: people in two arms, visits, both hips, and a treatment of known effect.
 
-What differs between people: the dimensions of the femur, its cortex and marrow, the answer to the
+What differs between people: the dimensions of the femur, its cortex and marrow, the response to the
 treatment, the natural loss. Between the two hips of a person: the smooth random parts of shape and thickness.
 Between visits: how the person lies in the scanner, the noise, a drift of the scanner that its rods show, and
 the bone itself. The periosteal surface stays as it is: cortex is gained and lost on the inside. Left out:
@@ -26,8 +26,9 @@ from .treatment import Treatment
 PLACEBO, TREATED = "placebo", "denosumab"
 SIDES = ("left", "right")
 
-_YEAR = 12.0
-_RESPONSE_SD = 0.25  # of the answer to the treatment, relative
+_YEAR = 12.0  # months
+# Chosen by hand; not tuned.
+_RESPONSE_SD = 0.25  # of the response to the treatment, relative
 _LOSS_SD = 0.3  # of the natural loss of thickness, % a year
 _LYING_DEG = np.array([2.0, 2.0, 4.0])  # how differently a person lies at each visit, SD about R, A, S
 _LYING_MM = 8.0
@@ -47,7 +48,7 @@ class TrialSettings:
     sides : tuple of str
         Hips that are scanned.
     treatment : Treatment
-        Its effect against placebo; no effect makes a null trial.
+        Its effect against placebo; 0 makes a null trial.
     loss_percent : float
         Cortical thickness that everybody loses a year.
     scanner : ScannerSettings
@@ -126,7 +127,7 @@ class Participant:
 def recruit(settings: TrialSettings) -> list[Participant]:
     """Draw the people of a trial.
 
-    Arms are given by chance, half of the people each. Answer and loss are centred within each arm, so that
+    Arms are drawn at random, half of the people each. Response and loss are centred within each arm, so that
     the trial's true effect is the one of the settings and not that of a lucky draw.
 
     Parameters
@@ -171,7 +172,7 @@ def recruit(settings: TrialSettings) -> list[Participant]:
 
 
 def hip_at(settings: TrialSettings, person: Participant, side: str, month: float) -> Hip:
-    """Give a hip of a person as it is after some months.
+    """Return a hip of a person as it is after some months.
 
     Parameters
     ----------
@@ -191,14 +192,14 @@ def hip_at(settings: TrialSettings, person: Participant, side: str, month: float
 
 
 def hip_before(settings: TrialSettings, person: Participant, side: str) -> Hip:
-    """Give a hip of a person before the trial; `changed` makes the later ones of it at little cost."""
+    """Return a hip of a person before the trial; `changed` makes the later ones from it at little cost."""
     random = np.random.default_rng([settings.seed, 13, person.number, SIDES.index(side)])
     femur = make_femur(person.dimensions, person.tissue, side, random)
     return with_pelvis(Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm))
 
 
 def changed(settings: TrialSettings, person: Participant, before: Hip, month: float) -> Hip:
-    """Give a hip of `hip_before` as it is after some months."""
+    """Return a hip of `hip_before` as it is after some months."""
     surface = before.femur.surface
     thickness, density = log_change(settings, person, surface.arrays["mean_shape_point"], month)
     later = surface.with_arrays(
@@ -211,7 +212,7 @@ def changed(settings: TrialSettings, person: Participant, before: Hip, month: fl
 def log_change(
     settings: TrialSettings, person: Participant, points: np.ndarray, month: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give a person's true change since the first visit.
+    """Return a person's true change since the first visit.
 
     Parameters
     ----------
@@ -236,7 +237,7 @@ def log_change(
 
 
 def scanner_at(settings: TrialSettings, person: Participant, side: str, month: float) -> ScannerSettings:
-    """Give the scanner of one visit: how the person lies, its noise, its drift.
+    """Return the scanner settings of one visit: position of the person, noise, drift.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from ..pipeline.regions import WHOLE_FEMUR
 from ..registration import register
 from ..simulation.hip.femur_shape import mean_shape
 from ..simulation.hip.tissue import Tissue, cortex
-from ..simulation.scanner.scanner import scan
+from ..simulation.scanner.scanner import simulate_scan
 from ..simulation.trial import (
     PLACEBO,
     TREATED,
@@ -129,7 +129,9 @@ def _scan_hip(folder: Path, settings: TrialSettings, person: Participant, side: 
     wanted = {month: path for month, path in paths.items() if not path.is_file()}
     before = hip_before(settings, person, side) if wanted else None
     for month, path in wanted.items():
-        made = scan(changed(settings, person, before, month), scanner_at(settings, person, side, month))
+        made = simulate_scan(
+            changed(settings, person, before, month), scanner_at(settings, person, side, month)
+        )
         made.phantom.write_table(path.with_name(f"{path.stem}_rods.csv"))
         ct = made.volume
         # The scan comes last: where it is, its rods are too.

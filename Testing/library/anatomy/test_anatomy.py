@@ -113,7 +113,7 @@ def test_landmarks_of_the_mean_shape_lie_where_it_was_built(anatomy):
     assert anatomy.offset_mm == pytest.approx(built.offset_mm, abs=3.0)
     # The neck was built as a cone of 14.2 to 12.2 mm radius, 4 % flatter from front to back.
     assert 25.0 < anatomy.neck_depth_mm < anatomy.neck_width_mm < 30.0
-    assert anatomy.remarks == ()
+    assert anatomy.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_shaft_cut_anywhere_below_the_lesser_trochanter_gives_the_same_axes(
     assert np.linalg.norm(short.landmarks["lesser_trochanter"] - anatomy.landmarks["lesser_trochanter"]) < 1.5
     assert np.linalg.norm(short.landmarks["head_centre"] - anatomy.landmarks["head_centre"]) < 0.1
     assert short.neck_shaft_angle_sd_deg >= anatomy.neck_shaft_angle_sd_deg
-    assert bool(short.remarks) == (below_mm < 30)
+    assert bool(short.warnings) == (below_mm < 30)
 
 
 def test_a_flattened_head_keeps_its_sphere(femur, anatomy):
@@ -241,7 +241,7 @@ def test_what_differs_by_rounding_measures_the_same(femur, anatomy):
     again = measure_anatomy(replace(femur, points=femur.points + shifts), "right")
     for name, place in anatomy.landmarks.items():
         assert np.linalg.norm(again.landmarks[name] - place) < 1e-5, name
-    assert again.remarks == anatomy.remarks
+    assert again.warnings == anatomy.warnings
 
 
 def test_the_shaft_is_found_on_any_coarse_mesh():
@@ -255,7 +255,7 @@ def test_the_shaft_is_found_on_any_coarse_mesh():
 
 
 @pytest.mark.parametrize(
-    ("damage", "remark"),
+    ("damage", "warning"),
     [
         (lambda femur: replace(femur, triangles=femur.triangles[:, ::-1]), "oriented inward"),
         (
@@ -275,11 +275,11 @@ def test_a_surface_that_can_be_repaired_measures_as_the_whole_one_does(femur, an
     found = measure_anatomy(damage(femur), "right")
     for name, place in anatomy.landmarks.items():
         assert np.linalg.norm(found.landmarks[name] - place) < 0.1, name
-    assert warning in found.remarks[0]
+    assert warning in found.warnings[0]
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda femur: ball(25.0), "neck|shaft"),
         (lambda femur: ball(60.0), "No femoral head"),
@@ -294,8 +294,8 @@ def test_a_surface_that_can_be_repaired_measures_as_the_whole_one_does(femur, an
     ],
     ids=["ball", "large ball", "cm", "cut above the lesser trochanter", "no head", "wrong side", "open"],
 )
-def test_what_is_missing_is_said(femur, make, said):
-    with pytest.raises(SurfaceError, match=said):
+def test_the_error_names_what_is_missing(femur, make, message):
+    with pytest.raises(SurfaceError, match=message):
         measure_anatomy(make(femur), "right")
 
 
@@ -347,7 +347,7 @@ def test_left_and_right_of_real_people_agree_in_the_neck_shaft_angle():
         assert abs(left.neck_shaft_angle_deg - right.neck_shaft_angle_deg) < 3.0
         assert abs(left.offset_mm - right.offset_mm) < 2.0
         assert abs(left.head_radius_mm - right.head_radius_mm) < 0.8
-        assert left.remarks == right.remarks == ()
+        assert left.warnings == right.warnings == ()
 
 
 def _real(folder: str, name: str) -> Surface:
@@ -370,7 +370,7 @@ def test_whole_femurs_of_real_people_are_measured_with_their_anteversion(folder,
     assert 112.0 < found.neck_shaft_angle_deg < 136.0
     assert 0.0 < found.anteversion_deg(*found.condyles) < 40.0
     assert found.shaft_length_mm > 50.0
-    assert found.remarks == ()
+    assert found.warnings == ()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 7, 9, 11, 13, 15, 17])
@@ -380,6 +380,6 @@ def test_short_shafts_and_open_edges_of_real_people_are_read_and_never_as_the_ot
     found = measure_anatomy(surface, side)
     assert 19.0 < found.head_radius_mm < 23.0
     assert 115.0 < found.neck_shaft_angle_deg < 140.0
-    assert any("of shaft are there" in warning for warning in found.remarks)
+    assert any("of shaft are there" in warning for warning in found.warnings)
     with pytest.raises(SurfaceError, match=f"Give the side as '{side}'"):
         measure_anatomy(surface, other)

@@ -1,10 +1,16 @@
 """The average femur is the population's average, evenly meshed, its regions where anatomy has them."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
-from CorticalBoneMappingLib.atlas.average import DENSITIES, load_average
+from CorticalBoneMappingLib.anatomy.regions import REGION_NAMES, region_names_of
+from CorticalBoneMappingLib.atlas.average import DATA, DENSITIES, RECORD, load_atlas, load_average
 from CorticalBoneMappingLib.core.errors import SettingError
+from CorticalBoneMappingLib.core.surface import Surface
+from CorticalBoneMappingLib.io.surface_files import read_surface, write_surface
 
 
 @pytest.mark.parametrize(("density", "vertices"), [("standard", 5600), ("fine", 20000)])
@@ -69,3 +75,15 @@ def test_every_region_is_one_piece():
 def test_unknown_density_is_refused_with_the_known_ones():
     with pytest.raises(SettingError, match=", ".join(DENSITIES)):
         load_average("huge")
+
+
+def test_the_region_names_of_a_users_own_atlas_stay_with_its_maps(tmp_path):
+    shutil.copytree(DATA, tmp_path / "own")
+    record = json.loads((tmp_path / "own" / RECORD).read_text(encoding="utf-8"))
+    record["region_names"] |= {"1": "caput femoris"}
+    (tmp_path / "own" / RECORD).write_text(json.dumps(record), encoding="utf-8")
+    surface = load_atlas(tmp_path / "own").surface
+    write_surface(tmp_path / "map.vtp", surface.with_arrays(value=np.zeros(len(surface.points))))
+    own = region_names_of(read_surface(tmp_path / "map.vtp"))
+    assert own == REGION_NAMES | {1: "caput femoris"}
+    assert region_names_of(Surface(surface.points, surface.triangles)) == REGION_NAMES

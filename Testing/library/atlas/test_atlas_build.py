@@ -46,7 +46,7 @@ def population() -> list[Surface]:
 
 @pytest.fixture(scope="module")
 def subjects(population) -> list[Subject]:
-    """The same, each meshed by itself and somewhere in space; the second is a left one; one is no femur."""
+    """The same, each meshed by itself and moved; the second is a left one; one is not a femur."""
     random = np.random.default_rng(12)
     cohort = []
     for number, dense in enumerate(population):
@@ -75,7 +75,7 @@ def folder(subjects, tmp_path_factory):
     return folder
 
 
-def test_what_is_no_femur_is_named_and_left_out(folder):
+def test_a_surface_that_is_not_a_femur_is_named_and_left_out(folder):
     record = json.loads((folder / "atlas.json").read_text(encoding="utf-8"))
     assert list(record["left_out"]) == ["ball.vtp"]
     assert "does not look like a proximal femur" in record["left_out"]["ball.vtp"]
@@ -171,13 +171,13 @@ def test_register_uses_the_atlas_and_records_it(folder, subjects, tmp_path):
     assert str(tmp_path) not in json.dumps(record)
 
 
-def test_a_folder_that_is_no_atlas_is_refused_in_a_sentence(tmp_path, capsys):
+def test_a_folder_that_is_not_an_atlas_is_refused_in_a_sentence(tmp_path, capsys):
     femur = str(DATA / "average_femur.vtp")
     out = str(tmp_path / "out")
     assert main(["register", femur, "--side", "right", "--out", out, "--atlas", str(tmp_path)]) == 1
-    assert "this is no atlas" in capsys.readouterr().err
+    assert "this is not an atlas" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    with pytest.raises(SettingError, match="this is no atlas"):  # before anything is measured
+    with pytest.raises(SettingError, match="this is not an atlas"):  # before anything is measured
         map_femur(None, None, "right", MapSettings(atlas=tmp_path))
 
 
@@ -228,7 +228,7 @@ def test_a_cohort_is_read_by_side_from_files_and_tables(subjects, tmp_path):
     (tmp_path / "rest.csv").write_text("surface,side\nb.vtp,links\n", encoding="utf-8")
     with pytest.raises(SettingError, match="row 2: the side is 'links'"):
         read_cohort([tmp_path / "rest.csv"])
-    with pytest.raises(SettingError, match="no femurs"):
+    with pytest.raises(SettingError, match="No femur is given"):
         read_cohort([])
 
 

@@ -10,9 +10,9 @@ from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.calibration.attenuation import Tube, mass_attenuation
 from CorticalBoneMappingLib.calibration.body_section import BodySection, Pelvis, water_and_mineral
 from CorticalBoneMappingLib.calibration.bone_hardening import (
+    band_strength,
     correct_hardening,
     predict_hardening,
-    strength_of,
 )
 from CorticalBoneMappingLib.calibration.parallel_beam import ParallelBeam
 from CorticalBoneMappingLib.calibration.rods import Rods
@@ -72,7 +72,7 @@ def test_a_ring_of_bone_regains_its_density_against_a_rod_under_the_patient(scan
     assert done.applied
     assert before < 0.93
     assert after == pytest.approx(1.0, abs=0.015)
-    assert abs(after - 1.0) < done.left_relative_sd
+    assert abs(after - 1.0) < done.residual_relative_sd
 
 
 def test_muscle_shows_the_bands_of_a_polychromatic_beam_and_of_one_energy_it_does_not(scans, rays):
@@ -87,7 +87,7 @@ def test_muscle_shows_the_bands_of_a_polychromatic_beam_and_of_one_energy_it_doe
     assert "already" in left.statement
 
 
-def test_a_corrected_scan_shows_the_bands_no_more(scans):
+def test_a_corrected_scan_no_longer_shows_the_bands(scans):
     volume, femur = scans
     done = correct_hardening(volume, femur, "right", 120.0)
     again = correct_hardening(done.volume, femur, "right", 120.0)
@@ -185,7 +185,7 @@ def test_rods_keep_their_fit_and_lose_what_hardening_made_uncertain():
     density = float(before.density(hu))
     fit = before.density_sd(hu) ** 2 - (0.06 * density) ** 2
     assert after.density_sd(hu) == pytest.approx(np.sqrt(fit + (0.02 * density) ** 2), rel=1e-6)
-    assert not any("Rods under the patient" in warning for warning in after.remarks)
+    assert not any("Rods under the patient" in warning for warning in after.warnings)
 
 
 def test_slices_that_are_not_axial_are_left_alone(scans):
@@ -196,16 +196,16 @@ def test_slices_that_are_not_axial_are_left_alone(scans):
     assert "not axial" in done.statement
 
 
-def test_an_assumed_voltage_is_said_to_be_assumed(scans):
+def test_the_statement_names_an_assumed_voltage(scans):
     volume, femur = scans
     assert "assumed" in correct_hardening(volume, femur, "right").statement
-    told = correct_hardening(replace(volume, kvp=100.0), femur, "right")
-    assert told.kvp == 100.0
-    assert "100 kV" in told.statement
-    assert "assumed" not in told.statement
+    found = correct_hardening(replace(volume, kvp=100.0), femur, "right")
+    assert found.kvp == 100.0
+    assert "100 kV" in found.statement
+    assert "assumed" not in found.statement
 
 
-def test_dicom_tells_the_voltage(tmp_path):
+def test_the_voltage_is_read_from_dicom(tmp_path):
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     tags = {"0008|0060": "CT", "0020|0037": "1\\0\\0\\0\\1\\0", "0018|0060": "110", "0020|000e": "1.2.3"}
@@ -220,16 +220,16 @@ def test_dicom_tells_the_voltage(tmp_path):
     assert read_series(tmp_path).kvp == 110.0
 
 
-def test_bands_cannot_be_judged_without_muscle(scans):
+def test_without_muscle_the_strength_of_the_bands_is_unknown(scans):
     volume, femur = scans
     bone_alone = replace(volume, array=np.where(volume.array > 200, volume.array, -1000.0))
     section = BodySection.around(bone_alone, femur, "right", Pelvis())
-    assert np.isnan(strength_of(np.ones_like(section.hu), section)).all()
+    assert np.isnan(band_strength(np.ones_like(section.hu), section)).all()
     done = correct_hardening(bone_alone, femur, "right", 120.0)
     seen = correct_hardening(volume, femur, "right", 120.0)
     assert done.applied
     assert "too little muscle" in done.statement
-    assert done.left_relative_sd > seen.left_relative_sd
+    assert done.residual_relative_sd > seen.residual_relative_sd
 
 
 def _reconstruct(rays):

@@ -43,7 +43,7 @@ def table_of_places(path, centres, densities, extra=""):
     return write(path, f"{extra}density,x_ras,y_ras,z_ras\n{rows}")
 
 
-def test_no_calibration_leaves_hu_and_says_so():
+def test_without_calibration_values_are_hu_and_the_unit_shows_it():
     calibration = parse_calibration("none")
     assert not calibration.is_calibrated
     assert calibration.unit == "HU"
@@ -98,11 +98,11 @@ def test_standard_errors_are_the_spread_over_repeated_noisy_scans(water):
     ]
     for value, error in (("slope", "slope_se"), ("intercept", "intercept_se")):
         spread = np.std([getattr(fit, value) for fit in fits])
-        told = np.sqrt(np.mean([getattr(fit.fit, error) ** 2 for fit in fits]))
-        assert told == pytest.approx(spread, rel=0.06)
+        found = np.sqrt(np.mean([getattr(fit.fit, error) ** 2 for fit in fits]))
+        assert found == pytest.approx(spread, rel=0.06)
 
 
-def test_two_rods_fit_exactly_and_claim_no_standard_error():
+def test_two_rods_fit_exactly_and_have_no_standard_error():
     calibration = Calibration.from_rods(Rods((0.0, 800.0), (10.0, 1210.0), equivalent="HA"))
     assert calibration.slope == pytest.approx(800 / 1200)
     assert calibration.fit.slope_se is None
@@ -194,7 +194,7 @@ def test_places_without_a_ct_are_refused(tmp_path):
         ("density,x_ras,y_ras\n0,1,2\n", "either 'hu' or all of x_ras, y_ras, z_ras"),
         ("density,hu,x_ras,y_ras,z_ras\n0,1,2,3,4\n", "either 'hu' or all of"),
         ("density,hu\n", "the table has no rows below its header"),
-        ("# equivalent: chalk\ndensity,hu\n0,1\n100,150\n", "'chalk' is no known substance"),
+        ("# equivalent: chalk\ndensity,hu\n0,1\n100,150\n", "'chalk' is not a known substance"),
     ],
 )
 def test_a_faulty_table_is_refused_with_its_place(tmp_path, text, sentence):
@@ -221,13 +221,13 @@ def test_a_missing_table_is_named(tmp_path):
     "text",
     ["", "linear", "linear:", "linear:1", "linear:a,b", "rods", "none:1", "lin:1,2", "linear:1,2,HA,x"],
 )
-def test_text_that_is_no_calibration_is_refused(text):
+def test_text_that_is_not_a_calibration_is_refused(text):
     with pytest.raises(CalibrationError):
         parse_calibration(text)
 
 
 @pytest.mark.parametrize("slope", [0.0, -0.8, 0.19, 5.1, np.nan, np.inf])
-def test_a_slope_that_cannot_be_is_refused(slope):
+def test_an_impossible_slope_is_refused(slope):
     with pytest.raises(CalibrationError, match=r"slope|finite"):
         Calibration.linear(slope, 0.0)
 

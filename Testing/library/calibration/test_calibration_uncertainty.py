@@ -42,21 +42,21 @@ def rows_of(calibration, **options):
 
 def test_a_density_is_as_uncertain_as_it_is_over_repeated_calibrations():
     random = np.random.default_rng(4)
-    told = Calibration.from_rods(RODS)
-    lines = random.multivariate_normal([told.slope, told.intercept], told.covariance, 20000)
+    found = Calibration.from_rods(RODS)
+    lines = random.multivariate_normal([found.slope, found.intercept], found.covariance, 20000)
     for hu in (-100.0, 0.0, 250.0, 1300.0):
-        assert told.density_sd(np.array(hu)) == pytest.approx((lines @ [hu, 1.0]).std(), rel=0.03)
+        assert found.density_sd(np.array(hu)) == pytest.approx((lines @ [hu, 1.0]).std(), rel=0.03)
 
 
 def test_the_covariance_of_rods_is_the_scatter_of_the_fit_and_the_beam():
-    told = Calibration.from_rods(RODS)
-    of_beam = HARDENING_RELATIVE_SD * told.slope
-    assert told.covariance[0][0] == pytest.approx(told.fit.slope_se**2 + of_beam**2)
+    found = Calibration.from_rods(RODS)
+    of_beam = HARDENING_RELATIVE_SD * found.slope
+    assert found.covariance[0][0] == pytest.approx(found.fit.slope_se**2 + of_beam**2)
     exact = Calibration.from_rods(Rods(RODS.density, tuple(5.0 + 1.4 * np.array(RODS.density))))
     assert exact.density_sd(1300.0) == pytest.approx(HARDENING_RELATIVE_SD * exact.density(1300.0), rel=1e-6)
 
 
-def test_where_nothing_tells_the_uncertainty_none_is_claimed():
+def test_an_unknown_uncertainty_is_not_a_number():
     for calibration in (
         Calibration.none(),
         Calibration.linear(0.8, 0.0),
@@ -68,18 +68,18 @@ def test_where_nothing_tells_the_uncertainty_none_is_claimed():
 
 def test_regional_means_shift_by_their_calibration_sd_when_the_calibration_is_made_anew():
     random = np.random.default_rng(6)
-    told = Calibration.from_rods(RODS)
+    found = Calibration.from_rods(RODS)
     anew = [
         rows_of(Calibration.linear(*line))
-        for line in random.multivariate_normal([told.slope, told.intercept], told.covariance, 400)
+        for line in random.multivariate_normal([found.slope, found.intercept], found.covariance, 400)
     ]
-    for measure, row in rows_of(told).items():
+    for measure, row in rows_of(found).items():
         spread = np.std([again[measure]["mean"] for again in anew])
         assert row["calibration_sd"] == pytest.approx(spread, rel=0.1, abs=1e-9), measure
-    assert rows_of(told)["cortical_thickness"]["calibration_sd"] == 0
+    assert rows_of(found)["cortical_thickness"]["calibration_sd"] == 0
 
 
-def test_a_density_that_was_given_has_no_uncertainty_but_hands_it_to_thickness():
+def test_a_given_density_has_no_uncertainty_but_thickness_has():
     rows = rows_of(Calibration.from_rods(RODS), density_given=True)
     assert rows["cortical_density"]["calibration_sd"] == 0
     assert np.isnan(rows["cortical_thickness"]["calibration_sd"])
@@ -87,9 +87,9 @@ def test_a_density_that_was_given_has_no_uncertainty_but_hands_it_to_thickness()
 
 
 def test_the_region_table_carries_it_to_the_file_and_back(tmp_path):
-    told = Calibration.from_rods(RODS)
-    made = bone(told).with_arrays(region=np.zeros(108, int))
-    rows = region_rows(made, made.arrays["region"], {}, told)
+    found = Calibration.from_rods(RODS)
+    made = bone(found).with_arrays(region=np.zeros(108, int))
+    rows = region_rows(made, made.arrays["region"], {}, found)
     write_result(FemurResult(made, made, rows, {"timings_s": {}}, "right"), tmp_path)
     with (tmp_path / "regions.csv").open(encoding="utf-8", newline="") as stream:
         table = {row["measure"]: row for row in csv.DictReader(stream)}

@@ -6,12 +6,12 @@ import pytest
 
 from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
 from CorticalBoneMappingLib.calibration.attenuation import (
-    REFERENCES,
+    REFERENCE_TISSUES,
     effective_energy,
     hu_per_density,
     mass_attenuation,
 )
-from CorticalBoneMappingLib.calibration.beam_hardening import check_in_patient
+from CorticalBoneMappingLib.calibration.beam_hardening import compare_with_patient
 from CorticalBoneMappingLib.calibration.internal_calibration import fit_tissues, internal_calibration
 from CorticalBoneMappingLib.calibration.tissues import TissueSample, find_tissues
 from CorticalBoneMappingLib.core.errors import CalibrationError
@@ -39,7 +39,7 @@ def test_tissues_are_found_with_their_hu():
         assert found[name].hu == pytest.approx(hu, abs=3.0), name
 
 
-def test_padding_is_no_air():
+def test_padding_is_not_air():
     padded = thigh()
     padded.array[:, :, :40] = -1024.0
     padded.array[:, :, 190:] = -1024.0
@@ -69,7 +69,7 @@ def test_energy_and_brightness_are_each_others_inverse():
 
 @pytest.mark.parametrize("kev", [58.0, 70.0, 82.0])
 def test_tissues_of_one_energy_give_back_that_energys_line(kev):
-    hu = {name: reference.hu(kev) for name, reference in REFERENCES.items()}
+    hu = {name: reference.hu(kev) for name, reference in REFERENCE_TISSUES.items()}
     fit = internal_calibration(thigh(hu["air"], hu["adipose"], hu["muscle"], hu["cortical bone"]))
     # The prior draws the energy towards 70 keV, within its uncertainty.
     assert abs(fit.energy_kev - kev) < fit.energy_sd_kev
@@ -85,7 +85,7 @@ def test_the_stated_uncertainty_covers_patients_who_differ_from_the_reference(wi
         kev = float(np.clip(random.normal(70, 9), 48, 100))
         gain, offset = random.normal(0, 5.0), random.normal(0, 3.0)
         tissues = []
-        for name, reference in REFERENCES.items():
+        for name, reference in REFERENCE_TISSUES.items():
             if name != "cortical bone" or with_cortex:
                 attenuation = reference.relative_attenuation(kev) * random.normal(1, reference.relative_sd)
                 tissues.append(TissueSample(name, (1000 + gain) * attenuation - 1000 + offset, 5.0, 10.0))
@@ -99,7 +99,7 @@ def test_the_stated_uncertainty_covers_patients_who_differ_from_the_reference(wi
 
 def test_the_cortex_pull_is_the_share_of_a_dense_patient_that_is_lost():
     def density(excess):
-        hu = {name: reference.hu(70.0) for name, reference in REFERENCES.items()}
+        hu = {name: reference.hu(70.0) for name, reference in REFERENCE_TISSUES.items()}
         hu["cortical bone"] *= 1 + excess
         tissues = tuple(TissueSample(name, value, 5.0, 10.0) for name, value in hu.items())
         fit = fit_tissues(tissues)
@@ -114,9 +114,9 @@ def test_without_air_and_cortex_it_still_works_and_is_less_certain():
     whole = thigh()
     shown = replace(whole, array=whole.array[:, 60:110, 17:50])  # fat and muscle of one flank
     assert set(find_tissues(shown)) == {"adipose", "muscle"}
-    told, less = Calibration.internal(whole), Calibration.internal(shown)
-    assert less.density_sd(1300.0) > 1.3 * told.density_sd(1300.0)
-    assert abs(less.density(1300.0) - told.density(1300.0)) < 2 * less.density_sd(1300.0)
+    found, less = Calibration.internal(whole), Calibration.internal(shown)
+    assert less.density_sd(1300.0) > 1.3 * found.density_sd(1300.0)
+    assert abs(less.density(1300.0) - found.density(1300.0)) < 2 * less.density_sd(1300.0)
 
 
 def test_a_ct_without_fat_is_refused():
@@ -126,12 +126,12 @@ def test_a_ct_without_fat_is_refused():
         Calibration.internal(inner)
 
 
-def test_values_that_are_no_hu_are_refused():
-    with pytest.raises(CalibrationError, match=r"what was taken for .* would fit the other tissues"):
+def test_values_that_are_not_hu_are_refused():
+    with pytest.raises(CalibrationError, match=r"the tissue found as .* would fit the other tissues"):
         Calibration.internal(thigh(air=-915.0))
 
 
-def test_the_text_internal_needs_a_ct_and_says_what_it_is():
+def test_internal_calibration_needs_a_ct_and_warns_of_its_references():
     with pytest.raises(CalibrationError, match="a CT is needed"):
         parse_calibration("internal")
     calibration = parse_calibration("internal", thigh())
@@ -139,26 +139,26 @@ def test_the_text_internal_needs_a_ct_and_says_what_it_is():
     described = json.loads(json.dumps(calibration.describe(), allow_nan=False))
     assert described["fit"]["energy_sd_kev"] > 0
     assert len(described["covariance"]) == 2
-    assert "own cortex is one of the references" in calibration.remarks[1]
+    assert "own cortex is one of the references" in calibration.warnings[1]
     fair = parse_calibration("internal:without-cortex", thigh())
     assert fair.fit.cortex_pull == 0
-    assert len(fair.remarks) == 1
+    assert len(fair.warnings) == 1
     assert fair.density_sd(1300.0) > calibration.density_sd(1300.0)
 
 
 def test_an_offset_between_patient_and_rods_shows_in_fat_and_muscle():
     kev = 72.0
-    hu = {name: reference.hu(kev) for name, reference in REFERENCES.items()}
+    hu = {name: reference.hu(kev) for name, reference in REFERENCE_TISSUES.items()}
     slope = 1 / hu_per_density(kev)
 
     def check(shift):
         cupped = {name: value + shift for name, value in hu.items() if name != "air"}
         volume = thigh(-1000.0, cupped["adipose"], cupped["muscle"], cupped["cortical bone"])
-        return check_in_patient(volume, slope, 0.4 * slope)
+        return compare_with_patient(volume, slope, 0.4 * slope)
 
     assert check(0.0).soft_tissue_offset_hu == pytest.approx(0.0, abs=2.0)
     assert check(0.0).energy_kev == pytest.approx(kev, abs=0.2)
     assert check(0.0).cortex_relative == pytest.approx(1.0, abs=0.01)
-    assert check(0.0).remarks == ()
+    assert check(0.0).warnings == ()
     assert check(-35.0).soft_tissue_offset_hu == pytest.approx(-35.0, abs=2.0)
-    assert "off what the rods let expect" in check(-35.0).remarks[0]
+    assert "off the value expected from the rods" in check(-35.0).warnings[0]

@@ -8,7 +8,7 @@ from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
 from CorticalBoneMappingLib.calibration.rods import find_rods
 from CorticalBoneMappingLib.core.errors import CalibrationError
 from CorticalBoneMappingLib.core.volume import Volume
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.scanner.phantom import ROD_DENSITY, ROD_WATER, Phantom
 
 SLOPE_HU, INTERCEPT_HU = 1.3, 4.0
@@ -149,7 +149,7 @@ def test_a_certificate_without_hu_and_places_finds_the_rods_of_a_simulated_hip(t
         grid_rotation_deg=(5.0, -6.0, 4.0),
         margin_mm=10.0,
     )
-    made = scan(simulate_hip(31, "left"), settings)
+    made = simulate_scan(simulate_hip(31, "left"), settings)
     path = tmp_path / "certificate.csv"
     rows = "".join(f"{d},{w}\n" for d, w in zip(ROD_DENSITY, ROD_WATER))
     path.write_text("# equivalent: K2HPO4\ndensity,water\n" + rows, encoding="utf-8")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from CorticalBoneMappingLib.anatomy.regions import region_names_of, with_region_names
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SettingError
@@ -68,6 +69,16 @@ def test_the_table_takes_only_points_that_both_sides_have():
     assert rows["whole femur"]["difference"] == pytest.approx(0.5, abs=1e-6)
     assert 0.5 < rows["whole femur"]["coverage"] < 1.0
     assert "cut end" not in rows
+
+
+def test_regions_are_named_by_the_atlas_of_the_maps():
+    left, right = (
+        replace(one, average=with_region_names(one.average, {1: "caput femoris"}))
+        for one in (result("left", 2.0), result("right", 1.5))
+    )
+    both = both_hips(left, right)
+    assert {"caput femoris", "region 2"} <= {row["region"] for row in both.regions}
+    assert region_names_of(both.surface) == {1: "caput femoris"}
 
 
 def test_two_of_one_side_or_on_different_average_femurs_or_in_different_units_are_refused():

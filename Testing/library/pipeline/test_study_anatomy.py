@@ -32,7 +32,12 @@ def registration(side: str) -> Registration:
     right = Surface(points, average.triangles)
     deformed = right.mirrored() if side == "left" else right
     covered = average.arrays["cut_end"] == 0
-    others = {"distances": SurfaceDistances(0, 0, 0, 0), "bending_misfit_mm": 0.0, "folded": 0, "remarks": ()}
+    others = {
+        "distances": SurfaceDistances(0, 0, 0, 0),
+        "deformation_misfit_mm": 0.0,
+        "folded": 0,
+        "warnings": (),
+    }
     known = {
         "subject": deformed,
         "average": average,

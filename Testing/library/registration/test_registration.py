@@ -62,7 +62,7 @@ def case() -> _Case:
 
 
 def test_homologous_points_are_found_within_a_millimetre(case):
-    # Farther down, the shaft is a plain tube: no shape tells where along it a point is.
+    # Farther down, the shaft is a plain tube: its shape does not show where along it a point is.
     counted = case.registration.covered & (case.mean.points[:, 2] > -75.0)
     error = np.linalg.norm(case.registration.points - case.truth, axis=1)[counted]
     assert error.mean() < 1.0
@@ -151,7 +151,7 @@ def _cut_off(surface: Surface, height: float) -> Surface:
     return Surface(points, surface.triangles)
 
 
-def test_a_shaft_cut_at_the_lesser_trochanter_is_laid_where_it_belongs(average):
+def test_a_shaft_cut_at_the_lesser_trochanter_is_registered_where_it_belongs(average):
     lesser = average.points[average.arrays["region"] == 8]
     height = lesser[:, 2].min() - 3.0
     short, rotation, translation = _turned(_cut_off(average, height), seed=5)
@@ -164,13 +164,13 @@ def test_a_shaft_cut_at_the_lesser_trochanter_is_laid_where_it_belongs(average):
     assert found.covered[average.points[:, 2] > height + 6.0].mean() > 0.99
 
 
-def test_flat_cut_ends_are_found_without_being_told(average):
-    told = average.arrays["cut_end"] == 1
+def test_flat_cut_ends_are_found_without_being_given(average):
+    given = average.arrays["cut_end"] == 1
     found = cut_end_of(_without_arrays(average))
     rim = 3.0
-    assert found[told].mean() > 0.9
-    strays = average.points[found & ~told]
-    assert np.all(strays[:, 2] < average.points[told, 2].max() + rim)
+    assert found[given].mean() > 0.9
+    strays = average.points[found & ~given]
+    assert np.all(strays[:, 2] < average.points[given, 2].max() + rim)
 
 
 def test_a_femur_of_the_other_side_is_refused_by_name(case):
@@ -178,7 +178,7 @@ def test_a_femur_of_the_other_side_is_refused_by_name(case):
         register(case.subject, case.mean, "left")
 
 
-def test_what_is_no_femur_is_refused_in_words(average):
+def test_what_is_not_a_femur_is_refused(average):
     with pytest.raises(RegistrationError, match="holes or free borders make up"):
         register(_half_of(average), average, "right")
     with pytest.raises(RegistrationError, match="only 90 points"):

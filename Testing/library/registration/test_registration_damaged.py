@@ -91,7 +91,7 @@ def test_a_model_of_another_mesh_is_refused():
         register(_person(), _average(), "right", shape_model=other)
 
 
-def test_an_open_headless_femur_is_laid_where_it_belongs_and_keeps_its_side():
+def test_an_open_headless_femur_is_registered_where_it_belongs_and_keeps_its_side():
     gone = _average().arrays["region"] == HEAD
     found, error = _registered(_without(_person(), gone), settings=RegistrationSettings())
     assert error[found.covered].mean() < 0.7
@@ -122,12 +122,12 @@ def test_a_flattened_head_does_not_move_the_rest():
     assert error[found.covered & ~head].mean() < 0.6
 
 
-def test_where_a_surface_has_holes_nothing_is_laid():
+def test_where_a_surface_has_holes_the_average_has_no_counterpart():
     person = _person()
     seats = person.points[np.linspace(500, 5000, 3).astype(int)]
     gone = (np.linalg.norm(person.points[:, None] - seats, axis=2) < 6.0).any(axis=1)
     found, error = _registered(_without(person, gone))
-    assert "3 holes" in found.remarks[0]
+    assert "3 holes" in found.warnings[0]
     assert error[found.covered].mean() < 0.6
     inside = (np.linalg.norm(person.points[:, None] - seats, axis=2) < 3.0).any(axis=1)
     assert not found.covered[inside].any()
@@ -135,9 +135,9 @@ def test_where_a_surface_has_holes_nothing_is_laid():
     np.testing.assert_array_equal(np.isfinite(carried), found.covered)
 
 
-def test_an_open_end_of_the_shaft_is_no_hole():
+def test_an_open_end_of_the_shaft_is_not_a_hole():
     found = prepare(_without(_person(), _average().arrays["cut_end"] == 1))
-    assert found.remarks == ()
+    assert found.warnings == ()
     assert found.closed.is_closed()
 
 
@@ -148,7 +148,7 @@ def test_steps_of_voxels_hardly_matter():
 
 
 @pytest.mark.parametrize(
-    ("damage", "remark"),
+    ("damage", "warning"),
     [
         (lambda triangles: triangles[:, ::-1], "oriented inward"),
         (
@@ -157,10 +157,10 @@ def test_steps_of_voxels_hardly_matter():
         ),
     ],
 )
-def test_triangles_that_look_the_wrong_way_are_turned_round_and_told(damage, warning):
+def test_triangles_that_look_the_wrong_way_are_turned_round_with_a_warning(damage, warning):
     person = _person()
     found = prepare(replace(person, triangles=damage(person.triangles).copy()))
-    assert warning in found.remarks[0]
+    assert warning in found.warnings[0]
     assert found.given.volume_mm3 == pytest.approx(person.volume_mm3)
     assert found.closed.is_closed()
 
@@ -171,7 +171,7 @@ def test_unjoined_triangles_and_separate_pieces_are_put_in_order():
     n = 3 * len(person.triangles)
     triangles = np.concatenate([np.arange(n).reshape(-1, 3), n + person.triangles])
     found = prepare(Surface(loose, triangles))
-    assert "left out" in found.remarks[0]
+    assert "left out" in found.warnings[0]
     assert len(found.closed.points) == len(person.points)
     assert found.closed.is_closed()
     assert len(found.given.points) == len(loose)
@@ -211,7 +211,7 @@ def test_landmarks_begin_the_search_on_a_left_femur_too():
     assert np.linalg.norm(found.points - points, axis=1)[found.covered].mean() < 0.6
 
 
-def test_landmarks_that_cannot_be_are_refused_in_words():
+def test_landmarks_that_do_not_fit_a_femur_are_refused():
     person, names = _person(), ("head_centre", "lesser_trochanter", "shaft_distal")
     known = _landmarks(_average().points)
 
@@ -226,11 +226,11 @@ def test_landmarks_that_cannot_be_are_refused_in_words():
         ask(known | {"head_centre": known["head_centre"] + [0.0, 150.0, 0.0]})
 
 
-def test_a_bone_like_its_own_mirror_image_is_told_to_have_no_side():
+def test_a_bone_like_its_own_mirror_image_gets_a_warning_about_its_side():
     average = _average()
     reflected = Surface(average.points * [1.0, -1.0, 1.0], average.triangles[:, ::-1])
     likeness = register(reflected, average, "right", settings=UNCHECKED)
     even = Surface(0.4 * average.points + 0.6 * likeness.points, average.triangles)
     found = register(even, average, "right")
-    assert any("does not tell its side" in warning for warning in found.remarks)
+    assert any("does not show its side" in warning for warning in found.warnings)
     assert found.look_at_it

@@ -8,25 +8,27 @@ from scipy.spatial.transform import Rotation
 
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.registration.cut_ends import principal_axes, thinned
-from CorticalBoneMappingLib.registration.deformation import normal_equations
+from CorticalBoneMappingLib.registration.deformation import basis_normal_equations
 from CorticalBoneMappingLib.registration.pose import Clouds, find_pose, pose_between
 from CorticalBoneMappingLib.registration.template import template_of
 
 
 def test_normal_equations_are_those_of_the_whole_design_written_out():
     random = np.random.default_rng(1)
-    dense, bumps = random.normal(size=(4, 50, 3)), random.normal(size=(50, 6)).astype(np.float32)
+    dense, local_basis = random.normal(size=(4, 50, 3)), random.normal(size=(50, 6)).astype(np.float32)
     normals = random.normal(size=(50, 3))
     precision = 9.0 * normals[:, :, None] * normals[:, None, :] + 0.01 * np.eye(3)
-    pull = random.normal(size=(50, 3))
-    system, right = normal_equations(dense, bumps, precision, pull)
+    weighted_displacement = random.normal(size=(50, 3))
+    system, right = basis_normal_equations(dense, local_basis, precision, weighted_displacement)
     one_way = [np.zeros((6, 50, 3)) for _ in range(3)]
     for axis, design in enumerate(one_way):
-        design[:, :, axis] = bumps.T
+        design[:, :, axis] = local_basis.T
     design = np.concatenate([dense, *one_way])
     expected = np.einsum("ani,nij,bnj->ab", design, precision, design)
     np.testing.assert_allclose(np.tril(system), np.tril(expected), atol=2e-6 * np.abs(expected).max())
-    np.testing.assert_allclose(right, np.einsum("ani,ni->a", design, pull), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        right, np.einsum("ani,ni->a", design, weighted_displacement), rtol=1e-5, atol=1e-4
+    )
 
 
 def test_thinning_keeps_the_first_point_of_every_cube_whatever_the_pose():
@@ -56,8 +58,8 @@ def test_the_same_average_is_prepared_once_and_a_changed_one_anew():
 def test_values_between_judged_vertices_stay_within_those_beside_them():
     average = load_average()
     template = template_of(average.surface, average.shape_model, 1.0)
-    height = template.surface.points[template.judged, 2]
-    found = template.between_judged(height)
+    height = template.surface.points[template.error_vertices, 2]
+    found = template.interpolate_errors(height)
     beside = height[template.near]
     assert np.all((found >= beside.min(axis=1) - 1e-9) & (found <= beside.max(axis=1) + 1e-9))
     assert np.abs(found - template.surface.points[:, 2]).mean() < 1.5

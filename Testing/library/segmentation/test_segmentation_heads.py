@@ -14,7 +14,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_checks import check_ct
 from CorticalBoneMappingLib.io.volume_files import read_volume
 from CorticalBoneMappingLib.segmentation.detect.hips import chosen_hips, find_heads
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 
 DATA = Path(environ.get("CBM_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SETTINGS = ScannerSettings(
@@ -29,7 +29,7 @@ def hip(side):
     if side == "left":
         volume, centre, radius = hip("right")
         return replace(volume, ijk_to_ras=MIRROR @ volume.ijk_to_ras), centre * [-1, 1, 1], radius
-    made = scan(simulate_hip(740, "right"), SETTINGS)
+    made = simulate_scan(simulate_hip(740, "right"), SETTINGS)
     return made.volume, made.hip.head_centre, made.hip.head_radius_mm
 
 

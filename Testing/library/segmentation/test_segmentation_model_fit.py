@@ -15,7 +15,7 @@ from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.segmentation.fit.long_shaft import lengthened
 from CorticalBoneMappingLib.segmentation.fit.model_fit import fit_model
 from CorticalBoneMappingLib.segmentation.mask.voxelised import labelled
-from CorticalBoneMappingLib.simulation import ScannerSettings, scan, simulate_hip
+from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 
 DATA = Path(os.environ.get("CBM_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 COARSE = ScannerSettings(
@@ -35,7 +35,7 @@ COARSE = ScannerSettings(
 @lru_cache(maxsize=1)
 def simulated():
     """A left hip, turned in a coarse and noisy scan, in a socket 2.2 mm away."""
-    return scan(simulate_hip(9041, "left", joint_space_mm=2.2), COARSE)
+    return simulate_scan(simulate_hip(9041, "left", joint_space_mm=2.2), COARSE)
 
 
 @lru_cache(maxsize=2)

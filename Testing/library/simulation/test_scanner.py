@@ -1,4 +1,4 @@
-"""The simulated scanner against what physics says it must show."""
+"""The simulated scanner against the physics."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from CorticalBoneMappingLib.simulation.hip.surroundings import with_pelvis
 from CorticalBoneMappingLib.simulation.scanner.depth import truth_at
 from CorticalBoneMappingLib.simulation.scanner.dicom_writer import write_dicom_series
 from CorticalBoneMappingLib.simulation.scanner.optics import correlated_noise
-from CorticalBoneMappingLib.simulation.scanner.scanner import scan
+from CorticalBoneMappingLib.simulation.scanner.scanner import simulate_scan
 from CorticalBoneMappingLib.simulation.scanner.settings import ScannerSettings
 from CorticalBoneMappingLib.simulation.scanner.voxelise import FineGrid, voxelise
 
@@ -95,7 +95,7 @@ def test_a_shell_keeps_its_mass_however_thin_it_is(thickness, cell):
     assert excess == pytest.approx((1000.0 - TRABECULAR) * shell, rel=5e-3)
 
 
-def test_both_boundaries_stand_where_brute_force_puts_them_on_a_curved_concave_bone():
+def test_both_boundaries_are_where_brute_force_puts_them_on_a_curved_concave_bone():
     thickness = 1.5
     bone = bone_of(torus_distance, (13.0, 13.0, 4.0), thickness=thickness, step=0.4)
     grid = grid_around((13.0, 13.0, 4.0))
@@ -147,7 +147,7 @@ def response(settings, distance, half_size):
     denser = replace(
         solid, surface=solid.surface.with_arrays(cortical_density=np.full(len(solid.surface.points), 1600.0))
     )
-    one, two = scan(hip_of(solid), settings).volume, scan(hip_of(denser), settings).volume
+    one, two = simulate_scan(hip_of(solid), settings).volume, simulate_scan(hip_of(denser), settings).volume
     k, j, i = np.indices(one.array.shape)
     places = one.points_of(np.stack([i, j, k], axis=-1))
     return (two.array - one.array) / (1000.0 * settings.slope_hu), places
@@ -189,7 +189,7 @@ def test_an_edge_enhancing_kernel_overshoots_by_what_its_gaussians_say():
 
 def test_thick_cortex_and_trabecular_bone_show_their_own_hu():
     bone = sphere(14.0, thickness=5.0)
-    volume = scan(hip_of(bone), quiet(slope_hu=1.3, intercept_hu=-4.0)).volume
+    volume = simulate_scan(hip_of(bone), quiet(slope_hu=1.3, intercept_hu=-4.0)).volume
     directions = np.random.default_rng(1).normal(size=(200, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     assert volume.sample(11.5 * directions) == pytest.approx(1.3 * 1000.0 - 4.0, abs=1.0)
@@ -208,7 +208,10 @@ def test_noise_has_the_deviation_and_correlation_that_were_asked_for():
 
 def test_a_scan_differs_from_its_noiseless_twin_by_noise_of_the_right_size_only():
     hip = hip_of(sphere(10.0))
-    still, noisy = scan(hip, quiet(seed=4)).volume, scan(hip, quiet(seed=4, noise_hu=20.0)).volume
+    still, noisy = (
+        simulate_scan(hip, quiet(seed=4)).volume,
+        simulate_scan(hip, quiet(seed=4, noise_hu=20.0)).volume,
+    )
     difference = (noisy.array - still.array)[still.array > -900]
     assert difference.std() == pytest.approx(20.0, rel=0.03)
     assert abs(difference.mean()) < 1.0
@@ -216,7 +219,7 @@ def test_a_scan_differs_from_its_noiseless_twin_by_noise_of_the_right_size_only(
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_another_scan():
     hip = hip_of(sphere(8.0))
-    first, again, other = (scan(hip, quiet(noise_hu=10.0, seed=seed)).volume for seed in (5, 5, 6))
+    first, again, other = (simulate_scan(hip, quiet(noise_hu=10.0, seed=seed)).volume for seed in (5, 5, 6))
     assert np.array_equal(first.array, again.array)
     assert np.array_equal(first.ijk_to_ras, again.ijk_to_ras)
     assert not np.allclose(first.ijk_to_ras, other.ijk_to_ras)
@@ -233,7 +236,7 @@ def test_the_label_map_covers_the_bone_where_it_lies_in_an_oblique_scan_of_a_tur
         voxel_mm=0.7,
         slice_spacing_mm=0.9,
     )
-    result = scan(hip_of(ellipsoid), settings)
+    result = simulate_scan(hip_of(ellipsoid), settings)
     k, j, i = np.nonzero(result.labelmap.array == 1)
     places = result.labelmap.points_of(np.stack([i, j, k], axis=-1))
     surface = result.hip.femur.surface
@@ -249,7 +252,7 @@ def test_the_rods_under_the_patient_give_back_the_line_from_density_to_hu(tmp_pa
     settings = ScannerSettings(
         slope_hu=1.1, intercept_hu=-6.0, voxel_mm=0.8, slice_spacing_mm=2.0, margin_mm=5.0, shaft_cut_mm=0.0
     )
-    result = scan(hip_of(bone_of(cylinder_distance, (9.0, 9.0, 14.3))), settings)
+    result = simulate_scan(hip_of(bone_of(cylinder_distance, (9.0, 9.0, 14.3))), settings)
     result.phantom.write_table(tmp_path / "rods.csv")
     found = parse_calibration(f"rods:{tmp_path / 'rods.csv'}", result.volume)
     assert found.equivalent == "K2HPO4"
@@ -259,8 +262,8 @@ def test_the_rods_under_the_patient_give_back_the_line_from_density_to_hu(tmp_pa
 
 def test_beam_hardening_darkens_bone_amid_bone_and_leaves_the_rods(tmp_path):
     hip = hip_of(sphere(12.0, thickness=6.0))
-    plain = scan(hip, quiet(rods=True))
-    hard = scan(hip, quiet(rods=True, bone_hardening=0.1))
+    plain = simulate_scan(hip, quiet(rods=True))
+    hard = simulate_scan(hip, quiet(rods=True, bone_hardening=0.1))
     loss = plain.volume.sample(np.array([[9.0, 0.0, 0.0]])) - hard.volume.sample(np.array([[9.0, 0.0, 0.0]]))
     assert 10.0 < loss[0] < 120.0
     rods = plain.phantom.rod_centres
@@ -294,7 +297,7 @@ def test_the_dicom_series_reads_back_identical(tmp_path):
         grid_rotation_deg=(5, 0, 0),
         patient_position_mm=(-80.0, 10.0, 300.0),
     )
-    volume = scan(hip_of(sphere(8.0)), settings).volume
+    volume = simulate_scan(hip_of(sphere(8.0)), settings).volume
     write_dicom_series(tmp_path, volume, seed=3)
     again = read_volume(tmp_path)
     assert np.array_equal(again.array, volume.array)
@@ -311,7 +314,7 @@ def test_impossible_settings_and_bones_are_refused_with_a_sentence():
     bone = sphere(5.0)
     opened = replace(bone.surface, triangles=bone.surface.triangles[:-1])
     with pytest.raises(SurfaceError, match="open edges"):
-        scan(hip_of(replace(bone, surface=opened)), quiet())
+        simulate_scan(hip_of(replace(bone, surface=opened)), quiet())
     bare = replace(bone.surface, arrays={})
     with pytest.raises(SurfaceError, match="cortical_thickness"):
-        scan(hip_of(replace(bone, surface=bare)), quiet())
+        simulate_scan(hip_of(replace(bone, surface=bare)), quiet())

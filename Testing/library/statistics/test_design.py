@@ -173,9 +173,9 @@ def test_one_participant_in_a_group_and_near_collinearity_are_warned_of(table):
     arm = np.array(["placebo"] * 21 + ["denosumab"] * 3)
     near = table.column("age") + np.random.default_rng(0).normal(0, 0.1, 24)
     built = build_design(_with(table, arm=arm, near=near), [ARM, Continuous("age"), Continuous("near")])
-    assert "Only one participant" in built.remarks[0]
-    assert "P007" in built.remarks[0]
-    assert any("'near' is hardly separable" in warning and "'age'" in warning for warning in built.remarks)
+    assert "Only one participant" in built.warnings[0]
+    assert "P007" in built.warnings[0]
+    assert any("'near' is hardly separable" in warning and "'age'" in warning for warning in built.warnings)
 
 
 def test_a_table_is_read_from_csv_and_tsv(tmp_path):
@@ -227,7 +227,7 @@ def test_maps_of_another_surface_and_infinite_maps_are_refused(table):
 def test_a_design_says_what_it_takes_as_equal(table):
     built = build_design(table, [VISIT, Interaction((VISIT, ARM))])
     assert built.equal_at_reference == [("arm", "visit", "0")]
-    assert "Every arm is taken as equal at visit 0: the design has no 'arm' alone." in built.remarks
+    assert "Every arm is taken as equal at visit 0: the design has no 'arm' alone." in built.warnings
     read_contrast(built, "denosumab − placebo at visit 36, adjusted for baseline")
     with_arm = build_design(table, [ARM, VISIT, Interaction((VISIT, ARM))])
     with pytest.raises(StatisticsError, match="adjusted for 'baseline'"):

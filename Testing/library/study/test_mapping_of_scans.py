@@ -63,7 +63,7 @@ def test_a_study_is_mapped_in_workers_and_one_file_serves_run_and_statistics(stu
     with (plan.results / "cases.csv").open(encoding="utf-8", newline="") as stream:
         done, failed = csv.DictReader(stream)
     assert (done["status"], failed["status"]) == ("done", "failed")
-    assert "no label 7; present: 1" in failed["reason"]
+    assert "label 7 is missing; present: 1" in failed["reason"]
     assert float(done["surface_distance_mm"]) < 1.0
     assert float(done["covered"]) > 0.95
 

@@ -109,8 +109,8 @@ def test_a_thin_cortex_stands_out_from_controls_of_that_age(clinic, monkeypatch)
         (["thin", "--controls", "controls.csv", "--terms", "age"], "own age must be given, as 'age=…'"),
         (["thin", "--controls", "controls.csv", "--terms", "age", "--patient", "age"], "COLUMN=VALUE"),
         (["thin", "--controls", "controls.csv"], "--terms to adjust for"),
-        (["nowhere", "after", "--repeats", "repeats.csv"], "no folder of a mapped femur"),
-        (["before", "after", "--repeats", "repeats.csv", "--measure", "width"], "no measure 'width'"),
+        (["nowhere", "after", "--repeats", "repeats.csv"], "not the folder of a mapped femur"),
+        (["before", "after", "--repeats", "repeats.csv", "--measure", "width"], "measure 'width' is unknown"),
     ],
 )
 def test_what_has_no_comparison_is_refused_in_a_sentence(clinic, monkeypatch, capsys, words, sentence):

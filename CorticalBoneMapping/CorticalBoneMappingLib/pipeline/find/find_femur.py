@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...anatomy.head import least_squares_sphere
 from ...atlas.average import AverageFemur, load_atlas
 from ...core.errors import MeasurementError, SegmentationError, SurfaceError
 from ...core.progress import Progress
@@ -242,15 +243,9 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
     names = np.array([average.region_names[number] for number in average.region])
     parts = fit.surface.points[: len(names)]
     points = closest_points(surface, parts[names == _HEAD]).points(surface)
-    # |p|² = 2 c·p + (r² − |c|²) is linear in the centre c and the last bracket.
-    origin = points.mean(axis=0)
-    local = points - origin
-    system = np.column_stack([2.0 * local, np.ones(len(local))])
-    solved = np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0]
-    radius = float(np.sqrt(solved[3] + solved[:3] @ solved[:3]))
-    left = np.linalg.norm(local - solved[:3], axis=1) - radius
-    centre = solved[:3] + origin
-    # Within the socket; towards the neck the head is not a sphere.
+    centre, radius = least_squares_sphere(points)
+    left = np.linalg.norm(points - centre, axis=1) - radius
+    # Within the socket; towards the neck the head is no sphere.
     towards = centre - parts[np.char.startswith(names, _NECK)].mean(axis=0)
     offset = surface.points - centre
     far = np.linalg.norm(offset, axis=1)

@@ -188,7 +188,7 @@ def read_ready_surface(path: str | Path) -> PeriostealSurface:
     found = repaired(surface)
     if found.borders:
         raise SurfaceError(f"{path}: the surface is not closed. Give a label map instead.")
-    notes = ["The surface was given, and measured as it is.", *found.remarks, *_verdict_notes(surface)]
+    notes = ["The surface was given, and measured as it is.", *found.warnings, *_verdict_notes(surface)]
     return PeriostealSurface(replace(found.piece, texts=surface.texts), notes)
 
 

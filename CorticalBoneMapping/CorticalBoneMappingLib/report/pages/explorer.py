@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...anatomy.regions import REGION_NAMES
+from ...anatomy.regions import region_names_of
 from ...anatomy.views import anatomical_views
 from ...core.colours import NOT_MEASURED_COLOUR, diverging, sequential
 from ...core.measures import measure_named
@@ -89,7 +89,7 @@ def explorer_data(answers: Sequence[ReportedAnalysis], brief: bool = False) -> d
         answers_shown.append({"mesh": index} | _answer(answer, brief))
     return {
         "meshes": [_mesh(surface) for surface in meshes],
-        "regions": [REGION_NAMES[key] for key in sorted(REGION_NAMES)],
+        "regions": _regions(meshes),
         "ramps": {"diverging": _hex(diverging(_N_COLOURS)), "sequential": _hex(sequential(_N_COLOURS))},
         "grey": _hex(np.array([NOT_MEASURED_COLOUR]))[0],
         "views": [
@@ -98,6 +98,12 @@ def explorer_data(answers: Sequence[ReportedAnalysis], brief: bool = False) -> d
         ],
         "answers": answers_shown,
     }
+
+
+def _regions(meshes: Sequence[Surface]) -> list[str]:
+    """List the names of the regions of all meshes, each at its number."""
+    names = {number: name for mesh in meshes for number, name in region_names_of(mesh).items()}
+    return [names.get(number, "") for number in range(max(names, default=-1) + 1)]
 
 
 def _mesh(surface: Surface) -> dict[str, str]:

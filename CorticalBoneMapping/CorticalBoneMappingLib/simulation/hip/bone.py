@@ -1,6 +1,6 @@
 """The truth of a digital hip: bones with a cortex of known thickness and density.
 
-A simulated scan is made from these objects, and they keep the truth that a measurement is compared with.
+A simulated scan is made from these objects; they hold the truth that a measurement is compared with.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Bone:
     trabecular_density: TrabecularDensity
 
     def moved(self, rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> Bone:
-        """Give the bone rotated about a point, then shifted.
+        """Return the bone rotated about a point, then shifted.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Hip:
         return np.array([1.0 if self.side == "right" else -1.0, 0.0, 0.0])
 
     def moved(self, rotation: np.ndarray, shift: np.ndarray) -> Hip:
-        """Give the hip rotated about the centre of the femoral head by a (3, 3) matrix, then shifted (3,)."""
+        """Return the hip rotated about the head's centre by a (3, 3) matrix, then shifted (3,)."""
         centre = self.head_centre
         femur, *others = (bone.moved(rotation, centre, shift) for bone in (self.femur, *self.other_bones))
         return replace(self, femur=femur, head_centre=centre + shift, other_bones=tuple(others))

@@ -1,4 +1,4 @@
-"""One person's digital femur, in its socket: shape, cortex and marrow, each point's truth known."""
+"""Make a person's digital femur, in its socket: shape, cortex and marrow, with the truth of each point."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class _Trabecular:
 
 
 def shape_only(dimensions: FemurDimensions, random: np.random.Generator | None = None) -> Surface:
-    """Give a right femur's surface alone, for populations of shapes; see `make_femur`."""
+    """Return a right femur's surface alone, for populations of shapes; see `make_femur`."""
     mean = mean_shape()
     return replace(mean, points=individual_map(dimensions, random)(mean.points))
 

@@ -22,11 +22,10 @@ Correlations: head diameter with neck width 0.50, with femoral length 0.33 and w
 (PMC9532221, Table 2); offset against neck–shaft angle strongly negative (Soodmand et al. 2019, Orthop Surg
 11:135; −0.5 taken); the rest are moderate guesses, marked as such in `_CORRELATIONS`.
 
-From the mean shape to one person's femur: a smooth map of space that carries every point along.
-
-Landmarks on the mean shape (rings on shaft and neck, the head, the trochanters) are moved to where the
-person's dimensions put them; a cubic radial spline moves all that lies between, and a smooth random field
-adds what dimensions do not describe. So the correspondence between two persons is known at every point.
+One person's femur is a smooth map of the mean shape that carries every point along. Landmarks on the mean
+shape (rings on shaft and neck, the head, the trochanters) are moved to where the person's dimensions put
+them; a cubic radial spline moves all that lies between, and a smooth random field adds what dimensions do not
+describe. So the correspondence between two persons is known at every point.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class FemurDimensions:
     neck_width, shaft_width : float
         Relative to the mean shape.
     greater_trochanter, lesser_trochanter : float
-        How far they stand out, relative to the mean shape.
+        How far they protrude, relative to the mean shape.
     """
 
     head_diameter_mm: float = 46.1
@@ -97,7 +96,7 @@ def draw_dimensions(random: np.random.Generator) -> FemurDimensions:
     Parameters
     ----------
     random : numpy.random.Generator
-        Source of chance.
+        Random numbers.
 
     Returns
     -------
@@ -120,7 +119,7 @@ def draw_dimensions(random: np.random.Generator) -> FemurDimensions:
 
 
 def dimensions_of_mean_shape() -> FemurDimensions:
-    """Give the dimensions that the undeformed mean shape has, by its own construction."""
+    """Return the dimensions that the undeformed mean shape has, by its own construction."""
     up = _unit(SHAFT_AXIS[0] - SHAFT_AXIS[1])
     arm = HEAD_CENTRE - SHAFT_AXIS[0]
     neck = _unit(HEAD_CENTRE - NECK_BASE)
@@ -138,6 +137,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 PointMap = Callable[[np.ndarray], np.ndarray]
 
+# Chosen by hand; not tuned.
 _SHAFT_LEVELS_MM = (-70.0, -100.0, -130.0, -155.0)
 _SHAFT_RADIUS_MM = 14.0
 _NECK_RADIUS_MM = 13.0
@@ -199,7 +199,7 @@ def _landmarks(dimensions: FemurDimensions) -> tuple[np.ndarray, np.ndarray]:
         centre = SHAFT_AXIS[0] + axis * (level - SHAFT_AXIS[0][2]) / axis[2]
         ring = _SHAFT_RADIUS_MM * _ring(axis)
         pairs.append((centre + ring, centre + width * dimensions.shaft_width * ring))
-    for place, stands_out in (
+    for place, prominence in (
         (GREATER_TROCHANTER_TIP, dimensions.greater_trochanter),
         (np.array([23.0, 10.0, -14.0]), dimensions.greater_trochanter),  # lateral face
         (np.array([8.0, 26.0, -6.0]), 1.0),  # front of the trochanter
@@ -207,7 +207,7 @@ def _landmarks(dimensions: FemurDimensions) -> tuple[np.ndarray, np.ndarray]:
         (LESSER_TROCHANTER_TIP, dimensions.lesser_trochanter),
     ):
         root = np.array([2.0, 3.0, place[2] - 0.5 * (place[2] - NECK_BASE[2])])
-        pairs.append((place[None], (root + width * stands_out * (place - root))[None]))
+        pairs.append((place[None], (root + width * prominence * (place - root))[None]))
     return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
 
 
@@ -219,7 +219,7 @@ def _free_neck(head_centre: np.ndarray, size: float) -> np.ndarray:
 
 
 def _head_place(dimensions: FemurDimensions, mean: FemurDimensions) -> tuple[np.ndarray, np.ndarray]:
-    """Where the head's centre goes, and how head and neck turn with it."""
+    """The new centre of the head, and how head and neck turn with it."""
     up = SHAFT_AXIS[0] - SHAFT_AXIS[1]
     up = up / np.linalg.norm(up)
     neck = HEAD_CENTRE - NECK_BASE

@@ -1,7 +1,7 @@
-"""What lies around a femur in a CT of the hip: muscle, fat and skin, and the acetabulum.
+"""The surroundings of a femur in a CT of the hip: muscle, fat and skin, and the acetabulum.
 
-They are there so that a scan looks and misleads like one: other bone close to the head, edges of fat
-near the cortex. Their shapes are plausible, not measured.
+They make a simulated scan as difficult as a real one: other bone close to the head, edges of fat
+near the cortex. Their shapes and numbers are plausible, chosen by hand, not measured.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SoftTissue:
     given_half_axes: tuple[float, float] | None = None
 
     def hu(self, points: np.ndarray) -> np.ndarray:
-        """HU at points.
+        """Return the HU at points.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class SoftTissue:
         Returns
         -------
         ndarray of shape (n,)
-            Edges are about 1 mm wide. Inside bones it is what would be there without them.
+            Edges are about 1 mm wide. Inside bones it is the value without them.
         """
         lateral, anterior, superior = self._body_axes(points)
         depth = self._depth_below_skin(lateral, anterior)
@@ -64,7 +64,7 @@ class SoftTissue:
         return _blend(depth, AIR_HU, tissue)
 
     def posterior_edge(self, right: np.ndarray) -> float:
-        """How far posterior the skin reaches (RAS y in mm) over places along R (mm)."""
+        """Return how far posterior the skin reaches (RAS y in mm) over places along R (mm)."""
         lateral = (right - self.hip.head_centre[0]) * self.hip.lateral[0]
         half_width, half_height = self.half_axes
         part = np.clip(np.abs(lateral + _MIDLINE_MM) / half_width, 0.0, 1.0)
@@ -94,7 +94,7 @@ class SoftTissue:
     def _distance_to_fat_plane(
         self, lateral: np.ndarray, anterior: np.ndarray, superior: np.ndarray
     ) -> np.ndarray:
-        """Muscles are Voronoi cells, their walls bent, around lines that run obliquely down the thigh."""
+        """Muscles are Voronoi cells, their walls curved, around lines that run obliquely down the thigh."""
         lateral, anterior = (
             lateral + 5.0 * np.sin(anterior / 19.0 + superior / 40.0),
             anterior + 5.0 * np.sin(lateral / 21.0 - superior / 35.0),
@@ -127,7 +127,7 @@ def cup_opening(side: str) -> np.ndarray:
 
 
 def with_pelvis(hip: Hip, joint_space_mm: float = 3.0, subchondral_mm: float = 1.5) -> Hip:
-    """Give the hip with an acetabulum: the cup with its fossa, and stubs of ilium, ischium and pubis.
+    """Return the hip with an acetabulum: the cup with its fossa, and stubs of ilium, ischium and pubis.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the femur is made of: thickness and density of its cortex, density of its trabecular bone.
+"""Tissue of the femur: thickness and density of its cortex, density of its trabecular bone.
 
 A table of anatomical sites gives typical values of an elderly hip; between sites they blend smoothly
 (normalised Gaussian weights). Thickness runs from 0.3 mm (head, superior neck of thin bones) to 6 mm
@@ -48,7 +48,7 @@ _SHAFT_SITES = (
     (-115.0, 5.3, 5.2, 4.4, 5.2, 1.05, 10),
     (-150.0, 5.6, 5.6, 4.8, 5.8, 1.05, 10),
 )
-_REACH_MM = 9.0
+_REACH_MM = 9.0  # of a site; chosen by hand
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Tissue:
 
 
 def sites() -> tuple[np.ndarray, np.ndarray]:
-    """Give the table of sites.
+    """Return the table of sites.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def blend(points: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndar
 
 
 def cortex(points: np.ndarray, tissue: Tissue, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Give thickness and density of the cortex at points of the mean shape.
+    """Return thickness and density of the cortex at points of the mean shape.
 
     Parameters
     ----------

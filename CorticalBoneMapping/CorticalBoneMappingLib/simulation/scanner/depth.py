@@ -1,4 +1,4 @@
-"""How deep points lie below a dense closed surface, and the truth at the place closest to them."""
+"""Depth of points below a dense closed surface, and the truth at the place closest to them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def truth_at(surface: Surface, points: np.ndarray, reach_mm: float, exact_mm: fl
 
     Near either boundary of the cortex the distance is exact to the triangles around the closest vertex, which
     is the distance to the surface where triangles are near-uniform. Farther away it is that to the closest
-    vertex, and farther than `reach_mm` from the surface, where points are taken for inside, to one of few
+    vertex, and farther than `reach_mm` from the surface, where points are assumed inside, to one of few
     vertices, within about 0.3 mm: no boundary is placed there.
 
     Parameters
@@ -73,7 +73,7 @@ def truth_at(surface: Surface, points: np.ndarray, reach_mm: float, exact_mm: fl
     searched = exact[is_far[exact]]
     vertex[searched] = tree.query(points[searched])[1]
     corners, weights, squared = _closest_place(surface, points[exact], vertex[exact])
-    # Close to the surface the closest triangle need not touch the closest vertex: ask the next ones too.
+    # Close to the surface the closest triangle need not touch the closest vertex: try the next ones too.
     close = np.flatnonzero(squared < surface.mean_spacing_mm**2)
     _, next_ones = tree.query(points[exact[close]], k=[2, 3])
     for column in next_ones.T:
@@ -118,7 +118,7 @@ def _closest_place(
 
 
 def _triangles_around(surface: Surface) -> np.ndarray:
-    """Triangles around each vertex, -1 where there are no more, shape (n_points, most)."""
+    """Triangles around each vertex, -1 beyond the last, shape (n_points, most)."""
     owner = surface.triangles.ravel()
     order = np.argsort(owner, kind="stable")
     count = np.bincount(owner, minlength=len(surface.points))

@@ -32,7 +32,7 @@ def write_dicom_series(
     seed : int
         The UIDs are made from it and the geometry, so the same scan always has the same ones.
     progress : Progress, optional
-        Told how far it is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def _check(volume: Volume) -> None:
     if np.linalg.det(volume.ijk_to_ras[:3, :3]) <= 0:
         raise VolumeError(
             f"{volume.source}: the slices are stacked against the right hand of the image axes, "
-            "which DICOM cannot say; turn one axis round first."
+            "which DICOM does not allow; flip one axis first."
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a scan looks: its voxels, the fine grid under them, and the soft tissue in it."""
+"""The field of a scan: its voxels, the fine grid under them, and the soft tissue in it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ScanField:
 
     @classmethod
     def around(cls, hip: Hip, phantom: Phantom | None, settings: ScannerSettings) -> ScanField:
-        """Lay the field around a femur and the phantom.
+        """Make the field around a femur and the phantom.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class ScanField:
 class Background:
     """Soft tissue on the corners of the grid's blocks, linear between them.
 
-    Bones displace exactly this field, so nothing of it shines through them.
+    Bones displace exactly this field, so nothing of it is seen through them.
     """
 
     def __init__(self, tissue: SoftTissue, field: ScanField) -> None:

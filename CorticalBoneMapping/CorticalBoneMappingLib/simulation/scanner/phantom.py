@@ -14,6 +14,7 @@ from ...io.files import write_text
 # A typical certificate of a Mindways solid phantom: K2HPO4 equivalent and water term, mg/cm³.
 ROD_DENSITY = (375.8, 157.0, 58.9, -53.4, -51.8)
 ROD_WATER = (923.2, 1119.5, 1103.6, 1057.0, 1012.2)
+# Mindways QCT certificate; its own copy, since the simulator shares no code with the measurement.
 _MINDWAYS_SLOPE, _MINDWAYS_OFFSET = -0.2174, 999.6
 _ROD_RADIUS_MM, _ROD_DISTANCE_MM = 6.5, 19.0
 _BLOCK_HU = 25.0
@@ -59,7 +60,7 @@ class Phantom:
         return self.centre + signs * [self.HALF_WIDTH_MM, self.HALF_HEIGHT_MM, 0.0]
 
     def add_to(self, hu: np.ndarray, points: np.ndarray, blur_mm: float) -> np.ndarray:
-        """Put the phantom into an image that is there already.
+        """Add the phantom to an image.
 
         Parameters
         ----------

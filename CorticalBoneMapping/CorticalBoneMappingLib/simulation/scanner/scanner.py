@@ -1,4 +1,4 @@
-"""A CT scanner: a hip of known truth goes in, HU and a label map come out.
+"""Simulate a CT scan: from a hip of known truth to HU and a label map.
 
 The scan is made in the space of the image: bones on a fine grid with partial volume, the point-spread
 function in the plane of the slices, the slice profile across them, then beam hardening, noise, rounding
@@ -28,12 +28,12 @@ from .voxelise import Layer, VoxelisedBone, voxelise
 FEMUR_LABEL, OTHER_BONE_LABEL = 1, 2
 
 _LOWEST_HU, _HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store
-_BONE_SHADOW_MM = 12.0  # how far bone darkens bone beside it
+_BONE_SHADOW_MM = 12.0  # how far bone darkens bone beside it; chosen by hand
 _BONE_SHADOW_HU = 1000.0
 
 
 @dataclass(frozen=True)
-class Scan:
+class SimulatedScan:
     """A simulated CT and its truth.
 
     Attributes
@@ -57,13 +57,13 @@ class Scan:
     settings: ScannerSettings
 
 
-def scan(
+def simulate_scan(
     hip: Hip,
     settings: ScannerSettings | None = None,
     progress: Progress | None = None,
     body_half_axes: tuple[float, float] | None = None,
-) -> Scan:
-    """Scan a hip.
+) -> SimulatedScan:
+    """Simulate a scan of a hip.
 
     Parameters
     ----------
@@ -72,19 +72,19 @@ def scan(
     settings : ScannerSettings, optional
         Of the scanner and the position of the patient.
     progress : Progress, optional
-        Told how far it is.
+        Called with the fraction done and a text; can cancel.
     body_half_axes : tuple of float, optional
-        Half width and half height of the body, mm, where it is not to be fitted to this hip.
+        Half width and half height of the body, mm; by default fitted to this hip.
 
     Returns
     -------
-    Scan
+    SimulatedScan
         The same bits for the same hip and settings.
 
     Raises
     ------
     SurfaceError
-        If a bone cannot be simulated.
+        If a surface is open, or lacks its thickness or density.
     """
     settings, progress = settings or ScannerSettings(), progress or Progress()
     hip = hip.moved(rotation(settings.patient_rotation_deg), np.array(settings.patient_position_mm))
@@ -105,7 +105,7 @@ def scan(
     hu = np.clip(np.round(hu), _LOWEST_HU, _HIGHEST_HU).astype(np.float32)
     progress.report(1.0, "Scan done")
     volume = Volume(hu, field.ijk_to_ras, "simulated CT", "CT", settings.profile_mm)
-    return Scan(volume, Volume(labels, field.ijk_to_ras, "simulated labels"), hip, phantom, settings)
+    return SimulatedScan(volume, Volume(labels, field.ijk_to_ras, "simulated labels"), hip, phantom, settings)
 
 
 def _bones(
@@ -170,7 +170,7 @@ def _image(
 
 
 def _slices(bone: VoxelisedBone, profile: np.ndarray, box: np.ndarray) -> Iterator[tuple[int, Layer]]:
-    """Give each slice once: contrast under the slice profile, occupancy as the mean over the voxel.
+    """Yield each slice once: contrast under the slice profile, occupancy as the mean over the voxel.
 
     A slice is kept until the last of its fine layers has come, so that few are in memory at a time.
     """

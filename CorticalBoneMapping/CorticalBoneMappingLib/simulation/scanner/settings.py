@@ -1,4 +1,4 @@
-"""What can be chosen about a simulated scan."""
+"""Settings of a simulated scan."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _VECTORS = {"patient_rotation_deg": 180.0, "patient_position_mm": 2000.0, "grid_
 
 @dataclass(frozen=True)
 class ScannerSettings:
-    """Settings of a simulated scanner, and how the patient lies in it.
+    """Settings of a simulated scanner, and of the patient's position in it.
+
+    The defaults are those of a usual scan of the hip, chosen by hand.
 
     Attributes
     ----------
@@ -52,7 +54,7 @@ class ScannerSettings:
         Gaussian correlation length of the noise along the rows (exp(−d²/2L²)), how many times longer it
         is along the columns, and its length across the slices.
     seed : int
-        Of the noise, and of where in a voxel the grid begins.
+        Of the noise, and of the shift of the grid by part of a voxel.
     slope_hu, intercept_hu : float
         HU = slope · density + intercept (σ_CT in HU per mg/cm³ and β_CT in HU of K2HPO4).
     bone_hardening : float
@@ -74,7 +76,7 @@ class ScannerSettings:
     oversampling : int
         Least number of fine cells in a voxel along each axis.
     largest_cell_mm : float
-        A fine cell is no wider.
+        Greatest width of a fine cell.
 
     Raises
     ------
@@ -129,5 +131,5 @@ class ScannerSettings:
 
     @property
     def psf_reach_mm(self) -> float:
-        """Beyond it the point-spread function is nil."""
+        """Distance beyond which the point-spread function is zero."""
         return (8.0 if self.edge_enhancement else 4.0) * self.psf_sigma_mm

@@ -181,7 +181,7 @@ def voxelise(
     surroundings : callable
         Density (mg/cm³) of what the bone displaces, of points (n, 3) in RAS mm.
     progress : Progress, optional
-        Told how far it is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -337,7 +337,7 @@ def _widths(corners: np.ndarray, grid: FineGrid) -> np.ndarray:
     cube = corners.reshape(-1, 2, 2, 2)
     slopes = np.stack([np.diff(cube, axis=axis).mean(axis=(1, 2, 3)) for axis in (3, 2, 1)], axis=1)
     width = np.linalg.norm(slopes / np.asarray(grid.block, dtype=np.float32), axis=1)
-    # Where two sides of the bone meet, the slope vanishes and the level is no distance any more.
+    # Where two sides of the bone meet, the slope vanishes and the level is no longer a distance.
     return np.maximum(width, 0.25 * float(grid.cell_mm.min()))[:, None]
 
 

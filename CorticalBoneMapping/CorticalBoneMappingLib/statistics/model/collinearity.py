@@ -75,18 +75,18 @@ def near_collinearity(matrix: np.ndarray, columns: Sequence[str]) -> list[str]:
         return []
     correlation = np.corrcoef(matrix[:, 1:], rowvar=False)
     inflation = np.diag(np.linalg.inv(correlation))
-    remarks = []
+    warnings = []
     for index, name in enumerate(columns[1:]):
         if inflation[index] > _INFLATION_LIMIT and " × " not in name:
             others = np.abs(correlation[index])
             others[index] = 0.0
             partner = int(np.argmax(others))
-            remarks.append(
+            warnings.append(
                 f"'{name}' is hardly separable from the other columns, most of all from "
                 f"'{columns[1 + partner]}' (correlation {correlation[index, partner]:.2f}): its standard "
                 f"error is {np.sqrt(inflation[index]):.1f} times what it would be alone."
             )
-    return remarks
+    return warnings
 
 
 def _sentence(name: str, partners: list[str], table: Table) -> str:

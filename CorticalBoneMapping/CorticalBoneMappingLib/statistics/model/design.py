@@ -108,7 +108,7 @@ class Design:
         The n rows.
     participants : ndarray of int, shape (n,)
         Number of each row's participant, from 0: the block within which observations belong together.
-    remarks : tuple of str
+    warnings : tuple of str
         What a reader of the results should know about the design.
     """
 
@@ -118,7 +118,7 @@ class Design:
     codings: tuple[tuple[Factor, ...], ...]
     table: Table
     participants: np.ndarray
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def factors(self) -> dict[str, Factor]:
@@ -207,7 +207,7 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
         raise StatisticsError(trouble)
     participants = _participants(table)
     design = Design(matrix, tuple(columns), slices, tuple(codings), table, participants)
-    remarks = [
+    warnings = [
         *_small_groups(codings, table, participants),
         *near_collinearity(matrix, columns),
         *(
@@ -215,7 +215,7 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
             for column, other, reference in design.equal_at_reference
         ),
     ]
-    return replace(design, remarks=tuple(remarks))
+    return replace(design, warnings=tuple(warnings))
 
 
 def _factor(term: Categorical | Continuous, table: Table) -> Factor:
@@ -252,17 +252,17 @@ def _participants(table: Table) -> np.ndarray:
 
 
 def _small_groups(codings: list[tuple[Factor, ...]], table: Table, participants: np.ndarray) -> list[str]:
-    remarks = []
+    warnings = []
     for factor in {factor.column: factor for coding in codings for factor in coding}.values():
         for level in factor.levels:
             inside = table.labels(factor.column) == level
             if len(np.unique(participants[inside])) == 1:
-                remarks.append(
+                warnings.append(
                     f"Only one participant ({table.describe(int(np.flatnonzero(inside)[0]))}) has "
                     f"{factor.column} '{level}': its spread is taken from the other groups, and one unusual "
                     "person decides the effect."
                 )
-    return remarks
+    return warnings
 
 
 def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:

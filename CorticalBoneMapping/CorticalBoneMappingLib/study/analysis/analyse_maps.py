@@ -187,7 +187,7 @@ def _provenance(
     notes = [
         *lost.notes(),
         *_alike(maps.table),
-        *fitted.design.remarks,
+        *fitted.design.warnings,
         *_clustered(analysis, fitted),
         *_gaps(maps, rows, tested),
         *warnings,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...anatomy.regions import CUT_END, REGION_NAMES
+from ...anatomy.regions import CUT_END, region_names_of
 from ...core.errors import StatisticsError
 from ...core.progress import Progress
 from ...statistics.inference.clusters import CorrectedTest
@@ -172,9 +172,9 @@ def corrected_tests(
 
 
 def region_names(maps: Maps) -> dict[int, str]:
-    """Return the regions of the maps' average femur, without the cut end."""
-    present = set(np.unique(maps.surface.arrays["region"]).tolist())
-    return {number: name for number, name in REGION_NAMES.items() if number in present - {CUT_END}}
+    """Give the regions that the average femur of the maps has, without the cut end."""
+    present = set(np.unique(maps.surface.arrays["region"]).tolist()) - {CUT_END}
+    return {number: name for number, name in region_names_of(maps.surface).items() if number in present}
 
 
 def exchange_of(design: Design, contrast: np.ndarray) -> Exchange:

@@ -15,6 +15,7 @@ from ...statistics.inference.false_discovery import false_discovery_test
 from ...statistics.inference.random_field import random_field_peaks
 from ...statistics.inference.smoothness import Smoothness
 from ...statistics.inference.statistic_map import TMap
+from ...statistics.model.contrasts import read_contrast
 from ...statistics.model.design import Design
 from ..study_file.analyses import Analysis
 from .fit_and_test import Fitted
@@ -109,13 +110,13 @@ def check_further_tests(design: Design, analysis: Analysis) -> None:
     """
     margin = analysis.equivalence_margin_percent
     for text in (*analysis.conjunction, *((analysis.contrast,) if margin is not None else ())):
-        if not design.contrast(text).is_single:
+        if not read_contrast(design, text).is_single:
             raise StatisticsError(
                 f"'{text}' has several effects at once; conjunction and equivalence take contrasts of one."
             )
     if margin is None or analysis.outcome == "percent-change":
         return
-    if design.contrast(analysis.contrast).reference is None:
+    if read_contrast(design, analysis.contrast).reference is None:
         raise StatisticsError(
             f"'{analysis.contrast}' compares nothing with a reference, so equivalence_margin_percent has no "
             "meaning; ask for a comparison of two levels."

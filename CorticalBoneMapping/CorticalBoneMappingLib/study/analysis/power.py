@@ -143,7 +143,7 @@ def plan_trial(
         "alpha_at_a_region": alpha_regions,
         "difference_percent": difference_percent,
         "sizes": list(sizes),
-        "notes": list(fitted.design.remarks),
+        "notes": list(fitted.design.warnings),
     }
     return PowerAnswer(maps.surface.with_arrays(units=units, **arrays), rows, plain(record))
 
