@@ -42,7 +42,7 @@ class SlicerScene:
         self._data.SetAndObserveDataIOManager(self._remote.GetDataIOManager())
 
     def close(self) -> None:
-        """Let go of the nodes, or VTK reports them as leaks at exit."""
+        """Release the nodes, or VTK reports them as leaks at exit."""
         self._remote.RemoveDataIOFromScene()
         self.scene.Clear(1)
 
