@@ -26,7 +26,7 @@ from CorticalBoneMappingLib.slicer.panel.study_choices import (
     AskedMeasure,
     Correction,
     Hips,
-    Model,
+    ModelChoice,
     ShownView,
     study_plan,
     terms_of,
@@ -79,7 +79,7 @@ class CorticalBoneStatisticsParameterNode:
     contrast: str
     measure: AskedMeasure = AskedMeasure.CORTICAL_MASS_SURFACE_DENSITY
     hips: Hips = Hips.BOTH
-    model: Model = Model.MIXED
+    model: ModelChoice = ModelChoice.MIXED
     alternative: Alternative = Alternative.TWO_SIDED
     correction: Correction = Correction.RANDOM_FIELD
     smoothing: Annotated[float, WithinRange(0.0, 40.0)] = 10.0

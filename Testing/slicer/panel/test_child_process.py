@@ -17,7 +17,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, RunState, error_sentence
 from CorticalBoneMappingLib.slicer.panel.runs import MapFemurRun, map_command
-from CorticalBoneMappingLib.slicer.panel.sections.result_section import quality_line, region_cells
+from CorticalBoneMappingLib.slicer.panel.sections.result_section import region_cells, status_line
 
 
 def test_progress_of_the_library_comes_through_and_other_lines_are_kept_apart():
@@ -117,7 +117,7 @@ def test_an_internal_error_shows_no_traceback():
 def test_the_quality_line_counts_every_reason():
     quality = np.array([0] * 90 + [1] * 6 + [5] * 4, np.uint8)
     surface = Surface(np.zeros((100, 3)), np.zeros((1, 3), np.int64), {"quality": quality})
-    assert quality_line(surface) == (
+    assert status_line(surface) == (
         "90 of 100 points measured (90%); not measured (cut end of the bone): 6; metal: 4"
     )
 

@@ -249,7 +249,7 @@ def test_a_restored_scene_keeps_what_was_chosen(opened):
 
 def test_every_value_that_a_file_may_have_can_be_chosen(module):
     known = {
-        module.Model: analyses.MODELS,
+        module.ModelChoice: analyses.MODELS,
         module.Hips: analyses.HIPS,
         module.Correction: analyses.CORRECTIONS,
         module.Alternative: ALTERNATIVES,

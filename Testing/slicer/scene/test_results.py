@@ -13,7 +13,7 @@ from restored_nodes import restored_result
 
 from CorticalBoneMappingLib.core.colours import NOT_MEASURED_COLOUR
 from CorticalBoneMappingLib.core.errors import SurfaceError
-from CorticalBoneMappingLib.core.measures import MEASURES, Quality
+from CorticalBoneMappingLib.core.measures import MEASURES, VertexStatus
 from CorticalBoneMappingLib.slicer.scene.models import show_measure
 from CorticalBoneMappingLib.slicer.scene.results import add_result, results_in, show_result
 
@@ -51,11 +51,11 @@ def test_the_reasons_for_no_value_are_shown_in_a_named_colour_each(scene, femur_
     lookup.SetRange(*display.GetScalarRange())
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
     assert legend.GetUseColorNamesForLabels()
-    for kind in Quality:
+    for kind in VertexStatus:
         assert lookup.GetIndex(kind) == kind
-    assert len({lookup.GetTableValue(kind) for kind in Quality}) == len(Quality)
-    assert len({table.GetColorName(kind) for kind in Quality}) == len(Quality)
-    assert table.GetColorName(Quality.METAL) == "metal"
+    assert len({lookup.GetTableValue(kind) for kind in VertexStatus}) == len(VertexStatus)
+    assert len({table.GetColorName(kind) for kind in VertexStatus}) == len(VertexStatus)
+    assert table.GetColorName(VertexStatus.METAL) == "metal"
     show_result(nodes, "cortical_thickness", on="bone")  # and back
     assert display.GetColorNode().GetNumberOfColors() == 256
     assert not legend.GetUseColorNamesForLabels()

@@ -22,7 +22,7 @@ AskedMeasure = Labelled(
 """Measures that can be analysed."""
 
 
-class Model(Labelled):
+class ModelChoice(Labelled):
     """Statistical model; the values are `analyses.MODELS`."""
 
     MIXED = "mixed", "Mixed: repeated scans or both hips"
@@ -59,7 +59,7 @@ _SEPARATOR = "; "
 _CHOICES = {
     "measure": AskedMeasure,
     "hips": Hips,
-    "model": Model,
+    "model": ModelChoice,
     "alternative": Alternative,
     "correction": Correction,
 }

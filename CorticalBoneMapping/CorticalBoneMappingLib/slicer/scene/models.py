@@ -12,7 +12,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from ...core.colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, diverging, sequential
 from ...core.errors import SurfaceError
-from ...core.measures import Measure, Quality, measure_named
+from ...core.measures import Measure, VertexStatus, measure_named
 from ...core.surface import Surface, from_polydata, to_polydata
 
 QUALITY = "quality"
@@ -29,13 +29,13 @@ _ATTRIBUTE = "CorticalBoneMapping.Colours"
 
 # Short names: Slicer shrinks a legend's letters until the longest fits. Colours after Okabe and Ito 2008,
 # which every kind of colour vision can distinguish.
-_QUALITY_COLOURS = {
-    Quality.GOOD: ("measured", (0.90, 0.90, 0.84)),
-    Quality.NOT_MEASURED: ("cut end", NOT_MEASURED_COLOUR),
-    Quality.OUTSIDE_SCAN: ("outside scan", (0.34, 0.71, 0.91)),
-    Quality.NO_CORTEX: ("no cortex", NO_CORTEX_COLOUR),
-    Quality.FIT_FAILED: ("fit failed", (0.90, 0.62, 0.00)),
-    Quality.METAL: ("metal", (0.15, 0.15, 0.15)),
+_STATUS_COLOURS = {
+    VertexStatus.GOOD: ("measured", (0.90, 0.90, 0.84)),
+    VertexStatus.NOT_MEASURED: ("cut end", NOT_MEASURED_COLOUR),
+    VertexStatus.OUTSIDE_SCAN: ("outside scan", (0.34, 0.71, 0.91)),
+    VertexStatus.NO_CORTEX: ("no cortex", NO_CORTEX_COLOUR),
+    VertexStatus.FIT_FAILED: ("fit failed", (0.90, 0.62, 0.00)),
+    VertexStatus.METAL: ("metal", (0.15, 0.15, 0.15)),
 }
 
 
@@ -113,13 +113,13 @@ def show_measure(model: slicer.vtkMRMLModelNode, measure_name: str, legend: bool
         raise SurfaceError(f"The model '{model.GetName()}' has no array '{measure_name}'.")
     display = model.GetDisplayNode()
     is_quality = measure_name == QUALITY
-    table = (quality_table if is_quality else colour_table)(model.GetScene())
+    table = (status_table if is_quality else colour_table)(model.GetScene())
     display.SetAndObserveColorNodeID(table.GetID())
     display.SetActiveScalar(measure_name, vtk.vtkDataObject.POINT)
     display.SetScalarRangeFlagFromString(_MANUAL_RANGE)
     # Half a step beyond the first and the last status, so that each has its whole colour.
     display.SetScalarRange(
-        *((-0.5, len(Quality) - 0.5) if is_quality else _stored(model, measure_name).range)
+        *((-0.5, len(VertexStatus) - 0.5) if is_quality else _stored(model, measure_name).range)
     )
     display.SetScalarVisibility(True)
     label_legend(model, legend_title(model, measure_name), legend)
@@ -147,7 +147,7 @@ def label_legend(model: slicer.vtkMRMLModelNode, title: str, visible: bool = Tru
     legend.SetTitleText(title)
     is_quality = display.GetActiveScalarName() == QUALITY
     legend.SetUseColorNamesForLabels(is_quality)
-    legend.SetNumberOfLabels(len(Quality) if is_quality else 5)
+    legend.SetNumberOfLabels(len(VertexStatus) if is_quality else 5)
     high = display.GetScalarRange()[1]
     number_format = "%.0f" if high > 20 else "%.1f" if high > 0.5 else "%.3f"
     legend.SetLabelFormat("%s" if is_quality else number_format)
@@ -196,9 +196,9 @@ def difference_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode
     return _ramp(scene, "Cortical bone effect", diverging(255))
 
 
-def quality_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
-    """Return the scene's colour table for the vertex status: one named colour for each `Quality`."""
-    return _table(scene, "Cortical bone map quality", [_QUALITY_COLOURS[kind] for kind in Quality])
+def status_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
+    """Return the scene's colour table for the vertex status: one named colour for each `VertexStatus`."""
+    return _table(scene, "Cortical bone map quality", [_STATUS_COLOURS[kind] for kind in VertexStatus])
 
 
 def _ramp(scene: slicer.vtkMRMLScene, name: str, ramp: np.ndarray) -> slicer.vtkMRMLColorTableNode:

@@ -8,9 +8,9 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from ....core.measures import MEASURES, QUALITY_LABELS, Quality, measure_named
+from ....core.measures import MEASURES, STATUS_LABELS, VertexStatus, measure_named
 from ....core.surface import Surface
-from ....pipeline.provenance import count_quality
+from ....pipeline.provenance import count_statuses
 from ...scene.models import QUALITY, QUALITY_TITLE, surface_from_model
 from ...scene.registration import hide_registration, show_registration
 from ...scene.results import ResultNodes, show_result
@@ -51,7 +51,7 @@ def show_result_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure
     if on != REGISTRATION or not show_registration(nodes):
         hide_registration(nodes)
         show_result(nodes, shown, "bone" if on == REGISTRATION else on)
-    points = [quality_line(bone)] if QUALITY in bone.arrays else []
+    points = [status_line(bone)] if QUALITY in bone.arrays else []
     lines = [*points, *notes_of(json.loads(nodes.provenance.GetText()))]
     if shown != measure:
         lines.append(_("This result has no '{measure}'.").format(measure=measure_named(measure).label))
@@ -64,7 +64,7 @@ def show_result_in_panel(ui: SimpleNamespace, nodes: ResultNodes | None, measure
         fill(ui.regionsTable, [_("Region"), *headings], region_cells(rows, shown))
 
 
-def quality_line(surface: Surface) -> str:
+def status_line(surface: Surface) -> str:
     """Count the points that were measured, and the others by reason, in one line.
 
     Parameters
@@ -77,9 +77,11 @@ def quality_line(surface: Surface) -> str:
     str
         For example ``9,120 of 10,000 points measured (91%); metal: 880``.
     """
-    counts = count_quality(surface.arrays["quality"])
-    measured, total = counts[QUALITY_LABELS[Quality.GOOD]], len(surface.points)
-    others = [f"{label}: {n:,}" for label, n in counts.items() if n and label != QUALITY_LABELS[Quality.GOOD]]
+    counts = count_statuses(surface.arrays["quality"])
+    measured, total = counts[STATUS_LABELS[VertexStatus.GOOD]], len(surface.points)
+    others = [
+        f"{label}: {n:,}" for label, n in counts.items() if n and label != STATUS_LABELS[VertexStatus.GOOD]
+    ]
     return "; ".join([f"{measured:,} of {total:,} points measured ({measured / total:.0%})", *others])
 
 
