@@ -13,6 +13,7 @@ from ..calibration import Calibration, RodFit, parse_calibration
 from ..calibration.bone_hardening import ASSUMED_KVP, HardeningCorrection, correct_hardening
 from ..core.measures import MEASURES, VertexStatus
 from ..core.progress import Progress
+from ..core.side import check_side
 from ..core.slice_axis import slices_along_k
 from ..core.surface import Surface
 from ..core.volume import Volume
@@ -28,7 +29,7 @@ from .find.known_labels import label_of_femur
 from .provenance import Stopwatch, count_statuses, plain, program, without_folders
 from .regions import region_rows
 from .result import FemurResult
-from .settings import MapSettings, check_side, with_slice_thickness
+from .settings import MapSettings, with_slice_thickness
 
 _MARGIN_MM = 25.0  # of CT around the bone: the longest line and a voxel to interpolate
 _NOT_CORRECTED = {

@@ -17,6 +17,7 @@ import numpy as np
 from ...core.errors import SegmentationError
 from ...core.metal import without_metal
 from ...core.progress import Progress
+from ...core.side import check_side
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...mesh.shape_model import ShapeModel
@@ -107,8 +108,7 @@ def fit_model(
     SurfaceError
         If the shape model's femur has no flat end of the shaft.
     """
-    if side not in ("left", "right"):
-        raise SegmentationError(f"The side is '{side}'; it must be 'left' or 'right'.")
+    check_side(side)
     _check_start(volume, head_centre, head_radius_mm)
     progress = progress or Progress()
     right = _right_sided(volume, side)
