@@ -14,7 +14,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "Docs").rglob("*.md")])
 
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
-# [text](target), ![text](target), also with the target in <> or with a title; the text may have several lines.
+# [text](target), ![text](target), also with the target in <> or a title; the text may have several lines.
 _INLINE = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'][^)]*)?\)")
 _REFERENCE = re.compile(r"^ {0,3}\[[^\]]+\]:\s*<?(\S+?)>?\s*$", re.MULTILINE)
 _HTML = re.compile(r"(?:href|src)=[\"']([^\"']+)[\"']")
