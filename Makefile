@@ -21,7 +21,7 @@ REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas 
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help test test-all test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
-	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas package clean
+	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas docs package clean
 .SECONDARY:
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo "make bench-statistics    false alarms of every test in a thousand null studies"
 	@echo "make bench-trial         a whole simulated trial, from 640 scans to its effect: hours, 5 GB"
 	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
+	@echo "make docs    build the reference for Python users in build/docs"
 	@echo "make package build wheel and source distribution, check them, and use each in an empty environment"
 	@echo "make clean   remove the environments and the demo"
 
@@ -66,6 +67,10 @@ lint: .environments/newest/ready
 
 demo: .venv/.report
 	$(BIN)/cbm demo --out demo
+
+docs: .environments/newest/ready
+	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[docs]
+	$(TESTED)/python -m tools.reference build/docs
 
 package: .environments/newest/ready
 	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[package]

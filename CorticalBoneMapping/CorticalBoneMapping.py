@@ -1,4 +1,4 @@
-"""Slicer module: one hip, from a CT and a segment to a cortical map on the average femur."""
+"""Slicer module for one hip: from a CT and a segment to a cortical map on the average femur."""
 
 import time
 from dataclasses import replace
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import slicer
 import slicer.util
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -15,14 +14,12 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.slicer.panel.application import (
-    facts_of_scan,
+    dicom_facts_of,
     python_beside_slicer,
     simulate_hip,
 )
@@ -37,19 +34,16 @@ from CorticalBoneMappingLib.slicer.panel.choices import (
     is_set,
     map_settings,
     parameters_of,
-    show_calibration_fields,
 )
-from CorticalBoneMappingLib.slicer.panel.runs import MappingRun
-from CorticalBoneMappingLib.slicer.panel.sections.find_section import FindSection, add_found, start_finding
-from CorticalBoneMappingLib.slicer.panel.sections.result_section import show_in_panel
-from CorticalBoneMappingLib.slicer.panel.sections.run_section import POLL_MILLISECONDS, RunSection
+from CorticalBoneMappingLib.slicer.panel.mapping_widget import MappingWidget
+from CorticalBoneMappingLib.slicer.panel.runs import MapFemurRun
+from CorticalBoneMappingLib.slicer.panel.sections.find_section import add_found, start_finding
+from CorticalBoneMappingLib.slicer.panel.sections.run_section import POLL_MILLISECONDS
 from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
 from CorticalBoneMappingLib.slicer.scene.registration import add_registration
 from CorticalBoneMappingLib.slicer.scene.results import (
-    ROLE_ATTRIBUTE,
     ResultNodes,
     add_result,
-    result_of,
     results_in,
 )
 from CorticalBoneMappingLib.slicer.scene.segmentation import side_of_segment, surface_of_segment
@@ -57,7 +51,7 @@ from CorticalBoneMappingLib.slicer.scene.volumes import labelmap_from_segment, v
 
 
 class CorticalBoneMapping(ScriptedLoadableModule):
-    """What Slicer's module list says of this module."""
+    """Title, help and dependencies of the module in Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -79,7 +73,7 @@ class CorticalBoneMapping(ScriptedLoadableModule):
 
 
 def registerSampleData():
-    """Offer a simulated hip in Slicer's sample data; there is nothing to download."""
+    """Offer a simulated hip in Slicer's sample data, without a download."""
     import SampleData
 
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
@@ -97,8 +91,8 @@ class CorticalBoneMappingParameterNode:
     """All inputs of the module; they are saved with the scene.
 
     `slope` is in mg/cm³ per HU, `intercept` in mg/cm³, `corticalDensity` in mg/cm³ (HU without
-    calibration), `kvp` in kV and `sliceThickness` in mm (0: what the CT tells), `spacing` in mm. `result` is
-    the bone on show, `shownMeasure` the name of an array of it.
+    calibration), `kvp` in kV and `sliceThickness` in mm (0: from the scan), `spacing` in mm. `result` is the
+    shown bone, `shownMeasure` the name of an array of it.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -123,183 +117,24 @@ class CorticalBoneMappingParameterNode:
     shownOn: ShownOn = ShownOn.BONE
 
 
-class CorticalBoneMappingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: inputs, Apply or Cancel, and what is shown of a result."""
+class CorticalBoneMappingWidget(MappingWidget):
+    """The panel, with its logic."""
 
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTag = None
-        self._run = self._find = None
-
-    def setup(self):
-        """Called when the panel is opened for the first time."""
-        ScriptedLoadableModuleWidget.setup(self)
-        panel = slicer.util.loadUI(self.resourcePath("UI/CorticalBoneMapping.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        self.ui.resultSelector.addAttribute("vtkMRMLModelNode", ROLE_ATTRIBUTE, "bone")
-        panel.setMRMLScene(slicer.mrmlScene)
-        self.logic = CorticalBoneMappingLogic()
-        self._run = RunSection(
-            self.ui,
-            (self.ui.inputsSection, self.ui.calibrationSection, self.ui.advancedSection),
-            self._missing,
-            self._start,
-            self._takeResult,
-            _("Measure the cortex and carry the map to the average femur."),
-            self._showButtons,
-        )
-        self._find = FindSection(
-            self.ui,
-            self._missingToFind,
-            lambda: self._parameterNode.volume,
-            self._takeFemurs,
-            self._showButtons,
-        )
-        self.ui.shownMeasureCombo.connect("currentIndexChanged(int)", self.onMeasureChosen)
-        self.ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onSegmentSelected)
-        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentSelected)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneLoaded)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneLoaded)
-        self.initializeParameterNode()
-
-    def cleanup(self):
-        """Called when Slicer closes or the module is reloaded."""
-        self._abandon()
-        self.setParameterNode(None)
-        self.removeObservers()
-
-    def enter(self):
-        """Called each time the panel is opened."""
-        self.initializeParameterNode()
-
-    def exit(self):
-        """Called each time another module is opened; a run goes on."""
-        self.setParameterNode(None)
-
-    def onSceneStartClose(self, _caller=None, _event=None):
-        """End a run: the scene it would add to goes away."""
-        self._abandon()
-        self.setParameterNode(None)
-
-    def onSceneLoaded(self, _caller=None, _event=None):
-        """Take up the inputs and results of a scene that was loaded."""
-        results_in(slicer.mrmlScene)  # makes their colours whole, also where the panel is not open
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def initializeParameterNode(self):
-        """Connect the panel to the scene's parameters, and show a result that the scene brought."""
-        self.setParameterNode(self.logic.getParameterNode())
-        if self.logic.warnings:
-            self.ui.statusLabel.text = "\n".join(self.logic.warnings)
-        if self._parameterNode.result is None and (found := results_in(slicer.mrmlScene)):
-            self._parameterNode.result = found[-1].bone
-
-    def setParameterNode(self, parameterNode):
-        """Connect the panel to `parameterNode`, or to nothing."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(
-                self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters
-            )
-        self._parameterNode = parameterNode
-        if parameterNode is not None:
-            # Not connectGui: it does not always return the tag, and without the tag the panel would stay
-            # connected to the parameters of a scene that was closed.
-            named = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
-            named.pop(None, None)
-            self._guiTag = parameterNode.connectParametersToGui(named)
-            # Of lower priority than Slicer's own observer, which writes the parameters to the widgets first.
-            node, event = parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent
-            self.addObserver(node, event, self.onParameters, priority=-1.0)
-            self.onParameters()
-
-    def onParameters(self, _caller=None, _event=None):
-        """Bring the panel up to date with the parameters."""
-        parameters = self._parameterNode
-        self._showSegment(parameters)
-        for edit in (self.ui.outputFolderEdit, self.ui.rodsFileEdit):
-            if not is_set(edit.currentPath):  # how Slicer keeps a path that is not set
-                edit.currentPath = ""
-        show_calibration_fields(self.ui, parameters)
-        self._showButtons()
-        self._find.show(parameters.segmentation)
-        measure, on = parameters.shownMeasure, parameters.shownOn.value
-        show_in_panel(self.ui, result_of(parameters.result), measure, on)
-
-    def onMeasureChosen(self, index):
-        """Keep the measure on show, which is named as the result names it."""
-        if self._parameterNode is not None and index >= 0:
-            self._parameterNode.shownMeasure = self.ui.shownMeasureCombo.itemData(index)
-
-    def onSegmentSelected(self, _selected=None):
-        """Keep segmentation and segment, for which Slicer's parameter node has no connector."""
-        if self._parameterNode is not None:
-            self._parameterNode.segmentation = self.ui.segmentSelector.currentNode()
-            self._parameterNode.segmentID = self.ui.segmentSelector.currentSegmentID() or ""
-            if side := side_of_segment(self._parameterNode.segmentation, self._parameterNode.segmentID):
-                self._parameterNode.side = Side(side)
-
-    def _abandon(self):
-        self._run.abandon()
-        self._find.abandon()
-
-    def _showButtons(self):
-        if self._run is not None and self._find is not None:  # both tell of themselves when they are made
-            self._run.show_apply()
-            self._find.show_button()
-
-    def _missing(self):
-        if self._find is not None and self._find.running:
-            return [_("Wait until the femurs are found.")]
-        return None if self._parameterNode is None else self.logic.missingInputs(self._parameterNode)
-
-    def _missingToFind(self):
-        if self._run.run is not None:
-            return [_("Wait until the measurement is done.")]
-        hasVolume = self._parameterNode is not None and self._parameterNode.volume is not None
-        return [] if hasVolume else [_("Choose the CT volume.")]
-
-    def _start(self):
-        return self.logic.start(self._parameterNode)
-
-    def _takeFemurs(self, segmentation):
-        if self._parameterNode is not None:
-            self._parameterNode.segmentation = segmentation
-
-    def _takeResult(self, run):
-        nodes = self.logic.addResult(run)
-        if self._parameterNode is None:  # another module is open
-            return
-        self._parameterNode.result = nodes.bone
-        slicer.util.resetThreeDViews()
-
-    def _showSegment(self, parameters):
-        selector = self.ui.segmentSelector
-        segment = parameters.segmentID
-        if selector.currentNode() is not parameters.segmentation:
-            selector.setCurrentNode(parameters.segmentation)
-        if segment and selector.currentSegmentID() != segment:
-            selector.setCurrentSegmentID(segment)
+        super().__init__(parent, CorticalBoneMappingLogic)
 
 
 class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
-    """What the panel does, for scripts and tests as well."""
+    """What the panel does without widgets, for scripts and tests as well."""
 
     def getParameterNode(self):
-        """Give the module's inputs in the scene; `warnings` says which of them it does not know."""
+        """Return the module's inputs in the scene; `warnings` names those that were replaced."""
         node = super().getParameterNode()
         parameters, self.warnings = parameters_of(node, CorticalBoneMappingParameterNode)
         return parameters
 
     def missingInputs(self, parameters) -> list[str]:
-        """Say what has to be set before the run can begin, one sentence each."""
+        """Say what has to be set before a run, one sentence each."""
         segmentation = parameters.segmentation
         segments = segmentation.GetSegmentation() if segmentation is not None else None
         wanted = [
@@ -310,22 +145,22 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
                 _("Choose the segment of the femur."),
             ),
             (parameters.side != Side.UNSET, _("Choose the side of the body.")),
-            (is_set(parameters.outputFolder), _("Choose the folder for the result.")),
+            (is_set(parameters.outputFolder), _("Choose the output folder.")),
             (
                 parameters.calibration != CalibrationKind.RODS or parameters.rodsFile.is_file(),
                 _("Choose the file with the rods of the phantom."),
             ),
         ]
-        return [sentence for isThere, sentence in wanted if not isThere]
+        return [sentence for isSet, sentence in wanted if not isSet]
 
-    def start(self, parameters) -> MappingRun:
-        """Begin to map the femur in a child process, so that Slicer stays alive."""
+    def start(self, parameters) -> MapFemurRun:
+        """Start to map the femur in a child process, so that Slicer stays usable."""
         missing = self.missingInputs(parameters)
         if missing:
             raise CorticalBoneMappingError(" ".join(missing))
-        ct = replace(volume_from_node(parameters.volume), **facts_of_scan(parameters.volume))
+        ct = replace(volume_from_node(parameters.volume), **dicom_facts_of(parameters.volume))
         labelmap = labelmap_from_segment(parameters.segmentation, parameters.segmentID, ct)
-        return MappingRun(
+        return MapFemurRun(
             ct,
             surface_of_segment(slicer.mrmlScene, labelmap) or labelmap,
             parameters.side.value,
@@ -334,8 +169,8 @@ class CorticalBoneMappingLogic(ScriptedLoadableModuleLogic):
             python=python_beside_slicer(),
         )
 
-    def addResult(self, run: MappingRun) -> ResultNodes:
-        """Add the result of a run that is done to the scene."""
+    def addResult(self, run: MapFemurRun) -> ResultNodes:
+        """Add the result of a finished run to the scene."""
         result, name = run.result(), run.folder.name
         nodes = add_result(slicer.mrmlScene, result, name)
         add_registration(slicer.mrmlScene, result, nodes, name)
@@ -351,12 +186,12 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run all tests."""
-        for name in ("WhatIsMissingIsSaid", "SimulatedHipIsMapped", "FemurOfSimulatedHipIsFound"):
+        for name in ("MissingInputsAreNamed", "SimulatedHipIsMapped", "FemurOfSimulatedHipIsFound"):
             self.setUp()
             getattr(self, f"test_{name}")()
 
-    def test_WhatIsMissingIsSaid(self):
-        """An empty scene cannot be measured, and the panel says what it needs."""
+    def test_MissingInputsAreNamed(self):
+        """In an empty scene the panel names the four inputs that it needs."""
         logic = CorticalBoneMappingLogic()
         self.assertEqual(len(logic.missingInputs(logic.getParameterNode())), 4)
 
@@ -394,7 +229,7 @@ class CorticalBoneMappingTest(ScriptedLoadableModuleTest):
         self.assertEqual(side_of_segment(found, segmentID), "right")
 
     def waitFor(self, run):
-        """Let Slicer go on until the child process has done its work."""
+        """Keep Slicer running until the child process has ended."""
         while (state := run.poll()) == RunState.RUNNING:
             slicer.app.processEvents()
             time.sleep(POLL_MILLISECONDS / 1000)

@@ -20,7 +20,7 @@ from CorticalBoneMappingLib.calibration import parse_calibration
 from CorticalBoneMappingLib.calibration.attenuation import Tube
 from CorticalBoneMappingLib.calibration.body_section import Pelvis
 from CorticalBoneMappingLib.calibration.bone_hardening import correct_hardening
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.surface_files import read_surface
@@ -102,7 +102,7 @@ def rows(bone: Surface, truth: Surface) -> list[str]:
         interpolate(truth, name, found.triangle, found.weights)
         for name in ("cortical_thickness", "cortical_density")
     )
-    good = bone.arrays["quality"] == Quality.GOOD
+    good = bone.arrays["quality"] == VertexStatus.GOOD
     errors = {
         "thickness, mm": bone.arrays["cortical_thickness"] - thickness,
         "density, %": 100 * (bone.arrays["cortical_density"] / density - 1),

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from CorticalBoneMappingLib.calibration import Calibration
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, CorticalMap, measure_cortex
@@ -124,15 +124,17 @@ def cells(cases: list[Case], maps: list[CorticalMap]) -> list[str]:
         np.concatenate([getattr(case, name) for case in cases]) for name in ("thickness", "density")
     )
     found = np.concatenate([cortical.thickness for cortical in maps])
-    error, good = found - true, quality == Quality.GOOD
+    error, good = found - true, quality == VertexStatus.GOOD
     by_bin = [good & (true >= low) & (true < high) for low, high in pairwise(BINS_MM)]
     texts = [f"{error[k].mean():+.3f}/{np.abs(error[k]).mean():.3f}" if k.any() else "-" for k in by_bin]
     whole, thick = good & (true >= 0.6) & (true < 5.0), good & (true >= THICK_MM)
     of_density = 100.0 * (np.concatenate([cortical.density for cortical in maps]) / density - 1.0)
     mass = np.concatenate([cortical.mass_surface_density for cortical in maps])
     of_mass = 100.0 * np.abs(mass[whole] / (true * density / 10.0)[whole] - 1.0)
-    asked = quality != Quality.NOT_MEASURED
-    shares = [100.0 * np.mean(quality[asked] == kind) for kind in (Quality.FIT_FAILED, Quality.NO_CORTEX)]
+    asked = quality != VertexStatus.NOT_MEASURED
+    shares = [
+        100.0 * np.mean(quality[asked] == kind) for kind in (VertexStatus.FIT_FAILED, VertexStatus.NO_CORTEX)
+    ]
     return [
         *texts,
         f"{np.abs(error[whole]).mean():.3f}",

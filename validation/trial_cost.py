@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from CorticalBoneMappingLib.core.measures import MEASURES, QUALITY_LABELS, Quality
+from CorticalBoneMappingLib.core.measures import MEASURES, STATUS_LABELS, VertexStatus
 from CorticalBoneMappingLib.core.progress import Progress
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.pipeline.regions import region_rows
@@ -50,7 +50,7 @@ def nothing(case: Case, _: Progress) -> FemurResult:
     surface = Surface(points, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
     surface = surface.with_arrays(**maps, region=np.ones(4, np.int16))
     record = {
-        "points": {QUALITY_LABELS[kind]: 4 * (kind == Quality.GOOD) for kind in Quality},
+        "points": {STATUS_LABELS[kind]: 4 * (kind == VertexStatus.GOOD) for kind in VertexStatus},
         "registration": {"distances_mm": {"to_average_95": 0.0}, "expected_error_mm": 0.0, "covered": 1.0},
         "notes": [],
         "timings_s": {},

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from CorticalBoneMappingLib.calibration import Calibration
-from CorticalBoneMappingLib.core.measures import QUALITY_LABELS, Quality
+from CorticalBoneMappingLib.core.measures import STATUS_LABELS, VertexStatus
 from CorticalBoneMappingLib.core.progress import JsonProgress, Progress
 from CorticalBoneMappingLib.cortex import measure_cortex
 from CorticalBoneMappingLib.io.volume_files import read_labelmap, read_volume, write_volume
@@ -62,7 +62,7 @@ def surface_and_thickness(case: Case, progress: Progress) -> FemurResult:
     bone = found.surface.with_arrays(**cortical.arrays(), region=np.ones(len(found.surface.points), np.int16))
     quality = bone.arrays["quality"]
     record = {
-        "points": {QUALITY_LABELS[kind]: int(np.sum(quality == kind)) for kind in Quality},
+        "points": {STATUS_LABELS[kind]: int(np.sum(quality == kind)) for kind in VertexStatus},
         "registration": {"distances_mm": {"to_average_95": 0.0}, "expected_error_mm": 0.0, "covered": 1.0},
         "notes": [],
         "timings_s": {},

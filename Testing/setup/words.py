@@ -43,6 +43,7 @@ WORDS = {
 # Where such a word is right, and why; a regular expression of the text around it.
 EXCEPTIONS = {
     r"is no longer": "plain English for what was and is not any more",
+    r"\.tell\(\)": "a method of Python's files",
     r"\bbending_misfit_mm\b": "stored in provenance.json",
     r"""(?<=["'`])remarks(?=["'`])""": "stored in provenance.json and atlas.json",
     r"""(?<=["'`])bending(?=["'`])""": "an array of registered_average.vtp",

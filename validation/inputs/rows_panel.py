@@ -19,7 +19,7 @@ from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.core.measures import measure_named
 from CorticalBoneMappingLib.report.pages.answers import current_analyses, read_analyses
 from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, error_sentence
-from CorticalBoneMappingLib.slicer.panel.runs import StudyRun
+from CorticalBoneMappingLib.slicer.panel.runs import AnalyseMapsRun
 from CorticalBoneMappingLib.statistics.model.contrasts import read_contrast
 from CorticalBoneMappingLib.statistics.model.design import build_design
 from CorticalBoneMappingLib.study.analysis.collect import parse_terms, read_study_table
@@ -110,7 +110,7 @@ def _answer_to_a_panel_question(file: str, folder: Path) -> Answer:
     before = (folder / file).read_bytes()
     plan = read_study_file(study)
     own = replace(plan, analyses=plan.analyses[:1], scans=None, source="")
-    StudyRun(own, folder).close()
+    AnalyseMapsRun(own, folder).close()
     return Answer(f"{file} is as it was", (folder / file).read_bytes() == before)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 
 from .measure import Measured
 
@@ -36,7 +36,7 @@ class Errors:
     covered : dict of str to ndarray of shape (n,)
         1 where the 95 % interval holds the truth, 0 where it does not, by measure.
     quality : ndarray of shape (n,)
-        `Quality`.
+        `VertexStatus`.
     beside : ndarray of bool, shape (n,)
         On the head, other bone within 6 mm.
     seconds : float
@@ -125,7 +125,11 @@ def row(
 
 def shares(errors: Errors) -> dict[str, float]:
     """Share of the counted points by what became of them."""
-    kinds = {"measured": Quality.GOOD, "no cortex": Quality.NO_CORTEX, "failed": Quality.FIT_FAILED}
+    kinds = {
+        "measured": VertexStatus.GOOD,
+        "no cortex": VertexStatus.NO_CORTEX,
+        "failed": VertexStatus.FIT_FAILED,
+    }
     found = {name: _mean(errors.quality == kind) for name, kind in kinds.items()}
     return found | {"other": 1.0 - sum(found.values())}
 

@@ -15,7 +15,7 @@ import numpy as np
 from CorticalBoneMappingLib import cortex
 from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
 from CorticalBoneMappingLib.core.errors import MeasurementError
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.cortex import METHODS, measure_cortex
@@ -169,7 +169,7 @@ def _run(method: str, surface: Surface, volume: Volume, calibration: Calibration
 
 def _nothing(count: int, why: str, seconds: float) -> cache.Arrays:
     arrays = {name: np.full(count, np.nan) for name in (*_MEASURES, "offset")}
-    arrays["quality"] = np.full(count, Quality.FIT_FAILED, dtype=np.int8)
+    arrays["quality"] = np.full(count, VertexStatus.FIT_FAILED, dtype=np.int8)
     return arrays | {"seconds": np.array(seconds), "used": np.array(json.dumps({"error": why}))}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
 from ..core.errors import SettingError, SurfaceError
+from ..core.side import Side, check_side
 from ..core.surface import Surface
 from ..mesh.surface_repair import repaired
 from .condyles import find_condyles
@@ -29,7 +29,7 @@ _USUAL_ANGLES_DEG = (105.0, 145.0)
 _USUAL_RADII_MM = (18.0, 30.0)
 
 
-def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy:
+def measure_anatomy(surface: Surface, side: Side) -> Anatomy:
     """Find the landmarks of a femur in any pose, by its shape alone.
 
     The head is the part of the bone that is most like a sphere, the shaft the part with straight walls; both
@@ -61,9 +61,7 @@ def measure_anatomy(surface: Surface, side: Literal["left", "right"]) -> Anatomy
     return _on_side(_measured(right, head, find_shaft(right, head), side), side, repairs)
 
 
-def anatomy_from_landmarks(
-    surface: Surface, side: Literal["left", "right"], landmarks: Mapping[str, np.ndarray]
-) -> Anatomy:
+def anatomy_from_landmarks(surface: Surface, side: Side, landmarks: Mapping[str, np.ndarray]) -> Anatomy:
     """Measure a femur on which some landmarks are roughly known, for instance carried by a registration.
 
     They are only where the search begins: the result is what is found on the surface.
@@ -106,8 +104,7 @@ def anatomy_from_landmarks(
 
 def _as_right(surface: Surface, side: str) -> tuple[Surface, tuple[str, ...]]:
     """Return the repaired surface as a right femur, and warnings of what was repaired."""
-    if side not in ("left", "right"):
-        raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
+    check_side(side)
     found = repaired(surface)
     holes = (
         "A hole of the surface was" if found.n_holes == 1 else f"{found.n_holes} holes of the surface were"

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..core.surface import Surface
 from ..mesh.topology import connected
-from .flat_end import FLAT_MM, flat_end
 from .outline import NeckOutline
 from .result import Anatomy
+from .shaft import FLAT_MM, flat_end
 
 CUT_END = 0
 """The region of what was cut, in every atlas."""

@@ -1,4 +1,4 @@
-"""Find and fit the axis of the femoral shaft below the lesser trochanter."""
+"""Fit the axis of the femoral shaft below the lesser trochanter; find the flat end where it was cut."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from ..core.errors import SurfaceError
 from ..core.surface import Surface
-from .flat_end import flat_end
 from .frame import Axis, Frame, evenly_spread, unit
 from .head import Head
 from .sections import sections
+
+FLAT_MM = 0.6
+"""How far points of a flat end may lie from its plane; chosen by hand, not tuned."""
 
 # Chosen by hand, not tuned, where no origin is given.
 _STEP_MM = 2.0
@@ -21,6 +23,7 @@ _FROM, _TO, _NEAREST = 0.85, 3.45, 0.2  # radii of the head below the lesser tro
 _LONG_ENOUGH_MM = 30.0  # of shaft; a shorter one is used from nearer to the trochanter
 _LEAST_LENGTH_MM = 4.0
 _SAMPLES, _N_DIRECTIONS, _ROUNDS = 3000, 120, 16
+_END_ROUNDS = 3
 _FARTHEST = 6.0  # radii of the head: beyond, a whole femur bows and widens to its condyles
 _LEAST_END = 2.0  # radii of the head; above lies nothing but trochanters
 # Share of the walls' normals along the axis. On 25 femurs, 10 of which are for measuring only, the shaft has
@@ -209,6 +212,48 @@ def fit_shaft(surface: Surface, head: Head, start: Axis, tip: np.ndarray, rounds
         axis, residual = _line(centres, axis, head, at_tip)
     area = float(np.mean([cut.area_mm2 for cut in cuts]))
     return Shaft(axis, float(np.sqrt(area / np.pi)), float(first - last), residual)
+
+
+class FlatEnd(NamedTuple):
+    """The plane of a cut: its middle, mm, its outward normal, and the highest level of its rim, mm along."""
+
+    middle: np.ndarray
+    normal: np.ndarray
+    top_mm: float
+
+
+def flat_end(surface: Surface, axis: Axis, radius_mm: float) -> FlatEnd | None:
+    """Find the flat lower end of a shaft.
+
+    Parameters
+    ----------
+    surface : Surface
+        Of a femur, mm.
+    axis : Axis
+        Of its shaft; it points up.
+    radius_mm : float
+        Of the shaft.
+
+    Returns
+    -------
+    FlatEnd or None
+        None where the end is rounded or torn, or the bone is whole.
+    """
+    corners = surface.points[surface.triangles]
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing /= np.maximum(2.0 * surface.triangle_areas, 1e-12)[:, None]
+    level = axis.along(corners.mean(axis=1))
+    at_end = (level < level.min() + 2.0 * radius_mm) & (facing @ axis.direction < -0.6)
+    for _ in range(_END_ROUNDS):
+        weights = surface.triangle_areas * at_end
+        if weights.sum() < 0.5 * np.pi * radius_mm**2:
+            return None
+        normal = weights @ facing
+        normal /= np.linalg.norm(normal)
+        middle = weights @ corners.mean(axis=1) / weights.sum()
+        at_end &= (np.abs((corners.mean(axis=1) - middle) @ normal) < 2 * FLAT_MM) & (facing @ normal > 0.9)
+    rim = axis.along(corners[at_end].reshape(-1, 3))
+    return FlatEnd(middle, normal, float(rim.max(initial=level.min())))
 
 
 def _line(centres: np.ndarray, axis: Axis, head: Head, at_tip: float) -> tuple[Axis, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.errors import SettingError
+from ..core.side import check_side
 
 _SUPERIOR = np.array([0.0, 0.0, 1.0])
 _ANTERIOR = np.array([0.0, 1.0, 0.0])
@@ -68,8 +68,8 @@ def anatomical_views(side: str | None, superior: bool = False) -> list[View]:
     SettingError
         If `side` is something else.
     """
-    if side not in ("left", "right", None):
-        raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
+    if side is not None:
+        check_side(side)
     at_right, at_left = {
         "right": ("lateral", "medial"),
         "left": ("medial", "lateral"),

@@ -15,6 +15,7 @@ from ..anatomy import Anatomy, measure_anatomy
 from ..anatomy.regions import CUT_END, regions_of
 from ..core.errors import SettingError
 from ..core.progress import Progress
+from ..core.side import SIDES
 from ..core.surface import Surface
 from ..io.files import write_json
 from ..io.folders import ready_folder, whole_folder
@@ -68,7 +69,7 @@ def _rows(table: Path) -> list[tuple[Path, str]]:
         )
     surfaces, sides = written.columns["surface"], written.columns["side"]
     for row, surface, side in zip(written.rows, surfaces, sides):
-        if side not in ("left", "right"):
+        if side not in SIDES:
             raise SettingError(f"{table}, row {row}: the side is '{side}'; it must be left or right.")
         if not surface:
             raise SettingError(f"{table}, row {row}: the surface is empty; name a file.")

@@ -1,1 +1,1 @@
-"""The command line: ``cbm COMMAND``. Each command is a module; it imports what it needs when it runs."""
+"""The command line: one module a command, which imports what it needs when it runs."""

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..core.side import SIDES
 from . import demo_hip, demo_trial
 from .common import add_command, add_output_options
 
@@ -34,7 +35,7 @@ def add_to(commands: Any) -> None:
         "--out", type=Path, default=Path("demo"), metavar="DIR", help="folder (default: demo)"
     )
     parser.add_argument("--seed", type=int, default=0, help="which people, or which person (default: 0)")
-    parser.add_argument("--side", choices=("left", "right"), default="right", help="default: right")
+    parser.add_argument("--side", choices=SIDES, default="right", help="default: right")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="of the trial (default: 2)")
     add_output_options(parser)
     parser.set_defaults(run=run)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.side import SIDES
 from . import simulate_trial
 from .common import add_command, add_output_options, progress_of, say, without_machine_paths
 
@@ -42,7 +43,7 @@ def add_to(commands: Any) -> None:
     parser = add_command(kinds, "hip", "make a CT of one hip whose truth is known", _EPILOG)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the scan")
     parser.add_argument("--seed", type=int, default=0, help="which person, and which noise (default: 0)")
-    parser.add_argument("--side", choices=("left", "right"), default="right", help="default: right")
+    parser.add_argument("--side", choices=SIDES, default="right", help="default: right")
     # What is not given is left out, so that the defaults are in one place: ScannerSettings.
     given: dict[str, Any] = {"type": float, "default": argparse.SUPPRESS}
     for option, name, unit, text in (

@@ -85,7 +85,7 @@ def measure_named(name: str, unit: str = "", shown: tuple[float, float] = (0.0, 
     return MEASURES.get(name) or Measure(name, name, unit, unit, shown)
 
 
-class Quality(IntEnum):
+class VertexStatus(IntEnum):
     """Why a point carries a value or none; the point array ``quality`` in files.
 
     Values other than `GOOD` have not-a-number in every measure, and are counted, never filled.
@@ -99,11 +99,11 @@ class Quality(IntEnum):
     METAL = 5  # an implant is on the line
 
 
-QUALITY_LABELS: dict[Quality, str] = {
-    Quality.GOOD: "measured",
-    Quality.NOT_MEASURED: "not measured (cut end of the bone)",
-    Quality.OUTSIDE_SCAN: "outside the scan",
-    Quality.NO_CORTEX: "no measurable cortex",
-    Quality.FIT_FAILED: "fit failed",
-    Quality.METAL: "metal",
+STATUS_LABELS: dict[VertexStatus, str] = {
+    VertexStatus.GOOD: "measured",
+    VertexStatus.NOT_MEASURED: "not measured (cut end of the bone)",
+    VertexStatus.OUTSIDE_SCAN: "outside the scan",
+    VertexStatus.NO_CORTEX: "no measurable cortex",
+    VertexStatus.FIT_FAILED: "fit failed",
+    VertexStatus.METAL: "metal",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.measures import Quality
+from ..core.measures import VertexStatus
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class CorticalMap:
     periosteal_offset : ndarray of shape (n,)
         Depth of the outer edge below the given surface in mm; negative where it lies outside.
     quality : ndarray of int8, shape (n,)
-        `Quality` of each point.
+        `VertexStatus` of each point.
     used : dict
         Method, settings and what was estimated from the scan; plain numbers and text, for JSON.
     thickness_sd, density_sd, mass_sd, periosteal_offset_sd : ndarray of shape (n,) or None
@@ -78,5 +78,5 @@ class CorticalMap:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of points by `Quality` name, all names."""
-        return {kind.name: int(np.count_nonzero(self.quality == kind)) for kind in Quality}
+        """Number of points by `VertexStatus` name, all names."""
+        return {kind.name: int(np.count_nonzero(self.quality == kind)) for kind in VertexStatus}

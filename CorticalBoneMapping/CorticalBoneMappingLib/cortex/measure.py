@@ -13,7 +13,7 @@ import numpy as np
 
 from ..calibration import Calibration
 from ..core.errors import MeasurementError, SettingError
-from ..core.measures import Quality
+from ..core.measures import VertexStatus
 from ..core.progress import Progress
 from ..core.surface import Surface
 from ..core.volume import Volume
@@ -136,7 +136,7 @@ def measure_cortex(
     innermost = estimates.outer_edge + estimates.thickness + LINES.beyond_inner_edge_mm
     outside = lines.outside | _leaves_scan(scan.sampled, innermost)
     estimates = replace(estimates, outer_edge=estimates.outer_edge + depth[points])
-    quality = np.full(len(excluded), Quality.NOT_MEASURED, dtype=np.int8)
+    quality = np.full(len(excluded), VertexStatus.NOT_MEASURED, dtype=np.int8)
     quality[points] = _status(estimates, lines.metal, outside)
     result = _as_map(scan, estimates, quality, method, slices)
     progress.report(1.0, "Cortex measured")
@@ -197,15 +197,15 @@ def _status(estimates: Estimates, metal: np.ndarray, outside: np.ndarray) -> np.
     finite &= np.isfinite(estimates.cortical_density) & np.isfinite(estimates.trabecular_density)
     return np.select(
         [outside, metal, estimates.no_cortex, estimates.failed | ~finite | ~(estimates.thickness > 0)],
-        [Quality.OUTSIDE_SCAN, Quality.METAL, Quality.NO_CORTEX, Quality.FIT_FAILED],
-        Quality.GOOD,
+        [VertexStatus.OUTSIDE_SCAN, VertexStatus.METAL, VertexStatus.NO_CORTEX, VertexStatus.FIT_FAILED],
+        VertexStatus.GOOD,
     )
 
 
 def _as_map(
     scan: Scan, estimates: Estimates, quality: np.ndarray, method: str, slices: SliceThickness | None
 ) -> CorticalMap:
-    good = quality[scan.points] == Quality.GOOD
+    good = quality[scan.points] == VertexStatus.GOOD
 
     def over_surface(values: np.ndarray | None) -> np.ndarray | None:
         if values is None:

@@ -121,10 +121,10 @@ def check_nifti(path: Path, header: NiftiHeader) -> list[str]:
     """
     if header.unit is not None:
         raise VolumeError(f"{path}: the header gives lengths in {header.unit}. Save it in millimetres.")
-    check_spacing(path, header.spacing)
+    check_voxel_spacing(path, header.spacing)
     if header.sform is not None:
         length = np.linalg.norm(header.sform[:, :3], axis=0)
-        check_spacing(path, length)
+        check_voxel_spacing(path, length)
         if np.any(np.abs(length - header.spacing) > _SAME_LENGTH * header.spacing):
             raise VolumeError(
                 f"{path}: two voxel spacings in one file: {_numbers(header.spacing)} mm (pixdim) and "
@@ -137,7 +137,7 @@ def check_nifti(path: Path, header: NiftiHeader) -> list[str]:
     return []
 
 
-def check_spacing(path: Path, spacing: np.ndarray) -> None:
+def check_voxel_spacing(path: Path, spacing: np.ndarray) -> None:
     """Refuse voxel spacings (3,) that are not numbers above 0."""
     if not np.all(np.isfinite(spacing) & (spacing > 0)):
         raise VolumeError(
@@ -272,12 +272,12 @@ def _check_nrrd(path: Path, text: str) -> list[str]:
     if directions is None and "spacings" not in fields:
         raise _without_spacing(path, "neither 'space directions' nor 'spacings'")
     if directions is None:
-        check_spacing(path, _numbers_in(fields["spacings"]))
+        check_voxel_spacing(path, _numbers_in(fields["spacings"]))
         return [not_oriented(path, "spacings without space directions")]
     vectors = [_numbers_in(vector) for vector in re.findall(r"\(([^)]*)\)", directions)]
     if [len(vector) for vector in vectors] != [3, 3, 3]:
         raise _without_spacing(path, f"'space directions' is {directions}")
-    check_spacing(path, np.linalg.norm(vectors, axis=1))
+    check_voxel_spacing(path, np.linalg.norm(vectors, axis=1))
     space = fields.get("space", "").lower()
     if not (space.startswith(_PATIENT_SPACES) or space[:3] in ("lps", "ras", "las")):
         return [not_oriented(path, f"space is '{space}'" if space else "no 'space'")]
@@ -292,7 +292,7 @@ def _check_metaimage(path: Path, text: str) -> list[str]:
     given = [key for key in _SPACING_KEYS if key in fields]
     if not given:
         raise _without_spacing(path, "no 'ElementSpacing'")
-    check_spacing(path, _numbers_in(fields[given[0]]))
+    check_voxel_spacing(path, _numbers_in(fields[given[0]]))
     if not any(key in fields for key in _ORIENTATION_KEYS):
         return [not_oriented(path, "no 'TransformMatrix'")]
     return []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.measures import Quality
+from ..core.measures import VertexStatus
 from ..core.surface import Surface
 from ..mesh.closest import closest_points, interpolate
 
@@ -35,7 +35,7 @@ def thickness_errors(measured: Surface, truth: Surface) -> tuple[np.ndarray, np.
     """
     found = closest_points(truth, measured.points)
     true = interpolate(truth, "cortical_thickness", found.triangle, found.weights)
-    true[measured.arrays["quality"] == Quality.NOT_MEASURED] = np.nan
+    true[measured.arrays["quality"] == VertexStatus.NOT_MEASURED] = np.nan
     return true, measured.arrays["cortical_thickness"] - true
 
 

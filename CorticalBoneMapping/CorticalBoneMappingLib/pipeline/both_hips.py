@@ -11,6 +11,7 @@ import numpy as np
 from ..anatomy.regions import CUT_END, region_names_of
 from ..core.errors import SettingError
 from ..core.measures import MEASURES
+from ..core.side import SIDES
 from ..core.surface import Surface
 from ..io.files import write_json, write_text
 from ..io.folders import ready_folder, whole_folder
@@ -85,7 +86,7 @@ def both_hips(one: FemurResult, other: FemurResult) -> BothHips:
     SettingError
         If both are of the same side, lie on different average femurs, or have a measure in different units.
     """
-    if {one.side, other.side} != {"left", "right"}:
+    if {one.side, other.side} != set(SIDES):
         raise SettingError(f"Both results are of a {one.side} femur; a left and a right one are needed.")
     left, right = (one, other) if one.side == "left" else (other, one)
     _check_same_atlas(left, right)
@@ -159,7 +160,7 @@ def _measured(average: Surface, names: list[str]) -> np.ndarray:
 
 
 def _rows(surface: Surface, name: str) -> list[dict[str, Any]]:
-    left, right = (surface.arrays[f"{name}_{side}"].astype(np.float64) for side in ("left", "right"))
+    left, right = (surface.arrays[f"{name}_{side}"].astype(np.float64) for side in SIDES)
     region, common = surface.arrays["region"], np.isfinite(left) & np.isfinite(right)
     groups = {WHOLE_FEMUR: region != CUT_END}
     names = region_names_of(surface)

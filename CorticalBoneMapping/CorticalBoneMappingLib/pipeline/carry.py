@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.measures import MEASURES, Quality
+from ..core.measures import MEASURES, VertexStatus
 from ..core.surface import Surface
 from ..mesh.shape_model import ShapeModel
 from ..mesh.smoothing import smooth
@@ -43,11 +43,13 @@ def carry_to_average(
         if name in bone.arrays and not (measure.is_uncertainty and fwhm_mm > 0)
     }
     quality = registration.to_average(bone.arrays["quality"].astype(np.int64))
-    quality = np.where(quality < 0, Quality.NOT_MEASURED, quality)
+    quality = np.where(quality < 0, VertexStatus.NOT_MEASURED, quality)
     measured = np.isfinite(np.stack(list(maps.values()))).all(axis=0)
     # Beside a gap the interpolated value and the nearest status may differ; the value decides.
     quality = np.where(
-        measured, Quality.GOOD, np.where(quality == Quality.GOOD, Quality.NOT_MEASURED, quality)
+        measured,
+        VertexStatus.GOOD,
+        np.where(quality == VertexStatus.GOOD, VertexStatus.NOT_MEASURED, quality),
     )
     if fwhm_mm > 0:
         maps = {name: smooth(average, values, fwhm_mm) for name, values in maps.items()}

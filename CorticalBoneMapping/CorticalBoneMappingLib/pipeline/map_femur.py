@@ -11,8 +11,9 @@ from ..anatomy.regions import CUT_END
 from ..atlas.average import load_atlas
 from ..calibration import Calibration, RodFit, parse_calibration
 from ..calibration.bone_hardening import ASSUMED_KVP, HardeningCorrection, correct_hardening
-from ..core.measures import MEASURES, Quality
+from ..core.measures import MEASURES, VertexStatus
 from ..core.progress import Progress
+from ..core.side import check_side
 from ..core.slice_axis import slices_along_k
 from ..core.surface import Surface
 from ..core.volume import Volume
@@ -25,10 +26,10 @@ from ..segmentation import PeriostealSurface, periosteal_surface
 from .anatomy import registered_average, similarity_to_subject, subject_anatomy
 from .carry import carry_to_average, registration_summary, shape_summary
 from .find.known_labels import label_of_femur
-from .provenance import Stopwatch, count_quality, plain, program, without_folders
+from .provenance import Stopwatch, count_statuses, plain, program, without_folders
 from .regions import region_rows
 from .result import FemurResult
-from .settings import MapSettings, check_side, with_slice_thickness
+from .settings import MapSettings, with_slice_thickness
 
 _MARGIN_MM = 25.0  # of CT around the bone: the longest line and a voxel to interpolate
 _NOT_CORRECTED = {
@@ -134,7 +135,7 @@ def map_femur(
         | {"average_to_bone": similarity_to_subject(registration).round(6).tolist()},
         "anatomy": anatomy,
         "shape": shape_summary(registration, average.shape_model),
-        "points": count_quality(quality),
+        "points": count_statuses(quality),
         "warnings": warnings,
         "notes": list(dict.fromkeys(notes)),  # a femur that was found repeats the warnings of its CT
         "timings_s": watch.seconds,
@@ -247,10 +248,10 @@ def _assumptions(used: dict[str, Any]) -> list[str]:
 def _notes(quality: np.ndarray) -> list[str]:
     """Notes on points without values."""
     notes = []
-    if metal := int(np.sum(quality == Quality.METAL)):
+    if metal := int(np.sum(quality == VertexStatus.METAL)):
         notes.append(f"Metal was found at {metal} points; they carry no values.")
-    if missing := int(np.sum(quality == Quality.NO_CORTEX)):
+    if missing := int(np.sum(quality == VertexStatus.NO_CORTEX)):
         notes.append(f"{missing} points have no measurable cortex: it is missing, or too thin for this scan.")
-    if outside := int(np.sum(quality == Quality.OUTSIDE_SCAN)):
+    if outside := int(np.sum(quality == VertexStatus.OUTSIDE_SCAN)):
         notes.append(f"At {outside} points the scan does not reach far enough to measure.")
     return notes

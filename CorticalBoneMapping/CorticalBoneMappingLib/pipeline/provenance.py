@@ -22,7 +22,7 @@ import SimpleITK as sitk
 import vtk
 
 from .. import __version__
-from ..core.measures import QUALITY_LABELS, Quality
+from ..core.measures import STATUS_LABELS, VertexStatus
 from ..io.files import PROGRAM
 from ..io.input_files import hash_of
 
@@ -96,15 +96,15 @@ def without_folders(text: str) -> str:
     return parts[-1] if parts else text
 
 
-def count_quality(quality: np.ndarray) -> dict[str, int]:
+def count_statuses(quality: np.ndarray) -> dict[str, int]:
     """Count the points of each quality, by its label.
 
     Parameters
     ----------
     quality : ndarray of int, shape (n_points,)
-        Values of `Quality`.
+        Values of `VertexStatus`.
     """
-    return {QUALITY_LABELS[kind]: int(np.sum(quality == kind)) for kind in Quality}
+    return {STATUS_LABELS[kind]: int(np.sum(quality == kind)) for kind in VertexStatus}
 
 
 def plain(content: Any) -> Any:

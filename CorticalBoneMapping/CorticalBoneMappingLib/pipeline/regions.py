@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..calibration import Calibration
-from ..core.measures import MEASURES, Quality
+from ..core.measures import MEASURES, VertexStatus
 from ..core.surface import Surface
 
 WHOLE_FEMUR = "whole femur"
@@ -66,7 +66,7 @@ def region_rows(
         the area of the region, and ``n_no_cortex`` (a finding), ``n_fit_failed`` and ``n_metal`` count points
         without.
     """
-    periosteal = surface.arrays["quality"] != Quality.NOT_MEASURED
+    periosteal = surface.arrays["quality"] != VertexStatus.NOT_MEASURED
     groups = {WHOLE_FEMUR: periosteal} | {
         name: periosteal & (regions == number) for number, name in sorted(names.items())
     }
@@ -101,9 +101,9 @@ def _row(
         "coverage": float(surface.point_areas[measured].sum() / area) if area > 0 else 0.0,
         "n_points": int(measured.sum()),
         "area_mm2": area,
-        "n_no_cortex": int(np.sum(quality == Quality.NO_CORTEX)),
-        "n_fit_failed": int(np.sum(quality == Quality.FIT_FAILED)),
-        "n_metal": int(np.sum(quality == Quality.METAL)),
+        "n_no_cortex": int(np.sum(quality == VertexStatus.NO_CORTEX)),
+        "n_fit_failed": int(np.sum(quality == VertexStatus.FIT_FAILED)),
+        "n_metal": int(np.sum(quality == VertexStatus.METAL)),
     }
 
 

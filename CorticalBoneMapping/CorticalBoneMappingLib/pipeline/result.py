@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import CorticalBoneMappingError
-from ..core.measures import MEASURES, QUALITY_LABELS, Quality
+from ..core.measures import MEASURES, STATUS_LABELS, VertexStatus
 from ..core.surface import Surface
 from ..io.files import write_json, write_text
 from ..io.folders import FILES, ready_folder, whole_folder
@@ -137,7 +137,7 @@ def points_table(surface: Surface) -> str:
     if "region" in surface.arrays:
         header.append("region")
         columns.append(surface.arrays["region"].astype(str))
-    labels = np.array([QUALITY_LABELS[kind] for kind in Quality])
+    labels = np.array([STATUS_LABELS[kind] for kind in VertexStatus])
     header.append("quality")
     columns.append(labels[surface.arrays["quality"].astype(int)])
     return csv_text(header, zip(*columns))

@@ -87,18 +87,6 @@ class MapSettings:
             raise SettingError(f"The cortical density has to be a number, not {self.cortical_density}.")
 
 
-def check_side(side: str) -> None:
-    """Refuse a side that is neither left nor right.
-
-    Raises
-    ------
-    SettingError
-        If `side` is neither ``left`` nor ``right``.
-    """
-    if side not in ("left", "right"):
-        raise SettingError(f"The side is 'left' or 'right', not '{side}'.")
-
-
 def check_spacing(spacing_mm: float) -> None:
     """Refuse a distance between points of the surface that is out of bounds.
 

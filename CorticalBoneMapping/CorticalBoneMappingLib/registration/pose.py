@@ -17,7 +17,7 @@ from .cut_ends import cut_end_of, cut_end_planes, mean_size_mm, principal_axes, 
 
 
 @dataclass(frozen=True)
-class PoseSettings:
+class PoseSearchSettings:
     """Numbers of the search for the pose; chosen by hand and not tuned where no origin is given.
 
     Attributes
@@ -49,7 +49,7 @@ class PoseSettings:
     at_once: int = 8
 
 
-_SETTINGS = PoseSettings()
+_SETTINGS = PoseSearchSettings()
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from ..core.errors import RegistrationError, SettingError
 from ..core.progress import Progress
+from ..core.side import Side, check_side
 from ..core.surface import Surface
 from ..mesh.shape_model import ShapeModel
 from .deformation import ALONE_STEPS, MODEL_STEPS, N_SAMPLES, Deformation, deform
@@ -55,7 +55,7 @@ class RegistrationSettings:
 def register(
     surface: Surface,
     average: Surface,
-    side: Literal["left", "right"],
+    side: Side,
     *,
     shape_model: ShapeModel | None = None,
     landmarks: Landmarks | None = None,
@@ -127,8 +127,7 @@ def register(
 
 
 def _check(average: Surface, side: str, shape_model: ShapeModel | None) -> None:
-    if side not in ("left", "right"):
-        raise RegistrationError(f"The side is '{side}'; it must be 'left' or 'right'.")
+    check_side(side)
     if shape_model is not None and shape_model.mean.shape != average.points.shape:
         raise RegistrationError(
             f"The shape model has {len(shape_model.mean)} points and the average femur "

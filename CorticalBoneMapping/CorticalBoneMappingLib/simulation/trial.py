@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..core.errors import SettingError
+from ..core.side import SIDES
 from .hip.bone import Bone, Hip
 from .hip.femur import make_femur
 from .hip.population import FemurDimensions, draw_dimensions
@@ -24,7 +25,6 @@ from .scanner.settings import ScannerSettings
 from .treatment import Treatment
 
 PLACEBO, TREATED = "placebo", "denosumab"
-SIDES = ("left", "right")
 
 _YEAR = 12.0  # months
 # Chosen by hand; not tuned.

@@ -1,1 +1,1 @@
-"""The one room that imports Slicer or Qt: results as MRML nodes, and what the panels do."""
+"""The only room that imports Slicer and Qt: results as MRML nodes, and the panels of the two modules."""

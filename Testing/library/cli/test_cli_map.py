@@ -15,7 +15,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import main
-from CorticalBoneMappingLib.core.measures import QUALITY_LABELS, Quality
+from CorticalBoneMappingLib.core.measures import STATUS_LABELS, VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface, to_polydata
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.surface_files import read_surface
@@ -114,7 +114,7 @@ def mapped(hip, tmp_path_factory) -> Path:
 
 def test_a_shell_of_known_thickness_and_density_is_measured_so(mapped):
     bone = read_surface(mapped / "periosteal_surface.vtp")
-    good = bone.arrays["quality"] == Quality.GOOD
+    good = bone.arrays["quality"] == VertexStatus.GOOD
     assert np.median(bone.arrays["cortical_thickness"][good]) == pytest.approx(THICKNESS_MM, abs=0.15)
     assert np.median(bone.arrays["cortical_density"][good]) == pytest.approx(0.8 * CORTEX_HU, rel=0.05)
     assert np.median(bone.arrays["trabecular_density"][good]) == pytest.approx(0.8 * MARROW_HU, abs=25)
@@ -127,7 +127,7 @@ def test_a_shell_of_known_thickness_and_density_is_measured_so(mapped):
 def test_values_stand_only_where_the_quality_is_good(mapped):
     for name in ("periosteal_surface.vtp", "average_femur.vtp"):
         surface = read_surface(mapped / name)
-        good = surface.arrays["quality"] == Quality.GOOD
+        good = surface.arrays["quality"] == VertexStatus.GOOD
         for measure in ("cortical_thickness", "cortical_density", "trabecular_density", "fit_residual"):
             np.testing.assert_array_equal(np.isfinite(surface.arrays[measure]), good)
 
@@ -142,7 +142,7 @@ def test_the_map_on_the_average_femur_shows_the_same_shell(mapped):
 
 def test_metal_is_said_plainly_where_it_is(hip, mapped, capsys):
     bone = read_surface(mapped / "periosteal_surface.vtp")
-    metal = bone.arrays["quality"] == Quality.METAL
+    metal = bone.arrays["quality"] == VertexStatus.METAL
     record = json.loads((mapped / "provenance.json").read_text(encoding="utf-8"))
     assert metal.sum() > 10
     assert np.linalg.norm(bone.points[metal] - [22.0, 0.0, 0.0], axis=1).max() < 15  # beside the ball
@@ -157,7 +157,7 @@ def test_the_region_table_agrees_with_the_points(mapped):
     names = {name: number for number, name in load_average().region_names.items()}
     for region in ("femoral head", "neck superior", "subtrochanteric shaft"):
         row = rows[region, "cortical_thickness"]
-        here = (bone.arrays["region"] == names[region]) & (bone.arrays["quality"] == Quality.GOOD)
+        here = (bone.arrays["region"] == names[region]) & (bone.arrays["quality"] == VertexStatus.GOOD)
         mean = np.average(bone.arrays["cortical_thickness"][here], weights=bone.point_areas[here])
         assert float(row["mean"]) == pytest.approx(mean, rel=1e-3)
         assert int(row["n_points"]) == here.sum()
@@ -186,7 +186,7 @@ def test_the_same_input_gives_the_same_bytes_but_for_the_timings(hip, mapped, tm
     said = capsys.readouterr().out
     assert "Metal was found" in said
     assert "femoral head" in said
-    assert QUALITY_LABELS[Quality.NOT_MEASURED] in said
+    assert STATUS_LABELS[VertexStatus.NOT_MEASURED] in said
     assert sorted(file.name for file in tmp_path.iterdir()) == FILES
     for name in FILES:
         if name != "provenance.json":
@@ -239,7 +239,7 @@ def test_the_real_hip_with_a_nail_runs_to_the_end_and_says_that_there_is_metal(t
     assert main(arguments) == 0
     assert "Metal was found" in capsys.readouterr().out
     bone = read_surface(tmp_path / "periosteal_surface.vtp")
-    assert (bone.arrays["quality"] == Quality.METAL).mean() > 0.05
-    assert np.isnan(bone.arrays["cortical_thickness"][bone.arrays["quality"] != Quality.GOOD]).all()
+    assert (bone.arrays["quality"] == VertexStatus.METAL).mean() > 0.05
+    assert np.isnan(bone.arrays["cortical_thickness"][bone.arrays["quality"] != VertexStatus.GOOD]).all()
     assert bone.units["cortical_density"] == "HU"
     assert bone.units["cortical_mass_surface_density"] == "HU·cm"

@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.core.errors import MeasurementError, SettingError
-from CorticalBoneMappingLib.core.measures import MEASURES, Quality
+from CorticalBoneMappingLib.core.measures import MEASURES, VertexStatus
 from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, measure_cortex
 from CorticalBoneMappingLib.cortex.model.levenberg_marquardt import fit_batch
 
@@ -34,7 +34,7 @@ def test_constant_density_finds_the_thickness_on_a_fine_scan():
     outer, thickness = truth(surface)
     measured = measure_cortex(surface, scanned(), HU, settings=TRUE, method="constant-density")
     error = measured.thickness - thickness
-    assert np.mean(measured.quality == Quality.GOOD) > 0.99
+    assert np.mean(measured.quality == VertexStatus.GOOD) > 0.99
     assert np.nanmean(np.abs(error)) < 0.03
     assert np.max(np.abs(bias_by_bin(error, thickness))) < 0.03
     assert np.nanmean(np.abs(measured.periosteal_offset - outer)) < 0.03
@@ -51,7 +51,7 @@ def test_constant_density_holds_on_thick_slices():
         surface, scanned(pixel=4, slice_=13, noise=24.0), HU, settings=TRUE, method="constant-density"
     )
     error = measured.thickness - thickness
-    assert np.mean(measured.quality == Quality.GOOD) > 0.95
+    assert np.mean(measured.quality == VertexStatus.GOOD) > 0.95
     assert np.nanmean(np.abs(error)) < 0.08
     assert np.max(np.abs(bias_by_bin(error, thickness))) < 0.05
 
@@ -130,14 +130,14 @@ def test_a_neighbouring_bone_does_not_spoil_the_fit():
     )
     near = surface.normals[:, 2] > 0.1
     error = np.abs(measured.thickness - thickness)
-    assert np.mean(measured.quality[near] == Quality.GOOD) > 0.97
+    assert np.mean(measured.quality[near] == VertexStatus.GOOD) > 0.97
     assert np.nanmean(error[near]) < 2.0 * np.nanmean(error[~near])
 
 
 def test_bone_without_a_shell_is_a_finding():
     surface, settings = surface_near_the_ball(), replace(TRUE, in_plane_sigma_mm=SIGMA)
     measured = measure_cortex(surface, scanned(shell=False), HU, settings=settings, method="constant-density")
-    assert np.mean(measured.quality == Quality.NO_CORTEX) > 0.97
+    assert np.mean(measured.quality == VertexStatus.NO_CORTEX) > 0.97
 
 
 def test_metal_is_flagged_where_it_is_and_changes_nothing_elsewhere():
@@ -150,7 +150,7 @@ def test_metal_is_flagged_where_it_is_and_changes_nothing_elsewhere():
     measured = measure_cortex(
         surface, replace(volume, array=with_metal), HU, settings=settings, method="constant-density"
     )
-    metal = measured.quality == Quality.METAL
+    metal = measured.quality == VertexStatus.METAL
     assert np.all(metal[surface.normals[:, 2] > 0.99])
     far = surface.normals[:, 2] < 0.0
     assert not np.any(metal[far])
@@ -163,12 +163,12 @@ def test_points_beyond_the_scan_and_excluded_points_have_no_value():
     cut = replace(volume, array=volume.array[:keep])
     excluded = surface.points[:, 2] < -14.0
     measured = measure_cortex(surface, cut, HU, settings=TRUE, excluded=excluded)
-    assert np.all(measured.quality[surface.points[:, 2] > 8.0] == Quality.OUTSIDE_SCAN)
-    np.testing.assert_array_equal(measured.quality == Quality.NOT_MEASURED, excluded)
+    assert np.all(measured.quality[surface.points[:, 2] > 8.0] == VertexStatus.OUTSIDE_SCAN)
+    np.testing.assert_array_equal(measured.quality == VertexStatus.NOT_MEASURED, excluded)
     arrays = measured.arrays()
     assert set(arrays) == set(MEASURES) | {"periosteal_offset", "quality"}
     for name in MEASURES:
-        np.testing.assert_array_equal(np.isfinite(arrays[name]), measured.quality == Quality.GOOD)
+        np.testing.assert_array_equal(np.isfinite(arrays[name]), measured.quality == VertexStatus.GOOD)
     assert sum(measured.counts.values()) == len(surface.points)
     assert json.loads(json.dumps(measured.used, allow_nan=False))["counts"] == measured.counts
 

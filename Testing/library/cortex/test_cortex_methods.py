@@ -18,7 +18,7 @@ from ball_phantom import (
 from scipy import ndimage
 
 from CorticalBoneMappingLib.calibration import Calibration
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.cortex import METHODS, CortexSettings, measure_cortex
 from CorticalBoneMappingLib.cortex.methods.endocortical_ramp import fit_ramp
@@ -125,7 +125,7 @@ def test_thick_cortex_is_measured_blind_by_every_method(method):
     measured = measure_cortex(surface, scanned(), HU, method=method)
     thick = thickness > 2.0
     error = (measured.thickness - thickness)[thick]
-    assert np.mean(measured.quality[thick] == Quality.GOOD) > 0.99
+    assert np.mean(measured.quality[thick] == VertexStatus.GOOD) > 0.99
     assert np.nanmean(np.abs(error)) < 0.04
     assert abs(np.nanmean(error)) < 0.02
     assert np.nanmean(np.abs(measured.periosteal_offset - outer)[thick]) < 0.03
@@ -139,7 +139,7 @@ def test_mass_conserving_measures_thin_cortex_with_the_density_it_finds():
     measured = measure_cortex(surface, scanned(), HU, method="mass-conserving")
     assert measured.used["cortical_density"] == pytest.approx(CORTEX, rel=0.01)
     assert measured.used["cortical_density_from"].startswith("where the peak levels off")
-    assert np.mean(measured.quality == Quality.GOOD) > 0.99
+    assert np.mean(measured.quality == VertexStatus.GOOD) > 0.99
     assert np.max(np.abs(bias_by_bin(measured.thickness - thickness, thickness))) < 0.03
 
 
@@ -154,7 +154,7 @@ def test_independent_conserves_the_mass_of_thin_cortex_though_not_its_thickness(
     surface = surface_near_the_ball()
     _, thickness = truth(surface)
     measured = measure_cortex(surface, scanned(), HU, method="independent")
-    thin = (thickness < 0.8) & (measured.quality == Quality.GOOD)
+    thin = (thickness < 0.8) & (measured.quality == VertexStatus.GOOD)
     mass = measured.mass_surface_density[thin] / (thickness[thin] * CORTEX / 10.0) - 1.0
     assert abs(np.mean(mass)) < 0.07
     assert np.mean(np.abs(measured.thickness - thickness)[thin]) > 0.1  # one profile does not determine it
@@ -170,7 +170,7 @@ def test_independent_follows_a_density_that_differs_over_the_bone():
     lighter = replace(volume, array=(volume.array * share).astype(np.float32))
     measured = measure_cortex(surface, lighter, HU, method="independent")
     true = CORTEX * (1.0 - 0.2 / (1.0 + np.exp(-surface.points[:, 0] / 5.0)))
-    thick = (thickness > 2.5) & (measured.quality == Quality.GOOD)
+    thick = (thickness > 2.5) & (measured.quality == VertexStatus.GOOD)
     assert np.ptp(true[thick]) > 0.15 * CORTEX
     assert np.mean(np.abs(measured.density[thick] / true[thick] - 1.0)) < 0.02
     assert np.corrcoef(measured.density[thick], true[thick])[0, 1] > 0.9
@@ -225,7 +225,7 @@ def test_ramp_sees_a_step_where_there_is_a_step():
 def test_bone_without_a_shell_is_a_finding_of_every_method(method):
     surface = surface_near_the_ball()
     measured = measure_cortex(surface, scanned(shell=False), HU, method=method, settings=GIVEN)
-    assert np.mean(measured.quality == Quality.NO_CORTEX) > 0.97
+    assert np.mean(measured.quality == VertexStatus.NO_CORTEX) > 0.97
 
 
 @pytest.mark.parametrize("method", NEW)
@@ -235,7 +235,7 @@ def test_an_impossibly_dense_cortex_is_rejected_and_not_filled(method):
     measured = measure_cortex(surface, scanned(), HU, method=method, settings=settings)
     _, thickness = truth(surface)
     thick = thickness > 2.0
-    assert np.all(measured.quality[thick] == Quality.FIT_FAILED)
+    assert np.all(measured.quality[thick] == VertexStatus.FIT_FAILED)
     assert np.all(np.isnan(measured.thickness[thick]))
     assert measured.counts["FIT_FAILED"] >= np.count_nonzero(thick)
 
@@ -313,7 +313,7 @@ def test_every_method_of_the_registry_gives_a_map_that_is_finite_exactly_where_i
     assert np.max(np.linalg.norm(surface.points, axis=1)) < OUTER_MM + 0.5
     for method in METHODS:
         measured = measure_cortex(surface, scanned(), HU, method=method, settings=GIVEN)
-        good = measured.quality == Quality.GOOD
+        good = measured.quality == VertexStatus.GOOD
         for values in (
             measured.thickness,
             measured.density,

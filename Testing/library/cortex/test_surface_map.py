@@ -6,7 +6,7 @@ from ball_phantom import CORTEX, scanned, surface_near_the_ball, truth
 from scipy.spatial.distance import cdist
 
 from CorticalBoneMappingLib.calibration import Calibration
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.cortex import CortexSettings, measure_cortex
 from CorticalBoneMappingLib.cortex.methods.density_field import (
     FIELD,
@@ -195,7 +195,7 @@ def blind():
 def test_thickness_is_measured_without_a_given_density(blind):
     surface, found = blind
     _, true = truth(surface)
-    good = found.quality == Quality.GOOD
+    good = found.quality == VertexStatus.GOOD
     error = (found.thickness - true)[good]
     assert good.mean() > 0.97
     assert np.abs(error).mean() < 0.05
@@ -207,7 +207,7 @@ def test_thickness_is_measured_without_a_given_density(blind):
 def test_its_standard_deviations_cover_the_truth(blind):
     surface, found = blind
     _, true = truth(surface)
-    good = found.quality == Quality.GOOD
+    good = found.quality == VertexStatus.GOOD
     for error, sd in (
         (found.thickness - true, found.thickness_sd),
         (found.density - CORTEX, found.density_sd),
@@ -225,7 +225,7 @@ def test_points_without_a_value_have_no_standard_deviation():
     excluded = surface.points[:, 2] > 10.0
     found = measure_cortex(surface, scanned(), Calibration.none(), method="surface-map", excluded=excluded)
     assert np.all(np.isnan(found.thickness_sd[excluded]))
-    assert np.all(found.quality[excluded] == Quality.NOT_MEASURED)
+    assert np.all(found.quality[excluded] == VertexStatus.NOT_MEASURED)
 
 
 @pytest.mark.parametrize("given", [CORTEX * 0.96, CORTEX * 1.04])

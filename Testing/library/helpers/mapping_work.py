@@ -20,7 +20,7 @@ import numpy as np
 from small_study import people, write_study
 
 from CorticalBoneMappingLib.core.errors import MeasurementError
-from CorticalBoneMappingLib.core.measures import MEASURES, QUALITY_LABELS, Quality
+from CorticalBoneMappingLib.core.measures import MEASURES, STATUS_LABELS, VertexStatus
 from CorticalBoneMappingLib.core.progress import JsonProgress, Progress
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.volume_files import read_volume
@@ -57,7 +57,7 @@ def measure(case: Case, progress: Progress) -> FemurResult:
     surface = Surface(points, triangles).with_arrays(**maps, region=np.ones(4, np.int16))
     rows = region_rows(surface, surface.arrays["region"], {1: "all"})
     record = {
-        "points": {QUALITY_LABELS[quality]: 4 * (quality == Quality.GOOD) for quality in Quality},
+        "points": {STATUS_LABELS[quality]: 4 * (quality == VertexStatus.GOOD) for quality in VertexStatus},
         "registration": {"distances_mm": {"to_average_95": 0.2}, "expected_error_mm": 0.5, "covered": 1.0},
         "notes": [],
         "timings_s": {"all": time.time() % 1},

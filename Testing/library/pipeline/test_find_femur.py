@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SegmentationError, SurfaceError
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.surface_files import read_surface, write_surface
@@ -136,7 +136,7 @@ def test_a_found_surface_is_measured_as_it_is_but_for_what_the_model_completed(h
     settings = MapSettings(method="half-maximum")
     result = map_femur(read_volume(hip / "ct.nrrd"), marked, "left", settings)
     np.testing.assert_array_equal(result.periosteal.points, ready.surface.points)
-    not_measured = result.periosteal.arrays["quality"] == Quality.NOT_MEASURED
+    not_measured = result.periosteal.arrays["quality"] == VertexStatus.NOT_MEASURED
     np.testing.assert_array_equal(not_measured, (completed > 0) | (ready.surface.arrays["cut_end"] > 0))
     assert "The surface was given, and measured as it is." in result.provenance["notes"]
     assert result.provenance["settings"]["label"] is None

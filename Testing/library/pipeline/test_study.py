@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
-from CorticalBoneMappingLib.core.measures import MEASURES, QUALITY_LABELS, Quality
+from CorticalBoneMappingLib.core.measures import MEASURES, STATUS_LABELS, VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.pipeline.accuracy import accuracy_rows, thickness_errors
 from CorticalBoneMappingLib.pipeline.provenance import input_record, plain, without_folders
@@ -61,8 +61,8 @@ def test_regional_means_weigh_by_area_not_by_the_number_of_points():
 def test_coverage_is_the_measured_part_of_the_area_and_reasons_are_counted_separately():
     surface = strip()
     x = surface.points[:, 0]
-    quality = np.select([x < 4, x > 19], [Quality.NO_CORTEX, Quality.FIT_FAILED], Quality.GOOD)
-    bone = with_maps(surface, np.where(quality == Quality.GOOD, 2.0, np.nan), quality)
+    quality = np.select([x < 4, x > 19], [VertexStatus.NO_CORTEX, VertexStatus.FIT_FAILED], VertexStatus.GOOD)
+    bone = with_maps(surface, np.where(quality == VertexStatus.GOOD, 2.0, np.nan), quality)
     row = region_rows(bone, np.ones(len(x), dtype=int), {1: "all"})[0]
     assert row["coverage"] == pytest.approx(1 - (4 + 1) / 20, abs=0.04)
     assert row["mean"] == pytest.approx(2.0)
@@ -74,7 +74,7 @@ def test_coverage_is_the_measured_part_of_the_area_and_reasons_are_counted_separ
 def test_the_cut_end_of_the_bone_belongs_to_no_region():
     surface = strip()
     cut = surface.points[:, 0] < 5
-    quality = np.where(cut, Quality.NOT_MEASURED, Quality.GOOD)
+    quality = np.where(cut, VertexStatus.NOT_MEASURED, VertexStatus.GOOD)
     bone = with_maps(surface, np.where(cut, np.nan, 3.0), quality)
     row = region_rows(bone, np.ones(len(cut), dtype=int), {1: "all"})[0]
     assert row["coverage"] == pytest.approx(1.0)
@@ -83,7 +83,7 @@ def test_the_cut_end_of_the_bone_belongs_to_no_region():
 
 def test_a_region_without_a_measured_point_has_no_mean_and_no_coverage():
     surface = strip()
-    quality = np.full(len(surface.points), Quality.METAL)
+    quality = np.full(len(surface.points), VertexStatus.METAL)
     bone = with_maps(surface, np.full(len(surface.points), np.nan), quality)
     for row in region_rows(bone, np.ones(len(surface.points), dtype=int), {1: "all", 2: "empty"}):
         assert np.isnan(row["mean"])
@@ -97,8 +97,8 @@ def test_a_known_error_is_found_in_its_own_thickness_bin():
     true_there = 0.4 + measured_at.points[:, 0] * 0.2
     put_in = np.where(true_there < 0.8, 0.3, np.where(true_there < 2.0, -0.1, 0.0))
     put_in[true_there > 3.5] = np.nan
-    quality = np.where(np.isnan(put_in), Quality.FIT_FAILED, Quality.GOOD)
-    quality[true_there > 4.3] = Quality.NOT_MEASURED
+    quality = np.where(np.isnan(put_in), VertexStatus.FIT_FAILED, VertexStatus.GOOD)
+    quality[true_there > 4.3] = VertexStatus.NOT_MEASURED
     measured = measured_at.with_arrays(cortical_thickness=true_there + put_in, quality=quality)
     rows = {row["bin"]: row for row in accuracy_rows(*thickness_errors(measured, truth))}
     assert rows["below 0.8"]["bias"] == pytest.approx(0.3)
@@ -106,14 +106,14 @@ def test_a_known_error_is_found_in_its_own_thickness_bin():
     assert rows["1.2 to 2"]["mean_absolute"] == pytest.approx(0.1)
     assert rows["2 to 3"]["bias"] == pytest.approx(0.0, abs=1e-9)
     assert rows["above 3"]["n_points"] - rows["above 3"]["n_measured"] == np.sum(
-        quality == Quality.FIT_FAILED
+        quality == VertexStatus.FIT_FAILED
     )
 
 
 def test_a_result_comes_back_from_its_files_as_it_was_written(tmp_path):
     surface = strip()
     thickness = np.where(surface.points[:, 1] < 1, np.nan, 1.0 + surface.points[:, 0])
-    quality = np.where(np.isnan(thickness), Quality.FIT_FAILED, Quality.GOOD).astype(np.uint8)
+    quality = np.where(np.isnan(thickness), VertexStatus.FIT_FAILED, VertexStatus.GOOD).astype(np.uint8)
     result = result_of(with_maps(surface, thickness, quality))
     write_result(result, tmp_path / "out")
     back = read_result(tmp_path / "out")
@@ -164,11 +164,11 @@ def test_a_folder_that_holds_no_result_is_refused_by_name(tmp_path):
 def test_the_table_of_points_has_units_in_its_header_and_empty_cells_where_nothing_was_measured():
     surface = strip()
     thickness = np.where(np.arange(len(surface.points)) == 3, np.nan, 2.5)
-    quality = np.where(np.isnan(thickness), Quality.NO_CORTEX, Quality.GOOD)
+    quality = np.where(np.isnan(thickness), VertexStatus.NO_CORTEX, VertexStatus.GOOD)
     rows = list(csv.DictReader(points_table(with_maps(surface, thickness, quality)).splitlines()))
     assert len(rows) == len(surface.points)
     assert rows[3]["cortical_thickness [mm]"] == ""
-    assert rows[3]["quality"] == QUALITY_LABELS[Quality.NO_CORTEX]
+    assert rows[3]["quality"] == STATUS_LABELS[VertexStatus.NO_CORTEX]
     assert float(rows[4]["cortical_density [mg/cm³]"]) == pytest.approx(5.0)
     assert float(rows[4]["y_ras [mm]"]) == pytest.approx(surface.points[4, 1], abs=1e-4)
 

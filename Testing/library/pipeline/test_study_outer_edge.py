@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from CorticalBoneMappingLib.calibration import Calibration
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.cortex import measure_cortex
@@ -87,7 +87,7 @@ def test_without_thick_cortex_the_edge_is_half_way_to_the_half_maximum_and_less_
         measure_cortex(surface, volume, Calibration.none(), method=method, excluded=excluded)
         for method in ("constant-density", "half-maximum")
     )
-    both = found & (half.quality == Quality.GOOD)
+    both = found & (half.quality == VertexStatus.GOOD)
     middle = 0.5 * (model.periosteal_offset + half.periosteal_offset)
     assert both.mean() > 0.25
     np.testing.assert_allclose(depth[both], middle[both])

@@ -185,7 +185,7 @@ def test_what_is_not_a_femur_is_refused(average):
         register(Surface(average.points[:90], average.triangles[:9]), average, "right")
     with pytest.raises(RegistrationError, match="times the size"):
         register(Surface(2.0 * average.points, average.triangles), average, "right")
-    with pytest.raises(RegistrationError, match="must be 'left' or 'right'"):
+    with pytest.raises(SettingError, match="is 'left' or 'right', not"):
         register(average, average, "rechts")
     with pytest.raises(RegistrationError, match="not look like a proximal femur"):
         register(_ball(average), average, "right")

@@ -18,7 +18,7 @@ from CorticalBoneMappingLib.core.colours import (
     sequential,
 )
 from CorticalBoneMappingLib.core.errors import SettingError
-from CorticalBoneMappingLib.core.measures import Measure, Quality
+from CorticalBoneMappingLib.core.measures import Measure, VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface, from_polydata
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.surface_files import read_surface
@@ -161,10 +161,10 @@ def test_each_view_shows_the_side_of_the_bone_that_faces_the_viewer(tmp_path):
 
 def test_points_without_a_value_are_grey_and_those_without_cortex_have_their_own_colour(tmp_path):
     ball = sphere()
-    quality = np.full(len(ball.points), Quality.GOOD)
-    quality[ball.points[:, 2] > 12] = Quality.NO_CORTEX
-    quality[ball.points[:, 2] < -12] = Quality.NOT_MEASURED
-    values = np.where(quality == Quality.GOOD, 3.0, np.nan)
+    quality = np.full(len(ball.points), VertexStatus.GOOD)
+    quality[ball.points[:, 2] > 12] = VertexStatus.NO_CORTEX
+    quality[ball.points[:, 2] < -12] = VertexStatus.NOT_MEASURED
+    values = np.where(quality == VertexStatus.GOOD, 3.0, np.nan)
     marked, plain = tmp_path / "marked.png", tmp_path / "plain.png"
     render_views(ball.with_arrays(cortical_thickness=values, quality=quality), "cortical_thickness", marked)
     render_views(ball.with_arrays(cortical_thickness=np.full(len(values), 3.0)), "cortical_thickness", plain)

@@ -10,7 +10,7 @@ import pytest
 
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.colours import NO_CORTEX_COLOUR, sequential
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.tables import csv_of_rows
@@ -44,9 +44,9 @@ def femur():
     head = np.linalg.norm(points - np.array([-38.0, 6.0, 50.0]), axis=-1) < 23
     volume.array[shaft | head] = 3000.0
     front = bone.points[:, 1] > 0
-    quality = np.where(front, Quality.GOOD, Quality.NO_CORTEX)
-    quality[front & (bone.points[:, 2] < -30)] = Quality.FIT_FAILED
-    thickness = np.where(quality == Quality.GOOD, 4.0, np.nan)
+    quality = np.where(front, VertexStatus.GOOD, VertexStatus.NO_CORTEX)
+    quality[front & (bone.points[:, 2] < -30)] = VertexStatus.FIT_FAILED
+    thickness = np.where(quality == VertexStatus.GOOD, 4.0, np.nan)
     bone = bone.with_arrays(cortical_thickness=thickness, quality=quality)
     return volume, FemurResult(bone, bone, [], {}, "right")
 

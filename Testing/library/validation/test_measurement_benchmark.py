@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from CorticalBoneMappingLib.core.measures import Quality
+from CorticalBoneMappingLib.core.measures import VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from validation.measurement import cache
@@ -41,7 +41,7 @@ def scan_of(error_mm, thickness, *, sd_mm=None, person=1, counted=None, beside=N
         "density": true["density"],
         "mass": 100.0 * measured,
         "trabecular": true["trabecular"],
-        "quality": np.where(np.isfinite(measured), Quality.GOOD, Quality.NO_CORTEX),
+        "quality": np.where(np.isfinite(measured), VertexStatus.GOOD, VertexStatus.NO_CORTEX),
         "seconds": np.array(2.0),
     }
     if sd_mm is not None:

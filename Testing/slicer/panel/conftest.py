@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "scene"), str(HERE.parents[1] / "library" / "helpers")]
+ROOT = HERE.parents[2]
+sys.path[:0] = [str(HERE), str(HERE.parent / "scene"), str(ROOT / "Testing" / "library" / "helpers")]
 try:
     import qt_doubles
     import slicer_doubles
     from slicer_scene import SlicerScene, two_balls
+
+    slicer_doubles.provide_modules(qt_doubles)
 except ModuleNotFoundError as missing:
     if missing.name not in ("slicer", "PySide6"):
         raise
@@ -43,14 +46,13 @@ def module_name():
 def error_windows(monkeypatch, scene, module_name):
     """What Slicer would have shown in an error window; with it, the doubles are in place."""
     qt_doubles.application()
-    resources = HERE.parents[1] / module_name / "Resources"
-    return slicer_doubles.install(monkeypatch, scene, qt_doubles, resources)
+    return slicer_doubles.install(monkeypatch, scene, qt_doubles, ROOT / module_name / "Resources")
 
 
 @pytest.fixture
 def module(error_windows, monkeypatch, module_name):
     """The module file, loaded as Slicer loads it."""
-    file = HERE.parents[1] / module_name / f"{module_name}.py"
+    file = ROOT / module_name / f"{module_name}.py"
     spec = importlib.util.spec_from_file_location(module_name, file)
     loaded = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, module_name, loaded)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import pathlib
+import sys
 import types
 import typing
 
@@ -28,6 +29,7 @@ class ScriptedLoadableModuleWidget:
     resources: pathlib.Path
 
     def __init__(self, parent=None):
+        self.moduleName = type(self).__name__.removesuffix("Widget")
         self.parent = types.SimpleNamespace(isEntered=True)
         self.layout = types.SimpleNamespace(addWidget=self._take_panel)
 
@@ -110,8 +112,14 @@ class _Parameters:
         self._to_gui()
         return tag
 
+    def connectGui(self, gui):  # noqa: N802
+        """Connect the widgets that name a parameter, and return the tag, as Slicer does since 5.10."""
+        named = {widget.property("SlicerParameterName"): widget for widget in vars(gui).values()}
+        named.pop(None, None)
+        return self.connectParametersToGui(named)
+
     def disconnectGui(self, tag):  # noqa: N802
-        """Let go of the widgets."""
+        """Disconnect the widgets."""
         self.parameterNode.RemoveObserver(tag)
         for signal, slot, _ in self._connections:
             signal.disconnect(slot)
@@ -194,8 +202,30 @@ _CONNECTORS = {
 }
 
 
+def provide_modules(doubles):
+    """Provide the modules that Slicer adds to Python, for the whole session: the panels import them."""
+    bases = (
+        ScriptedLoadableModule,
+        ScriptedLoadableModuleWidget,
+        ScriptedLoadableModuleLogic,
+        ScriptedLoadableModuleTest,
+    )
+    contents = {
+        "qt": vars(doubles.qt),
+        "slicer.i18n": {"tr": lambda text: text, "translate": lambda _context, text: text},
+        "slicer.ScriptedLoadableModule": {base.__name__: base for base in bases},
+        "slicer.parameterNodeWrapper": {
+            "parameterNodeWrapper": parameter_node_wrapper,
+            "WithinRange": WithinRange,
+        },
+    }
+    for name, content in contents.items():
+        sys.modules[name] = types.ModuleType(name)
+        vars(sys.modules[name]).update(content)
+
+
 def install(monkeypatch, scene, doubles, resources):
-    """Put the doubles where a module file looks for Slicer; `monkeypatch` takes them away again.
+    """Put the doubles of Slicer's scene and functions in place; `monkeypatch` removes them again.
 
     Returns a list to which errors shown in a window are added.
     """
@@ -208,27 +238,7 @@ def install(monkeypatch, scene, doubles, resources):
         except Exception as error:
             errors.append(f"{message} {error}")
 
-    def module(name, **content):
-        made = types.ModuleType(name)
-        vars(made).update(content)
-        monkeypatch.setitem(__import__("sys").modules, name, made)
-        return made
-
-    bases = (
-        ScriptedLoadableModule,
-        ScriptedLoadableModuleWidget,
-        ScriptedLoadableModuleLogic,
-        ScriptedLoadableModuleTest,
-    )
     ScriptedLoadableModuleWidget.resources = resources
-    module("qt", **vars(doubles.qt))
-    module("slicer.i18n", tr=lambda text: text, translate=lambda _context, text: text)
-    module("slicer.ScriptedLoadableModule", **{base.__name__: base for base in bases})
-    module(
-        "slicer.parameterNodeWrapper",
-        parameterNodeWrapper=parameter_node_wrapper,
-        WithinRange=WithinRange,
-    )
     monkeypatch.setattr(slicer, "mrmlScene", scene, raising=False)
     monkeypatch.setattr(slicer, "app", types.SimpleNamespace(connect=lambda *_: None), raising=False)
     monkeypatch.setattr(slicer.util, "loadUI", doubles.load_ui)

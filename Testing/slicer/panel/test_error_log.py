@@ -1,4 +1,4 @@
-"""What is known of a child process that failed is in the error log, whichever button began it."""
+"""The error log has all that is known of a child process that failed, whichever button started it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PySide6.QtTest import QTest
 from CorticalBoneMappingLib.core.errors import CorticalBoneMappingError
 from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, error_sentence
 
-TOLD = "The program stopped by a fault of its own; the details are in Slicer's error log."
+SENTENCE = "The program stopped because of an internal error; the details are in Slicer's error log."
 FAULT = "print('all went well so far'); 1 / 0"
 CRASH = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
 LIBRARY = Path(__file__).parents[3] / "CorticalBoneMapping" / "CorticalBoneMappingLib"
@@ -46,30 +46,31 @@ def logged(caplog):
     return "\n".join(record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)
 
 
-def test_a_fault_is_in_the_log_with_traceback_and_command(module, caplog):
-    assert section_with(FAULT) == TOLD
-    told = logged(caplog)
-    for said in ("Exit code 1 of:", "1 / 0", "all went well so far", "Traceback", "ZeroDivisionError"):
-        assert said in told
+def test_an_internal_error_is_in_the_log_with_traceback_and_command(module, caplog):
+    assert section_with(FAULT) == SENTENCE
+    log = logged(caplog)
+    for text in ("Exit code 1 of:", "1 / 0", "all went well so far", "Traceback", "ZeroDivisionError"):
+        assert text in log
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_a_crash_without_a_word_is_in_the_log_with_the_place_where_it_was(module, caplog):
-    assert section_with(CRASH) == TOLD
-    for said in ("Exit code -11 of:", "Fatal Python error: Segmentation fault", 'File "<string>", line 1'):
-        assert said in logged(caplog)
+def test_a_crash_without_output_is_in_the_log_with_its_place(module, caplog):
+    assert section_with(CRASH) == SENTENCE
+    for text in ("Exit code -11 of:", "Fatal Python error: Segmentation fault", 'File "<string>", line 1'):
+        assert text in logged(caplog)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_who_was_ended_by_the_system_is_told_of_the_memory(module, caplog):
+def test_a_program_that_the_system_ended_is_reported_with_memory_as_a_possible_cause(module, caplog):
     sentence = section_with("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    assert sentence.startswith("The program was ended by the system, perhaps because memory ran out")
+    assert sentence.startswith("The system ended the program, perhaps because memory ran out")
     assert "It wrote nothing." in logged(caplog)
 
 
-def test_an_error_with_a_sentence_is_in_the_log_as_well(module, caplog):
-    said = "table.csv: 2 things\n  row 1: no side\n  row 2: no path"
-    assert section_with(f"import sys; sys.stderr.write({f'error: {said}'!r} + chr(10)); sys.exit(1)") == said
+def test_an_error_with_a_sentence_is_also_in_the_log(module, caplog):
+    sentence = "table.csv: 2 things\n  row 1: no side\n  row 2: no path"
+    code = f"import sys; sys.stderr.write({f'error: {sentence}'!r} + chr(10)); sys.exit(1)"
+    assert section_with(code) == sentence
     assert "row 2: no path" in logged(caplog)
 
 
@@ -77,8 +78,8 @@ def test_a_simulation_that_fails_is_in_the_log(module, monkeypatch, tmp_path, ca
     from CorticalBoneMappingLib.slicer.panel import application
 
     dialog = types.SimpleNamespace(wasCanceled=False, setValue=lambda _: None, close=lambda: None)
-    told = types.SimpleNamespace(temporaryPath=str(tmp_path), processEvents=lambda: None)
-    monkeypatch.setattr(slicer, "app", told)
+    app = types.SimpleNamespace(temporaryPath=str(tmp_path), processEvents=lambda: None)
+    monkeypatch.setattr(slicer, "app", app)
     monkeypatch.setattr(slicer.util, "createProgressDialog", lambda **_: dialog)
     monkeypatch.setattr(application, "simulate_command", lambda *_: [sys.executable, "-c", FAULT])
     with pytest.raises(CorticalBoneMappingError, match="the details are in Slicer's error log"):
@@ -86,14 +87,14 @@ def test_a_simulation_that_fails_is_in_the_log(module, monkeypatch, tmp_path, ca
     assert "ZeroDivisionError" in logged(caplog)
 
 
-def test_nobody_shows_the_sentence_without_the_log():
-    """Whoever makes the sentence writes the details; a new place that does not is found here."""
+def test_every_file_that_shows_the_sentence_writes_the_log():
+    """A new place that shows the sentence without the details in the log is found here."""
     users = [
         path.name
         for path in LIBRARY.rglob("*.py")
         if "error_sentence(" in (text := path.read_text(encoding="utf-8")) and "logging.error(" not in text
     ]
-    assert sorted(users) == ["child_run.py", "commands.py"]  # these only make it
+    assert users == ["child_process.py"]  # it only makes the sentence
 
 
 def test_the_traceback_keeps_its_indentation():
@@ -101,4 +102,4 @@ def test_the_traceback_keeps_its_indentation():
     while child.running:
         child.poll()
     assert '  File "<string>", line 1, in <module>' in child.messages
-    assert error_sentence(child.messages, child.exit_code) == TOLD
+    assert error_sentence(child.messages, child.exit_code) == SENTENCE

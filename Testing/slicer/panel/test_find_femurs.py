@@ -1,4 +1,4 @@
-"""Finding the femurs from the panel: one button, a segmentation, the verdict, and on to the measurement."""
+"""The search for the femurs in the panel: a button, a segmentation, its verdict, the measurement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECORDS = {
         "notes": ["The shaft ends with the scan."],
     },
 }
-SAID = """\
+SUMMARY = """\
 Right femur: good.
 Left femur: look at it.
   Metal is near 32% of the surface; the bone around it is uncertain.
@@ -57,7 +57,7 @@ def ct(panel, scene):
 
 @pytest.fixture
 def child(monkeypatch, tmp_path):
-    """Puts a child of one's choice in the place of `cbm segment`; what it finds are two boxes."""
+    """Replaces `cbm segment` by a child that finds two boxes."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     array = np.zeros((12, 30, 40), np.uint8)
     array[2:10, 8:20, 3:15], array[2:10, 8:20, 25:37] = 75, 76
@@ -86,7 +86,7 @@ def test_without_a_ct_there_is_nothing_to_search(panel):
     assert panel.ui.findButton.toolTip == "Choose the CT volume."
 
 
-def test_found_femurs_become_one_segmentation_that_is_chosen_with_its_side(panel, ct, child, scene):
+def test_found_femurs_are_one_segmentation_that_is_chosen_with_its_side(panel, ct, child, scene):
     child()
     assert panel.ui.findButton.text == "Find the femurs"
     panel.ui.findButton.click()
@@ -95,7 +95,7 @@ def test_found_femurs_become_one_segmentation_that_is_chosen_with_its_side(panel
     assert not panel.ui.applyButton.enabled
     _watch(panel)
     assert panel.ui.findButton.text == "Find the femurs"
-    assert panel.ui.findStatusLabel.text == SAID
+    assert panel.ui.findStatusLabel.text == SUMMARY
     segmentation = scene.GetFirstNodeByName("CT femurs")
     assert panel.ui.segmentSelector.currentNode() is segmentation
     parameters = panel._parameterNode
@@ -117,13 +117,11 @@ def test_an_edited_segment_is_what_is_measured(panel, ct, child, scene, tmp_path
     edited[2:10, 8:20, 3:15] = True
     edited[4:7, 20:22, 5:10] = True
     set_segment(segmentation, panel.ui.segmentSelector.currentSegmentID(), edited, ct)
-    handed_over = []
-    monkeypatch.setattr(
-        mapping_run, "write_volume", lambda path, volume: handed_over.append((path.name, volume))
-    )
+    written = []
+    monkeypatch.setattr(mapping_run, "write_volume", lambda path, volume: written.append((path.name, volume)))
     run = panel.logic.start(panel._parameterNode)
     run.close()
-    (mask,) = (volume for name, volume in handed_over if name == "femur.nrrd")
+    (mask,) = (volume for name, volume in written if name == "femur.nrrd")
     np.testing.assert_array_equal(mask.array.astype(bool), edited)
     assert "left" in run._child._process.args
 
@@ -173,7 +171,7 @@ def test_the_verdict_comes_back_with_the_segmentation(panel, ct, child, scene):
     panel.ui.segmentSelector.setCurrentNode(None)
     assert panel.ui.findStatusLabel.text == ""
     panel.ui.segmentSelector.setCurrentNode(segmentation)
-    assert panel.ui.findStatusLabel.text == SAID
+    assert panel.ui.findStatusLabel.text == SUMMARY
 
 
 def test_the_panel_with_a_verdict_looks_right_to_a_person(panel, ct, child):

@@ -31,18 +31,18 @@ class Dialog:
 
 @pytest.fixture
 def application(module, monkeypatch, tmp_path):
-    """The file that speaks to the Slicer application, with what it asks of it."""
+    """The module `application`, with doubles of what it needs of Slicer."""
     from CorticalBoneMappingLib.slicer.panel import application
 
-    told = types.SimpleNamespace(temporaryPath=str(tmp_path), processEvents=lambda: None)
-    monkeypatch.setattr(slicer, "app", told)
+    app = types.SimpleNamespace(temporaryPath=str(tmp_path), processEvents=lambda: None)
+    monkeypatch.setattr(slicer, "app", app)
     monkeypatch.setattr(slicer.util, "setSliceViewerLayers", lambda **_: None)
     return application
 
 
 @pytest.fixture
 def put(application, monkeypatch):
-    """Puts a dialog and a child of one's choice in the places of the real ones."""
+    """Replaces dialog and child."""
 
     def put(dialog, code):
         monkeypatch.setattr(slicer.util, "createProgressDialog", lambda **_: dialog)
@@ -53,7 +53,9 @@ def put(application, monkeypatch):
 
 def test_a_simulated_hip_is_offered_without_any_download(module, monkeypatch):
     offered = {}
-    logic = types.SimpleNamespace(registerCustomSampleDataSource=lambda **said: offered.update(said))
+    logic = types.SimpleNamespace(
+        registerCustomSampleDataSource=lambda **arguments: offered.update(arguments)
+    )
     monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
     module.registerSampleData()
     assert offered["uris"] == ""

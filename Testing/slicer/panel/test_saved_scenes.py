@@ -32,7 +32,7 @@ def saved(scene, module_name, **values):
         node.SetParameter(name, value)
 
 
-def test_every_choice_is_looked_at(module, module_name):
+def test_every_choice_is_tested_here(module, module_name):
     kinds = getattr(module, f"{module_name}ParameterNode").__annotations__
     choices = [
         name for name, kind in kinds.items() if isinstance(kind, type) and hasattr(kind, "__members__")
@@ -68,24 +68,24 @@ def test_the_names_in_saved_scenes_stay_whatever_words_are_shown(module, module_
         assert set(stored.split()) <= set(kinds[name].__members__), name
 
 
-def test_a_choice_that_is_not_known_becomes_the_default_and_is_said(request, module, module_name, scene):
+def test_an_unknown_choice_becomes_the_default_and_is_reported(request, module, module_name, scene):
     saved(scene, module_name, **dict.fromkeys(CHOICES[module_name], "RENAMED_SINCE"))
     panel = request.getfixturevalue("panel")  # opened only now; it looks for tracebacks at its end
-    said = panel.ui.statusLabel.text
+    text = panel.ui.statusLabel.text
     parameters = panel.logic.getParameterNode()
     for name in CHOICES[module_name]:
-        assert f"{name} = 'RENAMED_SINCE'" in said
-        assert f"now it is '{getattr(parameters, name).label()}'" in said
+        assert f"{name} = 'RENAMED_SINCE'" in text
+        assert f"'{getattr(parameters, name).label()}' is used" in text
 
 
-def test_a_number_that_is_none_becomes_the_default_and_is_said(module, module_name, scene):
+def test_a_text_in_place_of_a_number_becomes_the_default_and_is_reported(module, module_name, scene):
     saved(scene, module_name, **{NUMBERS[module_name]: "fine"})
     logic = getattr(module, f"{module_name}Logic")()
     assert getattr(logic.getParameterNode(), NUMBERS[module_name]) > 0
     assert f"{NUMBERS[module_name]} = 'fine'" in logic.warnings[0]
 
 
-def test_choices_that_are_known_are_kept_and_nothing_is_said(module, module_name, scene):
+def test_known_choices_are_kept_without_a_warning(module, module_name, scene):
     saved(scene, module_name, method="HALF_MAXIMUM", correction="TFCE")
     logic = getattr(module, f"{module_name}Logic")()
     parameters = logic.getParameterNode()
@@ -97,7 +97,7 @@ def test_choices_that_are_known_are_kept_and_nothing_is_said(module, module_name
 
 
 @pytest.mark.parametrize("module_name", ["CorticalBoneMapping"])
-def test_a_measure_that_is_not_known_is_shown_under_its_stored_name(panel, scene, femur_result):
+def test_an_unknown_measure_is_shown_under_its_stored_name(panel, scene, femur_result):
     bone = femur_result.periosteal
     arrays = {name: values for name, values in bone.arrays.items() if name != "cortical_density"}
     units = {name: unit for name, unit in bone.units.items() if name != "cortical_density"}
@@ -117,11 +117,11 @@ def test_a_measure_that_is_not_known_is_shown_under_its_stored_name(panel, scene
 
 
 @pytest.mark.parametrize("module_name", ["CorticalBoneMapping"])
-def test_a_measure_that_the_result_does_not_hold_is_said(panel, scene, femur_result):
+def test_a_measure_that_the_result_does_not_have_is_reported(panel, scene, femur_result):
     panel._parameterNode.shownMeasure = "CORTICAL_THICKNESS_OF_OLD"
     nodes = add_result(scene, femur_result, "Hip")
     panel.ui.resultSelector.setCurrentNode(nodes.bone)
-    assert "holds no 'CORTICAL_THICKNESS_OF_OLD'" in panel.ui.qualityLabel.text
+    assert "has no 'CORTICAL_THICKNESS_OF_OLD'" in panel.ui.qualityLabel.text
     assert panel.ui.shownMeasureCombo.currentText == "Cortical thickness"
 
 
@@ -140,7 +140,7 @@ def test_the_verdict_on_the_femur_and_the_notes_are_shown_with_the_numbers(panel
 
 
 @pytest.mark.parametrize("module_name", ["CorticalBoneStatistics"])
-def test_an_answer_of_a_measure_that_is_not_known_is_plotted_under_its_stored_name(panel, scene, monkeypatch):
+def test_a_result_of_an_unknown_measure_is_plotted_under_its_stored_name(panel, scene, monkeypatch):
     charts = []
     monkeypatch.setattr(desktop, "show_chart", charts.append)
     monkeypatch.setattr(desktop, "turn_to", lambda *_: None)

@@ -1,4 +1,4 @@
-"""The statistics panel: the study it shows, what it runs, what it answers. Widgets are doubles."""
+"""The statistics panel: the study, the run and its result. Widgets are doubles."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def filled(panel, study):
 
 @pytest.fixture
 def seen(monkeypatch):
-    """What the panel asked of Slicer's desktop, which is not there."""
+    """The panel's calls of Slicer's desktop, which the tests do not have."""
     asked = []
     for name in ("show_anatomical_views", "turn_to", "show_chart", "begin_placing"):
         monkeypatch.setattr(desktop, name, lambda *what, name=name: asked.append((name, *what)))
@@ -71,18 +71,18 @@ def ticked(panel):
     return [item.text() for item in items if item.checkState().value == 2]
 
 
-def test_an_empty_panel_says_what_is_missing(panel):
+def test_an_empty_panel_names_the_missing_inputs(panel):
     assert not panel.ui.applyButton.enabled
     assert panel.ui.applyButton.toolTip.splitlines() == [
         "Choose the table of the study.",
         "Choose the folder of the maps.",
-        "Choose the folder for the answer.",
-        "Tick what the model is made of.",
-        "Write the contrast.",
+        "Choose the output folder.",
+        "Tick the terms of the model.",
+        "Enter the contrast.",
     ]
 
 
-def test_a_study_shows_its_rows_what_is_missing_and_a_question_to_begin_with(filled):
+def test_a_study_shows_its_rows_missing_maps_and_a_first_contrast(filled):
     ui = filled.ui
     assert ui.overviewLabel.text == (
         "3 participants, 2 visits, 6 rows: 4 with a map, 1 visit missed, 1 no map in its folder"
@@ -96,7 +96,7 @@ def test_a_study_shows_its_rows_what_is_missing_and_a_question_to_begin_with(fil
     assert ui.applyButton.enabled
 
 
-def test_a_table_that_cannot_be_used_is_told_in_a_sentence(filled, study):
+def test_a_table_that_lacks_a_column_is_reported_in_a_sentence(filled, study):
     (study / "other.csv").write_text("participant,visit\nP1,0\n", encoding="utf-8")
     filled.ui.tableFileEdit.currentPath = str(study / "other.csv")
     assert "the column 'side' is missing" in filled.ui.overviewLabel.text

@@ -1,4 +1,4 @@
-"""A study file that is opened in the panel asks what it asks of `cbm stats`. Widgets are doubles."""
+"""An analysis of a study file is the same in the panel and in `cbm stats`. Widgets are doubles."""
 
 from __future__ import annotations
 
@@ -99,15 +99,15 @@ def study(tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the panel asked of `cbm stats`: file, folder, analysis."""
-    told = []
+    """The calls of `cbm stats`: file, folder, analysis."""
+    calls = []
 
     def command(python, file, folder, only=None):
-        told.append((file, folder, only))
+        calls.append((file, folder, only))
         return [python, "-c", ""]
 
     monkeypatch.setattr(study_run, "stats_command", command)
-    return told
+    return calls
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def opened(panel, study, tmp_path):
 
 
 def asked_by(panel, asked):
-    """Click Apply; give the plan and the one analysis that `cbm stats` would answer."""
+    """Click Apply; return the study and the one analysis that `cbm stats` would run."""
     panel.ui.applyButton.click()
     assert asked, (panel.ui.statusLabel.text, panel.ui.applyButton.toolTip)
     file, _folder, only = asked[-1]
@@ -146,7 +146,7 @@ def test_the_test_sets_every_key():
 
 
 @pytest.mark.parametrize("name", ["other settings", "weighed", "plain"])
-def test_an_analysis_of_the_file_is_asked_as_the_file_says_it(opened, study, asked, name):
+def test_an_analysis_of_the_file_is_run_as_the_file_has_it(opened, study, asked, name):
     choose(opened, name)
     plan, analysis = asked_by(opened, asked)
     own = read_study_file(study)
@@ -163,7 +163,7 @@ def test_an_analysis_of_the_file_is_asked_as_the_file_says_it(opened, study, ask
     )
 
 
-def test_a_question_of_ones_own_keeps_what_the_file_says_and_the_panel_does_not_show(opened, study, asked):
+def test_a_changed_analysis_keeps_the_settings_of_the_file_that_have_no_widget(opened, study, asked):
     choose(opened, "other settings")
     opened.ui.contrastEdit.text = "placebo − denosumab"
     plan, analysis = asked_by(opened, asked)
@@ -177,17 +177,17 @@ def test_a_question_of_ones_own_keeps_what_the_file_says_and_the_panel_does_not_
     assert "centre 1" in design_of(plan, analysis).columns  # a level, with 2 as its reference
 
 
-def test_the_panel_says_what_the_file_sets_besides(opened):
+def test_the_panel_lists_the_settings_of_the_file_that_have_no_widget(opened):
     choose(opened, "other settings")
     note = opened.ui.questionNoteLabel.text
-    for said in (
+    for text in (
         "arm: placebo",
         "Categorical: centre",
         "baseline = 36",
         "alpha = 0.01",
         "endpoints = areal_bmd",
     ):
-        assert said in note
+        assert text in note
 
 
 def test_terms_that_the_table_does_not_offer_stay_ticked(opened, asked):
@@ -195,12 +195,12 @@ def test_terms_that_the_table_does_not_offer_stay_ticked(opened, asked):
     table = opened.ui.termsTable
     names = [table.item(row, 0).text() for row in range(table.rowCount)]
     assert "visit * arm" in names
-    opened._termsTable.on_ticked()
+    opened._terms_table.on_ticked()
     _, analysis = asked_by(opened, asked)
     assert set(analysis.terms) == set(PLAIN.terms)
 
 
-def test_a_file_that_was_changed_is_asked_as_it_is_now(opened, study, asked):
+def test_a_changed_file_is_read_again(opened, study, asked):
     choose(opened, "weighed")
     study.write_text(
         study.read_text(encoding="utf-8").replace('"arm" = "placebo"', '"arm" = "denosumab"'), "utf-8"
@@ -209,7 +209,7 @@ def test_a_file_that_was_changed_is_asked_as_it_is_now(opened, study, asked):
     assert plan.coding.reference["arm"] == "denosumab"
 
 
-def test_an_analysis_that_the_file_no_longer_has_is_said(opened, study, asked):
+def test_an_analysis_that_the_file_no_longer_has_is_reported(opened, study, asked):
     choose(opened, "other settings")
     study.write_text(study.read_text(encoding="utf-8").replace("other settings", "renamed"), encoding="utf-8")
     opened.exit()
@@ -218,18 +218,18 @@ def test_an_analysis_that_the_file_no_longer_has_is_said(opened, study, asked):
     assert opened.ui.questionCombo.currentText == "Your own"
 
 
-def test_another_table_than_that_of_the_file_is_said(opened, tmp_path):
+def test_another_table_than_that_of_the_file_is_reported(opened, tmp_path):
     (tmp_path / "other.csv").write_text(TABLE, encoding="utf-8")
     opened.ui.tableFileEdit.currentPath = str(tmp_path / "other.csv")
     assert "other.csv is not the table of study.toml" in opened.ui.questionNoteLabel.text
 
 
-def test_a_study_of_maps_has_no_cases_to_be_judged(opened):
+def test_a_study_of_maps_has_no_cases_to_review(opened):
     assert opened.ui.casesLabel.text == ""
     assert not opened.ui.casesSection.isVisibleTo(opened.panel)
 
 
-def test_another_study_file_brings_its_own_table_and_question(opened, tmp_path):
+def test_another_study_file_brings_its_own_table_and_analysis(opened, tmp_path):
     (tmp_path / "second.csv").write_text(TABLE, encoding="utf-8")
     text = '[study]\nname = "Second"\ntable = "second.csv"\n'
     (tmp_path / "second.toml").write_text(text, encoding="utf-8")
@@ -249,7 +249,7 @@ def test_a_restored_scene_keeps_what_was_chosen(opened):
 
 def test_every_value_that_a_file_may_have_can_be_chosen(module):
     known = {
-        module.Model: analyses.MODELS,
+        module.ModelChoice: analyses.MODELS,
         module.Hips: analyses.HIPS,
         module.Correction: analyses.CORRECTIONS,
         module.Alternative: ALTERNATIVES,

@@ -19,7 +19,7 @@ except ModuleNotFoundError as missing:
 
 @pytest.fixture
 def new_scene(tmp_path: Path):
-    """Makes scenes; the second stands for Slicer after a restart."""
+    """Makes scenes; the second represents Slicer after a restart."""
     made: list[SlicerScene] = []
 
     def make():

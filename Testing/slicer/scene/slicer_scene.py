@@ -10,7 +10,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from CorticalBoneMappingLib.core.measures import MEASURES, Quality
+from CorticalBoneMappingLib.core.measures import MEASURES, VertexStatus
 from CorticalBoneMappingLib.core.surface import Surface, from_polydata
 from CorticalBoneMappingLib.pipeline.result import FemurResult
 
@@ -42,7 +42,7 @@ class SlicerScene:
         self._data.SetAndObserveDataIOManager(self._remote.GetDataIOManager())
 
     def close(self) -> None:
-        """Let go of the nodes, or VTK reports them as leaks at exit."""
+        """Release the nodes, or VTK reports them as leaks at exit."""
         self._remote.RemoveDataIOFromScene()
         self.scene.Clear(1)
 
@@ -91,7 +91,7 @@ def _ball_with_maps(radius: float, centre: tuple[float, float, float]) -> Surfac
         low, high = measure.range
         values = (low + (high - low) * (height + 1) / 2).astype(np.float32)
         arrays[name] = np.where(cap, np.float32(np.nan), values)
-    quality = np.where(cap, Quality.NOT_MEASURED, Quality.GOOD).astype(np.uint8)
+    quality = np.where(cap, VertexStatus.NOT_MEASURED, VertexStatus.GOOD).astype(np.uint8)
     units = {name: measure.unit for name, measure in MEASURES.items()}
     return Surface(ball.points, ball.triangles).with_arrays(units, quality=quality, **arrays)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+from restored_nodes import restored_answer
 from small_answer import ARMS, VISITS, small_answer
 
 from CorticalBoneMappingLib.core.colours import NOT_MEASURED_COLOUR
@@ -15,7 +16,6 @@ from CorticalBoneMappingLib.slicer.scene.answers import (
     add_answer,
     answer_of,
     answers_in,
-    restore_answer,
     show_answer,
     views_of,
 )
@@ -81,7 +81,7 @@ def test_an_answer_survives_saving_and_a_restart_of_slicer(new_scene, answer, tm
     after.ReadFromMRB(str(file))
     (found,) = answers_in(after)
     assert answer_of(found.effect) == found
-    back = restore_answer(found)
+    back = restored_answer(found)
     assert back.groups == answer.groups
     assert back.clusters == answer.clusters
     assert back.regions[0]["effect"] == 12.5

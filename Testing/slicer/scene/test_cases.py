@@ -9,6 +9,7 @@ import pytest
 import slicer
 import slicer.util
 import vtk
+from restored_nodes import picture_of
 from vtk.util.numpy_support import numpy_to_vtk
 
 from CorticalBoneMappingLib.core.errors import VolumeError
@@ -19,7 +20,6 @@ from CorticalBoneMappingLib.slicer.scene.cases import (
     add_scan,
     find_case,
     find_scan,
-    picture_of,
     remove_case,
     share_scan,
     show_case,
@@ -61,14 +61,14 @@ def test_a_picture_lies_upright_in_an_axial_view_with_its_pixels_as_they_are(sce
 
 
 @pytest.mark.parametrize("content", [None, b"no picture", b""])
-def test_what_is_no_picture_is_refused_by_name_and_leaves_the_scene_as_it_was(
+def test_a_file_that_is_not_a_picture_is_refused_by_name_and_leaves_the_scene_unchanged(
     scene, tmp_path, femur_result, content
 ):
     path = tmp_path / "thumbnail.jpg"
     if content is not None:
         path.write_bytes(content)
     before = scene.GetNumberOfNodes()
-    with pytest.raises(VolumeError, match=r"thumbnail\.jpg: this is no JPEG picture"):
+    with pytest.raises(VolumeError, match=r"thumbnail\.jpg: this could not be read as a JPEG picture"):
         add_case(scene, femur_result, "key", path, "P01 visit 0 left")
     assert scene.GetNumberOfNodes() == before
 

@@ -1,4 +1,4 @@
-"""The average femur laid on a bone, and its landmarks, as nodes of a real MRML scene."""
+"""The registration of a bone and its landmarks as nodes of a real MRML scene."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import slicer
 import slicer.util
 import vtk
+from restored_nodes import restored_result
 
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.pipeline.anatomy import DEFORMATION
@@ -21,7 +22,7 @@ from CorticalBoneMappingLib.slicer.scene.registration import (
     registration_of,
     show_registration,
 )
-from CorticalBoneMappingLib.slicer.scene.results import add_result, restore_result, results_in, show_result
+from CorticalBoneMappingLib.slicer.scene.results import add_result, results_in, show_result
 
 SHIFT = np.array([70.0, -20.0, 100.0])
 
@@ -45,7 +46,7 @@ def left_result(femur_result):
     return replace(femur_result, registered_template=registered_template, provenance=provenance)
 
 
-def test_the_laid_average_the_way_there_and_the_landmarks_stand_in_the_results_folder(scene, left_result):
+def test_template_transform_and_landmarks_are_in_the_folder_of_the_result(scene, left_result):
     nodes = add_result(scene, left_result, "Hip")
     found = add_registration(scene, left_result, nodes, "Hip")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
@@ -63,7 +64,7 @@ def test_the_laid_average_the_way_there_and_the_landmarks_stand_in_the_results_f
     np.testing.assert_allclose(moved, left_result.registered_template.points[far], atol=0.6)
 
 
-def test_landmarks_carry_their_names_and_cannot_be_dragged(scene, left_result):
+def test_landmarks_have_their_names_and_are_locked(scene, left_result):
     nodes = add_result(scene, left_result, "Hip")
     landmarks = add_registration(scene, left_result, nodes, "Hip").landmarks
     names = [landmarks.GetNthControlPointLabel(i) for i in range(landmarks.GetNumberOfControlPoints())]
@@ -75,7 +76,7 @@ def test_landmarks_carry_their_names_and_cannot_be_dragged(scene, left_result):
     assert landmarks.GetLocked()
 
 
-def test_the_bending_is_shown_in_mm_and_a_measure_takes_the_view_back(scene, left_result):
+def test_the_deformation_is_shown_in_mm_and_hidden_when_a_measure_is_shown(scene, left_result):
     nodes = add_result(scene, left_result, "Hip")
     found = add_registration(scene, left_result, nodes, "Hip")
     assert show_registration(nodes)
@@ -122,7 +123,7 @@ def test_the_registration_survives_saving_and_a_restart_of_slicer(new_scene, lef
     after = new_scene()
     assert after.ReadFromMRB(str(tmp_path / "hip.mrb"))
     found = registration_of(results_in(after)[0])
-    assert restore_result(results_in(after)[0]).side == "left"
+    assert restored_result(results_in(after)[0]).side == "left"
     registered_template = surface_from_model(found.registered_template)
     np.testing.assert_allclose(registered_template.points, left_result.registered_template.points, atol=1e-4)
     np.testing.assert_array_equal(

@@ -36,7 +36,7 @@ def test_the_legend_is_drawn_and_the_hidden_model_is_not(scene, femur_result):
     view = View(scene)
     nodes = add_result(scene, femur_result, "Hip")
     bone = view.draw("scene_bone_lit.png")
-    show_result(nodes, "cortical_thickness", on="average")  # stands 100 mm lower, out of this view
+    show_result(nodes, "cortical_thickness", on="average")  # 100 mm lower, outside this view
     average = view.draw("scene_average.png")
 
     background = np.array([255, 255, 255])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+from restored_nodes import restored_result
 
 from CorticalBoneMappingLib.core.colours import NOT_MEASURED_COLOUR
 from CorticalBoneMappingLib.core.errors import SurfaceError
-from CorticalBoneMappingLib.core.measures import MEASURES, Quality
+from CorticalBoneMappingLib.core.measures import MEASURES, VertexStatus
 from CorticalBoneMappingLib.slicer.scene.models import show_measure
-from CorticalBoneMappingLib.slicer.scene.results import add_result, restore_result, results_in, show_result
+from CorticalBoneMappingLib.slicer.scene.results import add_result, results_in, show_result
 
 
 def test_a_result_becomes_two_models_a_table_and_its_provenance_in_one_folder(scene, femur_result):
@@ -50,11 +51,11 @@ def test_the_reasons_for_no_value_are_shown_in_a_named_colour_each(scene, femur_
     lookup.SetRange(*display.GetScalarRange())
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
     assert legend.GetUseColorNamesForLabels()
-    for kind in Quality:
+    for kind in VertexStatus:
         assert lookup.GetIndex(kind) == kind
-    assert len({lookup.GetTableValue(kind) for kind in Quality}) == len(Quality)
-    assert len({table.GetColorName(kind) for kind in Quality}) == len(Quality)
-    assert table.GetColorName(Quality.METAL) == "metal"
+    assert len({lookup.GetTableValue(kind) for kind in VertexStatus}) == len(VertexStatus)
+    assert len({table.GetColorName(kind) for kind in VertexStatus}) == len(VertexStatus)
+    assert table.GetColorName(VertexStatus.METAL) == "metal"
     show_result(nodes, "cortical_thickness", on="bone")  # and back
     assert display.GetColorNode().GetNumberOfColors() == 256
     assert not legend.GetUseColorNamesForLabels()
@@ -103,7 +104,7 @@ def test_a_second_result_takes_over_the_legend_and_leaves_the_first_bone_in_view
 def test_a_measure_that_a_model_does_not_carry_is_refused_by_name(scene, femur_result):
     nodes = add_result(scene, femur_result, "Hip")
     nodes.bone.GetPolyData().GetPointData().RemoveArray("fit_residual")
-    with pytest.raises(SurfaceError, match=r"'Hip bone' carries no 'fit_residual'"):
+    with pytest.raises(SurfaceError, match=r"'Hip bone' has no array 'fit_residual'"):
         show_measure(nodes.bone, "fit_residual")
 
 
@@ -129,7 +130,7 @@ def test_two_results_survive_saving_and_a_restart_of_slicer(new_scene, femur_res
 
     assert [nodes.bone.GetName() for nodes in found] == ["Left hip bone", "Right hip bone"]
     for nodes, given in zip(found, (femur_result, other)):
-        restored = restore_result(nodes)
+        restored = restored_result(nodes)
         assert restored.side == given.side
         assert restored.provenance == given.provenance
         for row, expected in zip(restored.regions, given.regions, strict=True):

@@ -13,7 +13,7 @@ from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.pipeline.find.found_files import FoundFiles
 from CorticalBoneMappingLib.slicer.scene.segmentation import (
     add_femurs,
-    said_of,
+    found_summary_of,
     side_of_segment,
     surface_of_segment,
 )
@@ -172,6 +172,6 @@ def test_an_unedited_segment_still_has_its_surface_and_an_edited_one_has_not(sce
 
 def test_the_verdict_stays_with_the_segmentation(scene, ct, labels):
     segmentation = add(scene, labels, ct)
-    assert said_of(segmentation) == "Right femur: good.\nLeft femur: good."
-    assert said_of(scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "another")) == ""
-    assert said_of(None) == ""
+    assert found_summary_of(segmentation) == "Right femur: good.\nLeft femur: good."
+    assert found_summary_of(scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "another")) == ""
+    assert found_summary_of(None) == ""

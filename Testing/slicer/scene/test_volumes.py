@@ -79,7 +79,7 @@ def test_a_warping_parent_transform_is_refused_in_words(scene, ct):
 
 def test_a_volume_node_without_voxels_is_refused_by_name(scene):
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "still empty")
-    with pytest.raises(VolumeError, match="'still empty' holds no voxels"):
+    with pytest.raises(VolumeError, match="'still empty' has no voxels"):
         volume_from_node(node)
 
 

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.side import SIDES
 from ..common import add_command, add_output_options, progress_of, say, text_table
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "anatomy", "measure axes, angles and landmarks of a femur", _EPILOG)
     parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP, VTK, STL, PLY or OBJ")
-    parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
+    parser.add_argument("--side", choices=SIDES, required=True, help="side of the body")
     for which in ("medial", "lateral"):
         parser.add_argument(
             f"--{which}-condyle",

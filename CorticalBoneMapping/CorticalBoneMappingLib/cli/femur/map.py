@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.side import SIDES
 from ..common import (
     add_atlas_option,
     add_command,
@@ -77,7 +78,7 @@ def add_to(commands: Any) -> None:
         help="where the femur is: a label map, or a surface of 'cbm segment' (default: it is found)",
     )
     parser.add_argument("--label", type=int, metavar="N", help="its label, if there are several", **given)
-    parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
+    parser.add_argument("--side", choices=SIDES, required=True, help="side of the body")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
     parser.add_argument(
         "--method",

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ...core.side import SIDES
 from ..common import (
     add_atlas_option,
     add_command,
@@ -35,7 +36,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "register", "lay the average femur on a bone", _EPILOG)
     parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP, VTK, STL, PLY or OBJ")
-    parser.add_argument("--side", choices=("left", "right"), required=True, help="side of the body")
+    parser.add_argument("--side", choices=SIDES, required=True, help="side of the body")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
     add_atlas_option(parser)
     add_output_options(parser)

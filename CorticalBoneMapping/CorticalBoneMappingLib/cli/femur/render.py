@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.side import SIDES
 from ..common import add_command, add_output_options, progress_of, say
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("surface", metavar="SURFACE", type=Path, help="VTP (or VTK, PLY) file with the map")
     parser.add_argument("--array", required=True, metavar="NAME", help="the map's point array")
     parser.add_argument("--out", type=Path, required=True, metavar="PICTURE.png", help="the picture")
-    parser.add_argument(
-        "--side", choices=("left", "right"), help="side of the body; default: from the result's folder"
-    )
+    parser.add_argument("--side", choices=SIDES, help="side of the body; default: from the result's folder")
     parser.add_argument("--title", help="a line above the views")
     parser.add_argument(
         "--range",
@@ -139,7 +138,7 @@ def _side_of_result(path: Path) -> str | None:
     if path.name == AVERAGE_FILE:
         return "right"
     side = _record_of_result(path).get("side")
-    return side if side in ("left", "right") else None
+    return side if side in SIDES else None
 
 
 def _record_of_result(path: Path) -> dict[str, Any]:

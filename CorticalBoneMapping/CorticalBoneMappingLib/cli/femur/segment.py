@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.side import SIDES
 from ..common import (
     add_atlas_option,
     add_command,
@@ -135,7 +136,7 @@ def _femurs(chosen: argparse.Namespace, volume: Volume, progress: Progress) -> l
 
     if chosen.repair is None:
         return find_femurs(volume, chosen.side, chosen.seed, chosen.atlas, chosen.spacing_mm, progress)
-    if chosen.side not in ("left", "right"):
+    if chosen.side not in SIDES:
         raise SettingError("With --repair state which femur it is: --side left or --side right.")
     labelmap = read_labelmap(chosen.repair)
     return [repaired_femur(volume, labelmap, chosen.side, chosen.label, chosen.spacing_mm, progress)]

@@ -11,7 +11,7 @@ from ...core.volume import Volume, without_voxels
 from .certainty import check_header, header_warnings, voltage
 from .choice import choose
 from .elements import is_dicom
-from .headers import Slice, Unreadable, belonging, described, image_reader, read_header, read_headers, some
+from .headers import Slice, Unreadable, belonging, image_reader, listed, read_headers, read_slice_header, some
 from .stack import MINIMUM_SLICES, grid_of, normal_of, one_stack, slice_thickness
 from .voxels import check_rescale, read_voxels
 
@@ -26,7 +26,7 @@ def series_of(path: Path) -> str:
     VolumeError
         If the file holds no image that can be read.
     """
-    header = read_header(path, image_reader())
+    header = read_slice_header(path, image_reader())
     if not isinstance(header, Slice):
         why = f" ({header.why})" if header is not None else ""
         raise VolumeError(f"{path}: this DICOM file is damaged, or holds no image{why}.")
@@ -91,15 +91,13 @@ def _checked_slices(folder: Path, series: str | None, progress: Progress) -> tup
     normal = normal_of(chosen[0])
     chosen.sort(key=lambda each: float(each.position @ normal))
     certain, perhaps = belonging(chosen, unreadable)
-    hint = f" These could not be read: {described(certain + perhaps)}." if certain or perhaps else ""
+    hint = f" These could not be read: {listed(certain + perhaps)}." if certain or perhaps else ""
     matrix, thickness = grid_of(chosen, folder, hint), slice_thickness(chosen, folder)
     _refuse_unreadable(certain, folder)
     check_header(chosen, folder)
     warnings += header_warnings(chosen)
     if perhaps:
-        warnings.append(
-            f"Files beside the slices could not be read, and may be slices: {described(perhaps)}."
-        )
+        warnings.append(f"Files beside the slices could not be read, and may be slices: {listed(perhaps)}.")
     if locked:
         warnings.append(f"Subfolders may not be read, and may hold slices: {some(locked)}.")
     width, height = chosen[0].size[:2]
@@ -112,6 +110,6 @@ def _refuse_unreadable(files: list[Unreadable], folder: Path) -> None:
     """Refuse a series with an unreadable file: at its end no gap would show that it is missing."""
     if files:
         raise VolumeError(
-            f"{folder}: {len(files)} file(s) of the series could not be read: {described(files)}. Copy the "
+            f"{folder}: {len(files)} file(s) of the series could not be read: {listed(files)}. Copy the "
             "series again from the archive; move files elsewhere that are not of it."
         )

@@ -161,19 +161,19 @@ def read_headers(folder: Path, progress: Progress) -> tuple[list[Slice], list[Un
     for number, path in enumerate(files):
         if number % 32 == 0:
             progress.report(number / len(files), "Reading DICOM headers")
-        header = read_header(path, reader)
+        header = read_slice_header(path, reader)
         if isinstance(header, Slice):
             slices.append(header)
         elif header is not None:
             unreadable.append(header)
     if not slices:
         damaged = [each for each in unreadable if each.why != NOT_DICOM]
-        hint = f" These could not be read: {described(damaged)}." if damaged else ""
+        hint = f" These could not be read: {listed(damaged)}." if damaged else ""
         raise VolumeError(f"{folder}: none of the {len(files)} files in this folder is a DICOM image.{hint}")
     return slices, unreadable, locked
 
 
-def read_header(path: Path, reader: sitk.ImageFileReader) -> Slice | Unreadable | None:
+def read_slice_header(path: Path, reader: sitk.ImageFileReader) -> Slice | Unreadable | None:
     """Read the header of a file; None if it is DICOM without an image, such as a report."""
     try:
         elements = read_elements(path)
@@ -266,7 +266,7 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     return [path for path in files if path.name.upper() != "DICOMDIR"], [path.name for path in locked]
 
 
-def described(files: list[Unreadable]) -> str:
+def listed(files: list[Unreadable]) -> str:
     """Name the first few files, together where the reason is the same."""
     reasons = dict.fromkeys(each.why for each in files)
     return "; ".join(

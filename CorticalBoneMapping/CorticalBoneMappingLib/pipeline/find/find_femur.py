@@ -13,6 +13,7 @@ from ...anatomy.head import least_squares_sphere
 from ...atlas.average import AverageFemur, load_atlas
 from ...core.errors import MeasurementError, SegmentationError, SurfaceError
 from ...core.progress import Progress
+from ...core.side import check_side
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...io.volume_warnings import thickness_warnings
@@ -20,7 +21,7 @@ from ...mesh.closest import closest_points
 from ...segmentation.detect.hips import HeadDetection, find_heads
 from ...segmentation.fit.model_fit import ModelFit, fit_model
 from ..provenance import Stopwatch
-from ..settings import check_side, check_spacing
+from ..settings import check_spacing
 from .found_femur import FoundFemur
 from .near_metal import implant_apart
 from .refine_femur import exact_femur
@@ -245,7 +246,7 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
     points = closest_points(surface, parts[names == _HEAD]).points(surface)
     centre, radius = least_squares_sphere(points)
     left = np.linalg.norm(points - centre, axis=1) - radius
-    # Within the socket; towards the neck the head is no sphere.
+    # Within the socket; towards the neck the head is not a sphere.
     towards = centre - parts[np.char.startswith(names, _NECK)].mean(axis=0)
     offset = surface.points - centre
     far = np.linalg.norm(offset, axis=1)

@@ -106,7 +106,7 @@ def _rounded(value: np.ndarray | float | None, digits: int) -> np.ndarray | None
     return None if value is None else np.round(value, digits)
 
 
-def described(surface: Surface, volume: Volume) -> tuple[Surface, float]:
+def with_confidence(surface: Surface, volume: Volume) -> tuple[Surface, float]:
     """Add the arrays ``confidence`` and ``near_metal`` to an exact surface; and return the metal in cm³."""
     near, metal_cm3 = near_metal(surface, volume)
     confidence = confidence_of(surface.arrays["expected_error"])

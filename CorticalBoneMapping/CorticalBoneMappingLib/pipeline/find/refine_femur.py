@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...calibration import Calibration
-from ...core.measures import Quality
+from ...core.measures import VertexStatus
 from ...core.metal import WithoutMetal, without_metal
 from ...core.progress import Progress
 from ...core.surface import Surface
@@ -21,7 +21,7 @@ from ...mesh.closest import closest_points
 from ...segmentation.mask.voxelised import labelled
 from ...segmentation.refine.exact_surface import exact_surface
 from ..provenance import Stopwatch
-from .found_femur import described
+from .found_femur import with_confidence
 from .known_labels import FEMUR_LABELS
 from .verdict import shares
 
@@ -95,7 +95,7 @@ def exact_femur(
     with watch.time("exact surface"):
         near = volume.crop(start.points, _MARGIN_MM)
         exact = exact_surface(start, near, outer_edges, spacing_mm, progress)
-    surface, metal_cm3 = described(exact.surface, volume)
+    surface, metal_cm3 = with_confidence(exact.surface, volume)
     with watch.time("label map"):
         labelmap = labelled(surface, volume, FEMUR_LABELS[side])
     moved = closest_points(start, surface.points[surface.arrays["cut_end"] == 0]).distance
@@ -141,7 +141,7 @@ def outer_edges(
     measured = measure_cortex(
         surface, volume, Calibration.none(), method="constant-density", excluded=excluded
     )
-    found = (measured.quality == Quality.GOOD) & ~_at_metal(surface, clean, measured.periosteal_offset)
+    found = (measured.quality == VertexStatus.GOOD) & ~_at_metal(surface, clean, measured.periosteal_offset)
     if found.any():
         worst = OUTER.worst_misfit * np.median(measured.residual[found])
         with np.errstate(invalid="ignore"):

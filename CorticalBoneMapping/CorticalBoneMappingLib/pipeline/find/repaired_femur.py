@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ...core.progress import Progress
+from ...core.side import check_side
 from ...core.volume import Volume
 from ...io.volume_checks import check_overlap
 from ...io.volume_warnings import thickness_warnings
 from ...segmentation import periosteal_surface
 from ...segmentation.mask.bone_mask import repair
 from ..provenance import Stopwatch
-from ..settings import check_side
 from .found_femur import FoundFemur
 from .known_labels import label_of_femur
 from .refine_femur import exact_femur

@@ -15,7 +15,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from ...anatomy.views import View, anatomical_views, file_axis_views
 from ...core.colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, diverging, sequential
 from ...core.errors import SettingError
-from ...core.measures import MEASURES, Measure, Quality
+from ...core.measures import MEASURES, Measure, VertexStatus
 from ...core.surface import Surface, to_polydata
 from ...study.analysis.shown import shown_of, with_significant
 from .canvas import PALE_INK, Canvas
@@ -164,7 +164,7 @@ def _known_measure(name: str) -> Measure:
 
 def _no_cortex(surface: Surface) -> np.ndarray:
     quality = surface.arrays.get("quality")
-    return np.zeros(len(surface.points), dtype=bool) if quality is None else quality == Quality.NO_CORTEX
+    return np.zeros(len(surface.points), dtype=bool) if quality is None else quality == VertexStatus.NO_CORTEX
 
 
 def _share(surface: Surface, points: np.ndarray) -> float:

@@ -22,7 +22,7 @@ from ...anatomy.planes import (
 from ...anatomy.views import View, anatomical_views
 from ...core.colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
 from ...core.errors import SurfaceError
-from ...core.measures import MEASURES, Quality
+from ...core.measures import MEASURES, VertexStatus
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...pipeline.result import FemurResult
@@ -165,8 +165,8 @@ def _shaded(bone: Surface, view: View) -> np.ndarray:
     colours = sequential(_N_COLOURS)[np.rint(np.nan_to_num(place)).astype(int)]
     colours[~np.isfinite(values)] = NOT_MEASURED_COLOUR
     quality = bone.arrays["quality"]
-    colours[quality == Quality.NO_CORTEX] = NO_CORTEX_COLOUR
-    colours[quality == Quality.FIT_FAILED] = FAILED_COLOUR
+    colours[quality == VertexStatus.NO_CORTEX] = NO_CORTEX_COLOUR
+    colours[quality == VertexStatus.FIT_FAILED] = FAILED_COLOUR
     axes = np.stack([view.rightwards, view.up, view.towards_viewer], axis=1)
     light = np.clip(bone.normals @ axes @ (_LIGHT / np.linalg.norm(_LIGHT)), 0.0, 1.0)
     return np.clip(colours * (0.45 + 0.6 * light)[:, None], 0.0, 1.0)

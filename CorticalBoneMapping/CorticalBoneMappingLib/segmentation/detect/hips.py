@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from ...core.errors import SegmentationError
 from ...core.metal import without_metal
 from ...core.progress import Progress
+from ...core.side import Side
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...io.volume_checks import check_ct
@@ -23,8 +24,6 @@ from .edge_grid import BoneGrid, bone_grid
 from .places import likely_poses
 from .pose import FemurTemplate, agreement, fit_ball, refine, turns_of
 from .settings import HIPS
-
-Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)

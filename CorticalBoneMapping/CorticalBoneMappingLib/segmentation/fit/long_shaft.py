@@ -61,7 +61,7 @@ def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
         If the shaft has no flat end.
     """
     surface = model.surface
-    cut = flat_end(surface)
+    cut = cut_plane_of(surface)
     spacing = surface.mean_spacing_mm
     n_rings = int(np.ceil(length_mm / spacing))
     if n_rings < 1:
@@ -84,7 +84,7 @@ def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
     return LongShaft(longer, cut_end)
 
 
-def flat_end(surface: Surface) -> np.ndarray:
+def cut_plane_of(surface: Surface) -> np.ndarray:
     """Mark the vertices on the flat lower end of an upright femur, shape (n,)."""
     looking_down = surface.normals[:, 2] < -0.9
     lowest = surface.points[:, 2] < surface.points[:, 2].min() + 4.0

@@ -17,11 +17,12 @@ import numpy as np
 from ...core.errors import SegmentationError
 from ...core.metal import without_metal
 from ...core.progress import Progress
+from ...core.side import check_side
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...mesh.shape_model import ShapeModel
 from .edges import Ball, Edges, find_ball, find_edges
-from .long_shaft import LongShaft, flat_end, lengthened
+from .long_shaft import LongShaft, cut_plane_of, lengthened
 from .pose import Plate, Shape, find_poses, head_radius_mm, improved
 from .settings import MODEL, Round
 
@@ -107,8 +108,7 @@ def fit_model(
     SurfaceError
         If the shape model's femur has no flat end of the shaft.
     """
-    if side not in ("left", "right"):
-        raise SegmentationError(f"The side is '{side}'; it must be 'left' or 'right'.")
+    check_side(side)
     _check_start(volume, head_centre, head_radius_mm)
     progress = progress or Progress()
     right = _right_sided(volume, side)
@@ -119,7 +119,7 @@ def fit_model(
     shape = _started(box, shape_model, landmarks, ball)
     progress.report(0.4, "Fitting the shape of the femur")
     long = lengthened(shape_model, _missing_shaft_mm(box, shape, shape_model))
-    bone = Bone.of(long, landmarks, ball)
+    bone = FittedBone.of(long, landmarks, ball)
     for step in MODEL.next:
         shape = _moved(box, shape, bone, step)
     progress.report(0.7, "Following the edge of the bone")
@@ -165,7 +165,7 @@ def _started(box: Volume, model: ShapeModel, landmarks: Mapping[str, np.ndarray]
     size = ball.radius_mm / head_radius_mm(model)
     poses = find_poses(box, model, ball.centre - size * landmarks["head_centre"], size)
     best, found = -1.0, None
-    bone = Bone.of(LongShaft(model, flat_end(model.surface)), landmarks, ball)
+    bone = FittedBone.of(LongShaft(model, cut_plane_of(model.surface)), landmarks, ball)
     for pose in poses[: MODEL.tried]:
         shape = Shape.at(pose, len(model.modes))
         for step in MODEL.first:
@@ -178,7 +178,7 @@ def _started(box: Volume, model: ShapeModel, landmarks: Mapping[str, np.ndarray]
     return found
 
 
-class Bone(NamedTuple):
+class FittedBone(NamedTuple):
     """The model, which of its vertices are the flat end and which the head's, and the ball of the head."""
 
     model: ShapeModel
@@ -187,7 +187,7 @@ class Bone(NamedTuple):
     ball: Ball
 
     @classmethod
-    def of(cls, long: LongShaft, landmarks: Mapping[str, np.ndarray], ball: Ball) -> Bone:
+    def of(cls, long: LongShaft, landmarks: Mapping[str, np.ndarray], ball: Ball) -> FittedBone:
         """The head is what lies near the ball and not towards the neck."""
         model, away = long.model, long.model.mean - landmarks["head_centre"]
         neck = landmarks["neck_base"] - landmarks["head_centre"]
@@ -196,7 +196,7 @@ class Bone(NamedTuple):
         return cls(model, long.cut_end, beside & (distance < MODEL.head_share * head_radius_mm(model)), ball)
 
 
-def _moved(box: Volume, shape: Shape, bone: Bone, step: Round) -> Shape:
+def _moved(box: Volume, shape: Shape, bone: FittedBone, step: Round) -> Shape:
     """Find the edges from the shape, and move it towards them."""
     surface = shape.surface(bone.model)
     about = np.where(bone.head, bone.ball.offset(surface.points, surface.normals), 0.0)
@@ -216,7 +216,7 @@ def _weights(edges: Edges, cut_end: np.ndarray, error_mm: float) -> np.ndarray:
 
 def _missing_shaft_mm(box: Volume, shape: Shape, model: ShapeModel) -> float:
     """Length to add to the model's shaft to reach the end of the scan, mm of the model."""
-    cut = flat_end(model.surface)
+    cut = cut_plane_of(model.surface)
     surface = shape.surface(model)
     down = surface.normals[cut].mean(axis=0)
     ahead = np.arange(0.0, MODEL.longest_mm * shape.size, 1.0)
@@ -227,7 +227,7 @@ def _missing_shaft_mm(box: Volume, shape: Shape, model: ShapeModel) -> float:
     return (ahead[held.any(axis=0)].max() + MODEL.beyond_scan_mm) / shape.size
 
 
-def _release(box: Volume, surface: Surface, bone: Bone) -> Surface:
+def _release(box: Volume, surface: Surface, bone: FittedBone) -> Surface:
     """Follow the edges beyond the modes, as a thin plate of decreasing width."""
     plate, moved = Plate(surface), np.zeros(len(surface.points))
     for reach, expected, width in MODEL.free:
@@ -242,7 +242,7 @@ def _release(box: Volume, surface: Surface, bone: Bone) -> Surface:
     return replace(surface, points=surface.points + moved[:, None] * surface.normals)
 
 
-def _measured(box: Volume, surface: Surface, shape: Shape, bone: Bone, side: str) -> ModelFit:
+def _measured(box: Volume, surface: Surface, shape: Shape, bone: FittedBone, side: str) -> ModelFit:
     edges = find_edges(box, surface.points, surface.normals, 2.0, 1.0)
     areas = np.where(bone.cut_end, 0.0, surface.point_areas)
     held, confident = areas * edges.seen, areas * edges.confidence

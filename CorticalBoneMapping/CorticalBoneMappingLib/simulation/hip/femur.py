@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...core.errors import SettingError
+from ...core.side import check_side
 from ...core.surface import Surface
 from .bone import Bone, Hip
 from .femur_shape import HEAD_CENTRE, mean_shape
@@ -170,8 +171,7 @@ def simulate_hip(
     SettingError
         If the side is neither left nor right, or a value is out of bounds.
     """
-    if side not in ("left", "right"):
-        raise SettingError(f"The side is '{side}': choose left or right.")
+    check_side(side)
     if not 0.0 <= density_variation <= 3.0:
         raise SettingError(f"The density variation is {density_variation:g}: choose a value from 0 to 3.")
     femur = draw_femur(seed, side, tissue, density_variation)

@@ -42,8 +42,8 @@ def write_dicom_series(
     Raises
     ------
     VolumeError
-        If the values are not whole HU, the slices are stacked against the image axes, or a file cannot be
-        written.
+        If the values are not whole HU, the slices are stacked against the image axes, or writing a file
+        failed.
     """
     folder, progress = Path(folder), progress or Progress()
     _check(volume)

@@ -14,7 +14,7 @@ def psf_matrices(
 
     The cells hold means over their width h, which is itself a blur of variance h²/12; the Gaussian is
     that much narrower, so that the whole has the standard deviation `sigma_mm`. The image is sampled at
-    pixel centres, as a reconstruction is; there is no further mean over the pixel.
+    pixel centres, as a reconstruction is, without a further mean over the pixel.
 
     Parameters
     ----------

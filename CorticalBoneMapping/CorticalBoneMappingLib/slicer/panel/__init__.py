@@ -1,1 +1,1 @@
-"""What the two panels of Slicer share: runs in a child process, choices, and tables."""
+"""Qt: the panels of the two modules, the runs that they start in a child process, and their choices."""

@@ -1,4 +1,4 @@
-"""What the panel asks of the Slicer application itself: its Python, its DICOM database, a sample scan."""
+"""What the panels need of the Slicer application: its Python, its DICOM database, a sample scan."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from ..scene.volumes import add_segmentation, add_volume
 from .child_process import ChildProcess, error_sentence
 from .runs import simulate_command
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.1  # between two updates of the dialog; chosen by hand; not tuned
 _DICOM_TAGS = {"slice_thickness_mm": "0018,0050", "kvp": "0018,0060"}
 
 
 def python_beside_slicer() -> str:
-    """Give the Python that can run beside Slicer; `sys.executable` may be Slicer itself."""
+    """Return the Python that can run beside Slicer; `sys.executable` may be Slicer itself."""
     return shutil.which("PythonSlicer") or sys.executable
 
 
-def facts_of_scan(node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, float | None]:
-    """Look up what the voxels of a CT do not tell: slice thickness in mm, and tube voltage in kV.
+def dicom_facts_of(node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, float | None]:
+    """Look up slice thickness (mm) and tube voltage (kV) of a CT in Slicer's DICOM database.
 
-    Slices may overlap, so the distance between them is not their thickness. None where DICOM does not say.
+    Slices may overlap, so the distance between them is not their thickness.
 
     Returns
     -------
     dict
-        ``slice_thickness_mm`` and ``kvp``, named as in `Volume`.
+        ``slice_thickness_mm`` and ``kvp``, named as in `Volume`; None where DICOM has no value.
     """
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
@@ -57,14 +57,14 @@ def simulate_hip(
     Parameters
     ----------
     _source : object
-        What Slicer's sample data hands over; not used.
+        Passed by Slicer's sample data; not used.
     options : sequence of str
         Further options of ``cbm simulate hip``.
 
     Raises
     ------
     CorticalBoneMappingError
-        If it could not be done, or was cancelled (`Cancelled`).
+        If the simulation failed, or was cancelled (`Cancelled`).
     """
     folder = Path(slicer.app.temporaryPath) / "SimulatedHip"
     _run_with_dialog(simulate_command(python_beside_slicer(), folder, options), _("Simulating a hip …"))

@@ -1,7 +1,4 @@
-"""A command that runs beside Slicer, tells its progress, and can be stopped.
-
-One run of a command for a panel: how far it is, how it ended, and that its temporary files go away.
-"""
+"""Commands in a child process beside Slicer: progress, cancelling, error sentences, temporary files."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-_GRACE_SECONDS = 3.0  # from asking the child to stop to ending it
+_GRACE_SECONDS = 3.0  # between the request to stop and the kill; chosen by hand; not tuned
 _ERROR_MARK = "error:"
-_KILLED = (-9, 137)  # how Linux and macOS end what takes too much memory; the second by way of a launcher
+_KILLED = (-9, 137)  # exit codes after SIGKILL, as when memory runs out; the second through a launcher
 _LIBRARY_FOLDER = Path(__file__).parents[3]
 _ENDED = ""  # no line is empty: each has at least its line end
 
@@ -40,13 +37,13 @@ class ChildProcess:
     Attributes
     ----------
     fraction : float
-        How far the child said it is, 0 to 1.
+        Fraction done, 0 to 1, as the child reported it.
     text : str
-        What it said it is doing.
+        What the child does, as it reported it.
     messages : list of str
-        What else it wrote, in order: errors, warnings, results.
+        All other lines that it wrote, in order: errors, warnings, results.
     command : tuple of str
-        As it was given.
+        Program and arguments.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -71,17 +68,17 @@ class ChildProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the child lives, or wrote something that was not polled yet."""
+        """Whether the child runs, or wrote lines that were not polled yet."""
         return self._open_streams > 0 or self._process.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """Exit code, or None while it lives."""
+        """Exit code; None while it runs."""
         return self._process.poll()
 
     @property
     def failure(self) -> str:
-        """What is to be known of a child that failed: command, exit code, and all that it wrote."""
+        """Command, exit code and all lines of a child that failed, for the error log."""
         written = self.messages or ["It wrote nothing."]
         return "\n".join([f"Exit code {self.exit_code} of: {shlex.join(self.command)}", *written])
 
@@ -91,7 +88,7 @@ class ChildProcess:
         return self._stop_asked_at is not None
 
     def poll(self) -> None:
-        """Take up what the child wrote since the last time; end it if it was asked to stop and did not."""
+        """Read what the child wrote since the last call; kill it if it did not stop when asked."""
         while not self._lines.empty():
             line = self._lines.get()
             if line == _ENDED:
@@ -100,22 +97,22 @@ class ChildProcess:
                 self._take(line.rstrip())
         overdue = self.stopping and time.monotonic() - self._stop_asked_at > _GRACE_SECONDS
         if overdue and self._process.poll() is None:
-            self._end()
+            self._kill()
 
     def stop(self) -> None:
-        """Ask the child to stop, so that it can tidy up; `poll` ends it if it does not."""
+        """Ask the child to stop, so that it can clean up; `poll` kills it if it does not."""
         if self.exit_code is not None or self.stopping:
             return
         self._stop_asked_at = time.monotonic()
         if os.name == "nt":
-            self._end()  # a Windows process without a console cannot be asked
+            self._kill()  # a Windows process without a console takes no signal
         else:
             os.killpg(self._process.pid, signal.SIGTERM)  # not SIGINT, which it may have inherited as ignored
 
     def close(self) -> None:
-        """End the child if it lives, and wait until it is gone."""
+        """Kill the child if it runs, and wait for its end."""
         if self._process.poll() is None:
-            self._end()
+            self._kill()
         self._process.wait()
 
     def _read(self, stream: TextIO) -> None:
@@ -132,8 +129,8 @@ class ChildProcess:
             if line:
                 self.messages.append(line)
 
-    def _end(self) -> None:
-        """End the child and its children: PythonSlicer is a launcher that starts the real Python."""
+    def _kill(self) -> None:
+        """Kill the child and its children: PythonSlicer is a launcher that starts the real Python."""
         if os.name == "nt":
             tree = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
             subprocess.run(tree, capture_output=True, check=False)
@@ -143,22 +140,26 @@ class ChildProcess:
 
 def _environment() -> dict[str, str]:
     paths = [str(_LIBRARY_FOLDER), os.environ.get("PYTHONPATH", "")]
-    added = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
-    return os.environ | added | {"PYTHONFAULTHANDLER": "1"}  # a crash in VTK, say, then tells where it was
+    added = {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONUTF8": "1",
+        "PYTHONFAULTHANDLER": "1",  # a crash, in VTK for example, then writes its place
+    }
+    return os.environ | added
 
 
 def _own_group() -> dict[str, object]:
-    """Options that make the child the head of a group of its own, to be stopped with its children."""
+    """Options that give the child a process group of its own, so that its children stop with it."""
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
 
-Answer = TypeVar("Answer")
+Output = TypeVar("Output")
 
 
 class RunState(Enum):
-    """How a run stands."""
+    """State of a run."""
 
     RUNNING = "running"
     DONE = "done"
@@ -167,14 +168,14 @@ class RunState(Enum):
 
 
 class ChildRun:
-    """A command in a child process, and the temporary folder that it reads from, if any.
+    """A command in a child process, with the temporary folder that it reads from, if any.
 
     Parameters
     ----------
     command : sequence of str
         Program and arguments.
     temporary : TemporaryDirectory, optional
-        Is removed when the run has ended.
+        Removed when the run has ended.
     """
 
     def __init__(self, command: Sequence[str], temporary: tempfile.TemporaryDirectory | None = None) -> None:
@@ -183,7 +184,7 @@ class ChildRun:
 
     @property
     def fraction(self) -> float:
-        """How far it is, 0 to 1."""
+        """Fraction done, 0 to 1."""
         return self._child.fraction
 
     @property
@@ -198,93 +199,93 @@ class ChildRun:
 
     @property
     def log(self) -> str:
-        """Command, exit code and all that the child wrote, for whoever looks for a fault."""
+        """Command, exit code and all lines of the child, for the error log."""
         return self._child.failure
 
     def poll(self) -> RunState:
-        """Take up what the child told; when it has ended, remove the temporary files."""
+        """Read what the child reported; remove the temporary files when it has ended."""
         self._child.poll()
         if self._child.running:
             return RunState.RUNNING
-        self._tidy_up()
-        if self._ended_well():
+        self._clean_up()
+        if self._succeeded():
             return RunState.DONE
         return RunState.CANCELLED if self._child.stopping else RunState.FAILED
 
     def cancel(self) -> None:
-        """Ask it to stop; `poll` tells when it has."""
+        """Ask it to stop; `poll` returns `CANCELLED` when it has."""
         self._child.stop()
 
     def close(self) -> None:
-        """End it at once, whatever its state, and remove the temporary files."""
+        """Kill it if it runs, and remove the temporary files."""
         self._child.close()
-        self._tidy_up()
+        self._clean_up()
 
     def error_sentence(self) -> str:
-        """Give the one sentence that a failed run has for the user; faults of the program have no other."""
+        """Return the sentence for the user of a failed run."""
         return error_sentence(self._child.messages, self._child.exit_code)
 
-    def _ended_well(self) -> bool:
+    def _succeeded(self) -> bool:
         return self._child.exit_code == 0
 
-    def _tidy_up(self) -> None:
+    def _clean_up(self) -> None:
         if self._temporary is not None:
             self._temporary.cleanup()
 
 
-class AnsweringRun(ChildRun):
-    """A run that writes its answer to a temporary folder, from where it is taken once.
+class OutputRun(ChildRun):
+    """A run that writes to a temporary folder, whose content is read once.
 
     Parameters
     ----------
     command : sequence of str
         Program and arguments.
-    answer : TemporaryDirectory
-        Where the command writes to; stays only where the run is done, until `take`.
+    output : TemporaryDirectory
+        Where the command writes. It is removed by `read_output`, and when the run fails.
     temporary : TemporaryDirectory, optional
-        Is removed when the run has ended.
+        Removed when the run has ended.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        answer: tempfile.TemporaryDirectory,
+        output: tempfile.TemporaryDirectory,
         temporary: tempfile.TemporaryDirectory | None = None,
     ) -> None:
-        self._answer = answer
+        self._output = output
         super().__init__(command, temporary)
 
     def poll(self) -> RunState:
-        """Take up what the child told; remove what a run that is not done has left."""
+        """Read what the child reported; remove the output of a run that failed or was cancelled."""
         state = super().poll()
         if state in (RunState.CANCELLED, RunState.FAILED):
-            self._answer.cleanup()
+            self._output.cleanup()
         return state
 
     def close(self) -> None:
-        """End it at once, whatever its state, and remove the temporary files."""
+        """Kill it if it runs, and remove the temporary files."""
         super().close()
-        self._answer.cleanup()
+        self._output.cleanup()
 
-    def take(self, read: Callable[[Path], Answer]) -> Answer:
-        """Read what a run that is done has written, and remove it."""
+    def read_output(self, read: Callable[[Path], Output]) -> Output:
+        """Call `read` with the folder that a finished run has written, then remove the folder."""
         try:
-            return read(Path(self._answer.name))
+            return read(Path(self._output.name))
         finally:
-            self._answer.cleanup()
+            self._output.cleanup()
 
 
 def error_sentence(messages: list[str], exit_code: int | None = None) -> str:
-    """Pick the sentence for the user out of what a failed command wrote, with the indented lines after it.
+    """Return the error sentence of a failed command, with the indented lines that follow it.
 
-    A traceback is a fault of the program, which no sentence of its own explains; whoever shows this sentence
-    writes `ChildProcess.failure` to the error log.
+    A command that failed without one (a traceback, a crash) gets a general sentence. The caller writes
+    `ChildProcess.failure` to the error log.
     """
-    said = [number for number, line in enumerate(messages) if line.startswith(_ERROR_MARK)]
-    if said:
-        more = takewhile(lambda line: line.startswith(" "), messages[said[-1] + 1 :])
-        return "\n".join([messages[said[-1]].removeprefix(_ERROR_MARK).strip(), *more])
+    errors = [number for number, line in enumerate(messages) if line.startswith(_ERROR_MARK)]
+    if errors:
+        more = takewhile(lambda line: line.startswith(" "), messages[errors[-1] + 1 :])
+        return "\n".join([messages[errors[-1]].removeprefix(_ERROR_MARK).strip(), *more])
     details = "the details are in Slicer's error log."
     if exit_code in _KILLED:
-        return f"The program was ended by the system, perhaps because memory ran out; {details}"
-    return f"The program stopped by a fault of its own; {details}"
+        return f"The system ended the program, perhaps because memory ran out; {details}"
+    return f"The program stopped because of an internal error; {details}"

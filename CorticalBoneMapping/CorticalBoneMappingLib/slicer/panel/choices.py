@@ -1,7 +1,4 @@
-"""What can be chosen in the panel, with the words that a user reads; the one file here that needs Slicer.
-
-Choices of a saved scene that this version does not know: they become the default, and that is said.
-"""
+"""Choices of the mapping panel with their labels, and choices that a saved scene brings."""
 
 from __future__ import annotations
 
@@ -21,29 +18,29 @@ from ...pipeline.settings import MapSettings
 
 
 class _Choice(Enum):
-    """A choice in a combo box; Slicer shows what `label` gives, and saves the name."""
+    """A choice in a combo box; Slicer shows its `label`, and saves its name."""
 
     def label(self) -> str:
-        """Give what the user reads."""
+        """Return the label that the user reads."""
         return _(self.value)
 
 
 class Labelled(_Choice):
-    """A choice whose words differ from its value."""
+    """A choice whose label differs from its value."""
 
     def __new__(cls, value: str, words: str):
-        """Keep the words beside the value; they are translated when they are shown."""
+        """Keep the label beside the value; it is translated when it is shown."""
         choice = object.__new__(cls)
         choice._value_, choice.words = value, words
         return choice
 
     def label(self) -> str:
-        """Give what the user reads."""
+        """Return the label that the user reads."""
         return _(self.words)
 
 
 class Side(Labelled):
-    """Side of the body; nothing is assumed."""
+    """Side of the body; the user chooses it."""
 
     UNSET = "unset", "(choose)"
     LEFT = "left", "Left"
@@ -53,16 +50,16 @@ class Side(Labelled):
 class CalibrationKind(Labelled):
     """How Hounsfield units become density."""
 
-    NONE = "none", "None: values stay in HU"
+    NONE = "none", "None: maps in HU"
     LINEAR = "linear", "Slope and intercept"
     RODS = "rods", "Phantom rods (file)"
     INTERNAL = "internal", "The patient's own tissues"
 
 
 class Hardening(Labelled):
-    """Whether beam hardening by bone is corrected; the values are `study.settings.HARDENING`."""
+    """Whether beam hardening by bone is corrected; the values are `pipeline.settings.HARDENING`."""
 
-    AUTO = "auto", "Where the CT shows it"
+    AUTO = "auto", "If the CT shows it"
     ON = "on", "Always"
     OFF = "off", "Never"
 
@@ -75,24 +72,24 @@ class Substance(_Choice):
 
 
 class ShownOn(Labelled):
-    """What is shown; the values are roles in `scene.results`, or `scene.registration`."""
+    """Surface that is shown; the values are roles in `scene.results`, or `REGISTRATION`."""
 
     BONE = "bone", "Bone"
     AVERAGE = "average", "Average femur"
-    REGISTRATION = "registration", "Average femur laid on the bone"
+    REGISTRATION = "registration", "Registered average femur"
 
 
 Method = _Choice("Method", {name.replace("-", "_").upper(): name for name in METHODS})
-"""Methods of `cortex`, by their names."""
+"""Methods of `cortex`."""
 
 
 def is_set(path: Path | str) -> bool:
-    """Whether a path was chosen; Slicer keeps one that was not as the current folder."""
+    """Whether a path was chosen: Slicer stores an empty path as the current folder."""
     return str(path) not in ("", os.curdir)
 
 
 def show_calibration_fields(ui, parameters) -> None:
-    """Show only the fields that the chosen calibration has, and the unit that it gives a density."""
+    """Show the fields of the chosen calibration, and the unit of a density with it."""
     linear, rods = CalibrationKind.LINEAR, CalibrationKind.RODS
     for names, kinds in (
         (("slope", "intercept", "substance"), (linear,)),
@@ -108,7 +105,7 @@ def show_calibration_fields(ui, parameters) -> None:
 
 
 def map_settings(parameters) -> MapSettings:
-    """Give what was chosen in the panel, its parameter node, as the library takes it."""
+    """Return the settings that the parameter node of the panel holds."""
     calibration = {
         CalibrationKind.NONE: "none",
         CalibrationKind.INTERNAL: "internal",
@@ -131,24 +128,24 @@ Parameters = TypeVar("Parameters")
 
 
 def parameters_of(node, kind: type[Parameters]) -> tuple[Parameters, list[str]]:
-    """Give the typed parameters that a node of the scene holds.
+    """Return the typed parameters of a node; replace what this version does not know by the default.
 
-    Slicer stores a choice by its name and cannot read one that was renamed or taken out since: it raises as
-    soon as the parameters are made, so that the panel could not be opened.
+    Slicer stores a choice by its name and raises on a name that does not exist any more, so that the panel
+    of such a scene would not open.
 
     Parameters
     ----------
     node : vtkMRMLScriptedModuleNode
-        As the scene has it.
+        Parameter node of the scene.
     kind : type
-        A class of parameters, made by `parameterNodeWrapper`.
+        A class made by `parameterNodeWrapper`.
 
     Returns
     -------
     parameters : object
-        Of that class.
+        Instance of `kind`.
     warnings : list of str
-        A sentence for every choice that fell back to its default.
+        One sentence for every value that was replaced.
     """
     unknown = {}
     for name, hint in typing.get_type_hints(kind).items():
@@ -156,11 +153,9 @@ def parameters_of(node, kind: type[Parameters]) -> tuple[Parameters, list[str]]:
             unknown[name] = node.GetParameter(name)
             node.UnsetParameter(name)  # the default is then written by Slicer
     parameters = kind(node)
-    told = _(
-        "The scene was saved with {name} = '{stored}', which this version does not know; now it is {now}."
-    )
+    sentence = _("The scene has {name} = '{stored}', which this version does not know; {now} is used.")
     warnings = [
-        told.format(name=name, stored=stored, now=_in_words(getattr(parameters, name)))
+        sentence.format(name=name, stored=stored, now=_in_words(getattr(parameters, name)))
         for name, stored in unknown.items()
     ]
     for warning in warnings:

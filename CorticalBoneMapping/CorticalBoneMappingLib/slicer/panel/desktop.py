@@ -1,4 +1,4 @@
-"""What the statistics panel asks of Slicer's desktop: views, plots, and placing a point with the mouse."""
+"""Slicer's desktop for the statistics panel: views, plots, and a point that the user places."""
 
 from __future__ import annotations
 

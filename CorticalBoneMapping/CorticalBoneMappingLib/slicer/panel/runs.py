@@ -1,13 +1,4 @@
-"""The command lines that the panel runs, and what a failed one says.
-
-One run of ``cbm map`` for the panel: volumes go out, a result comes back, temporary files go away.
-
-One run of ``cbm segment`` for the panel: a CT goes out, femurs come back, temporary files go away.
-
-One run of ``cbm stats`` for the panel.
-
-Runs of ``cbm study check`` and ``cbm study run`` for the panel.
-"""
+"""The ``cbm`` commands that the panels run in a child process, and how their results are read."""
 
 from __future__ import annotations
 
@@ -31,18 +22,19 @@ from ...study.analysis.answer_files import AnswerFiles, read_answer
 from ...study.analysis.up_to_date import ASKED_FILE
 from ...study.study_file.problems import PROBLEM_COLUMNS, Problem
 from ...study.study_file.study_toml import StudyFile, read_study_file, write_study_file
-from .child_process import AnsweringRun, ChildRun
+from .child_process import ChildRun, OutputRun
 
 LABEL = 1
-"""Value of the femur in the label map that is handed over."""
+"""Value of the femur in the label map that the command reads."""
 
 _PROGRAM = ["-m", "CorticalBoneMappingLib.cli"]
+_PROBLEMS_FILE = "problems.csv"
 
 
 def map_command(
     python: str, ct: Path, mask: Path, side: str, settings: MapSettings, folder: Path
 ) -> list[str]:
-    """Give the command line that maps a femur, as a user would type it.
+    """Return the command that maps a femur.
 
     Returns
     -------
@@ -63,68 +55,53 @@ def map_command(
 
 
 def segment_command(python: str, ct: Path, folder: Path) -> list[str]:
-    """Give the command line that finds the femurs of a CT, as a user would type it."""
+    """Return the command that finds the femurs of a CT."""
     return [python, *_PROGRAM, "segment", str(ct), "--out", str(folder), "--progress", "json"]
 
 
 def stats_command(python: str, study: Path, folder: Path, only: str | None = None) -> list[str]:
-    """Give the command line that answers a study, or one analysis of it, as a user would type it."""
+    """Return the command that analyses the maps of a study, in all its analyses or one."""
     chosen = [] if only is None else ["--only", only]
     return [python, *_PROGRAM, "stats", str(study), "--out", str(folder), *chosen, "--progress", "json"]
 
 
 def study_check_command(python: str, study: Path, problems: Path) -> list[str]:
-    """Give the command line that checks a study's scans, as a user would type it; `problems` is a CSV."""
+    """Return the command that checks the scans of a study and writes the CSV file `problems`."""
     return [python, *_PROGRAM, "study", "check", str(study), "--out", str(problems), "--progress", "json"]
 
 
 def study_run_command(python: str, study: Path) -> list[str]:
-    """Give the command line that maps a study's scans, as a user would type it."""
+    """Return the command that maps the scans of a study."""
     return [python, *_PROGRAM, "study", "run", str(study), "--progress", "json"]
 
 
 def simulate_command(python: str, folder: Path, options: Sequence[str] = ()) -> list[str]:
-    """Give the command line that simulates a hip.
-
-    Parameters
-    ----------
-    python : str
-        The Python that runs it.
-    folder : Path
-        Where the scan is written.
-    options : sequence of str
-        Further options of ``cbm simulate hip``.
-
-    Returns
-    -------
-    list of str
-        Program and arguments.
-    """
+    """Return the command that simulates a hip; `options` are further ones of ``cbm simulate hip``."""
     return [python, *_PROGRAM, "simulate", "hip", "--out", str(folder), *options, "--progress", "json"]
 
 
-class MappingRun(ChildRun):
-    """Map a femur in a child process.
+class MapFemurRun(ChildRun):
+    """Map one femur: ``cbm map``.
 
     Parameters
     ----------
     ct : Volume
         HU.
     femur : Volume or Surface
-        The femur as 1 in 0, or its surface as it was found.
+        Label map (1 inside, 0 outside), or surface in RAS mm.
     side : {"left", "right"}
         Side of the body.
     settings : MapSettings
-        Choices; the label is `commands.LABEL` whatever they say.
+        How to map; its label is not used.
     folder : Path
-        Where the result is written.
+        Folder of the result.
     python : str
         The Python that has the library's dependencies.
 
     Raises
     ------
     VolumeError
-        If a volume cannot be handed over.
+        If a volume could not be written.
     """
 
     def __init__(
@@ -150,18 +127,18 @@ class MappingRun(ChildRun):
             raise
 
     def result(self) -> FemurResult:
-        """Read the result of a run that is done.
+        """Read the result of a finished run.
 
         Raises
         ------
         CorticalBoneMappingError
-            If its files are not what they should be.
+            If a file is missing or damaged.
         """
         return read_result(self.folder)
 
 
-class SegmentRun(AnsweringRun):
-    """Find the femurs of a CT in a child process.
+class FindFemursRun(OutputRun):
+    """Find the femurs of a CT: ``cbm segment``.
 
     Parameters
     ----------
@@ -173,57 +150,57 @@ class SegmentRun(AnsweringRun):
     Raises
     ------
     VolumeError
-        If the volume cannot be handed over.
+        If the volume could not be written.
     """
 
     def __init__(self, ct: Volume, python: str = sys.executable) -> None:
         temporary = tempfile.TemporaryDirectory(prefix="cortical-bone-mapping-")
-        answer = tempfile.TemporaryDirectory(prefix="cortical-bone-mapping-femurs-")
+        output = tempfile.TemporaryDirectory(prefix="cortical-bone-mapping-femurs-")
         try:
             ct_file = Path(temporary.name) / "ct.nrrd"
             write_volume(ct_file, ct)
-            super().__init__(segment_command(python, ct_file, Path(answer.name)), answer, temporary)
+            super().__init__(segment_command(python, ct_file, Path(output.name)), output, temporary)
         except BaseException:
             temporary.cleanup()
-            answer.cleanup()
+            output.cleanup()
             raise
 
     def found(self) -> FoundFiles:
-        """Read what a run that is done has found; once.
+        """Read the femurs that a finished run has found; works once.
 
         Raises
         ------
         CorticalBoneMappingError
-            If its files are not what they should be.
+            If a file is missing or damaged.
         """
-        return self.take(read_found)
+        return self.read_output(read_found)
 
 
-class StudyRun(ChildRun):
-    """Answer a study in a child process.
+class AnalyseMapsRun(ChildRun):
+    """Analyse the maps of a study: ``cbm stats``.
 
-    An analysis that is asked as its study file has it is asked of that file. Any other is written to the
-    output folder as ``asked.toml``, so that ``cbm stats`` can be run on it again without the panel.
+    An analysis that the study file has is run from that file. Any other is written to the output folder as
+    ``asked.toml``, so that ``cbm stats`` can run it again without the panel.
 
     Parameters
     ----------
     plan : StudyFile
-        With one analysis.
+        The study with one analysis.
     folder : Path
-        Where the answer is written.
+        Output folder.
     python : str
         The Python that has the library's dependencies.
 
     Raises
     ------
     CorticalBoneMappingError
-        If there is an ``asked.toml`` that was written or changed by hand.
+        If the output folder has an ``asked.toml`` that was written or changed by hand.
     """
 
     def __init__(self, plan: StudyFile, folder: Path, python: str = sys.executable) -> None:
         (analysis,) = plan.analyses
         self.folder = answer_folder(folder, analysis)
-        if _is_of_its_file(plan):
+        if _is_in_study_file(plan):
             study, only = Path(plan.source), analysis.name
         else:
             study, only = folder / ASKED_FILE, None
@@ -232,12 +209,12 @@ class StudyRun(ChildRun):
         super().__init__(stats_command(python, study, folder, only))
 
     def answer(self) -> AnswerFiles:
-        """Read the answer of a run that is done."""
+        """Read the answer of a finished run."""
         return read_answer(self.folder)
 
 
-def _is_of_its_file(plan: StudyFile) -> bool:
-    """Whether the study file asks just this, among other things."""
+def _is_in_study_file(plan: StudyFile) -> bool:
+    """Whether the study file has this analysis, with the same table and settings."""
     if not plan.source:
         return False
     own = read_study_file(plan.source, needs_analysis=False)
@@ -246,11 +223,8 @@ def _is_of_its_file(plan: StudyFile) -> bool:
     return same_folder and asked_alone == plan and plan.analyses[0] in own.analyses
 
 
-_PROBLEMS_FILE = "problems.csv"
-
-
-class CheckRun(AnsweringRun):
-    """Look in a child process for all that is wrong with a study; a study with errors is checked as well.
+class CheckScansRun(OutputRun):
+    """Check the scans of a study: ``cbm study check``. The run is `DONE` also if it has found errors.
 
     Parameters
     ----------
@@ -261,24 +235,33 @@ class CheckRun(AnsweringRun):
     """
 
     def __init__(self, study: Path, python: str = sys.executable) -> None:
-        answer = tempfile.TemporaryDirectory(prefix="cortical-bone-study-")
-        self._file = Path(answer.name) / _PROBLEMS_FILE
+        output = tempfile.TemporaryDirectory(prefix="cortical-bone-study-")
+        self._file = Path(output.name) / _PROBLEMS_FILE
         try:
-            super().__init__(study_check_command(python, study, self._file), answer)
+            super().__init__(study_check_command(python, study, self._file), output)
         except BaseException:
-            answer.cleanup()
+            output.cleanup()
             raise
 
     def problems(self) -> list[Problem]:
-        """Read what a run that is done has found; once."""
-        return self.take(lambda folder: _read_problems(folder / _PROBLEMS_FILE))
+        """Read the problems that a finished run has found; works once."""
+        return self.read_output(lambda folder: _read_problems(folder / _PROBLEMS_FILE))
 
-    def _ended_well(self) -> bool:
-        return super()._ended_well() or self._file.is_file()
+    def _succeeded(self) -> bool:
+        return super()._succeeded() or self._file.is_file()
 
 
-class TrialRun(ChildRun):
-    """Map all scans of a study in a child process; what is done stays, whenever it ends.
+def _read_problems(path: Path) -> list[Problem]:
+    try:
+        return [Problem(**row) for row in read_rows(path, PROBLEM_COLUMNS)]
+    except (OSError, ValueError, KeyError) as error:
+        raise CorticalBoneMappingError(
+            f"The list of problems could not be read ({error}). Check the study again."
+        ) from error
+
+
+class MapScansRun(ChildRun):
+    """Map the scans of a study: ``cbm study run``. Mapped cases stay, however it ends.
 
     Parameters
     ----------
@@ -290,10 +273,3 @@ class TrialRun(ChildRun):
 
     def __init__(self, study: Path, python: str = sys.executable) -> None:
         super().__init__(study_run_command(python, study))
-
-
-def _read_problems(path: Path) -> list[Problem]:
-    try:
-        return [Problem(**row) for row in read_rows(path, PROBLEM_COLUMNS)]
-    except (OSError, ValueError, KeyError) as error:
-        raise CorticalBoneMappingError(f"The list of problems could not be read ({error}).") from error

@@ -1,4 +1,4 @@
-"""What can be chosen in the statistics panel, with the words that a user reads; needs Slicer."""
+"""Choices of the statistics panel with their labels, and the study file that they make."""
 
 from __future__ import annotations
 
@@ -13,111 +13,110 @@ from ...study.study_file import Analysis, StudyFile, read_study_file
 from .choices import Labelled, is_set
 
 ANALYSIS_NAME = "analysis"
-"""Name of a question that is no analysis of a study file; its answer goes to a folder of this name."""
+"""Name of an analysis that the study file does not have, and of its folder of results."""
 
 AskedMeasure = Labelled(
     "AskedMeasure",
     {name.upper(): (name, measure.label) for name, measure in MEASURES.items() if not measure.is_uncertainty},
 )
-"""Measures that a study can be asked of."""
+"""Measures that can be analysed."""
 
 
-class Model(Labelled):
-    """What is random; the values are `analyses.MODELS`."""
+class ModelChoice(Labelled):
+    """Statistical model; the values are `analyses.MODELS`."""
 
-    MIXED = "mixed", "Mixed: several rows per participant"
-    LEAST_SQUARES = "least-squares", "Least squares: one row each"
+    MIXED = "mixed", "Mixed: repeated scans or both hips"
+    LEAST_SQUARES = "least-squares", "Least squares: one row per participant"
 
 
 class Hips(Labelled):
-    """Which rows; the values are `analyses.HIPS`."""
+    """Hips that are analysed; the values are `analyses.HIPS`."""
 
-    BOTH = "both", "Both, as rows"
+    BOTH = "both", "Both, one row each"
     MEAN = "mean", "Mean of both"
     LEFT = "left", "Left only"
     RIGHT = "right", "Right only"
 
 
 class Correction(Labelled):
-    """How significance is corrected for many vertices; the values are `analyses.CORRECTIONS`."""
+    """Correction for multiple comparisons; the values are `analyses.CORRECTIONS`."""
 
     RANDOM_FIELD = "random-field", "Random field theory"
     PERMUTATION = "permutation", "Permutation"
-    TFCE = "TFCE", "Permutation, TFCE"
+    TFCE = "TFCE", "Permutation with TFCE"
     FALSE_DISCOVERY_RATE = "false-discovery-rate", "False discovery rate"
 
 
 class Alternative(Labelled):
-    """Direction of the test; the values are `contrast_map.ALTERNATIVES`."""
+    """Alternative hypothesis; the values are `contrast_map.ALTERNATIVES`."""
 
     TWO_SIDED = "two-sided", "Two-sided"
     GREATER = "greater", "One-sided: greater"
     LESS = "less", "One-sided: less"
 
 
-_TERMS_APART = "; "
+_SEPARATOR = "; "
 _CHOICES = {
     "measure": AskedMeasure,
     "hips": Hips,
-    "model": Model,
+    "model": ModelChoice,
     "alternative": Alternative,
     "correction": Correction,
 }
 """Fields of an analysis that are combo boxes, each named as its parameter."""
 
 SHOWN = ("name", "contrast", "terms", "smoothing_fwhm_mm", "permutations", *_CHOICES)
-"""Fields of an analysis that the panel shows; all others are those of the study file, or their defaults."""
+"""Fields of an analysis that the panel shows; the others come from the study file or are defaults."""
 
 ShownView = Labelled("ShownView", {view.upper(): (view, label) for view, label in VIEWS.items()})
-"""Views of an answer."""
+"""Views of a result."""
 
 
 def study_plan(parameters) -> StudyFile:
-    """Give what was chosen in the panel, its parameter node, as the library takes it.
+    """Return the study and the analysis that the parameter node of the panel holds.
 
-    What the study file says and the panel does not show holds as well: reference levels, categorical columns,
-    how scans are mapped, and all settings of the analysis that the question began with.
+    What the panel does not show comes from the study file: reference levels, categorical columns, how scans
+    are mapped, and all other settings of the analysis that was chosen.
 
     Returns
     -------
     StudyFile
-        With one analysis. It has the name of the study file's own where nothing in it was changed, else
+        With one analysis. It keeps its name in the study file if nothing in it was changed; else it is
         `ANALYSIS_NAME`.
 
     Raises
     ------
     CorticalBoneMappingError
-        If a choice is out of its bounds, no term is ticked, or the study file cannot be read.
+        If a choice is out of its bounds, no term is ticked, or the study file could not be read.
     """
     plan = plan_of_table(parameters)
-    begun_with = asked_analysis(parameters, plan)
+    chosen = chosen_analysis(parameters, plan)
     choices = {
         "contrast": parameters.contrast,
         "terms": terms_of(parameters.terms),
         "smoothing_fwhm_mm": parameters.smoothing,
         "permutations": round(parameters.permutations),
     } | {name: getattr(parameters, name).value for name in _CHOICES}
-    if begun_with is None:
+    if chosen is None:
         analysis = Analysis(name=ANALYSIS_NAME, **choices)
     else:
-        analysis = replace(begun_with, **choices)
-        analysis = analysis if analysis == begun_with else replace(analysis, name=ANALYSIS_NAME)
+        analysis = replace(chosen, **choices)
+        analysis = analysis if analysis == chosen else replace(analysis, name=ANALYSIS_NAME)
     return replace(plan, analyses=(analysis,))
 
 
 def plan_of_table(parameters) -> StudyFile:
-    """Give the study that the chosen table belongs to, its maps in the chosen folder.
+    """Return the study of the chosen table, with its maps in the chosen folder.
 
     Returns
     -------
     StudyFile
-        As the study file says it, where one is chosen and its table is the chosen one; otherwise one that
-        says nothing but where table and maps are.
+        That of the study file if its table is the chosen one; else one with table and maps only.
 
     Raises
     ------
     CorticalBoneMappingError
-        If the study file cannot be read.
+        If the study file could not be read.
     """
     table, results = Path(parameters.tableFile), Path(parameters.resultsFolder)
     if is_set(parameters.studyFile):
@@ -127,26 +126,26 @@ def plan_of_table(parameters) -> StudyFile:
     return StudyFile(table.stem, table, results)
 
 
-def asked_analysis(parameters, plan: StudyFile) -> Analysis | None:
-    """Give the analysis of the study file that the question began with; None for one of the user's own."""
+def chosen_analysis(parameters, plan: StudyFile) -> Analysis | None:
+    """Return the chosen analysis of the study file; None for one of the user's own."""
     return next((one for one in plan.analyses if one.name == parameters.question), None)
 
 
-def take_study(parameters, plan: StudyFile) -> None:
-    """Let the panel show a study file that was chosen: its table, its maps, its first analysis if any."""
+def choose_study(parameters, plan: StudyFile) -> None:
+    """Copy a study file into the panel: table, folder of maps, and the first analysis if any."""
     with slicer.util.NodeModify(parameters.parameterNode):
         parameters.takenStudy = str(parameters.studyFile)
         parameters.tableFile, parameters.resultsFolder = plan.table, plan.results
         parameters.question = parameters.terms = parameters.contrast = ""
         if plan.analyses:
-            take_analysis(parameters, plan.analyses[0])
+            choose_analysis(parameters, plan.analyses[0])
 
 
-def take_analysis(parameters, analysis: Analysis) -> None:
-    """Let the panel show an analysis of a study file."""
+def choose_analysis(parameters, analysis: Analysis) -> None:
+    """Copy an analysis of a study file into the panel."""
     with slicer.util.NodeModify(parameters.parameterNode):
         parameters.question = analysis.name
-        parameters.contrast, parameters.terms = analysis.contrast, _TERMS_APART.join(analysis.terms)
+        parameters.contrast, parameters.terms = analysis.contrast, _SEPARATOR.join(analysis.terms)
         parameters.smoothing = analysis.smoothing_fwhm_mm
         parameters.permutations = float(analysis.permutations)
         for name, kind in _CHOICES.items():
@@ -154,5 +153,5 @@ def take_analysis(parameters, analysis: Analysis) -> None:
 
 
 def terms_of(text: str) -> tuple[str, ...]:
-    """Split the terms as the parameter node keeps them."""
-    return tuple(term for term in text.split(_TERMS_APART) if term)
+    """Split the text that the parameter node holds into terms."""
+    return tuple(term for term in text.split(_SEPARATOR) if term)

@@ -1,4 +1,4 @@
-"""What the statistics panel says of a study before a run: its rows, what is missing, what can be asked."""
+"""Overview of a study before its maps are analysed: rows, missing maps, possible terms, a contrast."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class StudyOverview:
     summary : str
         Counts, in one line.
     terms : list of str
-        What a model may be built of: columns, and interactions of those that hold levels.
+        Possible terms of a model: columns, and interactions of those that hold levels.
     suggested_terms : list of str
-        Of these, what a trial needs.
+        Those of them that a trial needs.
     suggested_contrast : str
-        A question to begin with; empty where none is plain.
+        A first contrast; empty where none is obvious.
     """
 
     rows: list[tuple[str, ...]]
@@ -42,11 +42,6 @@ class StudyOverview:
     suggested_terms: list[str]
     suggested_contrast: str
 
-    @property
-    def absent(self) -> int:
-        """Rows whose map is not where the table says."""
-        return sum(row[-1] == ABSENT for row in self.rows)
-
 
 def overview_of(plan: StudyFile) -> StudyOverview:
     """Read a study's table and look for its maps.
@@ -54,7 +49,7 @@ def overview_of(plan: StudyFile) -> StudyOverview:
     Parameters
     ----------
     plan : StudyFile
-        Where its table names scans, the maps are those that `cbm study run` has left in its folder.
+        The study; if its table names scans, the maps are those of `cbm study run`.
 
     Returns
     -------
@@ -63,7 +58,7 @@ def overview_of(plan: StudyFile) -> StudyOverview:
     Raises
     ------
     StatisticsError
-        If the table cannot be used; says why.
+        If the table could not be used.
     """
     table = read_study_table(plan)
     arms = table.labels(ARM) if ARM in table else np.full(len(table), "")
@@ -75,8 +70,8 @@ def overview_of(plan: StudyFile) -> StudyOverview:
     counts = ", ".join(counted(*size) for size in sizes) + f": {status.count(FOUND)} with a map"
     others = [f"{status.count(kind)} {kind}" for kind in (MISSED, ABSENT) if kind in status]
     terms = _terms(table, plan)
-    question = _suggested_contrast(table, plan.coding.reference.get(ARM))
-    return StudyOverview(rows, ", ".join([counts, *others]), terms, _suggested_terms(terms), question)
+    contrast = _suggested_contrast(table, plan.coding.reference.get(ARM))
+    return StudyOverview(rows, ", ".join([counts, *others]), terms, _suggested_terms(terms), contrast)
 
 
 def _status(results: Path, path: str) -> str:
@@ -106,14 +101,14 @@ def _suggested_terms(terms: list[str]) -> list[str]:
 
 
 def _suggested_contrast(table: Table, reference: str | None) -> str:
-    """Compare two arms in their change over the study, or at all, or the last visit with the first."""
+    """Compare two arms in their change over the study, or two arms, or the last visit with the first."""
     arms = sorted_levels(table.labels(ARM)) if ARM in table else ()
     visits = sorted_levels(table.labels(VISIT))
     if len(arms) == 2:
         usual = next((arm for arm in arms if arm.lower() in ("placebo", "control", "sham")), arms[1])
         control = reference if reference in arms else usual
-        question = f"{next(arm for arm in arms if arm != control)} − {control}"
+        contrast = f"{next(arm for arm in arms if arm != control)} − {control}"
         if len(visits) > 1:
-            question += f" in the change from {VISIT} {visits[0]} to {VISIT} {visits[-1]}"
-        return question
+            contrast += f" in the change from {VISIT} {visits[0]} to {VISIT} {visits[-1]}"
+        return contrast
     return f"{VISIT} {visits[-1]} − {VISIT} {visits[0]}" if len(visits) > 1 else ""

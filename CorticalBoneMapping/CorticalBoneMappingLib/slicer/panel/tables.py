@@ -1,7 +1,4 @@
-"""The table of the statistics panel in which the terms of the model are ticked.
-
-Texts in a table of the panel.
-"""
+"""Tables of the panels: rows of texts, and the terms of a model to tick."""
 
 from __future__ import annotations
 
@@ -11,14 +8,28 @@ import qt
 from slicer.i18n import tr as _
 
 
+def fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...]]) -> None:
+    """Fill a table widget with rows of texts; each tooltip has the whole text of its cell."""
+    table.setHorizontalHeaderLabels(headings)
+    table.setRowCount(len(cells))
+    for row, texts in enumerate(cells):
+        for column, text in enumerate(texts):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            table.setItem(row, column, item)
+    for column in range(len(headings) - 1):  # the last takes the rest of the width
+        table.resizeColumnToContents(column)
+
+
 class TermsTable:
-    """Offers terms, and tells which are ticked; Slicer's parameter node has no connector for such a table.
+    """A table of terms to tick; Slicer's parameter node has no connector for one.
 
     Parameters
     ----------
     table : qt.QTableWidget
+        The widget, with one column.
     changed : callable
-        Is given the ticked terms when a person has ticked or unticked one.
+        Called with the ticked terms when the user has ticked or unticked one.
     """
 
     def __init__(self, table: qt.QTableWidget, changed: Callable[[tuple[str, ...]], None]) -> None:
@@ -26,11 +37,11 @@ class TermsTable:
         table.connect("itemChanged(QTableWidgetItem*)", self.on_ticked)
 
     def on_ticked(self, _item: object = None) -> None:
-        """Take up what a person ticked."""
+        """Report the ticked terms."""
         self._changed(self._ticked())
 
     def show(self, terms: Sequence[str], ticked: Sequence[str]) -> None:
-        """Offer what the table of the study allows, and what is ticked without being among it."""
+        """Show the possible terms, and the ticked ones that are not among them."""
         offered = [*terms, *(term for term in ticked if term not in terms)]
         if offered == [item.text() for item in self._items()] and set(ticked) == set(self._ticked()):
             return  # a table that is filled while one of its items changes would lose that item
@@ -45,16 +56,3 @@ class TermsTable:
 
     def _ticked(self) -> tuple[str, ...]:
         return tuple(item.text() for item in self._items() if item.checkState() == qt.Qt.Checked)
-
-
-def fill(table: qt.QTableWidget, headings: list[str], cells: list[tuple[str, ...]]) -> None:
-    """Fill a table widget with rows of texts; what a narrow column cuts off is in the tooltip."""
-    table.setHorizontalHeaderLabels(headings)
-    table.setRowCount(len(cells))
-    for row, texts in enumerate(cells):
-        for column, text in enumerate(texts):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(text)
-            table.setItem(row, column, item)
-    for column in range(len(headings) - 1):  # the last has the room that is left
-        table.resizeColumnToContents(column)

@@ -1,4 +1,4 @@
-"""The answer of a study as nodes of a scene: the effect on the average femur, its tables, and back."""
+"""The result of a study as nodes of a scene: the effect on the average femur, and its tables."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .models import (
     put_in_folder,
     surface_from_model,
 )
-from .tables import add_table, table_rows
+from .tables import add_table
 
 _ANSWER = "CorticalBoneMapping.Answer"
 ANSWER_ROLE = "CorticalBoneMapping.AnswerRole"
-"""Attribute by which a selector finds the effects (``effect``) of all answers."""
+"""Attribute by which a selector finds the effects (``effect``) of all results."""
 
 _COLUMNS = {
     "clusters": CLUSTER_COLUMNS,
@@ -43,14 +43,14 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class AnswerNodes:
-    """The nodes of one answer.
+    """The nodes of one answer: the result of an analysis.
 
     Attributes
     ----------
     effect : vtkMRMLModelNode
-        The average femur with the answer at every vertex.
+        The average femur with effect and significance at every vertex.
     clusters, regions, attributed, groups : vtkMRMLTableNode
-        As the files of `study.group.files` hold them.
+        The tables of `study.analysis.answer_files`.
     provenance : vtkMRMLTextNode
         How the answer was made, as JSON.
     """
@@ -72,11 +72,11 @@ def add_answer(scene: slicer.vtkMRMLScene, answer: AnswerFiles, name: str) -> An
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the nodes are added.
+        The scene.
     answer : AnswerFiles
         From `read_answer`.
     name : str
-        Of the folder; the nodes' names begin with it.
+        Name of the folder; the nodes' names begin with it.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def add_answer(scene: slicer.vtkMRMLScene, answer: AnswerFiles, name: str) -> An
 
 
 def show_answer(nodes: AnswerNodes, view: str) -> None:
-    """Show one view of an answer; the other answers of the scene are hidden, they lie in the same place.
+    """Show one view of an answer, and hide the other answers, which lie in the same place.
 
     Parameters
     ----------
@@ -123,30 +123,22 @@ def show_answer(nodes: AnswerNodes, view: str) -> None:
 
 
 def views_of(nodes: AnswerNodes) -> list[str]:
-    """List the views that an answer has; an F test has no effect to show."""
+    """List the views that an answer has; an F test has no effect."""
     surface = surface_from_model(nodes.effect)
     return [view for view in VIEWS if shown_of(surface, view) is not None]
 
 
 def answers_in(scene: slicer.vtkMRMLScene) -> list[AnswerNodes]:
-    """Find the answers of a scene, also of one that was restored from a file, in order of making."""
-    whole = [AnswerNodes(**nodes) for nodes in families_in(scene, _ANSWER, ANSWER_ROLE, _ROLES)]
-    if whole:  # a scene file does not keep the colour of not-a-number
+    """Find the answers of a scene, also of a restored one, oldest first."""
+    complete = [AnswerNodes(**nodes) for nodes in families_in(scene, _ANSWER, ANSWER_ROLE, _ROLES)]
+    if complete:  # a scene file does not keep the colour of not-a-number
         colour_table(scene)
         difference_table(scene)
-    return whole
+    return complete
 
 
 def answer_of(effect: slicer.vtkMRMLModelNode | None) -> AnswerNodes | None:
-    """Find the answer that an effect belongs to; None where it is none, or its answer is not whole."""
+    """Find the answer that an effect belongs to; None if it does not belong to a complete one."""
     if effect is None or effect.GetScene() is None:
         return None
     return next((nodes for nodes in answers_in(effect.GetScene()) if nodes.effect is effect), None)
-
-
-def restore_answer(nodes: AnswerNodes) -> AnswerFiles:
-    """Give the answer that the nodes hold, as it was added (and with the array that is made for showing)."""
-    rows = {role: table_rows(getattr(nodes, role), columns) for role, columns in _COLUMNS.items()}
-    return AnswerFiles(
-        surface=surface_from_model(nodes.effect), provenance=json.loads(nodes.provenance.GetText()), **rows
-    )

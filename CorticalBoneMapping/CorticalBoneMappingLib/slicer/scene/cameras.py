@@ -8,19 +8,19 @@ import slicer
 from ...anatomy.views import View, anatomical_views
 
 LAYOUT_NUMBER = 5140
-"""By which Slicer knows the layout; the numbers of its own layouts are smaller."""
+"""Number of the layout in Slicer; those of its own layouts are smaller."""
 
-_ROOM = 1.15  # of the height of a view, over the femur's
-_NEAR_MM = 140.0  # height of the view that shows a peak
+_MARGIN = 1.15  # height of a view over that of the femur; chosen by hand; not tuned
+_NEAR_MM = 140.0  # height of the view that shows a peak; chosen by hand; not tuned
 
 
 def view_tags() -> dict[str, View]:
-    """Give the views of the layout by the tags of their view nodes; the average femur is a right one."""
+    """Return the views of the layout by the tags of their view nodes; the average femur is a right one."""
     return {f"CorticalBone{view.name}": view for view in anatomical_views("right")}
 
 
 def layout_description() -> str:
-    """Describe the layout to Slicer: four views over a plot."""
+    """Return the layout for Slicer, as XML: four views over a plot."""
     views = "".join(
         f'<item><view class="vtkMRMLViewNode" singletontag="{tag}">'
         f'<property name="viewlabel" action="default">{view.name[0]}</property></view></item>'
@@ -37,12 +37,12 @@ def layout_description() -> str:
 
 
 def look_from(camera: slicer.vtkMRMLCameraNode, view: View, points: np.ndarray) -> None:
-    """Let a camera see all points from one side, in parallel projection.
+    """Set a camera to see all points from one side, in parallel projection.
 
     Parameters
     ----------
     camera : vtkMRMLCameraNode
-        Of a 3D view.
+        Camera of a 3D view.
     view : View
         The side.
     points : ndarray of shape (n, 3)
@@ -50,16 +50,16 @@ def look_from(camera: slicer.vtkMRMLCameraNode, view: View, points: np.ndarray) 
     """
     centre = 0.5 * (points.min(axis=0) + points.max(axis=0))
     height = np.ptp(view.project(points), axis=0).max()
-    _aim(camera, centre, view.towards_viewer, view.up, _ROOM * height)
+    _aim(camera, centre, view.towards_viewer, view.up, _MARGIN * height)
 
 
 def look_at_peak(camera: slicer.vtkMRMLCameraNode, place: np.ndarray, normal: np.ndarray) -> None:
-    """Let a camera look straight at a place on the surface, its superior side up.
+    """Set a camera to look straight at a point on the surface, superior side up.
 
     Parameters
     ----------
     camera : vtkMRMLCameraNode
-        Of a 3D view.
+        Camera of a 3D view.
     place, normal : ndarray of shape (3,)
         RAS mm, and the surface's outward normal there.
     """

@@ -1,7 +1,4 @@
-"""A case of a study as nodes of a scene: its result, the picture on which it is judged, and its scan.
-
-A picture, such as the one on which a case is judged, as a node that lies in a slice view.
-"""
+"""A case of a study as nodes of a scene: its result, its picture, and its scan."""
 
 from __future__ import annotations
 
@@ -21,57 +18,8 @@ from .registration import add_registration, hide_registration
 from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, add_result, results_in, show_result
 from .volumes import add_volume
 
-# Columns to the patient's left, rows to the back: an axial view shows it upright, as Slicer does with
-# pictures that it loads itself.
-_IJK_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-
-def add_picture(scene: slicer.vtkMRMLScene, path: Path, name: str) -> slicer.vtkMRMLVectorVolumeNode:
-    """Add a colour picture to a scene, 1 mm a pixel, its first pixel at the origin.
-
-    Parameters
-    ----------
-    scene : vtkMRMLScene
-        Where the node is added.
-    path : Path
-        JPEG file.
-    name : str
-        Name of the node.
-
-    Returns
-    -------
-    vtkMRMLVectorVolumeNode
-        Red, green, blue.
-
-    Raises
-    ------
-    VolumeError
-        If it cannot be read, or is no JPEG in colour.
-    """
-    pixels = _pixels(path)
-    node = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", name)
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_IJK_TO_RAS))
-    slicer.util.updateVolumeFromArray(node, pixels[np.newaxis])
-    node.CreateDefaultDisplayNodes()
-    return node
-
-
-def _pixels(path: Path) -> np.ndarray:
-    """Unpack to shape (rows, columns, 3), uint8, the top row first."""
-    reader = vtk.vtkJPEGReader()
-    if not path.is_file() or not reader.CanReadFile(str(path)):
-        raise VolumeError(f"{path}: this is no JPEG picture, or it cannot be read.")
-    reader.SetFileName(str(path))
-    reader.Update()
-    image = reader.GetOutput()
-    columns, rows, _ = image.GetDimensions()
-    if image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 3:
-        raise VolumeError(f"{path}: this picture has no colours.")
-    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, 3)[::-1]
-
-
 CASE_ATTRIBUTE = "CorticalBoneMapping.Case"
-"""Attribute of a bone that tells the result of a case from all others, earlier ones of the case included."""
+"""Attribute of a bone: the key of its result, which differs also from earlier results of the case."""
 
 SCAN_ATTRIBUTE = "CorticalBoneMapping.Scan"
 """Attribute of a volume: the hash of its file. Both hips of one scan share a volume."""
@@ -79,21 +27,26 @@ SCAN_ATTRIBUTE = "CorticalBoneMapping.Scan"
 PICTURE_ROLE = "picture"
 _SCAN_REFERENCE = "CorticalBoneMapping.Scan"  # from a bone to the volume of its scan
 
+# Columns to the patient's left, rows to the back: an axial view shows it upright, as Slicer does with
+# pictures that it loads itself.
+_IJK_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
 
 def add_case(
     scene: slicer.vtkMRMLScene, result: FemurResult, key: str, picture: Path | None, name: str
 ) -> ResultNodes:
-    """Add the result of a case, with all that belongs to it, in a folder of its own.
+    """Add the result of a case with registration and picture, in a folder of its own.
 
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the nodes are added.
+        The scene.
     result : FemurResult
+        Result of the case.
     key : str
-        What `find_case` finds it by.
+        Key for `find_case`.
     picture : Path or None
-        JPEG file; None where there is none.
+        JPEG file, if any.
     name : str
         Name of the folder; the nodes' names begin with it.
 
@@ -104,7 +57,7 @@ def add_case(
     Raises
     ------
     VolumeError
-        If the picture is none; the scene is as it was then.
+        If the picture could not be read; the scene is then unchanged.
     """
     node = None if picture is None else add_picture(scene, picture, f"{name} picture")
     nodes = add_result(scene, result, name)
@@ -118,14 +71,14 @@ def add_case(
 
 
 def find_case(scene: slicer.vtkMRMLScene, key: str) -> ResultNodes | None:
-    """Find a case that was added, also in a scene that was restored; None where it was not."""
+    """Find a case in a scene, also in one that was restored; None if it does not have it."""
     return next(
         (nodes for nodes in results_in(scene) if nodes.bone.GetAttribute(CASE_ATTRIBUTE) == key), None
     )
 
 
 def show_case(nodes: ResultNodes) -> None:
-    """Show the thickness on the bone of a case, and hide the other cases: of one scan they would overlap."""
+    """Show the thickness on the bone of a case, and hide the other cases, which may overlap with it."""
     for other in results_in(nodes.bone.GetScene()):
         if other.bone.GetAttribute(CASE_ATTRIBUTE):
             hide_registration(other)
@@ -135,13 +88,17 @@ def show_case(nodes: ResultNodes) -> None:
     show_result(nodes, "cortical_thickness", on="bone")
 
 
-def picture_of(nodes: ResultNodes) -> slicer.vtkMRMLVectorVolumeNode | None:
-    """Find the picture of a case; None where there is none."""
-    wanted = nodes.identifier, PICTURE_ROLE
-    for node in _nodes_of(nodes.bone.GetScene()):
-        if (node.GetAttribute(RESULT_ATTRIBUTE), node.GetAttribute(ROLE_ATTRIBUTE)) == wanted:
-            return node
-    return None
+def remove_case(nodes: ResultNodes) -> None:
+    """Remove a case from its scene, and its scan if no other case needs it."""
+    scene, scan = nodes.bone.GetScene(), nodes.bone.GetNodeReference(_SCAN_REFERENCE)
+    identifier = nodes.identifier
+    for node in _nodes_of(scene):
+        if node.GetAttribute(RESULT_ATTRIBUTE) == identifier:
+            _remove(scene, node)
+    if scan is not None and not any(
+        node.HasNodeReferenceID(_SCAN_REFERENCE, scan.GetID()) for node in _nodes_of(scene)
+    ):
+        _remove(scene, scan)
 
 
 def add_scan(
@@ -152,22 +109,22 @@ def add_scan(
     name: str,
     nodes: ResultNodes,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Add the scan of a case to its folder, and note that it belongs to the case.
+    """Add the scan of a case to its folder, with a reference from the case.
 
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the node is added.
+        The scene.
     volume : Volume
         HU.
     sha256 : str
-        What `find_scan` finds it by.
+        Key for `find_scan`.
     window_hu : tuple of float
-        HU shown black and white.
+        HU shown as black and as white.
     name : str
         Name of the node.
     nodes : ResultNodes
-        Of the case.
+        Nodes of the case.
 
     Returns
     -------
@@ -184,26 +141,57 @@ def add_scan(
 
 
 def share_scan(scan: slicer.vtkMRMLScalarVolumeNode, nodes: ResultNodes) -> None:
-    """Note that a scan which is there belongs to this case as well."""
+    """Add a reference from this case to a scan that another case has added."""
     nodes.bone.SetNodeReferenceID(_SCAN_REFERENCE, scan.GetID())
 
 
-def remove_case(nodes: ResultNodes) -> None:
-    """Take a case out of its scene, and its scan if no other case is from it."""
-    scene, scan = nodes.bone.GetScene(), nodes.bone.GetNodeReference(_SCAN_REFERENCE)
-    identifier = nodes.identifier
-    for node in _nodes_of(scene):
-        if node.GetAttribute(RESULT_ATTRIBUTE) == identifier:
-            _remove(scene, node)
-    if scan is not None and not any(
-        node.HasNodeReferenceID(_SCAN_REFERENCE, scan.GetID()) for node in _nodes_of(scene)
-    ):
-        _remove(scene, scan)
-
-
 def find_scan(scene: slicer.vtkMRMLScene, sha256: str) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """Find a scan that was added; None where it was not."""
+    """Find a scan in a scene; None if it does not have it."""
     return next((node for node in _nodes_of(scene) if node.GetAttribute(SCAN_ATTRIBUTE) == sha256), None)
+
+
+def add_picture(scene: slicer.vtkMRMLScene, path: Path, name: str) -> slicer.vtkMRMLVectorVolumeNode:
+    """Add a colour picture to a scene, with pixels of 1 mm and the first one at the origin.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        The scene.
+    path : Path
+        JPEG file.
+    name : str
+        Name of the node.
+
+    Returns
+    -------
+    vtkMRMLVectorVolumeNode
+        Red, green, blue.
+
+    Raises
+    ------
+    VolumeError
+        If it could not be read as a colour JPEG.
+    """
+    pixels = _pixels(path)
+    node = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", name)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_IJK_TO_RAS))
+    slicer.util.updateVolumeFromArray(node, pixels[np.newaxis])
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """Read pixels of shape (rows, columns, 3), uint8, the top row first."""
+    reader = vtk.vtkJPEGReader()
+    if not path.is_file() or not reader.CanReadFile(str(path)):
+        raise VolumeError(f"{path}: this could not be read as a JPEG picture.")
+    reader.SetFileName(str(path))
+    reader.Update()
+    image = reader.GetOutput()
+    columns, rows, _ = image.GetDimensions()
+    if image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 3:
+        raise VolumeError(f"{path}: this picture has no colours.")
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, 3)[::-1]
 
 
 def _nodes_of(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
@@ -211,16 +199,13 @@ def _nodes_of(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
 
 
 def _remove(scene: slicer.vtkMRMLScene, node: slicer.vtkMRMLNode) -> None:
-    """Remove a node, and its folder if nothing else is in it.
-
-    What shows and stores the node goes as well: MRML would leave it behind.
-    """
-    kept_by = []
+    """Remove a node with its display and storage nodes, which MRML would keep, and its folder if empty."""
+    others = []
     if node.IsA("vtkMRMLDisplayableNode"):
-        kept_by += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+        others += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
     if node.IsA("vtkMRMLStorableNode"):
-        kept_by += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
-    for other in filter(None, kept_by):
+        others += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
+    for other in filter(None, others):
         scene.RemoveNode(other)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))

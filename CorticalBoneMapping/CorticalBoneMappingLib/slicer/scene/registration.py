@@ -1,4 +1,4 @@
-"""The average femur laid on a bone, the way there, and the bone's landmarks, as nodes beside the CT."""
+"""The average femur registered to a bone, the transform, and the landmarks, as nodes beside the CT."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .models import add_map_model, colour_table, hide_legend, label_legend, put_
 from .results import RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, ResultNodes, results_in
 
 DEFORMATION_RANGE_MM = (0.0, 10.0)
-"""Range of the colours: deformation of the average femur, beyond position, turn and size."""
+"""Range of the colours: displacement beyond position, rotation and size; chosen by hand; not tuned."""
 
-# Field of `RegistrationNodes` -> role that saved scenes hold.
 _ROLES = {"registered_template": "laid", "average_to_bone": "average_to_bone", "landmarks": "landmarks"}
-_LANDMARK_SIZE_MM, _LANDMARK_TEXT = 4.0, 3.0
-_LANDMARK_COLOUR = (0.84, 0.37, 0.00)  # vermilion after Okabe and Ito 2008: none of the maps' colours
+"""Fields of `RegistrationNodes`, and the roles of these nodes in saved scenes."""
+
+_LANDMARK_SIZE_MM, _LANDMARK_TEXT = 4.0, 3.0  # chosen by hand; the text is in percent of the view
+_LANDMARK_COLOUR = (0.84, 0.37, 0.00)  # vermilion after Okabe and Ito 2008: not a colour of the maps
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class RegistrationNodes:
 
     Attributes
     ----------
-    laid : vtkMRMLModelNode
-        The average femur laid on the bone, with ``region`` and ``bending`` (mm).
+    registered_template : vtkMRMLModelNode
+        The average femur registered to the bone, with ``region`` and deformation (mm).
     average_to_bone : vtkMRMLLinearTransformNode
-        The similarity from the average femur to the bone. For a left femur it holds the mirror as well, so
-        that a model of the average femur that is put under it lies on the bone.
+        The similarity from the average femur to the bone, with the reflection of a left femur: a model of
+        the average femur under this transform lies on the bone.
     landmarks : vtkMRMLMarkupsFiducialNode
-        The bone's landmarks by name; empty where its anatomy could not be measured.
+        The bone's landmarks by name; empty if its anatomy was not measured.
     """
 
     registered_template: slicer.vtkMRMLModelNode
@@ -46,14 +47,14 @@ class RegistrationNodes:
 def add_registration(
     scene: slicer.vtkMRMLScene, result: FemurResult, nodes: ResultNodes, name: str
 ) -> RegistrationNodes | None:
-    """Add how the average femur lies on a bone, hidden, to the folder of its result.
+    """Add the registration of a bone, hidden, to the folder of its result.
 
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the nodes are added.
+        The scene.
     result : FemurResult
-        Of one femur.
+        Result of one femur.
     nodes : ResultNodes
         Its nodes.
     name : str
@@ -62,7 +63,7 @@ def add_registration(
     Returns
     -------
     RegistrationNodes or None
-        None where the result does not hold the registration.
+        None if the result has no registration.
     """
     if result.registered_template is None:
         return None
@@ -85,7 +86,7 @@ def add_registration(
 
 
 def registration_of(nodes: ResultNodes) -> RegistrationNodes | None:
-    """Find the registration of a result, also in a scene that was restored; None where there is none."""
+    """Find the registration of a result, also in a restored scene; None if it has none."""
     scene, found = nodes.bone.GetScene(), {}
     for index in range(scene.GetNumberOfNodes()):
         node = scene.GetNthNode(index)
@@ -97,17 +98,17 @@ def registration_of(nodes: ResultNodes) -> RegistrationNodes | None:
 
 
 def show_registration(nodes: ResultNodes) -> bool:
-    """Show the average femur on the bone, coloured by how far it was bent, and the landmarks.
+    """Show the registered average femur, coloured by its deformation, and the landmarks.
 
     Parameters
     ----------
     nodes : ResultNodes
-        The result; its other models are hidden, and the legends of all others.
+        The result. Its other models are hidden, and the legends of all results.
 
     Returns
     -------
     bool
-        False, and nothing is changed, where the result holds no registration.
+        False, and nothing is changed, if the result has no registration.
     """
     found = registration_of(nodes)
     if found is None:
@@ -130,7 +131,7 @@ def show_registration(nodes: ResultNodes) -> bool:
 
 
 def hide_registration(nodes: ResultNodes) -> None:
-    """Hide the average femur on the bone, its legend, and the landmarks."""
+    """Hide the registered average femur, its legend, and the landmarks."""
     found = registration_of(nodes)
     if found is not None:
         hide_legend(found.registered_template)
@@ -145,13 +146,13 @@ def _add_landmarks(
     node.CreateDefaultDisplayNodes()
     for landmark, place in places.items():
         node.AddControlPoint(vtk.vtkVector3d(*place), landmark.replace("_", " "))
-    node.SetLocked(True)  # they were measured: nobody shall drag one by mistake
+    node.SetLocked(True)  # they were measured, so nobody drags one by mistake
     display = node.GetDisplayNode()
     display.SetUseGlyphScale(False)
     display.SetGlyphSize(_LANDMARK_SIZE_MM)
     display.SetTextScale(_LANDMARK_TEXT)
     display.SetColor(*_LANDMARK_COLOUR)
     display.SetSelectedColor(*_LANDMARK_COLOUR)
-    display.SetOccludedVisibility(True)  # the centre of the head lies within the bone
+    display.SetOccludedVisibility(True)  # the centre of the head lies inside the bone
     display.SetOccludedOpacity(0.8)
     return node

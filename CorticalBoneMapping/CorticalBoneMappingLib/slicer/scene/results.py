@@ -1,4 +1,4 @@
-"""A femur's result as nodes of a scene, and back."""
+"""A femur's result as nodes of a scene."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from .models import (
     hide_legend,
     put_in_folder,
     show_measure,
-    surface_from_model,
 )
-from .tables import add_region_table, region_rows
+from .tables import add_region_table
 
-# A node says by these attributes which result it belongs to, and what it is in it: names may be edited
-# by the user, and attributes are saved with the scene.
+# Attributes identify the nodes of a result: they are saved with the scene, while users may edit names.
 RESULT_ATTRIBUTE = "CorticalBoneMapping.Result"
-"""Attribute that the nodes of one result have in common."""
+"""Attribute that all nodes of one result share."""
 
 _SIDE = "CorticalBoneMapping.Side"
 ROLE_ATTRIBUTE = "CorticalBoneMapping.Role"
@@ -60,7 +58,7 @@ class ResultNodes:
 
     @property
     def identifier(self) -> str:
-        """What the nodes of this result have in common, also after the scene was saved."""
+        """Value of `RESULT_ATTRIBUTE`, which is saved with the scene."""
         return self.bone.GetAttribute(RESULT_ATTRIBUTE)
 
 
@@ -70,9 +68,9 @@ def add_result(scene: slicer.vtkMRMLScene, result: FemurResult, name: str) -> Re
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the nodes are added.
+        The scene.
     result : FemurResult
-        Of one femur.
+        Result of one femur.
     name : str
         Name of the folder; the nodes' names begin with it.
 
@@ -100,17 +98,17 @@ def show_result(nodes: ResultNodes, measure_name: str, on: str) -> None:
     Parameters
     ----------
     nodes : ResultNodes
-        The result; its other model is hidden. Models of other results stay, their legends go: there is
-        room for one, and the ranges are the same.
+        The result. Its other model is hidden; models of other results stay visible without their legends,
+        since a view has space for one and the ranges are the same.
     measure_name : str
-        One of `MEASURES`.
+        Name of a measure that the model has.
     on : str
         ``bone`` or ``average``.
 
     Raises
     ------
     SurfaceError
-        If the model carries no such measure.
+        If the model has no such measure.
     """
     for other in results_in(nodes.bone.GetScene()):
         for model in other.models:
@@ -122,39 +120,24 @@ def show_result(nodes: ResultNodes, measure_name: str, on: str) -> None:
 
 
 def results_in(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
-    """Find the results of a scene, also of one that was restored from a file, in order of making.
+    """Find the results of a scene, also of a restored one, oldest first.
 
-    A result of which a node was deleted is left out. The colours of what is found are made whole, since
-    a scene file does not keep all of them.
+    A result that lost a node is left out. The colour of not-a-number, which a scene file does not keep, is
+    restored.
     """
-    whole = [ResultNodes(**roles) for roles in families_in(scene, RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, _ROLES)]
-    if whole:
+    complete = [
+        ResultNodes(**roles) for roles in families_in(scene, RESULT_ATTRIBUTE, ROLE_ATTRIBUTE, _ROLES)
+    ]
+    if complete:
         colour_table(scene)
-    return whole
+    return complete
 
 
 def result_of(bone: slicer.vtkMRMLModelNode | None) -> ResultNodes | None:
-    """Find the result that a bone belongs to; None where it is no bone of a whole result."""
+    """Find the result that a bone belongs to; None if it does not belong to a complete one."""
     if bone is None or bone.GetScene() is None:
         return None
     return next((nodes for nodes in results_in(bone.GetScene()) if nodes.bone is bone), None)
-
-
-def restore_result(nodes: ResultNodes) -> FemurResult:
-    """Give the result that the nodes hold, as it was added.
-
-    Raises
-    ------
-    SurfaceError
-        If a model was emptied.
-    """
-    return FemurResult(
-        periosteal=surface_from_model(nodes.bone),
-        average=surface_from_model(nodes.average),
-        regions=region_rows(nodes.regions),
-        provenance=json.loads(nodes.provenance.GetText()),
-        side=nodes.bone.GetAttribute(_SIDE),
-    )
 
 
 def _sign(nodes: ResultNodes, side: str) -> None:

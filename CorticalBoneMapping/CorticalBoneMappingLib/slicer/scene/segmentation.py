@@ -19,7 +19,7 @@ from .volumes import add_segmentation, to_world
 SEGMENT_NAMES = {"right": "Right femur", "left": "Left femur"}
 """By the side of the body."""
 
-_SAID = "CorticalBoneMapping.FoundFemurs"
+_SUMMARY = "CorticalBoneMapping.FoundFemurs"
 _VOXELS = "CorticalBoneMapping.FoundVoxels"
 # SNOMED CT, as DICOM uses it (PS3.16: CID 7150 category, CID 4031 femur, CID 244 laterality).
 _CATEGORY = ("123037004", "SCT", "Anatomical Structure")
@@ -28,7 +28,7 @@ _LATERALITY = {"left": ("7771000", "SCT", "Left"), "right": ("24028007", "SCT", 
 _TYPES = "Segmentation category and type - DICOM master list"
 _REGIONS = "Anatomic codes - DICOM master list"
 _NONE = ("", "", "")
-# Apart in every kind of colour vision (Okabe and Ito), and from the grey of the CT.
+# After Okabe and Ito 2008: distinct in every kind of colour vision, and from the grey of the CT.
 _COLOURS = {"right": (0.90, 0.62, 0.00), "left": (0.34, 0.71, 0.91)}
 
 
@@ -40,16 +40,16 @@ def add_femurs(
 ) -> slicer.vtkMRMLSegmentationNode:
     """Add found femurs to a scene as one segmentation, on the grid of the CT.
 
-    Their surfaces, which are finer than voxels, are added as hidden models: see `surface_of_segment`.
+    Their surfaces, which are finer than voxels, are added as hidden models for `surface_of_segment`.
 
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the node is added.
+        The scene.
     found : FoundFiles
-        A side that was not found gets no segment.
+        The femurs; a side that was not found gets no segment.
     ct : vtkMRMLScalarVolumeNode
-        What the femurs were found in: the Segment Editor paints on its grid, and its parent transform
+        The CT in which they were found. The Segment Editor paints on its grid, and its parent transform
         moves the segmentation as well.
     name : str
         Name of the segmentation.
@@ -65,7 +65,7 @@ def add_femurs(
     local = replace(labelmap, ijk_to_ras=from_world @ labelmap.ijk_to_ras)
     node = add_segmentation(scene, local, names, name)
     node.SetAndObserveTransformNodeID(ct.GetTransformNodeID())
-    node.SetAttribute(_SAID, found.summary)
+    node.SetAttribute(_SUMMARY, found.summary)
     node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
     for index, side in enumerate(sides):
         segment = node.GetSegmentation().GetNthSegment(index)
@@ -82,19 +82,19 @@ def add_femurs(
 
 
 def surface_of_segment(scene: slicer.vtkMRMLScene, labelmap: Volume) -> Surface | None:
-    """Give the surface of a found femur whose segment is still as it was found.
+    """Return the surface of a found femur if its segment was not edited.
 
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where `add_femurs` added it.
+        The scene to which `add_femurs` added it.
     labelmap : Volume
-        The segment now, as `labelmap_from_segment` gives it on the grid of the CT.
+        The present segment, from `labelmap_from_segment`.
 
     Returns
     -------
     Surface or None
-        RAS mm, where the scene shows it; None where the segment was edited, or is another.
+        RAS mm in the world; None if the segment was edited, or was not found by `add_femurs`.
     """
     digest = _digest(labelmap.array > 0)
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLModelNode")):
@@ -104,18 +104,18 @@ def surface_of_segment(scene: slicer.vtkMRMLScene, labelmap: Volume) -> Surface 
     return None
 
 
-def said_of(segmentation: slicer.vtkMRMLSegmentationNode | None) -> str:
-    """Give what was said of femurs when they were found; empty for any other segmentation."""
-    return (segmentation.GetAttribute(_SAID) if segmentation is not None else None) or ""
+def found_summary_of(segmentation: slicer.vtkMRMLSegmentationNode | None) -> str:
+    """Return verdict and notes of femurs that were found; empty for any other segmentation."""
+    return (segmentation.GetAttribute(_SUMMARY) if segmentation is not None else None) or ""
 
 
 def side_of_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str) -> str | None:
-    """Tell which side's femur a segment says it is, by its terminology; also one that another tool made.
+    """Read the side of a femur from the terminology of its segment, also of another tool.
 
     Returns
     -------
     str or None
-        ``left`` or ``right``; None where the segment is not there, is no femur, or has no side.
+        ``left`` or ``right``; None if the segment does not exist, is not a femur, or has no side.
     """
     segment = segmentation.GetSegmentation().GetSegment(segment_id) if segmentation is not None else None
     entry = slicer.vtkSlicerTerminologyEntry()
@@ -139,7 +139,7 @@ def _moved(surface: Surface, matrix: np.ndarray) -> Surface:
 
 
 def _digest(inside: np.ndarray) -> str:
-    """Name the voxels of a segment by their content."""
+    """Return a hash of the voxels of a segment."""
     return hashlib.sha256(repr(inside.shape).encode() + np.packbits(inside).tobytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The regional values as a table node."""
+"""Table nodes of rows, such as the regional values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_region_table(
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the table is added.
+        The scene.
     rows : list of dict
         One row per region and measure, with the keys of `REGION_COLUMNS`.
     name : str
@@ -36,7 +36,7 @@ def add_region_table(
 def add_table(
     scene: slicer.vtkMRMLScene, rows: list[dict[str, Any]], columns: dict[str, type], name: str
 ) -> slicer.vtkMRMLTableNode:
-    """Add rows as a table; `columns` says what each holds: str, float or int.
+    """Add rows as a table; `columns` has the type of each column: str, float or int.
 
     Returns
     -------
@@ -58,10 +58,10 @@ def add_table(
 
 
 def region_rows(node: slicer.vtkMRMLTableNode) -> list[dict[str, Any]]:
-    """Give the rows of a region table.
+    """Return the rows of a region table.
 
-    Tables come back from a scene file as text where no schema was kept, so every value is brought to
-    the kind of its column.
+    A table that comes back from a scene file without its schema holds text, so every value is converted to
+    the type of its column.
 
     Returns
     -------
@@ -72,9 +72,9 @@ def region_rows(node: slicer.vtkMRMLTableNode) -> list[dict[str, Any]]:
 
 
 def table_rows(node: slicer.vtkMRMLTableNode, columns: dict[str, type]) -> list[dict[str, Any]]:
-    """Give the rows of a table from `add_table`, also of one that came back from a file.
+    """Return the rows of a table from `add_table`, also of one that came back from a file.
 
-    A column that was not there when the scene was saved is not-a-number, or empty where it holds text.
+    A column that the saved scene does not have is not-a-number, or empty if it holds text.
     """
     table = node.GetTable()
     arrays = {name: table.GetColumnByName(name) for name in columns}

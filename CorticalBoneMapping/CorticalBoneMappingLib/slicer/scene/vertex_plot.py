@@ -1,4 +1,4 @@
-"""The values at one vertex as a plot node: means of the arms over the visits."""
+"""The means of the arms over the visits at one vertex, as a plot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .models import surface_from_model
 from .tables import table_rows
 
 _PLOT = "CorticalBoneMapping.VertexPlot"
-# Okabe and Ito 2008: told apart in every kind of colour vision.
+# Okabe and Ito 2008: distinct in every kind of colour vision.
 _COLOURS = (
     (0.00, 0.45, 0.70),
     (0.84, 0.37, 0.00),
@@ -26,18 +26,18 @@ _VISIT = "visit"
 
 
 def plot_vertex(nodes: AnswerNodes, vertex: int, label: str) -> slicer.vtkMRMLPlotChartNode:
-    """Plot what every arm is like at every visit, mean and one standard error to either side, at a vertex.
+    """Plot the mean of every arm at every visit at a vertex, with one standard error to either side.
 
-    The scene has one such plot; it is made where it is not there yet, and filled anew otherwise.
+    A scene has one such plot, which is filled again each time.
 
     Parameters
     ----------
     nodes : AnswerNodes
         The answer.
     vertex : int
-        Of the average femur.
+        Index in the average femur.
     label : str
-        Of the axis: what is measured, with its unit.
+        Label of the axis: measure and unit.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def plot_vertex(nodes: AnswerNodes, vertex: int, label: str) -> slicer.vtkMRMLPl
 
 
 def nearest_vertex(nodes: AnswerNodes, place: tuple[float, float, float]) -> int:
-    """Give the vertex of the average femur that lies nearest to a place, RAS mm."""
+    """Return the vertex of the average femur that is nearest to a point, RAS mm."""
     points = surface_from_model(nodes.effect).points
     return int(np.argmin(np.linalg.norm(points - np.asarray(place), axis=1)))
 
@@ -70,7 +70,7 @@ def nearest_vertex(nodes: AnswerNodes, place: tuple[float, float, float]) -> int
 def _table(
     rows: list[dict], surface: Surface, vertex: int, arms: list[str], visits: list[str]
 ) -> vtk.vtkTable:
-    """Rows are visits; a column for the visit's place on the axis, and three for every arm."""
+    """Make a row for every visit: a column for its place on the axis, and three for every arm."""
     table = vtk.vtkTable()
     _add_column(table, _VISIT, _places(visits))
     group = {(row["arm"], row["visit"]): row["group"] for row in rows}
@@ -86,7 +86,7 @@ def _table(
 
 
 def _places(visits: list[str]) -> np.ndarray:
-    """Visits by their number (months), or one after the other where they have names."""
+    """Return the number of each visit (months), or 1, 2, … if they have names."""
     numbers = [number_of(visit) for visit in visits]
     return np.arange(1.0, len(visits) + 1.0) if None in numbers else np.array(numbers)
 
@@ -126,7 +126,7 @@ def _series(
 
 
 def _node(scene: slicer.vtkMRMLScene, kind: str, role: str) -> slicer.vtkMRMLNode:
-    """Find a node of the plot by what it says of itself, or make it."""
+    """Find a node of the plot by its attribute, or make it."""
     nodes = (scene.GetNthNodeByClass(index, kind) for index in range(scene.GetNumberOfNodesByClass(kind)))
     node = next((node for node in nodes if node.GetAttribute(_PLOT) == role), None)
     if node is None:

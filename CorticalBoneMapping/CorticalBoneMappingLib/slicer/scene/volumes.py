@@ -14,9 +14,12 @@ from ...core.errors import VolumeError
 from ...core.slice_axis import as_stored
 from ...core.volume import Volume
 
+_ROUNDING_VOXELS = 1e-3  # to which voxel centres of two grids are the same; chosen by hand; not tuned
+_LARGEST_COSINE = 1e-3  # between axes at right angles: 0.06°; chosen by hand; not tuned
+
 
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """Give the CT of a volume node, where the scene shows it.
+    """Return the CT of a volume node, in the world.
 
     Parameters
     ----------
@@ -26,16 +29,16 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     Returns
     -------
     Volume
-        HU as float32.
+        HU as float32, RAS mm.
 
     Raises
     ------
     VolumeError
-        If the node holds no voxels, or a parent transform bends or shears it.
+        If the node has no voxels, or a parent transform warps or shears it.
     """
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
-        raise VolumeError(f"The volume '{node.GetName()}' holds no voxels.")
+        raise VolumeError(f"The volume '{node.GetName()}' has no voxels.")
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(f"The volume '{node.GetName()}' is a colour picture, not a CT.")
     matrix = vtk.vtkMatrix4x4()
@@ -48,19 +51,19 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
 def labelmap_from_segment(
     segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, volume: Volume
 ) -> Volume:
-    """Give one segment as a label map (1 inside, 0 outside), on the segment's own grid.
+    """Return one segment as a label map (1 inside, 0 outside), on the segment's own grid.
 
-    Slicer trims a segment's grid to where it was painted. It is widened here to the extent of the CT, so
-    that bone at the border of the grid means that the scan ends there, and nothing else.
+    Slicer trims a segment's grid to the painted part. It is extended to that of the CT here, so that bone at
+    the border of the grid always means that the scan ends there.
 
     Parameters
     ----------
     segmentation : vtkMRMLSegmentationNode
-        Has, or can make, a binary label map. A rigid parent transform moves it.
+        With a binary label map, or what it can be made from. A rigid parent transform moves it.
     segment_id : str
-        Which segment.
+        Identifier of the segment.
     volume : Volume
-        The CT, in the same scene coordinates.
+        The CT, in the same world.
 
     Returns
     -------
@@ -70,18 +73,18 @@ def labelmap_from_segment(
     Raises
     ------
     VolumeError
-        If there is no such segment, it is empty, or a parent transform bends or shears it.
+        If the segment does not exist or is empty, or a parent transform warps or shears it.
     """
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         raise VolumeError(f"The segmentation '{segmentation.GetName()}' has no segment '{segment_id}'.")
     image = slicer.vtkOrientedImageData()
     if not segmentation.GetBinaryLabelmapRepresentation(segment_id, image):
-        raise VolumeError(f"The segment '{segment.GetName()}' cannot be turned into a label map.")
+        raise VolumeError(f"The conversion of segment '{segment.GetName()}' to a label map failed.")
     trimmed = _labels_of(image, segmentation, segment.GetName())
     if not trimmed.array.any():
         raise VolumeError(f"The segment '{segment.GetName()}' is empty: draw the femur into it first.")
-    return _widened(trimmed, volume)
+    return _extended(trimmed, volume)
 
 
 def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
@@ -90,7 +93,7 @@ def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the node is added.
+        The scene.
     volume : Volume
         HU.
     name : str
@@ -111,9 +114,9 @@ def add_segmentation(
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where the node is added.
+        The scene.
     labelmap : Volume
-        Labels; a label that `names` has not is left out.
+        Labels; a label that is not in `names` is left out.
     names : dict of int to str
         Name of the segment of each label.
     name : str
@@ -136,12 +139,12 @@ def add_segmentation(
 
 
 def to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
-    """Give the matrix of a node's parent transforms, shape (4, 4).
+    """Return the matrix of a node's parent transforms, shape (4, 4).
 
     Raises
     ------
     VolumeError
-        If a parent transform bends: that cannot be a matrix.
+        If a parent transform warps, so that it has no matrix.
     """
     transform = node.GetParentTransformNode()
     if transform is None:
@@ -180,13 +183,13 @@ def _labels_of(image: slicer.vtkOrientedImageData, node: slicer.vtkMRMLNode, nam
     return replace(labels, ijk_to_ras=shifted)
 
 
-def _widened(labels: Volume, volume: Volume) -> Volume:
+def _extended(labels: Volume, volume: Volume) -> Volume:
     """Extend the grid of a label map to hold every voxel centre of a volume."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in volume.array.shape[::-1]])).reshape(3, -1).T
     places = labels.index_of(volume.points_of(corners))
     size = np.array(labels.array.shape[::-1])
-    low = np.minimum(np.floor(places.min(axis=0) + 1e-3).astype(int), 0)
-    high = np.maximum(np.ceil(places.max(axis=0) - 1e-3).astype(int) + 1, size)
+    low = np.minimum(np.floor(places.min(axis=0) + _ROUNDING_VOXELS).astype(int), 0)
+    high = np.maximum(np.ceil(places.max(axis=0) - _ROUNDING_VOXELS).astype(int) + 1, size)
     array = np.zeros((high - low)[::-1], labels.array.dtype)
     i, j, k = -low
     array[k : k + size[2], j : j + size[1], i : i + size[0]] = labels.array
@@ -201,7 +204,7 @@ def _voxels(image: vtk.vtkImageData) -> np.ndarray:
 
 def _refuse_shear(ijk_to_ras: np.ndarray, node: slicer.vtkMRMLNode) -> None:
     axes = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
+    if not np.allclose(axes.T @ axes, np.eye(3), atol=_LARGEST_COSINE):
         raise VolumeError(
             f"The axes of '{node.GetName()}' are not at right angles (tilted gantry, or a shearing transform)"
             ": resample it first, for example with Slicer's Crop Volume."

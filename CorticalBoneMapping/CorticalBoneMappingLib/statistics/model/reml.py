@@ -203,7 +203,7 @@ def evaluate(sums: Sums, ratios: np.ndarray) -> State:
     -------
     State
     """
-    precision = Precision(sums, ratios)
+    precision = InverseCovariance(sums, ratios)
     x = precision.outer(sums.x)  # sums of V⁻¹X over units
     gram = sums.gram + np.swapaxes(sums.x, 1, 2) @ precision.inner(sums.x)
     inverse = np.linalg.inv(gram)
@@ -237,7 +237,7 @@ def evaluate(sums: Sums, ratios: np.ndarray) -> State:
     return State(ratios, deviance, slope, information, shift, inverse, sensitivity, variance)
 
 
-class Precision:
+class InverseCovariance:
     """V⁻¹ = I + U M Uᵀ, U marking which unit a row belongs to (Woodbury, once per level)."""
 
     def __init__(self, sums: Sums, ratios: np.ndarray) -> None:
@@ -324,7 +324,7 @@ def inflation(sums: Sums, state: State) -> np.ndarray:
     ndarray of shape (v, p, p)
         For a residual variance of 1, in the basis of `sums`.
     """
-    precision = Precision(sums, state.ratios)
+    precision = InverseCovariance(sums, state.ratios)
     x = precision.outer(sums.x)
     spread = [x]
     if sums.nested:

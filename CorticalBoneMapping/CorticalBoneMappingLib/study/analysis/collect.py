@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.errors import StatisticsError
 from ...core.progress import Progress
+from ...core.side import SIDES
 from ...core.surface import Surface
 from ...io.surface_files import read_surface
 from ...mesh.smoothing import smooth
@@ -105,7 +106,7 @@ def read_study_table(study: StudyFile) -> Table:
     for name in (PARTICIPANT, VISIT, SIDE):
         if len(rows := np.flatnonzero(table.missing(name))):
             raise StatisticsError(f"{study.table}: '{name}' is empty in {table.describe_rows(rows)}.")
-    wrong = np.flatnonzero(~np.isin(table.labels(SIDE), ("left", "right")))
+    wrong = np.flatnonzero(~np.isin(table.labels(SIDE), SIDES))
     if len(wrong):
         raise StatisticsError(
             f"{study.table}: the side is neither 'left' nor 'right' in {table.describe_rows(wrong)}."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import SettingError
-from ...core.measures import QUALITY_LABELS, Quality
+from ...core.measures import STATUS_LABELS, VertexStatus
 from ...io.files import write_text
 from ...io.tables import Columns, csv_of_rows, read_rows, read_written_table
 from ...pipeline.find.verdict import LOOK
@@ -106,16 +106,16 @@ def figures_of(folder: Path) -> dict[str, Any]:
     """
     record = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
     points, registration = record["points"], record["registration"]
-    cut = points[QUALITY_LABELS[Quality.NOT_MEASURED]]
+    cut = points[STATUS_LABELS[VertexStatus.NOT_MEASURED]]
     total = max(sum(points.values()) - cut, 1)
     kinds = {
-        "measured": Quality.GOOD,
-        "no_cortex": Quality.NO_CORTEX,
-        "fit_failed": Quality.FIT_FAILED,
-        "outside_scan": Quality.OUTSIDE_SCAN,
-        "metal": Quality.METAL,
+        "measured": VertexStatus.GOOD,
+        "no_cortex": VertexStatus.NO_CORTEX,
+        "fit_failed": VertexStatus.FIT_FAILED,
+        "outside_scan": VertexStatus.OUTSIDE_SCAN,
+        "metal": VertexStatus.METAL,
     }
-    figures = {name: points[QUALITY_LABELS[kind]] / total for name, kind in kinds.items()}
+    figures = {name: points[STATUS_LABELS[kind]] / total for name, kind in kinds.items()}
     figures["surface_distance_mm"] = registration["distances_mm"]["to_average_95"]
     figures["expected_error_mm"] = registration["expected_error_mm"]
     figures["covered"] = registration["covered"]
@@ -151,7 +151,7 @@ def update_reviews(results: Path, cases: Iterable[Case], suggestions: dict[str, 
     cases : iterable of Case
         Of the study; rows are in their order, others at the end.
     suggestions : dict of str to str
-        What `suggestion` said of each mapped case, by its name.
+        The `suggestion` for each mapped case, by its name.
     """
     path = results / REVIEW_FILE
     marks = marks_of_results(results)

@@ -1,4 +1,4 @@
-"""The section of the statistics panel that shows an answer: view, notes, clusters, regions."""
+"""Section that shows the result of an analysis: view, notes, clusters, regions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..tables import fill
 
 
 def show_answer_in_panel(ui: SimpleNamespace, nodes: AnswerNodes | None, view: str) -> None:
-    """Show a view of an answer in the scene, and its tables in the panel; or empty the section.
+    """Show a view of a result in the scene, and its tables in the panel; or empty the section.
 
     Parameters
     ----------
     ui : namespace of widgets
         With ``resultSection``, ``notesLabel``, ``clustersTable`` and ``regionsTable``.
     nodes : AnswerNodes or None
-        The answer; None where there is none.
+        The result; None where none is chosen.
     view : str
-        One of `study.group.shown.VIEWS`; where the answer has no such view, its first is shown.
+        One of `study.analysis.shown.VIEWS`; where the result has no such view, its first is shown.
     """
     ui.resultSection.enabled = nodes is not None
     ui.notesLabel.text = ""
@@ -43,7 +43,7 @@ def show_answer_in_panel(ui: SimpleNamespace, nodes: AnswerNodes | None, view: s
 
 
 def notes_of(record: dict[str, Any]) -> str:
-    """Give question, share of the surface, and notes of an answer's record as lines of text."""
+    """Return contrast, significant share of the surface, and notes of a result's record, one a line."""
     lines = []
     if "question" in record:
         share = record["significant_area"]["share_of_tested"]
@@ -53,12 +53,12 @@ def notes_of(record: dict[str, Any]) -> str:
 
 
 def cluster_cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Give the cells of the cluster table: region of the peak, area, corrected p, effect at the peak."""
+    """Return the cells of the cluster table: region of the peak, area, corrected p, effect at the peak."""
     return [
         (
             row["region_of_peak"],
             f"{row['area_mm2']:.0f}",
-            _chance(row["p_corrected"]),
+            _p_value(row["p_corrected"]),
             _with_unit(row["peak_effect_percent"], "%")
             if math.isfinite(row["peak_effect_percent"])
             else _with_unit(row["peak_effect"], row["unit"]),
@@ -68,7 +68,7 @@ def cluster_cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def region_cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Give the cells of the table of regions and endpoints, in percent where there is a reference."""
+    """Return the cells of the table of regions and endpoints, in percent where there is a reference."""
     cells = []
     for row in rows:
         names, unit = ("effect_percent", "percent_lower", "percent_upper"), "%"
@@ -76,7 +76,7 @@ def region_cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
             names, unit = ("effect", "ci_lower", "ci_upper"), row["unit"]
         effect, low, high = (row[name] for name in names)
         interval = f"{_number(low)} to {_number(high)}"
-        cells.append((row["name"], _with_unit(effect, unit), interval, _chance(row["p_holm"])))
+        cells.append((row["name"], _with_unit(effect, unit), interval, _p_value(row["p_holm"])))
     return cells
 
 
@@ -88,7 +88,7 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "–"
 
 
-def _chance(p: float) -> str:
+def _p_value(p: float) -> str:
     if not math.isfinite(p):
         return "–"
     return "< 0.0001" if p < 1e-4 else f"{p:.4f}"

@@ -1,4 +1,4 @@
-"""The section of a panel that runs a command: Apply that turns into Cancel, progress, and how it ended."""
+"""Section that runs a command: Apply turns into Cancel, with progress and how the run ended."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from ....core.errors import CorticalBoneMappingError
 from ..child_process import ChildRun, RunState
 
 POLL_MILLISECONDS = 200
+"""Interval at which the panel looks at a run; chosen by hand; not tuned."""
 
 
 class RunSection:
-    """Runs one command at a time and keeps the panel alive meanwhile.
+    """Run one command at a time while the panel stays usable.
 
     Parameters
     ----------
     ui : namespace of widgets
-        With ``applyButton``, whatever its words, ``progressBar`` and ``statusLabel``.
+        With ``applyButton``, ``progressBar`` and ``statusLabel``.
     inputs : sequence of widgets
-        Cannot be used while a command runs.
+        Disabled while a command runs.
     missing : callable
-        Gives what has to be set before a run, one sentence each; None where there is nothing to apply to.
+        Returns what has to be set before a run, one sentence each; None while the panel is not connected.
     start : callable
-        Begins a run; a `CorticalBoneMappingError` or `OSError` is shown as a sentence.
+        Starts a run; the message of a `CorticalBoneMappingError` or `OSError` is shown.
     finished : callable
-        Takes up a run that is done.
+        Called with a run that has succeeded.
     purpose : str
-        What Apply does, for its tooltip.
+        Tooltip of Apply.
     changed : callable
-        Called when a run has begun or ended, for whatever else in the panel must not run beside it.
-    looked : callable
-        Called at every look at a run, for what the panel shows of it besides its progress.
+        Called when a run has started or ended.
+    polled : callable
+        Called after every poll of a run.
     stop, stopped : str
-        What Cancel does, for its tooltip, and what is said when it was done.
+        Tooltip of Cancel, and the status text after it.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class RunSection:
         finished: Callable[[ChildRun], None],
         purpose: str,
         changed: Callable[[], None] = lambda: None,
-        looked: Callable[[], None] = lambda: None,
+        polled: Callable[[], None] = lambda: None,
         stop: str = _("Stop; nothing is written."),
         stopped: str = _("Cancelled: nothing was written."),
     ) -> None:
         self._ui, self._inputs, self._missing = ui, inputs, missing
         self._start, self._finished, self._purpose, self._changed = start, finished, purpose, changed
-        self._looked, self._stop, self._stopped = looked, stop, stopped
-        self._words = ui.applyButton.text
+        self._polled, self._stop, self._stopped = polled, stop, stopped
+        self._label = ui.applyButton.text
         self.run: ChildRun | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
@@ -67,7 +68,7 @@ class RunSection:
         self._show(running=False)
 
     def show_apply(self) -> None:
-        """Enable Apply if everything is there, and say in its tooltip what is missing."""
+        """Enable Apply if all inputs are set; else its tooltip lists what is missing."""
         button = self._ui.applyButton
         if self.run is not None:
             button.enabled, button.toolTip = True, self._stop
@@ -78,13 +79,13 @@ class RunSection:
             button.toolTip = "\n".join(missing) or self._purpose
 
     def on_apply(self, _clicked: bool = False) -> None:
-        """Begin a run, or cancel the one that is on."""
+        """Start a run, or cancel the present one."""
         if self.run is not None:
             self.run.cancel()
             self._ui.applyButton.enabled = False
             self._ui.statusLabel.text = _("Cancelling …")
             return
-        with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
+        with slicer.util.tryWithErrorDisplay(_("The run did not start."), waitCursor=True):
             try:
                 self.run = self._start()
             except (CorticalBoneMappingError, OSError) as error:
@@ -94,12 +95,12 @@ class RunSection:
             self._show(running=True)
 
     def on_timer(self) -> None:
-        """Show how far the run is; take up its end."""
+        """Show the progress of the run, and how it ended."""
         state = self.run.poll()
         self._ui.progressBar.value = round(100 * self.run.fraction)
         if not self.run.cancelling:
             self._ui.statusLabel.text = self.run.text or _("Starting …")
-        self._looked()
+        self._polled()
         if state == RunState.RUNNING:
             return
         run, self.run = self.run, None
@@ -112,11 +113,11 @@ class RunSection:
             logging.error(run.log)
             self._ui.statusLabel.text = run.error_sentence()
         else:
-            with slicer.util.tryWithErrorDisplay(_("The result could not be shown."), waitCursor=True):
+            with slicer.util.tryWithErrorDisplay(_("The result was not shown."), waitCursor=True):
                 self._finished(run)
 
     def abandon(self) -> None:
-        """End a run at once: the panel, or the scene that it would add to, goes away."""
+        """Kill a run, because the panel or the scene that it would add to is closed."""
         self._timer.stop()
         if self.run is not None:
             self.run.close()
@@ -126,7 +127,7 @@ class RunSection:
     def _show(self, running: bool) -> None:
         self._ui.progressBar.setVisible(running)
         self._ui.progressBar.value = 0
-        self._ui.applyButton.text = _("Cancel") if running else self._words
+        self._ui.applyButton.text = _("Cancel") if running else self._label
         for section in self._inputs:
             section.enabled = not running
         self.show_apply()

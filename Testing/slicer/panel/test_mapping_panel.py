@@ -1,4 +1,4 @@
-"""The panel: what it asks for, what it runs, what it shows. Its widgets are doubles, its scene is real."""
+"""The mapping panel: its inputs, runs and results. Its widgets are doubles, its scene is real."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from CorticalBoneMappingLib.slicer.scene.results import add_result, results_in
 
 PICTURES = Path(__file__).parents[3] / "build" / "pictures"
 
-# A child in the place of `cbm map`: it tells its progress, writes down its arguments, and ends as it is told.
+# A child in place of `cbm map`: it reports progress, stores its arguments, and fails if asked to.
 CHILD = """
 import json, sys, time, pathlib
 out = pathlib.Path(sys.argv[1])
@@ -48,17 +48,17 @@ def filled(panel, module, scene, tmp_path):
 
 @pytest.fixture
 def child(monkeypatch, femur_result):
-    """Puts a child of one's choice in the place of the measurement; its result is that of the fixture."""
+    """Replaces the measurement by a child with the result of the fixture."""
 
     def put(pause=0.02, failure=""):
         real = mapping_run.map_command
 
         def command(python, ct, mask, side, settings, folder):
-            said = real(python, ct, mask, side, settings, folder)
+            arguments = real(python, ct, mask, side, settings, folder)
             assert ct.is_file()
             assert mask.is_file()
             code = CHILD.format(pause=pause, failure=failure)
-            return [python, "-c", code, str(folder), *said[3:]]
+            return [python, "-c", code, str(folder), *arguments[3:]]
 
         monkeypatch.setattr(mapping_run, "map_command", command)
         monkeypatch.setattr(mapping_run, "read_result", lambda folder: femur_result)
@@ -66,18 +66,18 @@ def child(monkeypatch, femur_result):
     return put
 
 
-def test_an_empty_panel_says_what_is_missing_and_cannot_be_applied(panel):
+def test_an_empty_panel_names_the_missing_inputs_and_does_not_run(panel):
     assert not panel.ui.applyButton.enabled
     assert panel.ui.applyButton.toolTip.splitlines() == [
         "Choose the CT volume.",
         "Choose the segmentation that holds the femur.",
         "Choose the side of the body.",
-        "Choose the folder for the result.",
+        "Choose the output folder.",
     ]
     assert not panel.ui.resultSection.enabled
 
 
-def test_each_input_takes_its_sentence_away_until_apply_can_be_clicked(filled, tmp_path):
+def test_each_input_removes_its_sentence_until_apply_is_enabled(filled, tmp_path):
     ui = filled.ui
     assert ui.applyButton.enabled
     ui.sideCombo.setCurrentIndex(0)
@@ -107,7 +107,7 @@ def test_only_the_fields_of_the_chosen_calibration_are_seen(filled):
     }
 
 
-def test_the_panel_is_kept_in_the_parameter_node(filled, module, tmp_path):
+def test_the_inputs_are_kept_in_the_parameter_node(filled, module, tmp_path):
     ui = filled.ui
     ui.calibrationCombo.setCurrentIndex(1)
     ui.slopeEdit.setValue(0.81)
@@ -118,7 +118,7 @@ def test_the_panel_is_kept_in_the_parameter_node(filled, module, tmp_path):
     ui.hardeningEdit.setCurrentIndex(2)
     ui.kvpEdit.setValue(100)
     ui.sliceThicknessEdit.setValue(2.5)
-    filled.exit()  # the panel lets go; only the node remembers
+    filled.exit()  # the panel is disconnected: only the node has the values
     logic = module.CorticalBoneMappingLogic()
     settings = module.map_settings(logic.getParameterNode())
     assert settings.calibration == "linear:0.81,-2.5,K2HPO4"
@@ -141,8 +141,8 @@ def test_apply_runs_the_command_line_shows_progress_and_brings_the_result(filled
     assert fractions == sorted(fractions)
     assert len(set(fractions)) >= 3
     arguments = (tmp_path / "left hip" / "arguments.json").read_text()
-    for said in ('"--side", "right"', '"--label", "1"', '"--calibration", "none"', '"--progress", "json"'):
-        assert said in arguments
+    for text in ('"--side", "right"', '"--label", "1"', '"--calibration", "none"', '"--progress", "json"'):
+        assert text in arguments
     (nodes,) = results_in(scene)
     assert nodes.bone.GetName() == "left hip bone"
     assert filled.ui.resultSelector.currentNode() is nodes.bone
@@ -173,7 +173,7 @@ def test_a_failure_is_one_sentence_and_no_window(filled, child, scene, error_win
     assert results_in(scene) == []
 
 
-def test_a_volume_that_cannot_be_handed_over_is_one_sentence_too(filled, child, scene):
+def test_an_empty_segment_is_reported_in_one_sentence_too(filled, child, scene):
     child()
     segmentation = scene.GetFirstNodeByName("Segmentation")
     set_segment(segmentation, "femur", np.zeros((12, 30, 30)), scene.GetFirstNodeByName("CT"))
@@ -200,7 +200,7 @@ def test_the_measure_and_the_surface_that_are_chosen_are_shown(panel, scene, fem
     ]
 
 
-def test_findings_are_counted_by_region_when_the_reasons_are_shown(panel, scene, femur_result):
+def test_with_the_vertex_status_the_table_counts_points_without_a_value_by_region(panel, scene, femur_result):
     nodes = add_result(scene, femur_result, "Hip")
     panel.ui.resultSelector.setCurrentNode(nodes.bone)
     panel.ui.shownMeasureCombo.setCurrentIndex(panel.ui.shownMeasureCombo.findData("quality"))
@@ -226,7 +226,7 @@ def test_a_panel_that_was_left_no_longer_writes_to_the_parameters(panel, module)
     assert module.CorticalBoneMappingLogic().getParameterNode().side == module.Side.UNSET
 
 
-def test_a_saved_scene_comes_back_with_its_result_on_show(panel, scene, femur_result):
+def test_a_saved_scene_comes_back_and_shows_its_result(panel, scene, femur_result):
     add_result(scene, femur_result, "Hip")
     scene.InvokeEvent(scene.EndImportEvent)  # as when Slicer has loaded a scene while the panel is open
     assert panel.ui.resultSection.enabled

@@ -16,8 +16,8 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.pipeline.settings import MapSettings
 from CorticalBoneMappingLib.slicer.panel.child_process import ChildProcess, RunState, error_sentence
-from CorticalBoneMappingLib.slicer.panel.runs import MappingRun, map_command
-from CorticalBoneMappingLib.slicer.panel.sections.result_section import quality_line, region_cells
+from CorticalBoneMappingLib.slicer.panel.runs import MapFemurRun, map_command
+from CorticalBoneMappingLib.slicer.panel.sections.result_section import region_cells, status_line
 
 
 def test_progress_of_the_library_comes_through_and_other_lines_are_kept_apart():
@@ -46,7 +46,7 @@ def test_polling_never_waits_for_the_child():
     assert not _is_alive(child._process.pid)
 
 
-def test_a_stopped_child_can_tidy_up():
+def test_a_stopped_child_can_clean_up():
     code = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line does
@@ -54,17 +54,17 @@ try:
     print("ready", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
-    print("tidied up")
+    print("cleaned up")
 """
     child = ChildProcess([sys.executable, "-c", code])
     _until(lambda: child.messages or child.poll())
     child.stop()
     _until_ended(child)
-    assert child.messages == ["ready", "tidied up"]
+    assert child.messages == ["ready", "cleaned up"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_child_that_will_not_stop_is_ended_with_its_own_children():
+def test_a_child_that_does_not_stop_is_killed_with_its_own_children():
     code = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -97,27 +97,27 @@ def test_a_run_leaves_no_temporary_files_however_it_ends(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     ct = Volume(np.zeros((4, 5, 6), np.float32), np.eye(4))
     labelmap = Volume(np.ones((4, 5, 6), np.uint8), np.eye(4))
-    for python, end in ((sys.executable, MappingRun.close), (sys.executable, _wait_for_failure)):
-        run = MappingRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python=python)
+    for python, end in ((sys.executable, MapFemurRun.close), (sys.executable, _wait_for_failure)):
+        run = MapFemurRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python=python)
         assert len(list((tmp_path / "temporary").rglob("*.nrrd"))) == 2
         end(run)
         assert list((tmp_path / "temporary").iterdir()) == []
     with pytest.raises(FileNotFoundError):
-        MappingRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python="no-such-python")
+        MapFemurRun(ct, labelmap, "left", MapSettings(), tmp_path / "out", python="no-such-python")
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_a_fault_of_the_program_shows_no_traceback():
+def test_an_internal_error_shows_no_traceback():
     child = ChildProcess([sys.executable, "-c", "1 / 0"])
     _until_ended(child)
     assert any("ZeroDivisionError" in line for line in child.messages)
-    assert error_sentence(child.messages).startswith("The program stopped by a fault of its own")
+    assert error_sentence(child.messages).startswith("The program stopped because of an internal error")
 
 
 def test_the_quality_line_counts_every_reason():
     quality = np.array([0] * 90 + [1] * 6 + [5] * 4, np.uint8)
     surface = Surface(np.zeros((100, 3)), np.zeros((1, 3), np.int64), {"quality": quality})
-    assert quality_line(surface) == (
+    assert status_line(surface) == (
         "90 of 100 points measured (90%); not measured (cut end of the bone): 6; metal: 4"
     )
 
@@ -135,7 +135,7 @@ def test_region_cells_are_those_of_the_measure_and_a_dash_where_nothing_was_meas
 
 
 def _wait_for_failure(run):
-    """End by itself: an empty CT is no hip."""
+    """Wait for a failure: an empty CT does not show a hip."""
     _until(lambda: run.poll() != RunState.RUNNING)
     assert run.poll() == RunState.FAILED
     assert run.error_sentence()
@@ -153,12 +153,12 @@ def _until_ended(child):
 def _until(condition, seconds=20.0):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.01)
 
 
 def _is_alive(pid):
-    """Whether a process lives; one that has ended and was not waited for does not."""
+    """Whether a process runs; a zombie does not."""
     status = Path(f"/proc/{pid}/stat")
     if not Path("/proc/self").exists():
         pytest.skip("no /proc here")

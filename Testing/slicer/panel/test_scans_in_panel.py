@@ -1,4 +1,4 @@
-"""A study of scans in the statistics panel: checked, mapped, opened and judged. Widgets are doubles."""
+"""A study of scans in the statistics panel: checked, mapped, opened, reviewed. Widgets are doubles."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from hand_dicom import series
 from mapping_work import Inline, cases_in, study_of
 from mapping_work import table as read_rows
 from PySide6.QtTest import QTest
+from restored_nodes import picture_of
 from slicer_scene import two_balls
 from small_study import HEADER, people, write_scan, write_study
 from vtk.util.numpy_support import numpy_to_vtk
 
 from CorticalBoneMappingLib.slicer.panel import desktop
 from CorticalBoneMappingLib.slicer.panel import runs as trial_run
-from CorticalBoneMappingLib.slicer.scene.cases import SCAN_ATTRIBUTE, picture_of
+from CorticalBoneMappingLib.slicer.scene.cases import SCAN_ATTRIBUTE
 from CorticalBoneMappingLib.slicer.scene.results import results_in
 from CorticalBoneMappingLib.study.mapping.case import run_case
 from CorticalBoneMappingLib.study.mapping.map_scans import map_scans
@@ -44,7 +45,7 @@ def module_name():
 
 @pytest.fixture
 def light(monkeypatch):
-    """Puts a check that finds nothing, and a real run of light work, in the places of `cbm`'s."""
+    """Replaces the commands by a check that finds nothing, and a real run of light work."""
     header = ",".join(PROBLEM_COLUMNS)
 
     def check_command(python, _study, problems):
@@ -59,13 +60,13 @@ def light(monkeypatch):
 
 @pytest.fixture
 def seen(monkeypatch):
-    """What the panel asked of Slicer's desktop, which is not there."""
+    """The panel's calls of Slicer's desktop, which the tests do not have."""
     asked = []
     monkeypatch.setattr(desktop, "show_case", lambda scan, points: asked.append((scan, points)))
     return asked
 
 
-def test_without_a_study_there_is_nothing_to_check_or_to_judge(panel):
+def test_without_a_study_there_is_nothing_to_check_or_to_review(panel):
     ui = panel.ui
     assert (ui.checkButton.enabled, ui.mapButton.enabled) == (False, False)
     assert ui.mapButton.toolTip == "Choose the study file."
@@ -77,12 +78,12 @@ def test_a_study_has_to_be_checked_before_it_is_mapped(panel, tmp_path):
     assert not panel.ui.mapButton.enabled
     assert panel.ui.mapButton.toolTip == "Check the study first."
     check(panel)
-    assert panel.ui.trialStatusLabel.text == "2 femurs can be mapped: nothing is wrong."
+    assert panel.ui.trialStatusLabel.text == "2 femurs can be mapped: no problems found."
     assert panel.ui.problemsTable.rowCount == 0
     assert panel.ui.mapButton.enabled
 
 
-def test_what_is_wrong_is_listed_with_its_row_and_a_mended_study_is_checked_anew(panel, tmp_path):
+def test_problems_are_listed_with_their_row_and_a_changed_study_has_to_be_checked_again(panel, tmp_path):
     study = people(tmp_path, 2)
     (tmp_path / "ct1.nrrd").unlink()
     choose(panel, study)
@@ -92,59 +93,61 @@ def test_what_is_wrong_is_listed_with_its_row_and_a_mended_study_is_checked_anew
     assert [row[:3] for row in rows] == [["error", "3", "path 'ct1.nrrd'"]]
     assert "ct1.nrrd" in rows[0][3]
     assert panel.ui.trialStatusLabel.text == (
-        "1 femur can be mapped: 1 error, 0 warnings, 0 notes. Mend the errors, then check again."
+        "1 femur can be mapped: 1 error, 0 warnings, 0 notes. Fix the errors, then check again."
     )
     write_study(tmp_path, [["P00", "0", "right", "ct0.nrrd", "mask0.nrrd", "1", ""]])
     panel.ui.mapButton.click()
-    assert panel.ui.trialStatusLabel.text == "The study was changed since it was checked; check it again."
+    assert panel.ui.trialStatusLabel.text == "The study was changed since it was checked: check it again."
     assert table.rowCount == 0
     assert not panel.ui.mapButton.enabled
 
 
-def test_a_file_that_is_no_study_is_told_in_a_sentence(panel, tmp_path, error_windows):
+def test_a_file_that_is_not_a_study_is_reported_in_a_sentence(panel, tmp_path, error_windows):
     (tmp_path / "study.toml").write_text("[study\n", encoding="utf-8")
     choose(panel, tmp_path / "study.toml")
     panel.ui.checkButton.click()
     assert str(tmp_path / "study.toml") in panel.ui.trialStatusLabel.text
-    assert not panel._trial.running
+    assert not panel._mapping.running
     assert error_windows == []
 
 
-def test_a_run_maps_the_cases_tells_failures_and_fills_the_table(panel, tmp_path, light):
+def test_a_run_maps_the_cases_reports_failures_and_fills_the_table(panel, tmp_path, light):
     study_of(tmp_path, "slow0", "wrong1", "slow2", "slow3")
     choose(panel, tmp_path / "study.toml")
     check(panel)
     panel.ui.mapButton.click()
     assert panel.ui.mapButton.text == "Cancel"
     assert panel.ui.checkButton.toolTip == "Wait until the run has ended."
-    told = set()
-    until(lambda: told.add(panel.ui.trialStatusLabel.text) or not panel._trial.running)
+    texts = set()
+    until(lambda: texts.add(panel.ui.trialStatusLabel.text) or not panel._mapping.running)
     # which of them is seen last before the end depends on how fast the machine is
-    assert any(re.fullmatch(r"Case [123] of 4 done, 1 failed, .* left", text) for text in told), told
+    assert any(re.fullmatch(r"Case [123] of 4 done, 1 failed, .* left", text) for text in texts), texts
     assert panel.ui.mapButton.text == "Map all femurs"
     assert statuses(panel) == ["done", "failed", "done", "done"]
     assert panel.ui.casesLabel.text == "4 cases: 3 done, 1 failed, 0 to look at, 0 accepted, 0 rejected"
     panel.ui.casesTable.setCurrentCell(1, 0)
-    assert panel.ui.caseLabel.text == "wrong1 visit 0 right: failed; This bone cannot be measured."
+    reason = read_rows(tmp_path / "results" / "cases.csv")[1]["reason"]
+    assert reason.startswith("This bone")
+    assert panel.ui.caseLabel.text == f"wrong1 visit 0 right: failed; {reason}"
     assert not panel.ui.openButton.enabled
     assert not panel.ui.acceptButton.enabled
 
 
-def test_cancel_keeps_what_is_mapped_and_the_next_run_goes_on_there(panel, tmp_path, light):
+def test_cancel_keeps_mapped_femurs_and_the_next_run_continues_there(panel, tmp_path, light):
     study_of(tmp_path, *(f"slow{number}" for number in range(6)))
     choose(panel, tmp_path / "study.toml")
     check(panel)
     panel.ui.mapButton.click()
     until(lambda: panel.ui.trialStatusLabel.text.startswith("Case "))
     panel.ui.mapButton.click()
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
     assert panel.ui.trialStatusLabel.text == (
-        "Cancelled: what is mapped stays, and the next run goes on there."
+        "Cancelled: mapped femurs are kept, and the next run continues there."
     )
     kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "results").glob("sub-*/*/*/case.json")}
     assert 0 < len(kept) < 6
     panel.ui.mapButton.click()
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
     assert panel.ui.trialStatusLabel.text == "All femurs of the study are mapped."
     assert statuses(panel) == ["done"] * 6
     assert all(file.stat().st_mtime_ns == written for file, written in kept.items())
@@ -162,9 +165,9 @@ def test_a_run_goes_on_while_another_module_is_open_and_when_the_scene_is_closed
     panel.onSceneStartClose()
     scene.Clear(0)
     panel.onSceneLoaded()
-    assert panel._trial.running
+    assert panel._mapping.running
     assert panel.ui.studyFileEdit.currentPath == str(tmp_path / "study.toml")
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
     assert statuses(panel) == ["done"] * 2
 
 
@@ -189,7 +192,7 @@ def test_a_case_is_opened_with_its_scan_and_its_picture_once(panel, tmp_path, sc
     assert visible == [True, False]
 
 
-def test_an_opened_case_can_be_taken_out_of_the_scene_again(panel, tmp_path, scene, seen):
+def test_an_opened_case_can_be_removed_from_the_scene(panel, tmp_path, scene, seen):
     choose(panel, mapped(tmp_path, 1))
     panel.ui.casesTable.setCurrentCell(0, 0)
     assert not panel.ui.closeButton.enabled
@@ -202,10 +205,13 @@ def test_an_opened_case_can_be_taken_out_of_the_scene_again(panel, tmp_path, sce
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
-    [("remove", "is not there."), ("replace", "is no longer the one that was mapped; run the study again.")],
+    ("harm", "end"),
+    [
+        ("remove", "does not exist."),
+        ("replace", "is no longer the one that was mapped; map the scans again."),
+    ],
 )
-def test_a_surface_is_never_shown_over_a_scan_that_it_is_not_from(panel, tmp_path, scene, seen, harm, told):
+def test_a_surface_is_never_shown_over_a_scan_that_it_is_not_from(panel, tmp_path, scene, seen, harm, end):
     choose(panel, mapped(tmp_path, 1))
     if harm == "remove":
         (tmp_path / "ct0.nrrd").unlink()
@@ -213,7 +219,7 @@ def test_a_surface_is_never_shown_over_a_scan_that_it_is_not_from(panel, tmp_pat
         write_scan(tmp_path / "ct0.nrrd", value=700.0)
     panel.ui.casesTable.setCurrentCell(0, 0)
     panel.ui.openButton.click()
-    assert panel.ui.caseLabel.text.splitlines()[-1].endswith(told)
+    assert panel.ui.caseLabel.text.splitlines()[-1].endswith(end)
     assert len(results_in(scene)) == 1
     assert [scan for scan, _ in seen] == [None]
 
@@ -250,7 +256,7 @@ def test_the_picture_of_the_chosen_case_is_shown_in_the_panel(panel, tmp_path):
     assert shown.width() / shown.height() == pytest.approx(PICTURE_SIZE[0] / PICTURE_SIZE[1], rel=0.02)
 
 
-def test_a_verdict_and_its_note_go_into_the_table_that_the_statistics_respect(panel, tmp_path):
+def test_a_verdict_and_its_note_are_stored_in_the_table_that_the_analysis_reads(panel, tmp_path):
     choose(panel, mapped(tmp_path, 2))
     panel.ui.casesTable.setCurrentCell(1, 0)
     panel.ui.noteEdit.text = "moved"
@@ -269,7 +275,7 @@ def test_a_verdict_and_its_note_go_into_the_table_that_the_statistics_respect(pa
     assert panel.ui.casesLabel.text == "2 cases: 2 done, 0 to look at, 1 accepted, 0 rejected"
 
 
-def test_the_mapped_study_is_what_the_statistics_ask_and_a_rejected_case_is_left_out(panel, module, tmp_path):
+def test_the_mapped_study_is_analysed_without_a_rejected_case(panel, module, tmp_path):
     study = mapped(tmp_path, 2)
     choose(panel, study)
     assert panel.ui.tableFileEdit.currentPath == str(tmp_path / "participants.csv")
@@ -296,7 +302,7 @@ def test_a_verdict_from_elsewhere_is_seen_when_the_panel_is_opened_again(panel, 
     assert panel.ui.casesTable.item(0, 4).text() == "accepted"
 
 
-def test_a_damaged_table_of_cases_is_told_in_a_sentence(panel, tmp_path):
+def test_a_damaged_table_of_cases_is_reported_in_a_sentence(panel, tmp_path):
     study = mapped(tmp_path, 1)
     (tmp_path / "results" / "cases.csv").write_text("case\nsub\n", encoding="utf-8")
     choose(panel, study)
@@ -331,7 +337,7 @@ def choose(panel, study):
 def check(panel):
     """Check, with the real command but for `light`."""
     panel.ui.checkButton.click()
-    until(lambda: not panel._trial.running)
+    until(lambda: not panel._mapping.running)
 
 
 def statuses(panel):
