@@ -111,11 +111,3 @@ def test_what_is_installed_by_name_is_an_extra_and_what_is_made_is_a_target():
         )
         assert set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets, page
     assert 'pip install ".[report]"' in README.read_text("utf-8")  # or its reports have no femur to turn
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_and_pictures_of_a_page_exist(page):
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
-    for link in links:
-        if not re.match(r"[a-z]+:|#", link):
-            assert (page.parent / link.partition("#")[0]).exists(), link
