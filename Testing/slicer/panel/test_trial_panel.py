@@ -125,7 +125,7 @@ def test_a_run_maps_the_cases_tells_failures_and_fills_the_table(panel, tmp_path
     assert statuses(panel) == ["done", "failed", "done", "done"]
     assert panel.ui.casesLabel.text == "4 cases: 3 done, 1 failed, 0 to look at, 0 accepted, 0 rejected"
     panel.ui.casesTable.setCurrentCell(1, 0)
-    assert panel.ui.caseLabel.text == "wrong1 visit 0 right: failed; This bone cannot be measured."
+    assert panel.ui.caseLabel.text == "wrong1 visit 0 right: failed; This bone is not measurable."
     assert not panel.ui.openButton.enabled
     assert not panel.ui.acceptButton.enabled
 
