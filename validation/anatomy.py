@@ -74,8 +74,8 @@ _CUT_HEAD = """
 ## Shaft cut short
 
 The same people, the shaft cut at a level below the tip of the lesser trochanter; differences from the uncut
-femur, mean ± SD. *root mean square* of the angle is what `neck_shaft_angle_sd_deg` gives for a femur with that
-much shaft.
+femur, mean ± SD. *root mean square* of the angle is what `neck_shaft_angle_sd_deg` gives for a femur with
+that much shaft.
 
 | cut at | found | shaft used, mm | neck–shaft angle | root mean square | offset, mm | lesser trochanter, mm |
 |---|---|---|---|---|---|---|
@@ -84,8 +84,8 @@ _REAL_HEAD = """
 ## Left and right of real people
 
 Segmented proximal femurs of two people (libhip, MIT licence), measured as they are, each side by itself.
-Version is the angle from the neck to the lesser trochanter, seen along the shaft: a substitute for anteversion,
-which needs the condyles.
+Version is the angle from the neck to the lesser trochanter, seen along the shaft: a substitute for
+anteversion, which needs the condyles.
 
 | femur | head radius, mm | neck–shaft angle | offset, mm | neck length, mm | neck width, mm | version | s |
 |---|---|---|---|---|---|---|---|

@@ -24,7 +24,7 @@ _FIELD_SD_MM, _FIELD_LENGTH_MM, _WAVES = 0.5, 35.0, 96
 
 
 def own_deformation(mean: Surface, random: np.random.Generator) -> PointMap:
-    """Draw a smooth map of the mean shape's space: neck, head, local displacements of the surface, and a free field.
+    """Draw a smooth map of the mean shape's space: neck, head, local displacements, and a free field.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@
     The mean shape itself, meshed anew, is the template. Truth is exact, but it is not the atlas that is
     shipped, and no shape model helps.
 ``from the average femur``
-    The shipped average is registered to every subject, as users do it. A vertex of the average means the place on
-    the mean shape that the *other* subjects say it is, on average; its error on one subject is how far it
+    The shipped average is registered to every subject, as users do. A vertex of the average means the place
+    on the mean shape that the *other* subjects say it is, on average; its error on one subject is how far it
     lies from that place there. This holds however the average was made.
 ``from femur to femur``
     A point goes from one subject to the average and from there to the next subject. Truth is exact; the error
@@ -60,7 +60,7 @@ def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Registered
 
 
 class _Meanings:
-    """The average registered to subjects, and the place on the mean shape that each vertex of it came to mean."""
+    """The average registered to subjects, and the place on the mean shape that each of its vertices means."""
 
     def __init__(self, subjects: list[Subject]) -> None:
         self.registered_template = [register_average(subject.surface, subject.side) for subject in subjects]

@@ -130,7 +130,7 @@ def as_right(femur: RealFemur) -> tuple[Surface, Registered]:
 
 
 def _in_pose(femur: RealFemur, seed: int) -> tuple[np.ndarray, Registered]:
-    """Register the average to the femur in a random pose; the points are brought back to the right-sided one."""
+    """Register the average to the femur in a random pose; bring the points back to the right-sided one."""
     turn = Rotation.random(random_state=100 + seed).as_matrix()
     shift = np.random.default_rng(seed).uniform(-300.0, 300.0, 3)
     turned = replace(femur.surface, points=femur.surface.points @ turn.T + shift)
@@ -221,7 +221,7 @@ def deformed_again(femur: RealFemur, seed: int) -> tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Asymmetry:
-    """How far a person's two femurs differ, by themselves: the left one mirrored and registered to the right one.
+    """How far a person's two femurs differ, by themselves: the left mirrored and registered to the right.
 
     Attributes
     ----------

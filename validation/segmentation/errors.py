@@ -78,8 +78,8 @@ class Errors:
 def errors_of(found: Found, true: TrueFemur, known: KnownScan) -> Errors:
     """Compare a found femur with the truth.
 
-    Points within 1.5 mm of the border of the scan, and all beyond it, are not counted: no scan shows them, and
-    the caps of a cut bone lie there.
+    Points within 1.5 mm of the border of the scan, and all beyond it, are not counted: no scan shows them,
+    and the caps of a cut bone lie there.
 
     Parameters
     ----------

@@ -53,8 +53,8 @@ PAGE_TEXT = """\
 # Statistics: the models
 
 `python -m validation.statistics.models` wrote this page; the head of that file says what it needs.
-Studies are made up, {vertices:,} vertices, without any difference unless stated. Seconds are of one processor,
-the fastest of {repeats} runs (statsmodels: one).
+Studies are made up, {vertices:,} vertices, without any difference unless stated. Seconds are of one
+processor, the fastest of {repeats} runs (statsmodels: one).
 
 ## The same numbers, and how fast
 
