@@ -203,14 +203,14 @@ _SAME = "the same bone"
 INPUTS = [
     Input("C5", "a whole femur", "the anteversion built in", partial(_whole, 15.0, "right"), is_long=True),
     Input("C5", "a whole left femur", "likewise", partial(_whole, 10.0, "left"), is_long=True),
-    Input("C6", "a surface inside out", _SAME, partial(_as_plain, _turned), WARNED, ("inward", "turned")),
+    Input("C6", "a surface inside out", _SAME, partial(_as_plain, _turned), WARNED, ("inward", "reversed")),
     Input(
         "C6",
         "a surface of which every second triangle is inside out",
         _SAME,
         partial(_as_plain, _half_turned),
         WARNED,
-        ("other way", "turned"),
+        ("other way", "reversed"),
     ),
     Input(
         "C6",
@@ -218,7 +218,7 @@ INPUTS = [
         _SAME,
         partial(_registered, _turned),
         WARNED,
-        ("inward", "turned"),
+        ("inward", "reversed"),
         is_long=True,
     ),
     Input(
@@ -227,7 +227,7 @@ INPUTS = [
         "a positive volume",
         partial(_ready, _turned),
         WARNED,
-        ("inward", "turned"),
+        ("inward", "reversed"),
     ),
     Input(
         "C6",

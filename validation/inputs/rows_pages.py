@@ -55,7 +55,7 @@ contrast = "denosumab − placebo in the change from visit 0 to visit 36"
 
 def no_graphics() -> Callable:
     """A machine on which whatever draws is ended."""
-    way = apart.Way("this machine", before=(sys.executable, "-c", "import os; os.abort()"))
+    way = apart.DrawingMethod("this machine", before=(sys.executable, "-c", "import os; os.abort()"))
     return patch.object(apart, "drawing_methods", lambda: [way])
 
 
@@ -75,12 +75,12 @@ def _render_without_graphics(folder: Path) -> Answer:
 
 
 def _crash(_folder: Path) -> Answer:
-    with patch.object(apart, "drawing_methods", lambda: [apart.Way("a child")]):
+    with patch.object(apart, "drawing_methods", lambda: [apart.DrawingMethod("a child")]):
         return Answer(str(apart.draw_in_process([partial(faulthandler._sigsegv)])), False)
 
 
 def _hang(_folder: Path) -> Answer:
-    with patch.object(apart, "drawing_methods", lambda: [apart.Way("a child")]):
+    with patch.object(apart, "drawing_methods", lambda: [apart.DrawingMethod("a child")]):
         return Answer(str(apart.draw_in_process([partial(time.sleep, 600)], timeout_s=0.3)), False)
 
 
