@@ -2,7 +2,7 @@
 
 Run by ``make bench``. Writes ``Docs/validation/anatomy.md`` and the picture of ``Docs/anatomy.md``. Real
 femurs are looked for in the folder named by ``CBM_TEST_DATA``, else in ``../shared/data``; without them only
-simulated ones are told of.
+the page holds simulated ones only.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ _CUT_HEAD = """
 ## Shaft cut short
 
 The same people, the shaft cut at a level below the tip of the lesser trochanter; differences from the uncut
-femur, mean ± SD. *root mean square* of the angle is what `neck_shaft_angle_sd_deg` tells of a femur with that
-much shaft.
+femur, mean ± SD. *root mean square* of the angle is what `neck_shaft_angle_sd_deg` gives for a femur with
+that much shaft.
 
 | cut at | found | shaft used, mm | neck–shaft angle | root mean square | offset, mm | lesser trochanter, mm |
 |---|---|---|---|---|---|---|
@@ -84,8 +84,8 @@ _REAL_HEAD = """
 ## Left and right of real people
 
 Segmented proximal femurs of two people (libhip, MIT licence), measured as they are, each side by itself.
-Version is the angle from the neck to the lesser trochanter, seen along the shaft: a stand-in for anteversion,
-which needs the condyles.
+Version is the angle from the neck to the lesser trochanter, seen along the shaft: a substitute for
+anteversion, which needs the condyles.
 
 | femur | head radius, mm | neck–shaft angle | offset, mm | neck length, mm | neck width, mm | version | s |
 |---|---|---|---|---|---|---|---|
@@ -176,14 +176,16 @@ def _truth_table(people: list[tuple[FemurDimensions, PointMap]], whole: list[Ana
         ),
     }
     lines = ["", "| quantity | against drawn | against built |", "|---|---|---|"]
-    lines += [f"| {name} | {_told(one)} | {_told(other)} |" for name, (one, other) in rows.items()]
+    lines += [
+        f"| {name} | {_spread_text(one)} | {_spread_text(other)} |" for name, (one, other) in rows.items()
+    ]
     lines += ["", "| place or direction | error, mean ± SD (largest) |", "|---|---|"]
     for name in ("head_centre", "lesser_trochanter", "greater_trochanter"):
         errors = [np.linalg.norm(a.landmarks[name] - b[name]) for a, b in zip(whole, built)]
-        lines.append(f"| {name.replace('_', ' ')}, mm | {_told(errors, signed=False)} |")
+        lines.append(f"| {name.replace('_', ' ')}, mm | {_spread_text(errors, signed=False)} |")
     for name in ("shaft", "neck"):
         errors = [angle_deg(getattr(a, f"{name}_axis").direction, b[name]) for a, b in zip(whole, built)]
-        lines.append(f"| axis of the {name}, ° | {_told(errors, signed=False)} |")
+        lines.append(f"| axis of the {name}, ° | {_spread_text(errors, signed=False)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -206,8 +208,8 @@ def _cut_rows(people: list[tuple[FemurDimensions, PointMap]], whole: list[Anatom
         used = np.mean([a.shaft_length_mm for a, _ in pairs]) if pairs else float("nan")
         root = np.sqrt(np.mean(np.square(angle))) if pairs else float("nan")
         rows.append(
-            f"| {below:.0f} mm | {len(pairs)} of {len(people)} | {used:.0f} | {_told(angle)}° | "
-            f"{root:.1f}° | {_told(offset)} | {_told(tip, signed=False)} |"
+            f"| {below:.0f} mm | {len(pairs)} of {len(people)} | {used:.0f} | {_spread_text(angle)}° | "
+            f"{root:.1f}° | {_spread_text(offset)} | {_spread_text(tip, signed=False)} |"
         )
     return "\n".join(rows) + "\n"
 
@@ -228,7 +230,7 @@ def _real_rows() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _told(errors: list[float] | None, signed: bool = True) -> str:
+def _spread_text(errors: list[float] | None, signed: bool = True) -> str:
     if errors is None or not len(errors):
         return "–"
     sign = "+" if signed else ""

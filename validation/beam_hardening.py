@@ -88,8 +88,10 @@ def report(name: str, folder: Path, side: str, kvp: float) -> None:
         result = map_femur(volume, mask, side, settings)
         for row in rows(result.periosteal, truth):
             print(f"| {hardening} | {row}", flush=True)
-    told = result.provenance["beam_hardening"]
-    print(f"\napplied: {told['applied']}, strength {told['strength']:.2f} ± {told['strength_sd']:.2f}\n")
+    record = result.provenance["beam_hardening"]
+    print(
+        f"\napplied: {record['applied']}, strength {record['strength']:.2f} ± {record['strength_sd']:.2f}\n"
+    )
     for beam, (tube, pelvis) in BEAMS.items():
         done = correct_hardening(volume, truth.points, side, tube=tube, pelvis=pelvis, always=True)
         print(f"| {beam} | {middle(done.volume, folder, truth):+.1f} % | {done.strength:.2f} |", flush=True)

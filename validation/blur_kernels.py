@@ -1,4 +1,4 @@
-"""How well the blur of the model stands for the kernels of scanners, without noise, along one line.
+"""How well the blur of the model represents the kernels of scanners, without noise, along one line.
 
     python -m validation.blur_kernels
 

@@ -79,13 +79,13 @@ def own_row(volume: Volume, phantom: Phantom, settings: ScannerSettings, name: s
         name,
         f"{np.abs(np.array(rods.found_at) - phantom.rod_centres)[:, :2].max():.2f}",
         f"{100 * (by_rods.slope * settings.slope_hu - 1):+.2f} %",
-        _told(by_rods, hu),
-        *(_told(Calibration.internal(volume, with_cortex), hu) for with_cortex in (True, False)),
+        _density_text(by_rods, hu),
+        *(_density_text(Calibration.internal(volume, with_cortex), hu) for with_cortex in (True, False)),
     ]
     return "| " + " | ".join(cells) + " |"
 
 
-def _told(calibration: Calibration, hu: float) -> str:
+def _density_text(calibration: Calibration, hu: float) -> str:
     return f"{calibration.density(hu) - DENSE:+.0f} ± {float(calibration.density_sd(np.array(hu))):.0f}"
 
 

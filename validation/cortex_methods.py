@@ -33,7 +33,7 @@ from Testing.library.helpers import ball_phantom
 from .measurement.cramer_rao import Layers, cramer_rao_bound
 
 BINS_MM = (0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 6.0)
-THICK_MM = 1.5  # density is told above it
+THICK_MM = 1.5  # density is reported above it
 PROTOCOLS = {
     "fine": {"voxel_mm": 0.6, "slice_spacing_mm": 1.0, "noise_hu": 14.0},
     "coarse": {"voxel_mm": 0.8, "slice_spacing_mm": 2.5, "noise_hu": 24.0},

@@ -78,7 +78,7 @@ _HEAD = """# One hip, end to end
 
 Written by `make bench` (`validation/end_to_end.py`). A right hip is simulated at
 0.6 × 0.6 × 1.0 mm with 14 HU noise, calibrated by the rods under it, and mapped on one core.
-The cortex has one density, which `constant-density` is told and `surface-map` is not.
+The cortex has one density, which `constant-density` is given and `surface-map` is not.
 """
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ SCANS = {
 
 
 def seen(folder: Path, stated_mm: float) -> dict:
-    """Give what the record of a map says of the slice thickness."""
+    """Give the slice thickness that the record of a map has."""
     volume = replace(read_volume(folder / "ct.nrrd"), slice_thickness_mm=stated_mm)
     surface = periosteal_surface(read_labelmap(folder / "labels.nrrd"), 1, 2.5).surface
     excluded = surface.arrays["cut_end"].astype(bool)

@@ -19,7 +19,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from distributed import Client
-from trial_kills import digest
+
+from .trial_kills import digest
 
 REPORT = Path(__file__).parents[1] / "Docs" / "validation" / "trial_workers.md"
 

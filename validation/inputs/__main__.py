@@ -24,7 +24,7 @@ def every_input() -> list[Input]:
 def page(judged: list[Judged]) -> str:
     """Give the page as Markdown."""
     counts = Counter(each.judgement for each in judged)
-    told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    judgements = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     lines = [
         "# Inputs: what people hand in, and what is answered",
         "",
@@ -36,7 +36,7 @@ def page(judged: list[Judged]) -> str:
         "",
         "    python -m validation.inputs",
         "",
-        f"{len(judged)} inputs: {told}.",
+        f"{len(judged)} inputs: {judgements}.",
         "",
         "| item | input | what is true | answer | judgement |",
         "|---|---|---|---|---|",

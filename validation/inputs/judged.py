@@ -1,4 +1,4 @@
-"""An input, the question that is asked of it, and the judgement of the answer."""
+"""An input, the answer of the program, and how it is judged."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Input:
     Attributes
     ----------
     item : str
-        Number in the list of faults that it stands for (``A1``), or ``kept`` for what was right before.
+        Number in the list of faults that it represents (``A1``), or ``kept`` for what was right before.
     what : str
         What is handed in.
     truth : str
@@ -92,8 +92,8 @@ def judge(given: Input) -> Judged:
             return Judged(given, REFUSED if _holds(text, given.says) else UNCLEAR, text)
         except Exception as error:  # any fault of the program is a finding
             return Judged(given, TRACEBACK, f"{type(error).__name__}: {error}", traceback.format_exc())
-        told = [_without(text, folder) for text in answer.warnings]
-        about = [text for text in told if given.says and _holds(text, given.says)]
+        warnings = [_without(text, folder) for text in answer.warnings]
+        about = [text for text in warnings if given.says and _holds(text, given.says)]
         text = "; ".join([_without(answer.text, folder), *about])
         if about and given.expected == WARNED:
             return Judged(given, WARNED, text)

@@ -1,4 +1,4 @@
-"""Opens a panel off-screen, on a real scene with doubles of the desktop's widgets, and tells what it says.
+"""Open a panel off-screen, on a real scene with doubles of the desktop's widgets, and print what it says.
 
     python -m validation.inputs.panel_child study STUDY.toml ANALYSIS OUT
     python -m validation.inputs.panel_child scene MODULE PARAMETER VALUE

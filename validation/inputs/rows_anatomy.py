@@ -203,14 +203,14 @@ _SAME = "the same bone"
 INPUTS = [
     Input("C5", "a whole femur", "the anteversion built in", partial(_whole, 15.0, "right"), is_long=True),
     Input("C5", "a whole left femur", "likewise", partial(_whole, 10.0, "left"), is_long=True),
-    Input("C6", "a surface inside out", _SAME, partial(_as_plain, _turned), WARNED, ("inward", "turned")),
+    Input("C6", "a surface inside out", _SAME, partial(_as_plain, _turned), WARNED, ("inward", "reversed")),
     Input(
         "C6",
         "a surface of which every second triangle is inside out",
         _SAME,
         partial(_as_plain, _half_turned),
         WARNED,
-        ("other way", "turned"),
+        ("other way", "reversed"),
     ),
     Input(
         "C6",
@@ -218,7 +218,7 @@ INPUTS = [
         _SAME,
         partial(_registered, _turned),
         WARNED,
-        ("inward", "turned"),
+        ("inward", "reversed"),
         is_long=True,
     ),
     Input(
@@ -227,12 +227,12 @@ INPUTS = [
         "a positive volume",
         partial(_ready, _turned),
         WARNED,
-        ("inward", "turned"),
+        ("inward", "reversed"),
     ),
     Input(
         "C6",
         "cbm map --mask of an open surface",
-        "it cannot be measured",
+        "it is not measurable",
         partial(_ready, _with_hole),
         REFUSED,
         ("not closed", "label map"),
@@ -258,7 +258,7 @@ INPUTS = [
     Input(
         "C8",
         "a bone that ends above the lesser trochanter",
-        "there is no shaft",
+        "it has no shaft",
         partial(_shortened, -15.0),
         REFUSED,
         ("reach below it",),
@@ -273,7 +273,7 @@ INPUTS = [
     ),
     Input("C6", "a femur in metres", "the unit is m", partial(_in_unit, 1e-3), REFUSED, ("unit mm",)),
     Input("C6", "a femur in centimetres", "the unit is cm", partial(_in_unit, 0.1), REFUSED, ("unit mm",)),
-    Input("C5", "a ball of a head's size", "it is no femur", _ball, REFUSED, ("shaft",)),
+    Input("C5", "a ball of a head's size", "it is not a femur", _ball, REFUSED, ("shaft",)),
     *(
         Input("kept", f"a femur as {ending}", _SAME, partial(_in_other_format, ending))
         for ending in (".stl", ".ply", ".obj")

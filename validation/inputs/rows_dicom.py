@@ -83,7 +83,7 @@ _REPORT = b"".join(
 
 
 def _padded(folder: Path) -> Answer:
-    """Read slices whose corners are padding of -2000, which is no HU and stays as it is stored."""
+    """Read slices whose corners are padding of -2000, which is not an HU and stays as it is stored."""
     padding = element(0x28, 0x120, "SS", struct.pack("<h", -2000))
     hu = np.full((6, 8), 40.0)
     hu[0, 0] = -2000.0

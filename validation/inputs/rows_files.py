@@ -54,7 +54,7 @@ def _write(folder: Path, *found: FoundFemur, **more: object) -> None:
 
 
 def _verdict_of(name: str, folder: Path, *, corrected: bool = False, moved: bool = False) -> Answer:
-    """What is said of a femur that 'cbm segment' called *look at it*, when its file is given as mask."""
+    """Judge the notes on a femur that 'cbm segment' called *look at it*, when its file is given as mask."""
     _write(folder / "femurs", _found("right", LOOK, "Metal is near."), _found("left", GOOD))
     path = folder / "femurs" / name
     if corrected:

@@ -51,6 +51,12 @@ def _map(make: Callable[[Path], Path], folder: Path) -> Answer:
     return as_plain(make(folder), folder)
 
 
+def _stored_as(ending: str, folder: Path) -> Path:
+    """Store the plain scan unchanged in a format that is read."""
+    write_volume(folder / f"ct{ending}", read_volume(base() / "ct.nrrd"))
+    return folder / f"ct{ending}"
+
+
 def _written(name: str, order: tuple[int, int, int], flips: tuple[int, ...], folder: Path) -> Path:
     write_volume(folder / name, turned(plain_ct(), order, flips))
     return folder / name
@@ -249,7 +255,7 @@ _REFUSED = {
     ("C15", "NRRD with spacing 0", "0.9 × 0.9 × 0 mm"): partial(_nrrd, "spacings: 0.9 0.9 0"),
     ("C15", "NIfTI with pixdim 0", "0.9 × 0.9 × 0 mm"): partial(_forms, _bytes(88, "f", 0.0)),
     ("C15", "MetaImage with spacing 0", "0.9 × 0.9 × 0 mm"): _meta("ElementSpacing = 0.9 0.9 0", _PLACE[1]),
-    ("C15", "NRRD with a spacing that is no number", "nan mm"): partial(_nrrd, "spacings: 0.9 0.9 nan"),
+    ("C15", "NRRD with a spacing that is not a number", "nan mm"): partial(_nrrd, "spacings: 0.9 0.9 nan"),
     ("C14", "voxels of 6 × 6 × 10 mm, 9 million of them", "6 × 6 × 10 mm", "cortex"): partial(
         _coarse, (6.0, 6.0, 10.0), (90, 300, 330)
     ),
@@ -273,6 +279,16 @@ _WARNED = {
 }
 
 INPUTS = [
+    *(
+        Input(
+            "kept",
+            f"the hip as {ending}",
+            "the plain scan",
+            partial(_map, partial(_stored_as, ending)),
+            is_long=True,
+        )
+        for ending in (".nrrd", ".nii.gz", ".mha")
+    ),
     *(
         Input("A1", f"the hip as {what}", "the plain scan", partial(_map, make), is_long=True)
         for what, make in _TWELVE.items()
@@ -301,7 +317,7 @@ INPUTS = [
         for what, make in _READ_RIGHT.items()
     ),
     *(
-        Input(item, what, "cannot be measured", partial(_read, make), REFUSED, says)
+        Input(item, what, "not measurable", partial(_read, make), REFUSED, says)
         for (item, what, *said), make in _REFUSED.items()
         for says in [tuple(said)]
     ),

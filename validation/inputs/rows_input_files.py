@@ -20,7 +20,7 @@ from .judged import REFUSED, Answer, Input
 
 
 def small_scan(path: Path, value: int = 0) -> Path:
-    """A small CT, by ITK, so that every format can be had."""
+    """A small CT, by ITK, so that every format is available."""
     array = np.linspace(-1000, 1000 + value, 216).astype(np.int16).reshape(6, 6, 6)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
     return path

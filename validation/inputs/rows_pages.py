@@ -55,7 +55,7 @@ contrast = "denosumab − placebo in the change from visit 0 to visit 36"
 
 def no_graphics() -> Callable:
     """A machine on which whatever draws is ended."""
-    way = apart.Way("this machine", before=(sys.executable, "-c", "import os; os.abort()"))
+    way = apart.DrawingMethod("this machine", before=(sys.executable, "-c", "import os; os.abort()"))
     return patch.object(apart, "drawing_methods", lambda: [way])
 
 
@@ -75,12 +75,12 @@ def _render_without_graphics(folder: Path) -> Answer:
 
 
 def _crash(_folder: Path) -> Answer:
-    with patch.object(apart, "drawing_methods", lambda: [apart.Way("a child")]):
+    with patch.object(apart, "drawing_methods", lambda: [apart.DrawingMethod("a child")]):
         return Answer(str(apart.draw_in_process([partial(faulthandler._sigsegv)])), False)
 
 
 def _hang(_folder: Path) -> Answer:
-    with patch.object(apart, "drawing_methods", lambda: [apart.Way("a child")]):
+    with patch.object(apart, "drawing_methods", lambda: [apart.DrawingMethod("a child")]):
         return Answer(str(apart.draw_in_process([partial(time.sleep, 600)], timeout_s=0.3)), False)
 
 
@@ -101,11 +101,11 @@ def _thumbnail_fails(_folder: Path) -> Answer:
 
 
 def _segment_without_graphics(folder: Path) -> Answer:
-    told = io.StringIO()
-    with no_graphics(), patch("CorticalBoneMappingLib.cli.common.complain", told.write):
+    complaints = io.StringIO()
+    with no_graphics(), patch("CorticalBoneMappingLib.cli.common.complain", complaints.write):
         cbm("segment", base() / "ct.nrrd", "--side", "right", "--out", folder / "femurs")
     names = sorted(file.name for file in (folder / "femurs").iterdir())
-    return Answer(f"{', '.join(names)}; exit code 0", "femur_right.vtp" in names, [told.getvalue()])
+    return Answer(f"{', '.join(names)}; exit code 0", "femur_right.vtp" in names, [complaints.getvalue()])
 
 
 def _picture(folder: Path) -> Answer:
@@ -226,7 +226,7 @@ INPUTS = [
     Input(
         "first",
         "cbm render where whatever draws is ended",
-        "there is no picture",
+        "no picture exists",
         _render_without_graphics,
         REFUSED,
         UNDRAWN,
@@ -234,14 +234,12 @@ INPUTS = [
     Input(
         "first",
         "a picture whose drawing ends in a segmentation fault",
-        "there is no picture",
+        "no picture exists",
         _crash,
         REFUSED,
         ("pictures could not be drawn", "SIG"),
     ),
-    Input(
-        "first", "a picture whose drawing hangs", "there is no picture", _hang, REFUSED, ("not done after",)
-    ),
+    Input("first", "a picture whose drawing hangs", "no picture exists", _hang, REFUSED, ("not done after",)),
     Input(
         "first",
         "a case of a trial whose thumbnail fails",

@@ -78,8 +78,8 @@ def _study_with_everything(folder: Path) -> Path:
 def _in_panel(folder: Path) -> Answer:
     study = _study_with_everything(folder)
     (folder / "answers").mkdir()
-    told = _panel("study", study, "all set", folder / "answers")
-    (file, _only), *_ = told["asked"]
+    answer = _panel("study", study, "all set", folder / "answers")
+    (file, _only), *_ = answer["asked"]
     return _same_model(study, Path(file), "all set")
 
 
@@ -225,12 +225,12 @@ def _one_folder(folder: Path) -> Answer:
     return Answer(f"{len(plan.analyses)} analyses", False)
 
 
-def _failed_child(code: str, told: str, _folder: Path) -> Answer:
+def _failed_child(code: str, failure: str, _folder: Path) -> Answer:
     child = ChildProcess([sys.executable, "-c", code])
     while child.running:
         child.poll()
     sentence = error_sentence(child.messages, child.exit_code)
-    return Answer(sentence, told in child.failure and "Traceback" not in sentence)
+    return Answer(sentence, failure in child.failure and "Traceback" not in sentence)
 
 
 _DOUBLES = all(find_spec(name) is not None for name in ("slicer", "PySide6"))

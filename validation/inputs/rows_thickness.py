@@ -99,8 +99,8 @@ def _read(content: dict | bytes, folder: Path) -> Answer:
     text = content if isinstance(content, bytes) else json.dumps(content).encode()
     (folder / "ct.json").write_bytes(text)
     volume = read_volume(folder / "ct.nii.gz")
-    told = f"{volume.slice_thickness_mm} mm by {volume.slice_thickness_from}"
-    return Answer(told, volume.slice_thickness_mm == 2.0, volume.warnings)
+    text = f"{volume.slice_thickness_mm} mm by {volume.slice_thickness_from}"
+    return Answer(text, volume.slice_thickness_mm == 2.0, volume.warnings)
 
 
 def _option(value: str, folder: Path) -> Answer:

@@ -1,4 +1,4 @@
-"""What voxels hold: values that are no HU, that were cut off, or that are not there."""
+"""What voxels hold: values that are not HU, that were cut off, or that are not there."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ INPUTS = [
         Input(
             "A2",
             f"{what}, mapped with a label map",
-            "these are no HU",
+            "these are not HU",
             partial(_map, change),
             REFUSED,
             tuple(said),
@@ -173,7 +173,7 @@ INPUTS = [
     Input(
         "A2",
         "values + 1024, no modality in the file",
-        "these are no HU",
+        "these are not HU",
         partial(_read, _without_intercept, None),
         REFUSED,
         ("intercept",),
@@ -181,7 +181,7 @@ INPUTS = [
     Input(
         "A2",
         "values + 1024, cbm segment",
-        "these are no HU",
+        "these are not HU",
         partial(_segment, _without_intercept),
         REFUSED,
         ("intercept",),
@@ -189,7 +189,7 @@ INPUTS = [
     Input(
         "A2",
         "inverted grey, cbm segment",
-        "these are no HU",
+        "these are not HU",
         partial(_segment, np.negative),
         REFUSED,
         ("inverted",),
@@ -231,7 +231,7 @@ INPUTS = [
     Input(
         "kept",
         "mapping a femur alone in air, with a film of tissue",
-        "the film is no cortex",
+        "the film is not cortex",
         partial(_map_alone, _in_air),
         WARNED,
         ("lies in air",),

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="one femur in two protocols; the report goes into the cache"
     )
-    parser.add_argument("--scans", type=int, metavar="N", help="only the first N scans, which tell most")
+    parser.add_argument("--scans", type=int, metavar="N", help="only the first N scans, which show most")
     parser.add_argument(
         "--cache", type=Path, default=_CACHE, help=f"folder of what is done (default: {_CACHE})"
     )

@@ -143,7 +143,7 @@ def _correlation(profiles: Profiles, noise: Noise, seen: np.ndarray) -> np.ndarr
 
 
 def _inverse(information: np.ndarray) -> np.ndarray:
-    """Inverse of (k, p, p); what the samples do not tell at all gets a variance that is all but endless."""
+    """Inverse of (k, p, p); what the samples do not determine gets an almost infinite variance."""
     size = information.shape[1]
     scale = np.sqrt(np.einsum("kii->ki", information)) + 1e-150
     scaled = information / (scale[:, :, None] * scale[:, None, :]) + 1e-12 * np.eye(size)

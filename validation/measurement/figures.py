@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise SystemExit("The figures need matplotlib: .venv/bin/python -m pip install -e .[bench]") from error
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; markers tell them apart as well.
+# Okabe and Ito's colours, which people with any colour vision can distinguish; the markers differ as well.
 _COLOURS = ("#999999", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#D55E00", "#0072B2", "#000000")
 _MARKERS = "sv^DPoX*"
 _DPI = 88

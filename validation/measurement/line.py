@@ -1,7 +1,7 @@
 """What a perfect measurement would find along the normals of an imperfect start surface.
 
 A line that leaves the surface askew crosses the cortex askew, and finds it thicker. That part of the error
-is no method's fault, and no method that takes the lines as they are can be without it.
+is due to the surface: every method that takes the lines as they are has it.
 """
 
 from __future__ import annotations

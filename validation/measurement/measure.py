@@ -127,7 +127,7 @@ def prepared(made: MadeScan, case: Case, folder: Path) -> Prepared:
 
 
 def all_measured(cases: list[Case], folder: Path) -> list[Measured]:
-    """Measure all scans, telling the terminal how far it is."""
+    """Measure all scans, with progress on the terminal."""
     begun, done = time.perf_counter(), []
     for number, case in enumerate(cases, start=1):
         done.append(measured(case, folder))

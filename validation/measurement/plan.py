@@ -138,7 +138,7 @@ class Case:
 
 
 def plan(quick: bool = False) -> list[Case]:
-    """Give all scans, those that tell most first; `quick` is one femur in two protocols."""
+    """Give all scans, those that show most first; `quick` is one femur in two protocols."""
     if quick:
         return [_standard(FINE, 1), _standard(COARSE, 1)]
     first, *later = ([_standard(name, person) for name in PROTOCOLS] for person in _PERSONS)
@@ -161,7 +161,7 @@ def plan(quick: bool = False) -> list[Case]:
 
 
 def _physical(person: int) -> list[Case]:
-    """Scans of one person by the physical scanner; its own protocols tell whether the beam hardens."""
+    """Scans of one person by the physical scanner; whether the beam hardens is set by protocol."""
     protocols = (FINE, COARSE, MID, FINEST, THICK)
     cases = [
         Case("accuracy", name, PHYSICAL, person, hardened=name not in (FINEST, FINE)) for name in protocols

@@ -35,10 +35,10 @@ def _winners(scans: list[Measured], methods: Sequence[str]) -> list[str]:
             mae = {name: row(pooled(group, name), "thickness", *ALL)["mae"] for name in methods}
             order = sorted(methods, key=lambda name: mae[name])
             bound = median_bounds(group, "thickness_given", *ALL)
-            told = [f"`{name}` ({mae[name]:.3f})" for name in order]
+            ranked = [f"`{name}` ({mae[name]:.3f})" for name in order]
             found.append(
                 f"{protocol} mm, {scanner}: mean absolute error of thickness (0.3–6 mm), least first, in mm: "
-                f"{', '.join(told)}. The bound of one profile of known density is {bound:.3f} (median SD)."
+                f"{', '.join(ranked)}. The bound of one profile of known density is {bound:.3f} (median SD)."
             )
     return found
 
@@ -46,19 +46,19 @@ def _winners(scans: list[Measured], methods: Sequence[str]) -> list[str]:
 def _thin(scans: list[Measured], methods: Sequence[str]) -> str:
     """Which methods show the thinnest cortex, and which too thick."""
     group = [s for key, g in groups(scans).items() if key[1] == PLAIN for s in g]
-    told = []
+    parts = []
     for method in methods:
         found = row(pooled(group, method), "thickness", *BINS[0])
         if found["n"] >= _FEWEST:
-            told.append(f"`{method}` {_signed(found['bias'], 3)}")
-    if not told:
+            parts.append(f"`{method}` {_signed(found['bias'], 3)}")
+    if not parts:
         return ""
     low, high = BINS[0]
-    return f"Bias between {low:g} and {high:g} mm over all protocols (mm): {', '.join(told)}."
+    return f"Bias between {low:g} and {high:g} mm over all protocols (mm): {', '.join(parts)}."
 
 
 def _promises(scans: list[Measured], method: str) -> str:
-    told = []
+    parts = []
     for scanner in PROMISED:
         kept = [
             one
@@ -67,25 +67,25 @@ def _promises(scans: list[Measured], method: str) -> str:
             for one in outcomes(pooled(group, method), protocol)
         ]
         if kept:
-            told.append(f"{sum(one.met for one in kept)} of {len(kept)} ({scanner})")
+            parts.append(f"{sum(one.met for one in kept)} of {len(kept)} ({scanner})")
     role = "the default" if method == default_method() else "not the default"
-    return f"`{method}`, {role}, keeps of the promised figures: {', '.join(told)}." if told else ""
+    return f"`{method}`, {role}, keeps of the promised figures: {', '.join(parts)}." if parts else ""
 
 
 def _coverage(scans: list[Measured], method: str) -> list[str]:
-    inside, told = 0, 0
+    inside, counted = 0, 0
     for group in groups(scans).values():
         errors = pooled(group, method)
         for measure in errors.covered:
             for edges in BINS:
                 found = row(errors, measure, *edges)
                 if found["n"] >= _FEWEST:
-                    told += 1
+                    counted += 1
                     inside += _COVERED[0] <= found["coverage"] <= _COVERED[1]
-    if not told:
+    if not counted:
         return []
     return [
-        f"`{method}`: its 95 % intervals hold the truth in 92 to 98 % of the points in {inside} of {told} "
+        f"`{method}`: its 95 % intervals hold the truth in 92 to 98 % of the points in {inside} of {counted} "
         "bins (of all protocols, scanners and measures)."
     ]
 
@@ -108,7 +108,7 @@ def _beside(scans: list[Measured], method: str) -> str:
 
 def _hardening(scans: list[Measured], method: str) -> str:
     found = groups(scans)
-    told = []
+    parts = []
     for (protocol, scanner), group in found.items():
         if scanner.endswith(" hardening"):
             persons = {scan.case.person for scan in group}
@@ -118,43 +118,43 @@ def _hardening(scans: list[Measured], method: str) -> str:
                     row(pooled(g, method), "density", 1.5, ALL[1])["bias"] for g in (usual, group)
                 )
                 change = (after - before) * (1 if "with " in scanner else -1)
-                told.append(f"{_signed(change, 1)} % ({protocol})")
-    if not told:
+                parts.append(f"{_signed(change, 1)} % ({protocol})")
+    if not parts:
         return ""
     return (
         f"`{method}`: beam hardening of 5 % changes the cortical density above 1.5 mm, in the same persons, "
-        f"by {', '.join(told)}; neither rods under the patient nor bands in the image tell."
+        f"by {', '.join(parts)}; neither rods under the patient nor bands in the image show it."
     )
 
 
 def _other_scanners(scans: list[Measured], method: str) -> str:
     found = groups(scans)
-    told = []
+    parts = []
     for (protocol, scanner), group in found.items():
         if scanner in PROMISED and scanner != PLAIN and (protocol, PLAIN) in found:
             other, plain = (
                 row(pooled(g, method), "thickness", *ALL)["mae"] for g in (group, found[protocol, PLAIN])
             )
-            told.append(f"{other:.3f} against {plain:.3f} mm ({protocol}, {scanner})")
+            parts.append(f"{other:.3f} against {plain:.3f} mm ({protocol}, {scanner})")
     return (
-        f"`{method}` on other scanners and other bones (other persons, too): {', '.join(told)}."
-        if told
+        f"`{method}` on other scanners and other bones (other persons, too): {', '.join(parts)}."
+        if parts
         else ""
     )
 
 
 def _askew(scans: list[Measured], method: str) -> str:
     """Bias of the thickest cortex, and what lines that run askew would make of it."""
-    told = []
+    parts = []
     for (protocol, scanner), group in groups(scans).items():
         if scanner in (PLAIN, PHYSICAL):
             found = row(pooled(group, method), "thickness", *BINS[-1])["bias"]
             line = line_errors(group, *BINS[-1])["bias"]
-            told.append(f"{_signed(found, 3)} against {_signed(line, 3)} mm ({protocol}, {scanner})")
+            parts.append(f"{_signed(found, 3)} against {_signed(line, 3)} mm ({protocol}, {scanner})")
     low = BINS[-1][0]
     return (
         f"`{method}`: its bias above {low:g} mm, against that of a perfect measurement along the normals of "
-        f"the start surface: {', '.join(told)}."
+        f"the start surface: {', '.join(parts)}."
     )
 
 

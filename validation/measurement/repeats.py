@@ -38,7 +38,7 @@ def regional_cv(scans: list[Measured], method: str, measure: str) -> float:
 
 
 def _means(scan: Measured, method: str, measure: str) -> np.ndarray:
-    """Area-weighted mean of each region, which the true surface tells: as by a perfect registration."""
+    """Area-weighted mean of each region of the true surface: as by a perfect registration."""
     true, values = scan.true, scan.found[method][measure]
     means = []
     for region in range(CUT_END + 1, int(true["region"].max()) + 1):

@@ -73,12 +73,12 @@ def _scope(scans: list[Measured]) -> str:
 
 
 def _figures() -> str:
-    told = (
+    captions = (
         (_ERROR, "Bias and mean absolute error of thickness against the true thickness, Gaussian scanner."),
         (_AGREEMENT, "Bland–Altman: mean difference (line) and 95 % limits of agreement (dashed)."),
         (_PROFILE, f"A profile of typical error with the fit of `{default_method()}`, cortex about 1 mm."),
     )
-    return "\n\n".join(f"![{text}]({name})\n\n*{text}*" for name, text in told)
+    return "\n\n".join(f"![{text}]({name})\n\n*{text}*" for name, text in captions)
 
 
 def _repeats(scans: list[Measured]) -> str:

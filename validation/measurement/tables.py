@@ -36,7 +36,7 @@ def judged(methods: Sequence[str]) -> list[str]:
 
 
 def groups(scans: list[Measured]) -> dict[tuple[str, str], list[Measured]]:
-    """Scans for accuracy by protocol and kind of scanner; the kind tells beam hardening too.
+    """Scans for accuracy by protocol and kind of scanner; the kind includes beam hardening.
 
     Those of a protocol's standard scans come first, as ``"Gaussian"``.
     """

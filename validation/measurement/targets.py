@@ -12,12 +12,12 @@ from .plan import COARSE, FINE, MID
 
 @dataclass(frozen=True)
 class Target:
-    """What is promised for one protocol; blind, that is without being told the density.
+    """What is promised for one protocol; blind, that is with unknown density.
 
     Attributes
     ----------
     range_mm : tuple of float
-        True thickness over which the mean absolute errors are told.
+        True thickness over which the mean absolute errors are taken.
     thickness_mm, bias_mm, mass_percent, density_percent : float
         Highest mean absolute error of thickness; highest |bias| of any bin from 0.5 mm; highest mean absolute
         error of mass, and of cortical density where the cortex is at least 1.5 mm thick.
@@ -70,7 +70,7 @@ def outcomes(errors: Errors, protocol: str) -> list[Outcome]:
     Returns
     -------
     list of Outcome
-        The worst bin stands for all bins; bins of fewer than 30 points do not count.
+        The worst bin represents all bins; bins of fewer than 30 points do not count.
     """
     target = TARGETS[protocol]
     low, high = target.range_mm

@@ -44,7 +44,7 @@ def simulate(
     cache : Path, optional
         Folder that keeps scans: the same one is not made twice.
     progress : Progress, optional
-        Told how far it is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------

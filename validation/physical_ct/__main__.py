@@ -1,4 +1,7 @@
-"""``python -m validation.physical_ct --out DIR --protocol fine|coarse|mid --person N --seed N``."""
+"""Simulate a CT of a hip by physics and write it: ``python -m validation.physical_ct --out DIR``.
+
+The folder gets ``ct.nrrd``, ``mask.nrrd``, ``truth.vtp`` and ``rods.csv``; ``--help`` lists the options.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from .files import write_scan
 
 
 def main() -> None:
+    """Simulate and write one scan."""
     parser = argparse.ArgumentParser(prog="physical_ct", description="Simulate a CT of a hip by physics.")
     parser.add_argument("--out", type=Path, required=True, help="folder for ct.nrrd, mask.nrrd, truth.vtp, …")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="fine")

@@ -70,7 +70,7 @@ def cached(
     Returns
     -------
     PhysicalScan
-        The name of its file tells the hip, the protocol, the seed and this program's source apart.
+        The name of its file depends on the hip, the protocol, the seed and this program's source.
     """
     path = folder / f"{_key(hip, protocol, seed)}.npz"
     if not path.is_file():

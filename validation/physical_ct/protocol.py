@@ -79,7 +79,7 @@ class Protocol:
                 )
         for label, value, known in (("kernel", self.kernel, KERNELS), ("profile", self.profile, PROFILES)):
             if value not in known:
-                raise SettingError(f"There is no {label} '{value}': choose {', '.join(known)}.")
+                raise SettingError(f"The {label} '{value}' is not known: choose {', '.join(known)}.")
 
     @property
     def row_mm(self) -> float:

@@ -85,7 +85,7 @@ def scan(
     geometry : Geometry, optional
         Views and detector.
     progress : Progress, optional
-        Told how far it is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------

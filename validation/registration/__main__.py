@@ -1,4 +1,4 @@
-"""``python -m validation.registration``; ``--help`` tells how much of it to run."""
+"""``python -m validation.registration``; ``--help`` lists what can be left out."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _START = 0.1  # γ of the program: the bones are roughly aligned
 
 
 def bcpd(source, target, source_triangles, sampled, fixed, *, width, stiffness, geodesic_share):
-    """Lay points on others.
+    """Register points to others.
 
     Parameters
     ----------

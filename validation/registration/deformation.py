@@ -1,7 +1,7 @@
 """A deformation of the benchmark's own, so that its femurs are more than draws from the shipped population.
 
 Every amount was fixed before the first registration was measured, and is as strong as in the comparison of
-published methods that the figures answer to: 7 % of size, a longer neck, a bigger head, local bumps.
+published methods that the figures answer to: 7 % of size, a longer neck, a bigger head, local displacements.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ PointMap = Callable[[np.ndarray], np.ndarray]
 LARGEST_SCALE = 0.07
 _NECK_LONGER_MM = (-3.0, 6.0)
 _HEAD_BIGGER = (-0.03, 0.08)
-_BUMPS, _BUMP_HEIGHT_MM, _BUMP_WIDTH_MM = 8, 1.5, (8.0, 14.0)
+_LOCALS, _LOCAL_HEIGHT_MM, _LOCAL_WIDTH_MM = 8, 1.5, (8.0, 14.0)
 # Another spectrum than the population's (0.6 mm, 25 mm), so that no mode of a shape model is made for it.
 _FIELD_SD_MM, _FIELD_LENGTH_MM, _WAVES = 0.5, 35.0, 96
 
 
 def own_deformation(mean: Surface, random: np.random.Generator) -> PointMap:
-    """Draw a smooth map of the mean shape's space: neck, head, bumps on the surface, and a free field.
+    """Draw a smooth map of the mean shape's space: neck, head, local displacements, and a free field.
 
     Parameters
     ----------
     mean : Surface
-        The mean shape; the bumps stand on it.
+        The mean shape, which has the centres of the local displacements.
     random : numpy.random.Generator
         Source of chance.
 
@@ -38,7 +38,12 @@ def own_deformation(mean: Surface, random: np.random.Generator) -> PointMap:
     callable
         From points (n, 3) to points (n, 3), mm, in the frame of the mean shape.
     """
-    parts = [_longer_neck(random), _bigger_head(random), _bumps(mean, random), _free_field(random)]
+    parts = [
+        _longer_neck(random),
+        _bigger_head(random),
+        _local_displacements(mean, random),
+        _free_field(random),
+    ]
     return lambda points: points + sum(part(points) for part in parts)
 
 
@@ -65,10 +70,10 @@ def _bigger_head(random: np.random.Generator) -> PointMap:
     return swell
 
 
-def _bumps(mean: Surface, random: np.random.Generator) -> PointMap:
-    seats = random.choice(len(mean.points), _BUMPS, p=mean.point_areas / mean.point_areas.sum())
-    heights = _BUMP_HEIGHT_MM * np.clip(random.standard_normal(_BUMPS), -2.0, 2.0)
-    widths = random.uniform(*_BUMP_WIDTH_MM, _BUMPS)
+def _local_displacements(mean: Surface, random: np.random.Generator) -> PointMap:
+    seats = random.choice(len(mean.points), _LOCALS, p=mean.point_areas / mean.point_areas.sum())
+    heights = _LOCAL_HEIGHT_MM * np.clip(random.standard_normal(_LOCALS), -2.0, 2.0)
+    widths = random.uniform(*_LOCAL_WIDTH_MM, _LOCALS)
     centres, pushes = mean.points[seats], heights[:, None] * mean.normals[seats]
 
     def push(points: np.ndarray) -> np.ndarray:

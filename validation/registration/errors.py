@@ -69,15 +69,15 @@ class Errors:
 def errors_of(
     subject: Subject, template: Template, registered_template: Surface, counted: np.ndarray
 ) -> Errors:
-    """Judge a template laid on a subject.
+    """Judge a template registered to a subject.
 
     Parameters
     ----------
     subject : Subject
         Knows the truth.
     template : Template
-        What was laid.
-    laid : Surface
+        What was registered.
+    registered_template : Surface
         The template on the subject, in its space, triangles looking outward.
     counted : ndarray of shape (n_template,)
         Which vertices are said to have a counterpart.

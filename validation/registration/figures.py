@@ -25,7 +25,7 @@ except ImportError as error:
 
 _DPI = 88
 _WIDTH_PX = 1100
-# Okabe and Ito's colours, which people with any colour vision tell apart.
+# Okabe and Ito's colours, which people with any colour vision can distinguish.
 _COLOURS = {MIDDLE: "#0072B2", HEAD: "#E69F00", SHAFT: "#009E73"}
 
 

@@ -25,7 +25,7 @@ _NEVER_USED = 1.0 + 1e-9  # a flexibility for which no template was made before
 
 @dataclass(frozen=True)
 class Registered:
-    """A template laid on a bone, and what it took.
+    """A template registered to a bone, and what it took.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Registered:
     folded : int
         Folded triangles, by the registration's own count.
     off_template_mm : float
-        Mean distance of the bone's vertices from the laid template.
+        Mean distance of the bone's vertices from the registered template.
     seconds : float
         Time of the processor on one core.
     """
@@ -60,12 +60,12 @@ class Registered:
 def register_average(
     bone: Surface, side: str, density: str = "standard", start: dict[str, np.ndarray] | None = None
 ) -> Registered:
-    """Lay the shipped average on a bone, with its shape model, as `lay` does."""
+    """Register the shipped average to a bone with its shape model; see `register_template`."""
     average = load_average(density)
-    return lay(average.surface, bone, side, average.shape_model, start)
+    return register_template(average.surface, bone, side, average.shape_model, start)
 
 
-def lay(
+def register_template(
     template: Surface,
     bone: Surface,
     side: str,
@@ -77,7 +77,7 @@ def lay(
     Parameters
     ----------
     template, bone : Surface
-        What is laid, and on which.
+        What is registered, and to which.
     side : str
         The bone's.
     shape_model : ShapeModel, optional

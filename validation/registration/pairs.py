@@ -4,8 +4,8 @@
     The mean shape itself, meshed anew, is the template. Truth is exact, but it is not the atlas that is
     shipped, and no shape model helps.
 ``from the average femur``
-    The shipped average is laid on every subject, as users do it. A vertex of the average means the place on
-    the mean shape that the *other* subjects say it is, on average; its error on one subject is how far it
+    The shipped average is registered to every subject, as users do. A vertex of the average means the place
+    on the mean shape that the *other* subjects say it is, on average; its error on one subject is how far it
     lies from that place there. This holds however the average was made.
 ``from femur to femur``
     A point goes from one subject to the average and from there to the next subject. Truth is exact; the error
@@ -23,27 +23,27 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.mesh.closest import closest_points
 
 from .errors import Errors, errors_of, looks_inward, part_of
-from .ours import Registered, lay, register_average
+from .ours import Registered, register_average, register_template
 from .subjects import Subject, Template, mean_femur
 
 _FEWEST = 3  # others that must cover a vertex of the average for its meaning to be known
 
 
 def from_mean_femur(subject: Subject) -> tuple[Errors, Registered]:
-    """Lay the mean femur on a subject."""
+    """Register the mean femur to a subject."""
     template = mean_femur()
-    registered_template = lay(template.surface, subject.surface, subject.side)
+    registered_template = register_template(template.surface, subject.surface, subject.side)
     return errors_of(
         subject, template, registered_template.surface, registered_template.covered
     ), registered_template
 
 
 def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Registered]], Template]:
-    """Lay the shipped average on each subject; the others tell what its vertices mean.
+    """Register the shipped average to each subject; the others give the meaning of its vertices.
 
     Returns
     -------
-    found : list of (Errors, Laid)
+    found : list of (Errors, Registered)
         One a subject.
     meaning : Template
         The average with what its vertices mean to all subjects together.
@@ -60,7 +60,7 @@ def from_average(subjects: list[Subject]) -> tuple[list[tuple[Errors, Registered
 
 
 class _Meanings:
-    """The average laid on subjects, and the place on the mean shape that each vertex of it came to mean."""
+    """The average registered to subjects, and the place on the mean shape that each of its vertices means."""
 
     def __init__(self, subjects: list[Subject]) -> None:
         self.registered_template = [register_average(subject.surface, subject.side) for subject in subjects]
@@ -73,7 +73,7 @@ class _Meanings:
         )
 
     def template(self, without: int | None = None) -> Template:
-        """The average as a template whose truth the subjects tell, all of them or all but one."""
+        """The average as a template whose truth comes from the subjects, all of them or all but one."""
         others = np.ones(len(self.registered_template), dtype=bool)
         if without is not None:
             others[without] = False

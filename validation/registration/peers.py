@@ -28,7 +28,7 @@ from .peer_worker import ANY_POSE, METHODS
 from .subjects import CACHE, END_Z_MM, Subject, Template
 
 _HERE = Path(__file__).parent
-_CORNERS = 8  # vertices that tell a pose
+_CORNERS = 8  # vertices that define a pose
 _WORKER, _NEEDS = Path(peer_worker.__file__), _HERE / "peers.txt"
 
 
@@ -42,9 +42,9 @@ def peer_errors(
     method : str
         Of `METHODS`.
     template : Template
-        What is laid.
+        What is registered.
     subject : Subject
-        On which.
+        To which.
     shape_model : ShapeModel, optional
         On the template's mesh, for the methods that use one.
 

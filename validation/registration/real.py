@@ -75,9 +75,9 @@ class Fit:
     shape_model : float
         Mean distance of the shape model's reconstruction from the bone, over covered vertices.
     to_bone, from_bone : float
-        Mean distance of the laid average from the bone and the reverse; the worst of all poses.
+        Mean distance of the registered average from the bone and the reverse; the worst of all poses.
     between_poses : float
-        Mean distance between the same vertices laid in different poses.
+        Mean distance between the same vertices registered in different poses.
     lost : dict of float to float
         By wavelength: root mean square error of a wave carried to the average and back, over its SD.
     folded : int
@@ -97,7 +97,7 @@ class Fit:
 
 
 def fit_of(femur: RealFemur) -> Fit:
-    """Lay the average on a real femur in several poses."""
+    """Register the average to a real femur in several poses."""
     right, registered_template = as_right(femur)
     poses = [_in_pose(femur, seed) for seed in range(_POSES)]
     covered = registered_template.covered
@@ -124,13 +124,13 @@ def fit_of(femur: RealFemur) -> Fit:
 
 
 def as_right(femur: RealFemur) -> tuple[Surface, Registered]:
-    """Give the femur as a right one, and the average laid on it."""
+    """Give the femur as a right one, and the average registered to it."""
     right = femur.surface if femur.side == "right" else femur.surface.mirrored()
     return right, register_average(right, "right")
 
 
 def _in_pose(femur: RealFemur, seed: int) -> tuple[np.ndarray, Registered]:
-    """Lay the average on the femur in a random pose; the points are brought back to the right-sided one."""
+    """Register the average to the femur in a random pose; bring the points back to the right-sided one."""
     turn = Rotation.random(random_state=100 + seed).as_matrix()
     shift = np.random.default_rng(seed).uniform(-300.0, 300.0, 3)
     turned = replace(femur.surface, points=femur.surface.points @ turn.T + shift)
@@ -157,7 +157,7 @@ def _lost(registered_template: Registered, bone: Surface, wavelength_mm: float) 
 
 
 def dice_of_sides(left: RealFemur, right: RealFemur) -> dict[str, float]:
-    """Compare the regions of a person's two femurs, the left one mirrored and laid on the right one.
+    """Compare the regions of a person's two femurs, the left one mirrored and registered to the right one.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def deformed_again(femur: RealFemur, seed: int) -> tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Asymmetry:
-    """How far a person's two femurs differ, by themselves: the left one mirrored and laid on the right one.
+    """How far a person's two femurs differ, by themselves: the left mirrored and registered to the right.
 
     Attributes
     ----------

@@ -43,7 +43,7 @@ class Outcome:
         For tables.
     errors : Errors or None
         None if the registration refused the bone.
-    laid : Laid or None
+    registered_template : Registered or None
         Likewise.
     refusal : str
         What it said, or an empty string.

@@ -1,4 +1,4 @@
-"""Everything that the report tells, measured or taken from the cache."""
+"""Everything in the report, measured or taken from the cache."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Results:
     ----------
     subjects : list of Subject
         Simulated femurs.
-    averaged : list of (Errors, Laid)
+    averaged : list of (Errors, Registered)
         The shipped average on each.
     meaning : Template
         The average, with the meaning of its vertices.
-    direct : list of (Errors, Laid)
+    direct : list of (Errors, Registered)
         The mean femur on each of the first, as many as the peers had.
     crossed : list of Errors
         From each subject to the next.
     peers : dict of str to list of (Errors, Errors, float)
         By method: as given, on the surface, seconds.
-    started : list of (Errors, Laid)
+    started : list of (Errors, Registered)
         The shipped average on the peers' subjects, from the pose that the peers start from.
     similarity : list of Errors
         The true similarity alone, on the peers' pairs.
@@ -88,7 +88,7 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
     n_peer_pairs : int
         On how many of them the peers, and the mean femur, are tried; 0 leaves them out.
     progress : Progress
-        Told of each part.
+        Called with the fraction done and a text; can cancel.
     """
     progress.report(0.0, "Subjects")
     subjects = draw_subjects(n_subjects)
@@ -139,7 +139,7 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
 
 
 def _from_true_pose(subject: Subject, meaning: Template) -> tuple[Errors, Registered]:
-    """Lay the average on a subject from the true similarity, as the peers do."""
+    """Register the average to a subject from the true similarity, as the peers do."""
     registered_template = register_average(subject.surface, subject.side, start=true_start(meaning, subject))
     return errors_of(
         subject, meaning, registered_template.surface, registered_template.covered & ~meaning.cut_end
@@ -147,7 +147,7 @@ def _from_true_pose(subject: Subject, meaning: Template) -> tuple[Errors, Regist
 
 
 def _dense_seconds(subject: Subject) -> float:
-    """Lay the fine average on a subject of 20,000 vertices."""
+    """Register the fine average to a subject of 20,000 vertices."""
     bone = remeshed(CACHE / "dense", subject.surface, _DENSE)
     return register_average(bone, subject.side, _DENSE_TEMPLATE).seconds
 

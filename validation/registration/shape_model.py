@@ -2,7 +2,7 @@
 
     python -m validation.registration.shape_model
 
-Writes ``Docs/validation/shape_model.md`` and its picture. Simulated people stand for users: once their points
+Writes ``Docs/validation/shape_model.md`` and its picture. Simulated people represent users: once their points
 correspond as the simulation knows, once as registration with the shipped atlas finds. Real femurs are looked
 for in the folder named by ``CBM_TEST_DATA``, else in ``../shared/data``.
 """

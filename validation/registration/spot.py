@@ -34,7 +34,7 @@ def kept_depths(
     ----------
     subjects : list of Subject
         Who is painted.
-    laid : list of Laid
+    registered_template : list of Registered
         The average on each.
     template : Template
         The average, and what its vertices mean.

@@ -1,8 +1,8 @@
 """Simulated femurs of known correspondence: where every point of the mean shape lies on each, and back.
 
 A subject is a draw from the population's dimensions (with seeds of the benchmark's own), changed by a
-deformation of the benchmark's own, scaled, cut by a plane, mirrored if it is a left one, laid anywhere, and
-meshed by itself. The mean shape's dense mesh, carried along, tells the truth.
+deformation of the benchmark's own, scaled, cut by a plane, mirrored if it is a left one, placed anywhere, and
+meshed by itself. The mean shape's dense mesh, carried along, is the truth.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def dense_mean() -> Surface:
 
 @dataclass(frozen=True)
 class Template:
-    """A femur to lay on the subjects, and where its vertices come from on the mean shape.
+    """A femur to register to the subjects, and where its vertices come from on the mean shape.
 
     Attributes
     ----------

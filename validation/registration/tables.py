@@ -97,7 +97,15 @@ def real_fits(results: Results) -> str:
         values += [f"{fit.from_bone:.3f}", f"{fit.between_poses:.2f}", str(fit.folded)]
         values += [f"{100 * lost:.1f} %" for lost in fit.lost.values()]
         rows.append([name, *values, f"{fit.neck_shaft_angle_deg:.1f}°"])
-    head = ["femur", "similarity", "shape model", "laid on: to bone", "from bone", "between poses", "folded"]
+    head = [
+        "femur",
+        "similarity",
+        "shape model",
+        "registered: to bone",
+        "from bone",
+        "between poses",
+        "folded",
+    ]
     waves = [f"lost at {wavelength:g} mm" for wavelength in WAVELENGTHS_MM]
     return table([*head, *waves, "neck–shaft angle"], rows)
 

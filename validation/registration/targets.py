@@ -79,8 +79,10 @@ def _time_row(
     quicker = [
         f"{name} ({seconds[name]:.2f} s, {best[name]:.2f} mm)" for name in peers if seconds[name] <= time
     ]
-    told = f"; quicker: {', '.join(quicker)}" if quicker else f"; quickest peer {min(seconds.values()):.2f} s"
-    return (f"in less time than each, {job}", f"{time:.2f} s{told}", not quicker)
+    rivals = (
+        f"; quicker: {', '.join(quicker)}" if quicker else f"; quickest peer {min(seconds.values()):.2f} s"
+    )
+    return (f"in less time than each, {job}", f"{time:.2f} s{rivals}", not quicker)
 
 
 def _peer_means(found: list) -> list[float]:

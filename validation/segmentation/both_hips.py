@@ -69,7 +69,7 @@ def scan_both_hips(
         Of the scanner. The margin counts upward; to the sides the field holds the whole body, whose
         outline is the larger of both hips'.
     progress : Progress, optional
-        Told how far it is.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def scan_both_hips(
     SettingError
         If a hip is of the wrong side, or the settings rotate patient or grid, or ask for cupping.
     SurfaceError
-        If a bone cannot be simulated.
+        If the simulation of a bone fails.
     """
     settings, progress = settings or ScannerSettings(), progress or Progress()
     _check(right, left, settings)
@@ -131,7 +131,7 @@ def _onto_grid(right: Hip, left: Hip, settings: ScannerSettings) -> np.ndarray:
 def _joined(
     scans: list[SimulatedScan], midline: float, half_width_mm: float, margin_mm: float
 ) -> tuple[Volume, Volume]:
-    """Lay the halves side by side; columns run from the right of the patient to the left."""
+    """Place the halves side by side; columns run from the right of the patient to the left."""
     right, left = scans
     first = right.volume
     step = np.round(first.index_of(left.volume.ijk_to_ras[:3, 3])).astype(int)

@@ -17,7 +17,7 @@ _FROM_BORDER_MM = 1.5
 _HEAD_WITHIN, _HEAD_OPEN = (
     1.1,
     0.2,
-)  # of the radius; cosine of the angle to the neck beyond which it is no head
+)  # of the radius; cosine of the angle to the neck beyond which it is not head
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Errors:
     from_truth : ndarray of shape (n_true,)
         Distance of the true surface's points from the found surface, mm; not-a-number where not counted.
     found_areas, true_areas : ndarray
-        What each point stands for, mm².
+        Area that each point represents, mm².
     leak_mm3 : float
-        Found volume in bone that is no femur.
+        Found volume in bone that is not a femur.
     head_mm : float
         Between the centres of spheres in the found and the true head; not-a-number without one.
     """
@@ -78,8 +78,8 @@ class Errors:
 def errors_of(found: Found, true: TrueFemur, known: KnownScan) -> Errors:
     """Compare a found femur with the truth.
 
-    Points within 1.5 mm of the border of the scan, and all beyond it, are not counted: no scan can tell, and
-    the caps of a cut bone lie there.
+    Points within 1.5 mm of the border of the scan, and all beyond it, are not counted: no scan shows them,
+    and the caps of a cut bone lie there.
 
     Parameters
     ----------

@@ -99,15 +99,17 @@ def outcome_of(ct: Path) -> Outcome:
     folder = CACHE / "found" / digest(ct.read_bytes(), _method())
     if not (folder / "outcome.json").is_file():
         _run(ct, folder)
-    told = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-    found = tuple(_read(folder, number, one) for number, one in enumerate(told.pop("found")))
-    return Outcome(found=found, **told)
+    record = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+    found = tuple(_read(folder, number, one) for number, one in enumerate(record.pop("found")))
+    return Outcome(found=found, **record)
 
 
-def _read(folder: Path, number: int, told: dict) -> Found:
+def _read(folder: Path, number: int, record: dict) -> Found:
     file = folder / f"{number}.vtp"
     surface = read_surface(file) if file.is_file() else None
-    return Found(told["side"], surface, file.with_suffix(".nrrd"), told["verdict"], tuple(told["reasons"]))
+    return Found(
+        record["side"], surface, file.with_suffix(".nrrd"), record["verdict"], tuple(record["reasons"])
+    )
 
 
 def _run(ct: Path, folder: Path) -> None:

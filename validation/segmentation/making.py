@@ -253,5 +253,5 @@ def stored_as(known: KnownScan, stored: str) -> KnownScan:
 
 
 def other_bone(known: KnownScan) -> np.ndarray:
-    """Voxels of bone that is no femur."""
+    """Voxels of bone that is not a femur."""
     return known.labelmap.array == _OTHER_BONE

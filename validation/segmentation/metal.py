@@ -1,7 +1,7 @@
 """Femurs with metal in them: what a nail, a screw and their streaks cost the found surface.
 
 ``python -m validation.segmentation.metal FOLDER`` takes the scans of `verdicts` in FOLDER (simulated
-if they are not there), drives metal into them and prints the table that Docs/segmentation.md tells.
+if they are not there), drives metal into them and prints the table of Docs/segmentation.md.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def main() -> None:
         (found,) = find_femurs(known.volume, known.femurs[0].side)
         errors = errors_of(_as_found(found), known.femurs[0], known)
         near = (found.surface.arrays["near_metal"] > 0) & np.isfinite(errors.to_truth)
-        off, told = np.abs(errors.to_truth[near]), found.surface.arrays["expected_error"][near]
+        off, expected = np.abs(errors.to_truth[near]), found.surface.arrays["expected_error"][near]
         print(
             f"hip {number}, screw {screw}, streaks {streaks}: {found.verdict}, Dice {errors.dice:.4f}, "
             f"mean {errors.mean_mm:.3f}, 95 % {errors.high_mm:.2f}, "
             f"near metal: 95 % {np.percentile(off, 95):.2f}, "
-            f"root mean square {_rms(off):.2f}, expected {_rms(told):.2f}, "
+            f"root mean square {_rms(off):.2f}, expected {_rms(expected):.2f}, "
             f"completed {found.evidence.completed_share:.0%}",
             flush=True,
         )

@@ -28,7 +28,7 @@ _FINE = (
 )
 _COARSE = {"voxel_mm": 0.8, "noise_hu": 25.0, "psf_sigma_mm": 0.57}
 _COARSE_SLICES_MM = (2.5, 3.0)
-# The first is the one whose time is told: 512 × 512 pixels, about 150 slices.
+# The first is the one whose time is reported: 512 × 512 pixels, about 150 slices.
 _PAIRS = (
     {
         "voxel_mm": 0.8,
@@ -99,7 +99,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """Name that stands by itself."""
+        """Name with its kind."""
         before = {HIP: "hip ", REAL: "real femur "}.get(self.kind, "")
         return before + self.name
 

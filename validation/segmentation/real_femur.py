@@ -1,7 +1,7 @@
 """Real femurs in a simulated hip: bones that no draw from the population has the shape of.
 
 The surface is real, segmented from CT; thickness and densities are those of the mean simulated femur at the
-nearest place, after a similarity laid the one on the other.
+nearest place, after a similarity registered the one to the other.
 """
 
 from __future__ import annotations

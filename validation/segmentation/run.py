@@ -1,4 +1,4 @@
-"""Everything that the report tells, measured or taken from the cache."""
+"""Everything in the report, measured or taken from the cache."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def measured(quick: bool, progress: Progress) -> Results:
     quick : bool
         Only a few scans.
     progress : Progress
-        Told of each scan.
+        Called with the fraction done and a text; can cancel.
 
     Returns
     -------

@@ -28,7 +28,7 @@ _TRUTH = "truth.json"
 
 
 def is_here(case: Case) -> bool:
-    """Whether a case can be made: the real femurs are no part of the project."""
+    """Whether a case can be made: the real femurs are not part of the project."""
     return case.kind != REAL or real_femur.real_femur_file(case.name).is_file()
 
 
@@ -47,7 +47,7 @@ def ct_of(folder: Path) -> Path:
 
 def read_known(folder: Path) -> KnownScan:
     """Read a scan and its truth."""
-    told = json.loads((folder / _TRUTH).read_text(encoding="utf-8"))["femurs"]
+    records = json.loads((folder / _TRUTH).read_text(encoding="utf-8"))["femurs"]
     femurs = tuple(
         TrueFemur(
             one["side"],
@@ -56,19 +56,19 @@ def read_known(folder: Path) -> KnownScan:
             np.array(one["head_centre"]),
             one["head_radius_mm"],
         )
-        for one in told
+        for one in records
     )
     return KnownScan(read_volume(ct_of(folder)), read_labelmap(folder / "labels.nrrd"), femurs)
 
 
 def _write(folder: Path, known: KnownScan) -> None:
-    told = []
+    records = []
     with whole_folder(folder, "scan of the benchmark", _TRUTH) as temporary:
         write_volume(ct_of(temporary), known.volume)
         write_volume(temporary / "labels.nrrd", known.labelmap)
         for femur in known.femurs:
             write_surface(temporary / f"{femur.side}.vtp", femur.surface)
-            told.append(
+            records.append(
                 {
                     "side": femur.side,
                     "label": femur.label,
@@ -76,12 +76,12 @@ def _write(folder: Path, known: KnownScan) -> None:
                     "head_radius_mm": femur.head_radius_mm,
                 }
             )
-        write_json(temporary / _TRUTH, {"femurs": told})
+        write_json(temporary / _TRUTH, {"femurs": records})
 
 
 @once
 def _sources() -> bytes:
-    """Text of all that makes scans; what the plan says of a case comes by `as_key`."""
+    """Text of all that makes scans; what the plan says about a case comes by `as_key`."""
     names = ("digital_hip", "scanner", "both_hips")
     own = [code(ast.parse(Path(module.__file__).read_bytes())) for module in (making, real_femur)]
     return b"".join([*own, *(sources(_SIMULATION / f"{name}.py") for name in names)])

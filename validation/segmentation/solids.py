@@ -1,4 +1,4 @@
-"""Body parts that are no hip, drawn as smooth solids with a cortex: good enough to mislead, and quick."""
+"""Body parts that are not hips, drawn as smooth solids with a cortex: good enough to mislead, and quick."""
 
 from __future__ import annotations
 

@@ -94,18 +94,18 @@ def _nail(results: Results) -> list[Row]:
     if not nails:
         return []
     said = " ".join(reason for one in nails if one.found is not None for reason in one.found.reasons)
-    told = _METAL in said.lower()
-    return [("a simulated nail is reported", said or "nothing is said", told)]
+    reported = _METAL in said.lower()
+    return [("a simulated nail is reported", said or "nothing is said", reported)]
 
 
 def _real(results: Results) -> list[Row]:
     if results.real is None:
         return [("the real CT", "not here", None)]
     right, left = results.real.dice["right"], results.real.reasons["left"]
-    told = _METAL in (left + (results.real.outcome.refusal or "")).lower()
+    reported = _METAL in (left + (results.real.outcome.refusal or "")).lower()
     return [
         ("real CT, right femur: Dice ≥ 0.92", f"{right:.3f}", right >= 0.92),
-        ("real CT, left femur: metal reported", "reported" if told else "not reported", told),
+        ("real CT, left femur: metal reported", "reported" if reported else "not reported", reported),
     ]
 
 

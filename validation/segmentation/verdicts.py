@@ -2,7 +2,7 @@
 
 ``python -m validation.segmentation.verdicts FOLDER`` simulates twelve hips that no other benchmark
 uses into FOLDER (kept, and used again), finds their femurs, then starts fits from heads that are put in wrong
-places or given the wrong side, and prints the ranges that Docs/segmentation.md tells.
+places or given the wrong side, and prints the ranges of Docs/segmentation.md.
 """
 
 from __future__ import annotations

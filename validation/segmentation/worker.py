@@ -22,24 +22,24 @@ def main() -> None:
     """Find, and write what was found and what it cost."""
     ct, folder = map(Path, sys.argv[1:])
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"refusal": None, "crash": None, "found": []}
+    record = {"refusal": None, "crash": None, "found": []}
     wall, cpu = time.perf_counter(), time.process_time()
     femurs = []
     try:
         femurs = find_femurs(read_volume(ct))
     except CorticalBoneMappingError as error:
-        told["refusal"] = str(error).replace(str(ct), "CT")
+        record["refusal"] = str(error).replace(str(ct), "CT")
     except Exception as error:  # a fault of the program, which the table has to show
         traceback.print_exc()
-        told["crash"] = f"{type(error).__name__}: {error}"
-    told["wall_s"], told["cpu_s"] = time.perf_counter() - wall, time.process_time() - cpu
-    told["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+        record["crash"] = f"{type(error).__name__}: {error}"
+    record["wall_s"], record["cpu_s"] = time.perf_counter() - wall, time.process_time() - cpu
+    record["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     for number, femur in enumerate(femurs):
-        told["found"].append({"side": femur.side, "verdict": femur.verdict, "reasons": list(femur.reasons)})
+        record["found"].append({"side": femur.side, "verdict": femur.verdict, "reasons": list(femur.reasons)})
         if femur.surface is not None:
             write_surface(folder / f"{number}.vtp", femur.surface)
             write_volume(folder / f"{number}.nrrd", femur.labelmap)
-    write_json(folder / "outcome.json", told)
+    write_json(folder / "outcome.json", record)
 
 
 if __name__ == "__main__":

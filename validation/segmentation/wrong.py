@@ -1,4 +1,4 @@
-"""Scans that show no hip, or are no CT. None of them may give a femur."""
+"""Scans that show no hip, or are not CT. None of them may give a femur."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ PAGE_TEXT = """\
 # Statistics: the models
 
 `python -m validation.statistics.models` wrote this page; the head of that file says what it needs.
-Studies are made up, {vertices:,} vertices, without any difference unless told. Seconds are of one processor,
-the fastest of {repeats} runs (statsmodels: one).
+Studies are made up, {vertices:,} vertices, without any difference unless stated. Seconds are of one
+processor, the fastest of {repeats} runs (statsmodels: one).
 
 ## The same numbers, and how fast
 
@@ -229,12 +229,12 @@ def mixed_rows(vertices: int, compared: int) -> list[str]:
         mixed = fit_mixed_model(uneven.values, uneven.design, small_sample=False)
         t, each = statsmodels_t(uneven, np.arange(compared), nested=len(sides) > 1)
         away = np.abs(mixed.test(AT_36).statistic - t)
-        told = f"mean {np.nanmean(away):.5f}, max {np.nanmax(away):.4f}"
+        difference = f"mean {np.nanmean(away):.5f}, max {np.nanmax(away):.4f}"
         given_up = int(np.isnan(away).sum())
-        told += f"; it gave up at {given_up} of {compared}" if given_up else f" of {compared}"
+        difference += f"; it gave up at {given_up} of {compared}" if given_up else f" of {compared}"
         rows.append(
             f"| {'the same' if len(sides) == 1 else 'mixed model, ' + name} | {seconds:.2f} | statsmodels "
-            f"{each * vertices:.0f} ² | {each * vertices / seconds:.0f} | {told} ³ |"
+            f"{each * vertices:.0f} ² | {each * vertices / seconds:.0f} | {difference} ³ |"
         )
     return rows
 
@@ -245,7 +245,7 @@ def null_rows(vertices: int) -> list[str]:
     for people in (8, 12, 20, 80):
         study = make_study(people, (0, 36), ("left",), vertices, seed=4)
         adjusted = build_design(study.table, [VISIT, Interaction((VISIT, ARM))])
-        for design, question, told in (
+        for design, question, name in (
             (study.design, AT_36, "difference at visit 36"),
             (study.design, CHANGE, "difference in the change"),
             (adjusted, AT_36, "difference at visit 36, adjusted for baseline"),
@@ -257,7 +257,7 @@ def null_rows(vertices: int) -> list[str]:
             normal = 2.0 * special.ndtr(-np.abs(plain.statistic))
             hits = [_percent(answered.p < 0.05), _percent(answered.p < 0.001, 2)]
             hits += [_percent(plain.p < 0.05), _percent(normal < 0.05)]
-            rows.append(f"| {people} | {told} | {' | '.join(hits)} | {np.nanmedian(answered.dof):.0f} |")
+            rows.append(f"| {people} | {name} | {' | '.join(hits)} | {np.nanmedian(answered.dof):.0f} |")
     return rows
 
 

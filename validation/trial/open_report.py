@@ -1,4 +1,4 @@
-"""Open a report as a double click does, and tell what that takes.
+"""Open a report as a double click does, and print what that takes.
 
 ``python -m validation.trial.open_report REPORT.html``; needs Chromium and its driver.
 """
@@ -44,7 +44,7 @@ class Opened:
         return self.megabytes <= 15 and self.seconds <= 3 and not self.errors and not self.requests
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """In words."""
         return (
             f"{self.megabytes:.1f} MB, opened in {self.seconds:.1f} s, the femur drawn {self.explorer_s:.1f} "
@@ -65,4 +65,4 @@ def open_report(report: Path) -> Opened:
 
 
 if __name__ == "__main__":
-    print(open_report(Path(sys.argv[1])).told)
+    print(open_report(Path(sys.argv[1])).text)

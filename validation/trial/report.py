@@ -87,7 +87,7 @@ def _targets(trial: Trial, opened: Opened) -> str:
             f"{last.significant:.0%}",
             last.significant > 0.5,
         ),
-        ("report: at most 15 MB, opens in 3 s, no errors, no requests", opened.told, opened.is_fine),
+        ("report: at most 15 MB, opens in 3 s, no errors, no requests", opened.text, opened.is_fine),
     ]
     return _table(("asked", "found", "met"), [(*row[:2], "yes" if row[2] else "**no**") for row in rows])
 

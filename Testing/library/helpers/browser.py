@@ -40,7 +40,7 @@ class Browser:
         self.load_s = time.perf_counter() - begun
 
     def errors(self) -> list[str]:
-        """What the console has told since the page was opened."""
+        """Errors of the console since the page was opened."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def requests(self) -> set[str]:
@@ -80,12 +80,14 @@ class Browser:
 
 @contextmanager
 def open_browser(downloads: Path) -> Iterator[Browser]:
-    """Start Chromium; skip the test, and say so, where it cannot be had."""
+    """Start Chromium; skip the test, and say so, where it is not installed."""
     selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     binary = next(filter(None, map(shutil.which, _BROWSERS)), None)
     driver = next(filter(None, map(shutil.which, _DRIVERS)), None)
     if binary is None or driver is None:
-        pytest.skip("there is no Chromium with its driver (Debian: apt-get install chromium chromium-driver)")
+        pytest.skip(
+            "Chromium or its driver is not installed (Debian: apt-get install chromium chromium-driver)"
+        )
     options = selenium.ChromeOptions()
     options.binary_location = binary
     # Graphics are drawn by the processor, so that the test needs no graphics card.

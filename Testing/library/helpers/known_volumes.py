@@ -1,4 +1,4 @@
-"""CTs whose HU tell the place, and checks of what is read from them."""
+"""CTs whose HU give the place, and checks of what is read from them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from CorticalBoneMappingLib.io.volume_files import read_volume
 
 
 def ct(shape=(7, 6, 5), **options):
-    """Make a small oblique left-handed CT whose HU tell the place."""
+    """Make a small oblique left-handed CT whose HU give the place."""
     matrix = np.eye(4)
     c, s = np.cos(0.3), np.sin(0.3)
     matrix[:3, :3] = np.array([[c, s, 0], [s, -c, 0], [0, 0, 1]]) @ np.diag([0.7, 0.6, 2.0])

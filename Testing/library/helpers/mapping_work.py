@@ -40,7 +40,7 @@ def measure(case: Case, progress: Progress) -> FemurResult:
     kind = case.participant.rstrip("0123456789")
     once = case.ct.with_suffix(".died")
     if kind == "wrong":
-        raise MeasurementError("This bone cannot be measured.")
+        raise MeasurementError("This bone is not measurable.")
     if kind == "fault":
         raise ZeroDivisionError("a fault")
     if kind == "memory":

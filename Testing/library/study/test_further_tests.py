@@ -185,7 +185,7 @@ def test_what_does_not_go_together_is_refused_when_the_file_is_read(maps, settin
         ("denosumab − placebo", 'conjunction = ["woman − man", "woman − child"]\n', "child"),
     ],
 )
-def test_a_contrast_that_cannot_be_used_is_named_before_any_map_is_read(maps, contrast, settings, said):
+def test_an_unusable_contrast_is_named_before_any_map_is_read(maps, contrast, settings, said):
     folder, _ = maps
     text = STUDY.replace('contrast = "denosumab − placebo"', f'contrast = "{contrast}"') + settings
     text = text.replace('["arm", "sex"]', '["arm", "sex", "centre"]')

@@ -122,7 +122,7 @@ def test_a_case_that_fails_is_reported_with_its_reason_and_the_others_go_on(tmp_
     done = run(tmp_path)
     assert (done.mapped, done.failed) == (1, 4)
     rows = {row["participant"]: row for row in table(tmp_path / "results" / "cases.csv")}
-    assert rows["wrong1"]["reason"] == "This bone cannot be measured."
+    assert rows["wrong1"]["reason"] == "This bone is not measurable."
     assert "ZeroDivisionError: a fault" in rows["fault3"]["reason"]
     assert "memory" in rows["memory4"]["reason"]
     assert "ct4.nrrd: this file or folder does not exist" in rows["P05"]["reason"]

@@ -83,7 +83,7 @@ def test_a_gain_is_found_where_it_is_and_elsewhere_as_rarely_as_it_says(clinic, 
     assert str(clinic) not in json.dumps(record)
 
 
-def test_a_thin_cortex_stands_out_from_controls_of_that_age(clinic, monkeypatch):
+def test_a_thin_cortex_differs_from_controls_of_that_age(clinic, monkeypatch):
     monkeypatch.chdir(clinic)
     code, surface, rows, record = _compare(
         clinic, "thin", "--controls", "controls.csv", "--terms", "age", "--patient", "age=60"

@@ -11,7 +11,7 @@ import pytest
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.simulation.hip.bone import Bone, Hip
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # the benchmarks are no part of the installed library
+sys.path.insert(0, str(Path(__file__).parents[3]))  # the installed library lacks the benchmarks
 
 from validation.physical_ct.body import ROD_DENSITY, ROD_WATER
 from validation.physical_ct.detector import Detector
@@ -272,7 +272,7 @@ def test_a_scan_of_a_ball_shows_ball_and_rods_where_their_truth_says():
         assert array.ravel()[near].mean() == pytest.approx(expected, abs=6.0)
 
 
-def test_seeds_repeat_a_scan_and_move_and_renew_another_and_a_cache_tells_them_apart(tmp_path):
+def test_seeds_repeat_a_scan_and_move_and_renew_another_and_a_cache_separates_them(tmp_path):
     hip = Hip(sphere(8.0, 2.0, 1000.0, side=40), "right", np.zeros(3), 8.0)
     protocol, geometry = Protocol(1.5, 1.0, 1.0, noise_hu=20.0, length_mm=2.0), Geometry(n_views=40)
 

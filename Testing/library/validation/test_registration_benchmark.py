@@ -133,7 +133,7 @@ def test_a_spot_keeps_its_depth_if_all_agree_and_loses_what_sliding_apart_makes_
     along /= np.linalg.norm(along)
     depths = []
     for slide_mm in (0.0, 2.0):
-        registered_template = [_laid(subject, step * along) for step in (slide_mm, -slide_mm)]
+        registered_template = [_registered(subject, step * along) for step in (slide_mm, -slide_mm)]
         depth, count = spot.kept_depths([subject, subject], registered_template, template())[place]
         assert count == 2
         depths.append(depth)
@@ -141,7 +141,7 @@ def test_a_spot_keeps_its_depth_if_all_agree_and_loses_what_sliding_apart_makes_
     assert depths[1] / depths[0] == pytest.approx(np.exp(-(2.0**2) / (2.0 * sigma**2)), abs=0.015)
 
 
-def _laid(subject: Subject, shift: np.ndarray) -> Registered:
+def _registered(subject: Subject, shift: np.ndarray) -> Registered:
     """The template at its true place, and all of it a little aside."""
     surface = replace(subject.surface, points=subject.surface.points + shift)
     covered = np.ones(len(surface.points), dtype=bool)
