@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from ...core.errors import StatisticsError
 from ...io.numbers import number_of
-from ..table import PARTICIPANT, Table, sorted_levels
+from ..table import PARTICIPANT, SIDE, VISIT, Table, is_numeric, sorted_levels
 from .collinearity import explain_dependence, near_collinearity
 
 INTERCEPT = "intercept"
+_LEVELS = {VISIT, SIDE, PARTICIPANT}
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,49 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
         ),
     ]
     return replace(design, warnings=tuple(warnings))
+
+
+def read_terms(
+    texts: Sequence[str],
+    table: Table,
+    categorical: Collection[str] = (),
+    reference: Mapping[str, str] | None = None,
+) -> list[Term]:
+    """Read terms from words: ``arm``, ``age``, ``visit × arm`` (or with ``*`` or ``:``).
+
+    Text, visit, side and participant are levels, other numbers are continuous.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        The terms.
+    table : Table
+        Whose columns they name.
+    categorical : collection of str
+        Columns of numbers that are levels all the same.
+    reference : mapping of str to str, optional
+        Level of a categorical column with which the others are compared; else the first.
+
+    Returns
+    -------
+    list of Term
+
+    Raises
+    ------
+    StatisticsError
+        If the table lacks a column.
+    """
+    reference = reference or {}
+
+    def main_effect(name: str) -> Categorical | Continuous:
+        levels = name in _LEVELS or name in categorical or not is_numeric(table.column(name))
+        return Categorical(name, reference.get(name)) if levels else Continuous(name)
+
+    terms: list[Term] = []
+    for text in texts:
+        factors = tuple(main_effect(name) for name in re.split(r"\s*[×*:]\s*", text.strip()))
+        terms.append(factors[0] if len(factors) == 1 else Interaction(factors))
+    return terms
 
 
 def _factor(term: Categorical | Continuous, table: Table) -> Factor:
