@@ -67,6 +67,11 @@ def anatomical_views(side: str | None, superior: bool = False) -> list[View]:
     ------
     SettingError
         If `side` is something else.
+
+    Examples
+    --------
+    >>> [view.name for view in anatomical_views("right")]
+    ['Anterior', 'Posterior', 'Medial', 'Lateral']
     """
     if side not in ("left", "right", None):
         raise SettingError(f"The side is 'left' or 'right', not '{side}'.")

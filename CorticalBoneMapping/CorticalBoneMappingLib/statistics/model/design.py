@@ -187,6 +187,12 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
     StatisticsError
         If a row appears twice, a covariate is missing in a row, a categorical column has one level only, or
         the columns depend on each other; the text names them and what to do.
+
+    Examples
+    --------
+    >>> table = Table.of({"arm": ["drug", "placebo"] * 2, "age": [60, 62, 64, 70]})
+    >>> build_design(table, [Categorical("arm", "placebo"), Continuous("age")]).columns
+    ('intercept', 'arm drug', 'age')
     """
     table.refuse_duplicates()
     codings = [
@@ -249,6 +255,12 @@ def read_terms(
     ------
     StatisticsError
         If the table lacks a column.
+
+    Examples
+    --------
+    >>> table = Table.of({"visit": [0, 36], "age": [60, 62]})
+    >>> read_terms(["visit", "age"], table, reference={"visit": "0"})
+    [Categorical(column='visit', reference='0'), Continuous(column='age', centred=True)]
     """
     reference = reference or {}
 
