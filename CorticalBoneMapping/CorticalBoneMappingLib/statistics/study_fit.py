@@ -211,7 +211,7 @@ def fit(
     StatisticsError
         If the terms do not fit the table.
     SettingError
-        If the model is unknown.
+        If the model is unknown, or a mixed model is to weigh.
 
     Examples
     --------
@@ -260,10 +260,12 @@ def fit_model(
     Raises
     ------
     SettingError
-        If the model is unknown.
+        If the model is unknown, or a mixed model is to weigh.
     """
     if model not in MODELS:
         raise SettingError(f"Unknown model '{model}'; choose {', '.join(MODELS)}.")
     if model == "mixed":
+        if weigh:
+            raise SettingError("Only least squares weighs by the measurement's standard deviations.")
         return with_participant_errors(fit_mixed_model(maps, design, progress=progress))
     return fit_least_squares(maps, design, measurement_weights(maps, design) if weigh else None)

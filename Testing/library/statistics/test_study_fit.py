@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from inference_case import maps as smooth_maps
@@ -85,8 +87,13 @@ def test_scalars_have_effects_but_no_correction_for_vertices():
 def test_wrong_words_are_refused(two_groups):
     with pytest.raises(SettingError, match="Unknown model 'anova'"):
         fit(two_groups, ["arm"], model="anova")
+    with pytest.raises(SettingError, match="Only least squares weighs"):
+        fit(two_groups, ["arm"], model="mixed", weigh=True)
     with pytest.raises(SettingError, match="Unknown correction 'Bonferroni'; choose random-field"):
         fit(two_groups, ["arm"]).test("denosumab − placebo", "Bonferroni")
+    weighted = fit(replace(two_groups, sd=np.ones((24, 900))), ["arm"], weigh=True)
+    with pytest.raises(SettingError, match="weighted model goes with a correction without permutations"):
+        weighted.test("denosumab − placebo", "TFCE")
     empty = Maps(np.full((24, 900), np.nan), two_groups.table)
     with pytest.raises(StatisticsError, match="No row of the maps has a value"):
         fit(empty, ["arm"])

@@ -118,11 +118,15 @@ def correct_for_vertices(
     ------
     StatisticsError
         If the maps are not on a surface, or nothing could be tested.
+    SettingError
+        If permutations are to correct a weighted model: they weigh all rows alike.
     """
     correction = correction or Correction()
     surface = maps.surface
     if surface is None:
         raise StatisticsError("Only maps on a surface have vertices to correct for; regions do not.")
+    if correction.method in BY_PERMUTATION and getattr(model, "weights", None) is not None:
+        raise SettingError("A weighted model goes with a correction without permutations.")
     inside = np.ones(len(surface.points), dtype=bool)
     if "region" in surface.arrays:
         inside = surface.arrays["region"] != CUT_END
