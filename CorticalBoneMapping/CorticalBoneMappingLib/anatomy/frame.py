@@ -86,7 +86,13 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 
 def angle_deg(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the angle between two directions, 0° to 180°."""
+    """Return the angle between two directions, 0° to 180°.
+
+    Examples
+    --------
+    >>> angle_deg(np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0]))
+    45.0
+    """
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(one, other)), one @ other)))
 
 

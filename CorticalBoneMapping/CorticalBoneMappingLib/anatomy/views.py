@@ -67,6 +67,11 @@ def anatomical_views(side: str | None, superior: bool = False) -> list[View]:
     ------
     SettingError
         If `side` is something else.
+
+    Examples
+    --------
+    >>> [view.name for view in anatomical_views("right")]
+    ['Anterior', 'Posterior', 'Medial', 'Lateral']
     """
     if side is not None:
         check_side(side)

@@ -101,7 +101,14 @@ def load_atlas(folder: str | Path | None = None, density: str = "standard") -> A
 
 
 def load_average(density: str = "standard") -> AverageFemur:
-    """Load the average femur that is shipped; see `load_atlas`."""
+    """Load the average femur that is shipped; see `load_atlas`.
+
+    Examples
+    --------
+    >>> average = load_average()
+    >>> len(average.surface.points), average.region_names[7]
+    (5584, 'lateral trochanter')
+    """
     return load_atlas(density=density)
 
 

@@ -225,6 +225,12 @@ def parse_calibration(text: str, volume: Volume | None = None) -> Calibration:
     ------
     CalibrationError
         If the text is none of these, or the calibration fails.
+
+    Examples
+    --------
+    >>> calibration = parse_calibration("linear:0.8,-2.5")  # mg/cm³ = 0.8 · HU − 2.5
+    >>> calibration.slope, calibration.intercept
+    (0.8, -2.5)
     """
     kind, _, rest = text.strip().partition(":")
     if kind == "none" and not rest:

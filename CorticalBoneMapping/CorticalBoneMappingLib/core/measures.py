@@ -81,6 +81,11 @@ def measure_named(name: str, unit: str = "", shown: tuple[float, float] = (0.0, 
     -------
     Measure
         Its label is the stored name where the measure is not known.
+
+    Examples
+    --------
+    >>> measure_named("cortical_thickness").unit
+    'mm'
     """
     return MEASURES.get(name) or Measure(name, name, unit, unit, shown)
 

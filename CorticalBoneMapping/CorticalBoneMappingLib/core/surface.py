@@ -34,6 +34,15 @@ class Surface:
         Unit of an array, where it has one.
     texts : dict of str to tuple of str
         What is known of the surface in words, by what it is (such as its verdict), a sentence each.
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    >>> pyramid = Surface(corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+    >>> pyramid.is_closed(), round(pyramid.volume_mm3, 4)
+    (True, 0.1667)
+    >>> pyramid.with_arrays(units={"height": "mm"}, height=corners[:, 2]).units
+    {'height': 'mm'}
     """
 
     points: np.ndarray

@@ -44,6 +44,14 @@ class Volume:
     stored_axes : tuple of int or None
         Which axis (0, 1, 2) of the file each of i, j, k is; None if nobody has asked which is across the
         slices.
+
+    Examples
+    --------
+    >>> volume = Volume(np.zeros((10, 20, 30), np.float32), np.diag([0.5, 0.5, 2.0, 1.0]))
+    >>> volume.spacing_mm.tolist()
+    [0.5, 0.5, 2.0]
+    >>> volume.index_of(np.array([[1.0, 1.0, 4.0]])).tolist()
+    [[2.0, 2.0, 2.0]]
     """
 
     array: np.ndarray

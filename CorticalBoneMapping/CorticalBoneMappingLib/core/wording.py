@@ -11,7 +11,13 @@ def noun(count: int, one: str, many: str | None = None) -> str:
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """Write a count with its noun: ``1 femur``, ``2 femurs``."""
+    """Write a count with its noun: ``1 femur``, ``2 femurs``.
+
+    Examples
+    --------
+    >>> counted(1, "femur"), counted(2, "femur"), counted(3, "body", "bodies")
+    ('1 femur', '2 femurs', '3 bodies')
+    """
     return f"{number(count, 0)} {noun(count, one, many)}"
 
 
@@ -51,7 +57,13 @@ def bounds_text(low: float, high: float, decimals: int = 2) -> str:
 
 
 def p_value_text(p: float | None) -> str:
-    """Write a p-value: two digits or three that count, never 0."""
+    """Write a p-value: two digits or three that count, never 0.
+
+    Examples
+    --------
+    >>> p_value_text(0.0312), p_value_text(2e-7), p_value_text(None)
+    ('0.031', '< 0.0001', '–')
+    """
     if p is None or not math.isfinite(p):
         return MISSING
     if p < 1e-4:
@@ -68,5 +80,11 @@ def decimals_of(values: list[float]) -> int:
 
 
 def sentence_list(items: list[str]) -> str:
-    """Write a list as a sentence has it: ``a, b and c``."""
+    """Write a list as a sentence has it: ``a, b and c``.
+
+    Examples
+    --------
+    >>> sentence_list(["thickness", "density", "mass"])
+    'thickness, density and mass'
+    """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""

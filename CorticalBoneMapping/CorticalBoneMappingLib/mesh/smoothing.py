@@ -45,6 +45,14 @@ def smooth(surface: Surface, values: np.ndarray, fwhm_mm: float, *, fill: bool =
     ------
     SurfaceError
         If the width is negative or not finite, there is not one value a vertex, or a value is infinite.
+
+    Examples
+    --------
+    >>> from CorticalBoneMappingLib.atlas.average import load_average
+    >>> average = load_average().surface
+    >>> noise = np.random.default_rng(1).normal(size=len(average.points))
+    >>> bool(smooth(average, noise, 10.0).std() < 0.3)
+    True
     """
     values = np.asarray(values, dtype=np.float64)
     _check(surface, values, fwhm_mm)

@@ -34,6 +34,11 @@ def euler_characteristic(triangles: np.ndarray) -> int:
     Returns
     -------
     int
+
+    Examples
+    --------
+    >>> euler_characteristic(np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+    2
     """
     n_edges = len(np.unique(_edge_keys(triangles)))
     return len(np.unique(triangles)) - n_edges + len(triangles)

@@ -35,6 +35,14 @@ class Table:
     unclear : dict of str to str
         Of columns of which it is not clear whether they hold numbers: why, and what to do. They can be
         used as levels only.
+
+    Examples
+    --------
+    >>> table = Table.of({"participant": ["P1", "P2"], "visit": [0, 36], "age": ["61", "64.5"]})
+    >>> table.numbers("age").tolist(), table.labels("visit").tolist()
+    ([61.0, 64.5], ['0', '36'])
+    >>> table.describe(1)
+    'row 3 (participant P2, visit 36)'
     """
 
     columns: dict[str, np.ndarray]

@@ -13,6 +13,7 @@ from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SettingError, StatisticsError
 from CorticalBoneMappingLib.io.surface_files import read_surface
+from CorticalBoneMappingLib.statistics.inference.exchange import exchange_of
 from CorticalBoneMappingLib.statistics.model.contrasts import Contrast, read_contrast
 from CorticalBoneMappingLib.statistics.model.design import Categorical, Interaction, build_design
 from CorticalBoneMappingLib.statistics.table import Table
@@ -25,7 +26,7 @@ from CorticalBoneMappingLib.study.analysis.collect import (
     rows_of_hips,
     smoothed,
 )
-from CorticalBoneMappingLib.study.analysis.fit_and_test import exchange_of, fit_analysis
+from CorticalBoneMappingLib.study.analysis.fit_and_test import fit_analysis
 from CorticalBoneMappingLib.study.analysis.questions import with_shape
 from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
 

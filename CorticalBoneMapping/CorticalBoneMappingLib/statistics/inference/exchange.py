@@ -10,6 +10,8 @@ from math import factorial, prod
 import numpy as np
 
 from ...core.errors import StatisticsError
+from ..model.design import Design
+from ..table import SIDE, VISIT
 
 HOW = ("permute", "flip")
 
@@ -58,6 +60,48 @@ class Exchange:
         if self.whole:
             return f"{count} blocks {verb} as wholes"
         return f"rows {verb}" if self.how == "flip" else f"rows permuted within {count} blocks"
+
+
+def exchange_of(design: Design, contrast: np.ndarray) -> Exchange:
+    """Return what the null hypothesis of a contrast leaves exchangeable.
+
+    Where every row is another participant, rows are. Otherwise an effect between participants (each term
+    that it weighs holds a column that never changes within a participant, such as the arm) exchanges whole
+    participants, visit by visit and side by side; an effect within them exchanges their own rows.
+
+    Parameters
+    ----------
+    design : Design
+        Of the model.
+    contrast : ndarray of shape (q, p)
+        The question.
+
+    Returns
+    -------
+    Exchange
+    """
+    blocks = design.participants
+    if len(np.unique(blocks)) == len(blocks):
+        return Exchange()
+    asked = [
+        coding
+        for coding, columns in zip(design.codings, list(design.terms.values())[1:])
+        if np.any(contrast[:, columns])
+    ]
+    between = bool(asked) and all(
+        any(_constant_within(factor.code(design.table), blocks) for factor in coding) for coding in asked
+    )
+    if not between:
+        return Exchange(blocks=blocks)
+    names = [name for name in (VISIT, SIDE) if name in design.table]
+    slots = [" ".join(row) for row in zip(*(design.table.labels(name) for name in names))]
+    return Exchange(blocks=blocks, whole=True, slots=np.array(slots) if slots else None)
+
+
+def _constant_within(values: np.ndarray, blocks: np.ndarray) -> bool:
+    """Whether rows of one block have the same values."""
+    _, first, member = np.unique(blocks, return_index=True, return_inverse=True)
+    return bool(np.array_equal(values, values[first][member]))
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ def q_values(p: np.ndarray) -> np.ndarray:
     ------
     StatisticsError
         If a p-value is not between 0 and 1.
+
+    Examples
+    --------
+    >>> q_values(np.array([0.01, 0.02, 0.9])).round(3).tolist()
+    [0.03, 0.03, 0.9]
     """
     p = np.asarray(p, dtype=np.float64)
     tested = ~np.isnan(p)

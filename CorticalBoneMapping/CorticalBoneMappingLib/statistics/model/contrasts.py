@@ -70,6 +70,15 @@ def read_contrast(design: Design, text: str) -> Contrast:
     ------
     StatisticsError
         If the words do not fit the design.
+
+    Examples
+    --------
+    >>> from CorticalBoneMappingLib.statistics.model.design import build_design, read_terms
+    >>> from CorticalBoneMappingLib.statistics.table import Table
+    >>> table = Table.of({"arm": ["drug", "placebo"] * 2, "age": [60, 62, 64, 70]})
+    >>> design = build_design(table, read_terms(["arm", "age"], table))
+    >>> read_contrast(design, "drug − placebo").matrix.tolist()
+    [[0.0, -1.0, 0.0]]
     """
     question, _, adjusted = text.partition(", adjusted for ")
     _check_adjusted(design, adjusted)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from ...core.errors import StatisticsError
 from ...io.numbers import number_of
-from ..table import PARTICIPANT, Table, sorted_levels
+from ..table import PARTICIPANT, SIDE, VISIT, Table, is_numeric, sorted_levels
 from .collinearity import explain_dependence, near_collinearity
 
 INTERCEPT = "intercept"
+_LEVELS = {VISIT, SIDE, PARTICIPANT}
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,12 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
     StatisticsError
         If a row appears twice, a covariate is missing in a row, a categorical column has one level only, or
         the columns depend on each other; the text names them and what to do.
+
+    Examples
+    --------
+    >>> table = Table.of({"arm": ["drug", "placebo"] * 2, "age": [60, 62, 64, 70]})
+    >>> build_design(table, [Categorical("arm", "placebo"), Continuous("age")]).columns
+    ('intercept', 'arm drug', 'age')
     """
     table.refuse_duplicates()
     codings = [
@@ -216,6 +224,55 @@ def build_design(table: Table, terms: Sequence[Term]) -> Design:
         ),
     ]
     return replace(design, warnings=tuple(warnings))
+
+
+def read_terms(
+    texts: Sequence[str],
+    table: Table,
+    categorical: Collection[str] = (),
+    reference: Mapping[str, str] | None = None,
+) -> list[Term]:
+    """Read terms from words: ``arm``, ``age``, ``visit × arm`` (or with ``*`` or ``:``).
+
+    Text, visit, side and participant are levels, other numbers are continuous.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        The terms.
+    table : Table
+        Whose columns they name.
+    categorical : collection of str
+        Columns of numbers that are levels all the same.
+    reference : mapping of str to str, optional
+        Level of a categorical column with which the others are compared; else the first.
+
+    Returns
+    -------
+    list of Term
+
+    Raises
+    ------
+    StatisticsError
+        If the table lacks a column.
+
+    Examples
+    --------
+    >>> table = Table.of({"visit": [0, 36], "age": [60, 62]})
+    >>> read_terms(["visit", "age"], table, reference={"visit": "0"})
+    [Categorical(column='visit', reference='0'), Continuous(column='age', centred=True)]
+    """
+    reference = reference or {}
+
+    def main_effect(name: str) -> Categorical | Continuous:
+        levels = name in _LEVELS or name in categorical or not is_numeric(table.column(name))
+        return Categorical(name, reference.get(name)) if levels else Continuous(name)
+
+    terms: list[Term] = []
+    for text in texts:
+        factors = tuple(main_effect(name) for name in re.split(r"\s*[×*:]\s*", text.strip()))
+        terms.append(factors[0] if len(factors) == 1 else Interaction(factors))
+    return terms
 
 
 def _factor(term: Categorical | Continuous, table: Table) -> Factor:

@@ -12,6 +12,7 @@ import numpy as np
 from ...core.progress import Progress
 from ...pipeline.provenance import Stopwatch, input_record, plain, program
 from ...pipeline.regions import WHOLE_FEMUR
+from ...statistics.inference.correction import CorrectedTests
 from ...statistics.maps import Maps
 from ...statistics.model.attribution import Attribution, attribute
 from ...statistics.table import ARM, PARTICIPANT, VISIT, Table
@@ -21,7 +22,7 @@ from ..study_file.case_names import alike
 from ..study_file.study_toml import Coding, StudyFile
 from .answer_tables import Groups, answer_rows, cluster_rows, group_means
 from .collect import collect_maps, maps_record, read_study_table, rows_of_hips, smoothed
-from .fit_and_test import CorrectedTests, Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
+from .fit_and_test import Fitted, corrected_tests, endpoints_of, fit_analysis, region_names
 from .further_tests import FurtherTest, further_tests
 from .questions import check_question, with_shape
 

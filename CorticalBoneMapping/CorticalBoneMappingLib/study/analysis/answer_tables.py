@@ -9,11 +9,12 @@ import numpy as np
 
 from ...io.tables import Columns
 from ...statistics.inference.bands import simultaneous_bands
+from ...statistics.inference.correction import CorrectedTests
 from ...statistics.maps import Maps
 from ...statistics.model.contrast_map import ContrastMap
 from ...statistics.model.effects import PercentEffect
 from ...statistics.table import ARM, PARTICIPANT, VISIT, sorted_levels
-from .fit_and_test import CorrectedTests, Fitted
+from .fit_and_test import Fitted
 
 GROUP_COLUMNS: Columns = {"group": int, "arm": str, "visit": str, "n_rows": int, "n_participants": int}
 CLUSTER_COLUMNS: Columns = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +17,14 @@ from ...mesh.smoothing import smooth
 from ...pipeline.provenance import input_record
 from ...pipeline.result import AVERAGE_FILE
 from ...statistics.maps import Maps
-from ...statistics.model.design import Categorical, Continuous, Interaction, Term
+from ...statistics.model.design import Term, read_terms
 from ...statistics.model.effects import change_from_baseline
-from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table, is_numeric, read_table
+from ...statistics.table import PARTICIPANT, PATH, SIDE, VISIT, Table, read_table
 from ..mapping.results_table import table_of_results, without_rejected
 from ..study_file.study_toml import Coding, StudyFile
 
 _NEEDED = (PARTICIPANT, VISIT, SIDE, PATH)
 _TOGETHER = 64  # maps smoothed at once: one factorisation for all, memory bounded; chosen by hand
-_LEVELS = {VISIT, SIDE, PARTICIPANT}
 
 
 def rows_of_hips(maps: Maps, hips: str) -> Maps:
@@ -229,16 +227,7 @@ def parse_terms(texts: tuple[str, ...], table: Table, coding: Coding) -> list[Te
     StatisticsError
         If the table lacks a column.
     """
-
-    def main_effect(name: str) -> Categorical | Continuous:
-        levels = name in _LEVELS or name in coding.categorical or not is_numeric(table.column(name))
-        return Categorical(name, coding.reference.get(name)) if levels else Continuous(name)
-
-    terms: list[Term] = []
-    for text in texts:
-        factors = tuple(main_effect(name) for name in re.split(r"\s*[×*:]\s*", text.strip()))
-        terms.append(factors[0] if len(factors) == 1 else Interaction(factors))
-    return terms
+    return read_terms(texts, table, coding.categorical, coding.reference)
 
 
 def _check_present(table: Table, folders: list[Path | None]) -> None:

@@ -8,15 +8,14 @@ from typing import Any
 
 from ...core.errors import SettingError
 from ...core.measures import MEASURES
+from ...statistics.inference.correction import BY_PERMUTATION, CORRECTIONS
 from ...statistics.model.contrast_map import ALTERNATIVES
+from ...statistics.study_fit import MODELS
 from .toml_values import check_keys, quoted, typed
 
-MODELS = ("mixed", "least-squares")
 OUTCOMES = ("value", "change", "percent-change")
 HIPS = ("both", "mean", "left", "right")
 WEIGHTS = ("equal", "measurement")
-CORRECTIONS = ("random-field", "permutation", "TFCE", "false-discovery-rate")
-BY_PERMUTATION = ("permutation", "TFCE")
 
 _NAME = re.compile(r"[\w][\w .+-]*")
 _BOUNDS = {  # chosen by hand, wide: they catch a slipped decimal point
