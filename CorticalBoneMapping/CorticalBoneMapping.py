@@ -41,11 +41,7 @@ from CorticalBoneMappingLib.slicer.panel.sections.find_section import add_found,
 from CorticalBoneMappingLib.slicer.panel.sections.run_section import POLL_MILLISECONDS
 from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
 from CorticalBoneMappingLib.slicer.scene.registration import add_registration
-from CorticalBoneMappingLib.slicer.scene.results import (
-    ResultNodes,
-    add_result,
-    results_in,
-)
+from CorticalBoneMappingLib.slicer.scene.results import ResultNodes, add_result, results_in
 from CorticalBoneMappingLib.slicer.scene.segmentation import side_of_segment, surface_of_segment
 from CorticalBoneMappingLib.slicer.scene.volumes import labelmap_from_segment, volume_from_node
 

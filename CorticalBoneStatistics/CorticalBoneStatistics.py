@@ -31,10 +31,7 @@ from CorticalBoneMappingLib.slicer.panel.study_choices import (
     study_plan,
     terms_of,
 )
-from CorticalBoneMappingLib.slicer.scene.answers import (
-    AnswerNodes,
-    add_answer,
-)
+from CorticalBoneMappingLib.slicer.scene.answers import AnswerNodes, add_answer
 from CorticalBoneMappingLib.slicer.scene.models import surface_from_model
 from CorticalBoneMappingLib.slicer.scene.vertex_plot import plot_vertex
 

@@ -22,7 +22,11 @@ from CorticalBoneMappingLib.mesh.meshing import remesh
 from CorticalBoneMappingLib.mesh.shape_model import similarity
 from CorticalBoneMappingLib.simulation.hip.femur import shape_only
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE, mean_shape
-from CorticalBoneMappingLib.simulation.hip.population import FemurDimensions, draw_dimensions, individual_map
+from CorticalBoneMappingLib.simulation.hip.population import (
+    FemurDimensions,
+    draw_dimensions,
+    individual_map,
+)
 
 NAME = "simulated population"
 PEOPLE, SEED = 60, 2026

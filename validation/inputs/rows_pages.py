@@ -19,7 +19,7 @@ from unittest.mock import patch
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from CorticalBoneMappingLib.anatomy.planes import femur_planes
+from CorticalBoneMappingLib.anatomy.views import femur_planes
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import _parser
 from CorticalBoneMappingLib.core.progress import Progress, TerminalProgress

@@ -19,8 +19,7 @@ from scipy import ndimage
 
 from ..core.volume import Volume
 from .attenuation import WATER_IN_SOLUTION, Tube
-from .body_section import PIXEL_MM, SLICE_MM, BodySection, Pelvis, water_and_mineral
-from .parallel_beam import ParallelBeam
+from .body_section import PIXEL_MM, SLICE_MM, BodySection, ParallelBeam, Pelvis, water_and_mineral
 
 ASSUMED_KVP = 120.0
 """Tube voltage where the scan does not state it; convention."""

@@ -1,4 +1,4 @@
-"""``cbm simulate hip``: a CT of a digital hip whose truth is known."""
+"""``cbm simulate``: the CT of a digital hip, or the scans of a whole trial, whose truth is known."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.side import SIDES
-from . import simulate_trial
 from .common import add_command, add_output_options, progress_of, say, without_machine_paths
 
 if TYPE_CHECKING:
     from ..core.progress import Progress
     from ..core.volume import Volume
+
 
 CT_FILE, LABELS_FILE, TRUTH_FILE, RODS_FILE = "ct.nrrd", "labels.nrrd", "truth.vtp", "rods.csv"
 SIMULATION_FILE, NIFTI_FILE, DICOM_FOLDER = "simulation.json", "ct.nii.gz", "dicom"
@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     simulate = add_command(commands, "simulate", "make scans whose truth is known", "")
     kinds = simulate.add_subparsers(title="what to simulate", metavar="hip | trial", required=True)
-    simulate_trial.add_to(kinds)
+    add_trial(kinds)
     parser = add_command(kinds, "hip", "make a CT of one hip whose truth is known", _EPILOG)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the scan")
     parser.add_argument("--seed", type=int, default=0, help="which person, and which noise (default: 0)")
@@ -143,3 +143,65 @@ def _write_ct(volume: Volume, folder: Path, chosen: argparse.Namespace, progress
         write_dicom_series(place, volume, chosen.seed, progress)
     else:
         write_volume(place, volume)
+
+
+_TRIAL_EPILOG = """\
+examples:
+  cbm simulate trial --out trial --people 12 --months 0 36
+  cbm simulate trial --out trial --workers 2          the whole one: 80 people, 4 visits, 640 scans, 3 GB
+  cbm simulate trial --out null --effect 0            a trial in which nothing happens
+
+writes to DIR, and goes on where it was broken off:
+  participants.csv   participant, visit (month), side, scan, calibration, arm, age, weight, height, areal_bmd
+  study.toml         the difference of the arms at every visit, for cbm study and cbm stats
+  scans/             a CT (NRRD) and its calibration rods for each visit and hip
+  truth/             the true effect on the average femur (true_effect.vtp) and by region (true_effect.csv)
+  trial.json         every setting
+
+The treated gain cortical mass against placebo as in a published trial of denosumab: 5.4 % over the whole
+proximal femur after 36 months, two thirds of it thickness, 12 % at the lateral trochanter, little at the
+head.
+Everybody loses thickness slowly. People differ in shape, bone, answer and loss; every visit has its own
+position, noise and scanner drift."""
+
+
+def add_trial(kinds: Any) -> None:
+    """Add the command to the parser of ``cbm simulate``."""
+    parser = add_command(kinds, "trial", "make the CTs of a trial whose effect is known", _TRIAL_EPILOG)
+    given: dict[str, Any] = {"default": argparse.SUPPRESS}
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the trial")
+    parser.add_argument("--people", type=int, metavar="N", help="in both arms (default: 80)", **given)
+    parser.add_argument(
+        "--months", type=int, nargs="+", metavar="M", help="of the visits (default: 0 12 24 36)", **given
+    )
+    parser.add_argument(
+        "--effect", type=float, metavar="PERCENT", help="on mass after 36 months (default: 5.4)", **given
+    )
+    parser.add_argument("--seed", type=int, help="of everything (default: 0)", **given)
+    parser.add_argument(
+        "--spacing", type=float, metavar="MM", help="between the points of the maps, written to study.toml"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="hips at a time (default: 1)")
+    add_output_options(parser)
+    parser.set_defaults(run_trial=run_trial)
+
+
+def run_trial(chosen: argparse.Namespace) -> None:
+    """Simulate and print how many scans there are."""
+    from contextlib import nullcontext
+
+    from ..simulation.trial import Treatment, TrialSettings
+    from ..study.mapping.executors import open_executor
+    from ..study.simulated_trial import write_trial
+
+    given = {name: getattr(chosen, name) for name in ("people", "seed") if name in chosen}
+    if "months" in chosen:
+        given["months"] = tuple(chosen.months)
+    if "effect" in chosen:
+        given["treatment"] = Treatment(chosen.effect)
+    settings = TrialSettings(**given)
+    pool = nullcontext() if chosen.workers == 1 else open_executor(chosen.workers)
+    with pool as executor:
+        made = write_trial(chosen.out, settings, executor, progress_of(chosen), chosen.spacing)
+    count = settings.people * len(settings.months) * len(settings.sides)
+    say(chosen, f"{chosen.out}: {count} scans of {settings.people} people, {made} of them made now.")

@@ -98,7 +98,9 @@ class StudyTest:
 
     def _corrected(self) -> CorrectedTests:
         if self.corrected is None:
-            raise StatisticsError("These maps are not on a surface, so there is no correction for vertices.")
+            raise StatisticsError(
+                "These maps are not on a surface, so a correction for vertices is not possible."
+            )
         return self.corrected
 
 

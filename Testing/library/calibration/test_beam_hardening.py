@@ -8,13 +8,17 @@ import SimpleITK as sitk
 
 from CorticalBoneMappingLib.calibration import Calibration
 from CorticalBoneMappingLib.calibration.attenuation import Tube, mass_attenuation
-from CorticalBoneMappingLib.calibration.body_section import BodySection, Pelvis, water_and_mineral
+from CorticalBoneMappingLib.calibration.body_section import (
+    BodySection,
+    ParallelBeam,
+    Pelvis,
+    water_and_mineral,
+)
 from CorticalBoneMappingLib.calibration.bone_hardening import (
     band_strength,
     correct_hardening,
     predict_hardening,
 )
-from CorticalBoneMappingLib.calibration.parallel_beam import ParallelBeam
 from CorticalBoneMappingLib.calibration.rods import Rods
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.dicom_series import read_series

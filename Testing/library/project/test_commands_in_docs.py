@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from CorticalBoneMappingLib.cli import demo_hip, demo_trial
+from CorticalBoneMappingLib.cli import demo, demo_hip
 from CorticalBoneMappingLib.cli.__main__ import _parser
 
 ROOT = Path(__file__).parents[3]
@@ -92,7 +92,7 @@ def test_the_commands_of_the_readme_can_be_run_in_their_order():
 
 
 def test_pages_of_the_demos_are_those_that_they_write():
-    written = {f"demo/{demo_trial._REPORT_FILE}", f"demo/{demo_trial._QUALITY_FILE}", "demo_hip/index.html"}
+    written = {f"demo/{demo._REPORT_FILE}", f"demo/{demo._QUALITY_FILE}", "demo_hip/index.html"}
     assert "index.html" in Path(demo_hip.__file__).read_text("utf-8")
     texts = [*(page.read_text("utf-8") for page in PAGES), *(one.format_help() for one in PARSERS.values())]
     texts.append((ROOT / "Makefile").read_text("utf-8"))

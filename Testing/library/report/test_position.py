@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from CorticalBoneMappingLib.anatomy.planes import femur_planes
-from CorticalBoneMappingLib.anatomy.views import anatomical_views, file_axis_views
+from CorticalBoneMappingLib.anatomy.views import anatomical_views, femur_planes, file_axis_views
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SurfaceError

@@ -11,10 +11,10 @@ from CorticalBoneMappingLib.core.errors import SettingError
 from CorticalBoneMappingLib.io.volume_files import read_volume
 from CorticalBoneMappingLib.simulation.hip.femur_shape import mean_shape
 from CorticalBoneMappingLib.simulation.scanner.settings import ScannerSettings
-from CorticalBoneMappingLib.simulation.treatment import Treatment
 from CorticalBoneMappingLib.simulation.trial import (
     PLACEBO,
     TREATED,
+    Treatment,
     TrialSettings,
     hip_at,
     log_change,

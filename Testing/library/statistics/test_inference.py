@@ -11,8 +11,7 @@ from scipy import stats
 from CorticalBoneMappingLib.core.errors import StatisticsError
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.statistics.inference.clusters import find_clusters
-from CorticalBoneMappingLib.statistics.inference.conjunction import conjunction
-from CorticalBoneMappingLib.statistics.inference.equivalence import equivalence
+from CorticalBoneMappingLib.statistics.inference.compound_tests import conjunction, equivalence
 from CorticalBoneMappingLib.statistics.inference.euler_density import (
     f_densities,
     sampled_densities,

@@ -9,7 +9,7 @@ import pytest
 import slicer
 from small_answer import small_answer
 
-from CorticalBoneMappingLib.slicer.panel import desktop
+from CorticalBoneMappingLib.slicer.panel import application
 from CorticalBoneMappingLib.slicer.scene.answers import add_answer
 from CorticalBoneMappingLib.slicer.scene.results import add_result
 
@@ -142,8 +142,8 @@ def test_the_verdict_on_the_femur_and_the_notes_are_shown_with_the_numbers(panel
 @pytest.mark.parametrize("module_name", ["CorticalBoneStatistics"])
 def test_a_result_of_an_unknown_measure_is_plotted_under_its_stored_name(panel, scene, monkeypatch):
     charts = []
-    monkeypatch.setattr(desktop, "show_chart", charts.append)
-    monkeypatch.setattr(desktop, "turn_to", lambda *_: None)
+    monkeypatch.setattr(application, "show_chart", charts.append)
+    monkeypatch.setattr(application, "turn_to", lambda *_: None)
     answer = small_answer()
     answer.provenance["analysis"]["measure"] = "bone_stuff"
     nodes = add_answer(scene, answer, "Month 36")

@@ -24,7 +24,7 @@ from slicer_scene import two_balls
 from small_study import HEADER, people, write_scan, write_study
 from vtk.util.numpy_support import numpy_to_vtk
 
-from CorticalBoneMappingLib.slicer.panel import desktop
+from CorticalBoneMappingLib.slicer.panel import application
 from CorticalBoneMappingLib.slicer.panel import runs as trial_run
 from CorticalBoneMappingLib.slicer.scene.cases import SCAN_ATTRIBUTE
 from CorticalBoneMappingLib.slicer.scene.results import results_in
@@ -62,7 +62,7 @@ def light(monkeypatch):
 def seen(monkeypatch):
     """The panel's calls of Slicer's desktop, which the tests do not have."""
     asked = []
-    monkeypatch.setattr(desktop, "show_case", lambda scan, points: asked.append((scan, points)))
+    monkeypatch.setattr(application, "show_case", lambda scan, points: asked.append((scan, points)))
     return asked
 
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtTest import QTest
 from small_answer import small_answer
 
-from CorticalBoneMappingLib.slicer.panel import desktop
+from CorticalBoneMappingLib.slicer.panel import application
 from CorticalBoneMappingLib.slicer.panel import runs as study_run
 from CorticalBoneMappingLib.slicer.scene.answers import add_answer, answers_in
 from CorticalBoneMappingLib.study.study_file.study_toml import read_study_file
@@ -61,7 +61,7 @@ def seen(monkeypatch):
     """The panel's calls of Slicer's desktop, which the tests do not have."""
     asked = []
     for name in ("show_anatomical_views", "turn_to", "show_chart", "begin_placing"):
-        monkeypatch.setattr(desktop, name, lambda *what, name=name: asked.append((name, *what)))
+        monkeypatch.setattr(application, name, lambda *what, name=name: asked.append((name, *what)))
     return asked
 
 

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..common import add_command, add_output_options, draw_pictures, number_text, progress_of, say, text_table
+from ..common import (
+    add_command,
+    add_output_options,
+    draw_pictures,
+    number_text,
+    progress_of,
+    say,
+    text_table,
+)
 
 if TYPE_CHECKING:
     from ...study.patient import PatientAnswer

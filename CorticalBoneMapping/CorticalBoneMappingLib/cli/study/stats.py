@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.wording import counted
-from ..common import add_command, add_output_options, draw_pictures, number_text, progress_of, say, text_table
+from ..common import (
+    add_command,
+    add_output_options,
+    draw_pictures,
+    number_text,
+    progress_of,
+    say,
+    text_table,
+)
 
 if TYPE_CHECKING:
     from ...study.analysis.analyse_maps import StudyAnswer

@@ -11,7 +11,16 @@ from ...core.volume import Volume, without_voxels
 from .certainty import check_header, header_warnings, voltage
 from .choice import choose
 from .elements import is_dicom
-from .headers import Slice, Unreadable, belonging, image_reader, listed, read_headers, read_slice_header, some
+from .headers import (
+    Slice,
+    Unreadable,
+    belonging,
+    image_reader,
+    listed,
+    read_headers,
+    read_slice_header,
+    some,
+)
 from .stack import MINIMUM_SLICES, grid_of, normal_of, one_stack, slice_thickness
 from .voxels import check_rescale, read_voxels
 

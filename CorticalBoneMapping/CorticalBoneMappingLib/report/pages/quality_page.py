@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...anatomy.planes import INNER_COLOUR, OUTER_COLOUR
+from ...anatomy.views import INNER_COLOUR, OUTER_COLOUR
 from ...core.colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
 from ...core.errors import CorticalBoneMappingError
 from ...core.measures import MEASURES

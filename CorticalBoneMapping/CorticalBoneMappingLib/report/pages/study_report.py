@@ -10,8 +10,16 @@ from ...core.progress import Progress
 from ...core.wording import counted
 from ...study.study_file.study_toml import StudyFile
 from .answers import ReportedAnalysis, current_analyses, read_analyses
-from .case_tables import PlannedFemur, arms_table, flow_section, read_planned, review_section
-from .cases import CaseRow, read_cases, without_folders_in_text
+from .cases import (
+    CaseRow,
+    PlannedFemur,
+    arms_table,
+    flow_section,
+    read_cases,
+    read_planned,
+    review_section,
+    without_folders_in_text,
+)
 from .explorer import INSTALL, PLOTLY_ID, explorer, explorer_script, plotly_script
 from .figures import effect_figures
 from .markup import Html, element, join, shipped, write_document

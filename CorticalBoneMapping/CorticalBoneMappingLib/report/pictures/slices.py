@@ -11,7 +11,7 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ...anatomy.planes import (
+from ...anatomy.views import (
     BONE_WINDOW_HU,
     INNER_COLOUR,
     OUTER_COLOUR,

@@ -10,16 +10,17 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from ...anatomy.planes import (
+from ...anatomy.views import (
     BONE_WINDOW_HU,
     INNER_COLOUR,
     OUTER_COLOUR,
     Plane,
+    View,
+    anatomical_views,
     femur_planes,
     inner_edge,
     section,
 )
-from ...anatomy.views import View, anatomical_views
 from ...core.colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, sequential
 from ...core.errors import SurfaceError
 from ...core.measures import MEASURES, VertexStatus

@@ -16,7 +16,7 @@ from ..scene.answers import ANSWER_ROLE, answer_of, answers_in
 from ..scene.models import surface_from_model
 from ..scene.tables import table_rows
 from ..scene.vertex_plot import nearest_vertex
-from . import desktop
+from . import application
 from .choices import is_set
 from .runs import AnalyseMapsRun
 from .sections.analysis_section import AnalysisSection
@@ -109,27 +109,27 @@ class AnalysisWidget(ModuleWidget):
         nodes = answer_of(self._parameterNode.effect)
         peak = table_rows(nodes.clusters, CLUSTER_COLUMNS)[row]["peak_vertex"]
         surface = surface_from_model(nodes.effect)
-        desktop.turn_to(surface.points[peak], surface.normals[peak])
-        desktop.show_chart(self.logic.plot(nodes, peak))
+        application.turn_to(surface.points[peak], surface.normals[peak])
+        application.show_chart(self.logic.plot(nodes, peak))
 
     def on_views_clicked(self, _clicked: bool = False) -> None:
         """Show the femur from four sides."""
         nodes = answer_of(self._parameterNode.effect)
-        desktop.show_anatomical_views(surface_from_model(nodes.effect).points)
+        application.show_anatomical_views(surface_from_model(nodes.effect).points)
 
     def on_point_clicked(self, _clicked: bool = False) -> None:
         """Let the next click in a view place the point whose values are plotted."""
         if self._parameterNode.point is None:
             self._parameterNode.point = self.logic.addPoint()
         self._parameterNode.point.RemoveAllControlPoints()
-        desktop.begin_placing(self._parameterNode.point)
+        application.begin_placing(self._parameterNode.point)
 
     def on_point_moved(self, point: slicer.vtkMRMLMarkupsFiducialNode, _event: object = None) -> None:
         """Plot the values at the vertex nearest to the point."""
         nodes = answer_of(self._parameterNode.effect)
         if nodes is not None and point.GetNumberOfDefinedControlPoints():
             vertex = nearest_vertex(nodes, point.GetNthControlPointPositionWorld(0))
-            desktop.show_chart(self.logic.plot(nodes, vertex))
+            application.show_chart(self.logic.plot(nodes, vertex))
 
     def _observe_point(self, point: slicer.vtkMRMLMarkupsFiducialNode | None) -> None:
         if point is self._point:

@@ -10,7 +10,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from ...anatomy.planes import BONE_WINDOW_HU
+from ...anatomy.views import BONE_WINDOW_HU
 from ...core.errors import CorticalBoneMappingError
 from ...core.wording import counted
 from ...io.input_files import stamp_of

@@ -9,14 +9,7 @@ from dataclasses import dataclass
 import slicer
 
 from ...pipeline.result import FemurResult
-from .models import (
-    add_map_model,
-    colour_table,
-    families_in,
-    hide_legend,
-    put_in_folder,
-    show_measure,
-)
+from .models import add_map_model, colour_table, families_in, hide_legend, put_in_folder, show_measure
 from .tables import add_region_table
 
 # Attributes identify the nodes of a result: they are saved with the scene, while users may edit names.

@@ -9,8 +9,7 @@ import numpy as np
 
 from ...core.errors import StatisticsError
 from ...statistics.inference.clusters import CorrectedTest
-from ...statistics.inference.conjunction import conjunction
-from ...statistics.inference.equivalence import equivalence
+from ...statistics.inference.compound_tests import conjunction, equivalence
 from ...statistics.inference.false_discovery import false_discovery_test
 from ...statistics.inference.random_field import random_field_peaks
 from ...statistics.inference.smoothness import Smoothness

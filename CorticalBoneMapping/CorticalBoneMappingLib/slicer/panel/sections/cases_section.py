@@ -18,7 +18,7 @@ from ....study.mapping.review import ACCEPT, REJECT, UNSEEN
 from ....study.study_file.study_toml import StudyFile
 from ...scene.cases import remove_case
 from ...scene.models import surface_from_model
-from .. import desktop
+from .. import application
 from ..cases import (
     ListedCase,
     counts,
@@ -110,7 +110,7 @@ class CasesSection:
             except (CorticalBoneMappingError, OSError) as error:
                 self._ui.caseLabel.text = f"{case.in_words()}\n{error}"
             self._show_close()
-            desktop.show_case(scan, surface_from_model(nodes.bone).points)
+            application.show_case(scan, surface_from_model(nodes.bone).points)
 
     def on_close(self, _clicked: bool = False) -> None:
         """Remove the chosen case from the scene."""
