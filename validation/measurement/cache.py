@@ -62,7 +62,7 @@ def digest(*parts: Any) -> str:
 
 
 def sources(start: Path) -> bytes:
-    """Text of a module and of all its neighbours in the same folder that it imports, directly or not.
+    """Text of a module and of all modules that it imports by a relative name, directly or not.
 
     Parameters
     ----------
@@ -73,11 +73,18 @@ def sources(start: Path) -> bytes:
     -------
     bytes
         Without comments and docstrings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the module itself is missing, as after a move: a key without it would keep old results.
     """
+    if not start.is_file():
+        raise FileNotFoundError(f"{start}: this module is missing. Name its new place.")
     found, waiting = {}, [start]
     while waiting:
         path = waiting.pop()
-        if path in found or not path.is_file():
+        if path in found:
             continue
         tree = ast.parse(path.read_bytes())
         found[path] = code(tree)
@@ -96,9 +103,11 @@ def code(tree: ast.AST) -> bytes:
 
 
 def neighbours(module: Path) -> list[Path]:
-    """Modules in the same folder that a module imports."""
-    names = []
+    """Files of the modules that a module imports by a relative name."""
+    found = []
     for node in ast.walk(ast.parse(module.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names += [node.module] if node.module else [alias.name for alias in node.names]
-    return [module.parent / f"{name}.py" for name in names]
+        if isinstance(node, ast.ImportFrom) and node.level:
+            place = module.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            parts = [place / f"{alias.name}.py" for alias in node.names]
+            found += [place.parent / f"{place.name}.py", *parts, place / "__init__.py"]
+    return [path for path in found if path.is_file()]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from CorticalBoneMappingLib import cortex
 from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
 from CorticalBoneMappingLib.core.errors import MeasurementError
 from CorticalBoneMappingLib.core.measures import VertexStatus
@@ -180,7 +179,10 @@ def _estimated_blur(found: dict[str, cache.Arrays]) -> Blur:
 
 def _sources(method: str) -> bytes:
     """What a method's result depends on: its own modules, and those around all methods."""
-    start, methods = Path(cortex.__file__), {Path(inspect.getfile(run)) for run in METHODS.values()}
+    start, methods = (
+        Path(inspect.getfile(measure_cortex)),
+        {Path(inspect.getfile(run)) for run in METHODS.values()},
+    )
     around = sorted(set(cache.neighbours(start)) - methods)
     # Not the package's imports and table: one more method changes no other's result.
     body = ast.parse(start.read_bytes()).body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict, dataclass, replace
 from functools import cache as once
 from pathlib import Path
@@ -14,7 +15,6 @@ from CorticalBoneMappingLib.simulation import simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
 from CorticalBoneMappingLib.simulation.hip.femur import draw_femur
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE, NECK_BASE
-from CorticalBoneMappingLib.simulation.scanner import scanner as scanner_module
 from CorticalBoneMappingLib.simulation.scanner.field import rotation
 from CorticalBoneMappingLib.simulation.scanner.phantom import ROD_DENSITY, ROD_WATER
 
@@ -25,7 +25,6 @@ from .plan import PHYSICAL, PHYSICAL_BONE, PROTOCOLS, Case, as_key
 DEFECT_DEPTH, DEFECT_SIGMA_MM = 0.35, 6.0
 _DEFECT_ALONG_NECK, _NECK_RADIUS_MM = 0.5, 15.0
 _ROD_RADIUS_MM, _ROD_LENGTH_MM = 4.0, 20.0
-_SIMULATION = Path(scanner_module.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def defect(hip: Hip) -> tuple[np.ndarray, np.ndarray]:
 
 @once
 def _simulation() -> bytes:
-    return b"".join(cache.sources(_SIMULATION / f"{name}.py") for name in ("digital_hip", "scanner"))
+    return b"".join(cache.sources(Path(inspect.getfile(make))) for make in (simulate_hip, simulate_scan))
 
 
 def _hip(case: Case) -> Hip:

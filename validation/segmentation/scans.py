@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import tempfile
 from functools import cache as once
@@ -14,16 +15,15 @@ from CorticalBoneMappingLib.io.files import write_json
 from CorticalBoneMappingLib.io.folders import whole_folder
 from CorticalBoneMappingLib.io.surface_files import read_surface, write_surface
 from CorticalBoneMappingLib.io.volume_files import read_labelmap, read_volume, write_volume
-from CorticalBoneMappingLib.simulation.scanner import scanner as scanner_module
+from CorticalBoneMappingLib.simulation import simulate_hip, simulate_scan
 
 from ..measurement.cache import code, digest, sources
-from . import making, real_femur
+from . import both_hips, making, real_femur
 from .making import KnownScan, TrueFemur, make
 from .plan import REAL, Case, as_key
 
 MEASUREMENT_CACHE = Path(tempfile.gettempdir()) / "cortical-bone-mapping-benchmark"
 CACHE = MEASUREMENT_CACHE / "segmentation"
-_SIMULATION = Path(scanner_module.__file__).parent
 _TRUTH = "truth.json"
 
 
@@ -82,6 +82,6 @@ def _write(folder: Path, known: KnownScan) -> None:
 @once
 def _sources() -> bytes:
     """Text of all that makes scans; what the plan says about a case comes by `as_key`."""
-    names = ("digital_hip", "scanner", "both_hips")
-    own = [code(ast.parse(Path(module.__file__).read_bytes())) for module in (making, real_femur)]
-    return b"".join([*own, *(sources(_SIMULATION / f"{name}.py") for name in names)])
+    modules = (making, real_femur, both_hips)
+    own = [code(ast.parse(Path(module.__file__).read_bytes())) for module in modules]
+    return b"".join([*own, *(sources(Path(inspect.getfile(made))) for made in (simulate_hip, simulate_scan))])

@@ -159,6 +159,17 @@ def test_a_result_is_made_once_and_again_when_a_module_it_imports_changes(tmp_pa
     assert len(made) == 2
 
 
+def test_the_sources_of_a_result_follow_imports_into_other_folders_and_need_the_first_module(tmp_path):
+    (tmp_path / "near").mkdir()
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near" / "a.py").write_text("from ..far.b import x\n")
+    (tmp_path / "far" / "b.py").write_text("from . import c\nx = 1\n")
+    (tmp_path / "far" / "c.py").write_text("y = 2\n")
+    assert b"y = 2" in cache.sources(tmp_path / "near" / "a.py")
+    with pytest.raises(FileNotFoundError, match=r"moved\.py: this module is missing"):
+        cache.sources(tmp_path / "near" / "moved.py")
+
+
 def test_every_protocol_is_scanned_in_five_femurs_of_both_sides_with_beam_hardening_on_and_off():
     cases = plan()
     assert len(set(cases)) == len(cases)
