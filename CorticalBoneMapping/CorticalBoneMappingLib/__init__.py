@@ -1,7 +1,4 @@
-"""Cortical bone mapping: thickness, density and mass of the femoral cortex from clinical CT.
-
-What a user of Python needs is here, from reading a CT to drawing the answer of a study: `__all__`.
-"""
+"""Cortical bone mapping from clinical CT; `__all__` lists what a user of Python needs."""
 
 from __future__ import annotations
 
