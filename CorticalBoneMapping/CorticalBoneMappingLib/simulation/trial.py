@@ -9,7 +9,8 @@ people who leave the trial, movement in the scanner, other scanners, growth of t
 The pattern of the treatment follows Poole et al. 2015, J Bone Miner Res 30:46 (denosumab against placebo, 80
 women, three years): 5.4 % more cortical mass over the whole proximal femur, two thirds of it by thickness,
 most at the lateral trochanter (12 %), little at the head. Between the
-sites of the table the effect blends smoothly, without edges; its exact distribution is plausible, not published.
+sites of the table the effect blends smoothly, without edges; its exact
+distribution is plausible, not published.
 """
 
 from __future__ import annotations
