@@ -20,13 +20,15 @@ REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas 
   validation/test_inputs))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help test test-all test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
+.PHONY: help test test-all test-fast test-slow coverage test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
 	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas docs package clean
 .SECONDARY:
 
 help:
 	@echo "make demo    simulate a small trial, map and test it, and write its report to demo/"
 	@echo "make test    lint, import contracts, every test with the newest versions, and a part with older ones"
+	@echo "make test-fast  the tests without a browser and without long simulations: at most 90 s on two cores"
+	@echo "make coverage   which part of the library the tests run through, module by module"
 	@echo "make test-all   every test with the newest versions, with those of 3D Slicer 5.10, and with the oldest"
 	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
 	@echo "make bench-inputs  what people hand in: every kind of input with its answer"
@@ -40,12 +42,21 @@ help:
 	@echo "make package build wheel and source distribution, check them, and use each in an empty environment"
 	@echo "make clean   remove the environments and the demo"
 
-test: lint test-newest test-slicer test-slicer-5.10 test-minimum
+test: lint test-fast test-slow test-slicer test-slicer-5.10 test-minimum
+
+# No browser and no long simulation: at most 90 s on two cores.
+test-fast: .environments/newest/ready
+	$(TESTED)/python $(PYTEST) -m "not slow" Testing/library
 
 # Whether another Python hashes the source alike is tested with that of Slicer 5.10.
-test-newest: .environments/newest/ready | .environments/slicer-5.10/ready
+test-slow: .environments/newest/ready | .environments/slicer-5.10/ready
 	@sh Testing/setup/system_packages.sh chromium
-	$(TESTED)/python $(PYTEST) Testing/library
+	$(TESTED)/python $(PYTEST) -m slow Testing/library
+
+test-newest: test-fast test-slow
+
+coverage: .environments/newest/ready
+	$(TESTED)/python $(PYTEST) --cov --cov-report=term Testing/library
 
 test-slicer: .environments/slicer/ready
 	.environments/slicer/$(SCRIPTS)/python $(PYTEST) Testing/slicer
@@ -63,6 +74,7 @@ lint: .environments/newest/ready
 	$(TESTED)/ruff check .
 	$(TESTED)/ruff format --check .
 	$(TESTED)/codespell
+	$(TESTED)/python Testing/setup/words.py
 	$(TESTED)/lint-imports
 
 demo: .venv/.report

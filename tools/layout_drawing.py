@@ -122,21 +122,20 @@ def places(floors: Sequence[Sequence[str]], edges: Edges) -> dict[str, tuple[flo
     -------
     dict of str to (float, int)
         Column (in widths of a box) and floor of each room. Floors are placed two by two, each pair at its
-        best place with the others kept, until nothing changes; the best of three starts is kept.
+        best place with the others kept, until nothing changes.
     """
     columns = max(len(floor) for floor in floors)
     spots = [n / 2 for n in range(2 * columns - 1)]
-    found = [_settled(floors, edges, spots, part) for part in (0.0, 0.5, 1.0)]
-    return min(found, key=lambda place: _cost(place, edges))
+    return _settled(floors, edges, spots)
 
 
 def _settled(
-    floors: Sequence[Sequence[str]], edges: Edges, spots: Sequence[float], part: float
+    floors: Sequence[Sequence[str]], edges: Edges, spots: Sequence[float]
 ) -> dict[str, tuple[float, int]]:
-    """Places found from one start: every floor with `part` of its free columns on the left."""
+    """Places found from the start with every floor in the middle."""
     columns = (len(spots) + 1) // 2
     place = {
-        name: (n + round(2 * part * (columns - len(floor))) / 2, row)
+        name: (n + (columns - len(floor)) / 2, row)
         for row, floor in enumerate(floors)
         for n, name in enumerate(floor)
     }

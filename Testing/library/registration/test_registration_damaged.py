@@ -153,7 +153,7 @@ def test_steps_of_voxels_hardly_matter():
         (lambda triangles: triangles[:, ::-1], "oriented inward"),
         (
             lambda triangles: np.where(np.arange(len(triangles))[:, None] % 7, triangles, triangles[:, ::-1]),
-            "turned",
+            "reversed",
         ),
     ],
 )

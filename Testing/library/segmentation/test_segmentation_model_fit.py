@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from CorticalBoneMappingLib.atlas.average import load_atlas
-from CorticalBoneMappingLib.core.errors import SegmentationError
+from CorticalBoneMappingLib.core.errors import SegmentationError, SettingError
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_files import read_labelmap, read_volume
 from CorticalBoneMappingLib.mesh.closest import closest_points
@@ -110,7 +110,7 @@ def test_a_real_femur_in_3_mm_voxels_agrees_with_its_label():
 
 def test_a_side_that_is_neither_left_nor_right_is_refused():
     atlas, made = load_atlas(), simulated()
-    with pytest.raises(SegmentationError, match="'middle'"):
+    with pytest.raises(SettingError, match="'middle'"):
         fit_model(made.volume, "middle", np.zeros(3), 23.0, atlas.shape_model, atlas.landmarks)
 
 
