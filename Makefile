@@ -20,8 +20,8 @@ REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas 
   validation/test_inputs))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help test test-all test-fast test-slow coverage test-newest test-slicer test-slicer-5.10 test-minimum lint demo bench bench-measurement \
-	bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas docs package clean
+.PHONY: help test test-all test-fast test-slow coverage test-newest test-slicer test-slicer-5.10 test-minimum \
+	lint demo bench bench-measurement bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas docs package clean
 .SECONDARY:
 
 help:

@@ -21,15 +21,47 @@ _RIGHTS = "rights of POSIX"
 _LINKS = "on Windows a symbolic link needs a right of its own"
 
 SLOW = {
-    f"test_{name}.py"
-    for name in (
-        "anatomy atlas_build beam_hardening cli cli_anatomy cli_map cortex cortex_methods dicom_files drawing_apart "
-        "find_femur found_files further_tests inputs mapping_both_hips mapping_dask mapping_of_scans "
-        "mapping_review mapping_run patient physical_ct position provenance_source python_page registration "
-        "registration_damaged report report_pressed report_quality report_study rod_search scanner segmentation "
-        "segmentation_benchmark segmentation_exact segmentation_heads segmentation_model_fit simulated_trial "
-        "slice_profile study_outer_edge study_statistics"
-    ).split()
+    "anatomy",
+    "atlas_build",
+    "beam_hardening",
+    "cli",
+    "cli_anatomy",
+    "cli_map",
+    "cortex",
+    "cortex_methods",
+    "dicom_files",
+    "drawing_apart",
+    "find_femur",
+    "found_files",
+    "further_tests",
+    "inputs",
+    "mapping_both_hips",
+    "mapping_dask",
+    "mapping_of_scans",
+    "mapping_review",
+    "mapping_run",
+    "patient",
+    "physical_ct",
+    "position",
+    "provenance_source",
+    "python_page",
+    "registration",
+    "registration_damaged",
+    "report",
+    "report_pressed",
+    "report_quality",
+    "report_study",
+    "rod_search",
+    "scanner",
+    "segmentation",
+    "segmentation_benchmark",
+    "segmentation_exact",
+    "segmentation_heads",
+    "segmentation_model_fit",
+    "simulated_trial",
+    "slice_profile",
+    "study_outer_edge",
+    "study_statistics",
 }
 
 # File of tests: what the test's name contains, and why it is skipped.
@@ -61,10 +93,10 @@ POSIX_ONLY = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark slow tests; skip on Windows; fail on every system if a name of the lists is not that of a test."""
     files = {path.name for path in Path(__file__).parent.rglob("test_*.py")}
-    if gone := sorted({*SLOW, *POSIX_ONLY} - files):
+    if gone := sorted({*(f"test_{name}.py" for name in SLOW), *POSIX_ONLY} - files):
         raise pytest.UsageError(f"Testing/conftest.py names files that do not exist: {gone}.")
     for item in items:
-        if item.path.name in SLOW:
+        if item.path.stem.removeprefix("test_") in SLOW:
             item.add_marker(pytest.mark.slow)
     left = {(file, part) for file in {item.path.name for item in items} for part in POSIX_ONLY.get(file, {})}
     for item in items:
