@@ -183,7 +183,7 @@ def add_trial(kinds: Any) -> None:
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="hips at a time (default: 1)")
     add_output_options(parser)
-    parser.set_defaults(run_trial=run_trial)
+    parser.set_defaults(run=run_trial)
 
 
 def run_trial(chosen: argparse.Namespace) -> None:

@@ -77,3 +77,12 @@ def test_an_example_gives_a_command_its_own_options(where):
     for line in re.findall(r"^\s+(cbm [a-z].*)$", text, re.MULTILINE):
         name = line.split()[1]
         assert set(_OPTION.findall(line)) <= commands.get(name, set()), line
+
+
+def test_every_command_and_every_part_of_one_runs_something():
+    def leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+        parts = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        return [leaf for part in parts for each in part.choices.values() for leaf in leaves(each)] or [parser]
+
+    idle = [leaf.prog for leaf in leaves(_parser()) if not callable(leaf.get_default("run"))]
+    assert not idle
