@@ -25,7 +25,7 @@ except ImportError as error:
 _HALF_MM, _PIXEL_MM = 34.0, 0.3
 _WINDOW_HU = (-250.0, 1250.0)
 _DPI, _GREYS = 80, 64
-# Okabe and Ito's sky blue and vermillion.
+# Okabe and Ito's sky blue and vermilion.
 _TRUTH, _FOUND = "#56B4E9", "#D55E00"
 # Seen from the feet, from in front, and from the patient's left.
 _PLANES = {
