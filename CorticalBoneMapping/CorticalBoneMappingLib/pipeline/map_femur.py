@@ -181,7 +181,7 @@ def without_hardening(
     fit = calibration.fit
     if isinstance(fit, RodFit) and fit.rods.n_voxels is not None:
         calibration = parse_calibration(settings.calibration, done.volume)
-    return done, calibration.for_corrected_hardening(done.left_relative_sd)
+    return done, calibration.for_corrected_hardening(done.residual_relative_sd)
 
 
 def _label_in(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from CorticalBoneMappingLib.calibration import Calibration
+from CorticalBoneMappingLib.calibration import Calibration, parse_calibration
 from CorticalBoneMappingLib.calibration.attenuation import Tube, mass_attenuation
 from CorticalBoneMappingLib.calibration.body_section import (
     BodySection,
@@ -22,6 +22,8 @@ from CorticalBoneMappingLib.calibration.bone_hardening import (
 from CorticalBoneMappingLib.calibration.rods import Rods
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.dicom_series import read_series
+from CorticalBoneMappingLib.pipeline.map_femur import without_hardening
+from CorticalBoneMappingLib.pipeline.settings import MapSettings
 
 PIXEL, SLICES, SIZE = 2.0, 8, (140, 200)  # 280 mm deep, 400 mm wide: the whole body
 FEMUR_X, RADIUS = 88.0, (16.0, 24.0)  # of two rings of bone, one on either side
@@ -77,6 +79,16 @@ def test_a_ring_of_bone_regains_its_density_against_a_rod_under_the_patient(scan
     assert before < 0.93
     assert after == pytest.approx(1.0, abs=0.015)
     assert abs(after - 1.0) < done.residual_relative_sd
+
+
+def test_a_map_with_a_line_is_corrected_where_it_is_asked_for(scans):
+    volume, femur = scans
+    settings = MapSettings(calibration="linear:1,0", hardening="on", kvp=120.0)
+    calibration = parse_calibration(settings.calibration, volume)
+    done, after = without_hardening(volume, femur, "right", calibration, settings)
+    assert done.applied
+    assert _ring(done.volume) / _rod(done.volume) == pytest.approx(1.0, abs=0.015)
+    assert after == calibration.for_corrected_hardening(done.residual_relative_sd)
 
 
 def test_muscle_shows_the_bands_of_a_polychromatic_beam_and_of_one_energy_it_does_not(scans, rays):

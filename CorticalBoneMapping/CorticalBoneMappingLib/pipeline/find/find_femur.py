@@ -13,7 +13,7 @@ from ...anatomy.head import least_squares_sphere
 from ...atlas.average import AverageFemur, load_atlas
 from ...core.errors import MeasurementError, SegmentationError, SurfaceError
 from ...core.progress import Progress
-from ...core.side import check_side
+from ...core.side import SIDES, check_side
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...io.volume_warnings import thickness_warnings
@@ -193,7 +193,7 @@ def _detected(
     try:
         return search(volume, average.surface, side, seed, progress)
     except SegmentationError as error:
-        if seed is not None and side in ("left", "right"):
+        if seed is not None and side in SIDES:
             return [_GivenHead(side, np.asarray(seed, dtype=np.float64))]
         if implant := implant_apart(volume, [], 0.0):
             raise SegmentationError(f"{error} There is {implant}, which may hide a hip.") from error

@@ -131,15 +131,14 @@ def correct_for_vertices(
     if "region" in surface.arrays:
         inside = surface.arrays["region"] != CUT_END
     smoothness = estimate_smoothness(surface, model.standardised_residuals(), inside)
-    shared = {"alpha": correction.alpha}
     if correction.method in BY_PERMUTATION:
         peaks, clusters = _by_permutation(maps, model, answered, correction, inside, executor, progress)
     else:
-        peaks = random_field_peaks(answered, smoothness, **shared)
+        peaks = random_field_peaks(answered, smoothness, alpha=correction.alpha)
         clusters = random_field_clusters(
-            surface, answered, smoothness, cluster_forming_p=correction.cluster_p, **shared
+            surface, answered, smoothness, cluster_forming_p=correction.cluster_p, alpha=correction.alpha
         )
-    discovery = false_discovery_test(_only(answered, inside), **shared)
+    discovery = false_discovery_test(_only(answered, inside), alpha=correction.alpha)
     return CorrectedTests(peaks, clusters, discovery, smoothness, correction.method)
 
 

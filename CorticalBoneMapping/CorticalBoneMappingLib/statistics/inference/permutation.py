@@ -283,7 +283,7 @@ class _Report:
             )
         if some:
             found.append(
-                f"At {some} vertices some maps have no value; the test takes it for chance in which."
+                f"At {some} vertices some maps have no value; the test assumes that it is random which."
             )
         if count * alpha < 1:
             found.append(
