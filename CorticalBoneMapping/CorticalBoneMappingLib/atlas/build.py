@@ -44,11 +44,18 @@ class Subject:
         Closed, RAS mm.
     side : {"left", "right"}
         Of the body.
+    person : str
+        Whose it is. All femurs of a person together count as one. By default the femur's own name.
     """
 
     name: str
     surface: Surface
     side: str
+    person: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.person:
+            object.__setattr__(self, "person", self.name)
 
 
 @dataclass(frozen=True)
@@ -89,8 +96,9 @@ class BuildSettings:
 
 @dataclass(frozen=True)
 class RoundMovement:
-    """One round: how many femurs were averaged, and how far the average's surface moved, mm."""
+    """One round: how many femurs of how many people were averaged, and how far the surface moved, mm."""
 
+    femurs: int
     people: int
     moved_mean_mm: float
     moved_95_mm: float
@@ -136,12 +144,12 @@ def build_average(
     Parameters
     ----------
     subjects : sequence of Subject
-        At least three.
+        Of at least three people. Each person counts once, however many femurs of theirs are averaged.
     start : Surface
         A right femur to begin with, with ``cut_end``; fixes the pose of the average and how far its shaft
         reaches at most.
     shape_model : ShapeModel, optional
-        On the mesh of `start`: a prior model of shape. From ten averaged femurs on, their own replaces it.
+        On the mesh of `start`: a prior model of shape. From ten people on, their own replaces it.
     settings : BuildSettings, optional
         How.
     progress : Progress, optional
@@ -154,30 +162,34 @@ def build_average(
     Raises
     ------
     RegistrationError
-        If fewer than three femurs are given, or the registration of more than a quarter fails.
+        If femurs of fewer than three people are given, or the registration of more than a quarter fails.
     """
     settings, progress = settings or BuildSettings(), progress or Progress()
-    if len(subjects) < FEWEST_PEOPLE:
-        raise RegistrationError(f"An average needs at least {FEWEST_PEOPLE} femurs; {len(subjects)} given.")
+    people = len({subject.person for subject in subjects})
+    if people < FEWEST_PEOPLE:
+        raise RegistrationError(
+            f"An average needs femurs of at least {FEWEST_PEOPLE} people; {len(subjects)} of {people} given."
+        )
     left_out: dict[str, str] = {}
     average, rounds = start, []
     for number in range(settings.rounds):
         part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
         members = [subject for subject in subjects if subject.name not in left_out]
         shapes, covered, warnings = _registered(members, average, shape_model, number + 1, left_out, part)
-        _check_left_out(left_out, len(subjects))
+        _check_left_out(left_out, subjects)
+        persons = [subject.person for subject in members if subject.name not in left_out]
         known = _with_end(average, covered)
-        found = shape_model_of(shapes, known, average, settings.explained)
-        dense, end = _average_of(average, found, known)
+        found = shape_model_of(shapes, known, average, settings.explained, persons)
+        dense, end = _average_of(average, found, known, persons)
         before, average = average, with_cut_end(remesh(dense, n_points=settings.points), end)
-        rounds.append(_movement(before, average, len(shapes)))
-        if len(shapes) >= _ENOUGH_PEOPLE:
+        rounds.append(_movement(before, average, len(shapes), found.people))
+        if found.people >= _ENOUGH_PEOPLE:
             shape_model = found
         shape_model = shape_model and shape_model.resampled(average)
         if rounds[-1].moved_mean_mm < settings.settled_mm:
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
-    progress.report(1.0, f"Averaged {len(shapes)} femurs")
+    progress.report(1.0, f"Averaged {len(shapes)} femurs of {found.people} people")
     return CohortAverage(average, fine, found, tuple(rounds), left_out, warnings)
 
 
@@ -213,8 +225,10 @@ def _registered(
     return np.array(shapes), np.array(covered), warnings
 
 
-def _check_left_out(left_out: dict[str, str], total: int) -> None:
-    if len(left_out) > _MOST_LEFT_OUT * total or total - len(left_out) < FEWEST_PEOPLE:
+def _check_left_out(left_out: dict[str, str], subjects: Sequence[Subject]) -> None:
+    total = len(subjects)
+    people = len({subject.person for subject in subjects if subject.name not in left_out})
+    if len(left_out) > _MOST_LEFT_OUT * total or people < FEWEST_PEOPLE:
         name, why = next(iter(left_out.items()))
         raise RegistrationError(
             f"The registration of {len(left_out)} of {total} femurs failed, too many for an average. "
@@ -230,60 +244,86 @@ def _with_end(average: Surface, covered: np.ndarray) -> np.ndarray:
     return covered | (reaches[:, None] & end)
 
 
-def _average_of(average: Surface, shape_model: ShapeModel, known: np.ndarray) -> tuple[Surface, EndPlane]:
-    """The mean shape, dense, with a flat end where at least half of the femurs reach; the end's plane."""
+def _average_of(
+    average: Surface, shape_model: ShapeModel, known: np.ndarray, persons: Sequence[str]
+) -> tuple[Surface, EndPlane]:
+    """The mean shape, dense, with a flat end where at least half of the people reach; the end's plane."""
+    share = np.average(known, axis=0, weights=_weights(persons))
     mean = shape_model.surface
     end = end_plane(mean, average.arrays["cut_end"] == 1)
     dense = smoothly_subdivided(mean, end)
-    return shortened(dense, end, known.mean(axis=0)[cKDTree(mean.points).query(dense.points)[1]])
+    return shortened(dense, end, share[cKDTree(mean.points).query(dense.points)[1]])
 
 
-def _movement(before: Surface, after: Surface, people: int) -> RoundMovement:
+def _movement(before: Surface, after: Surface, femurs: int, people: int) -> RoundMovement:
     measured = after.arrays["cut_end"] == 0
     distance = closest_points(before, after.points[measured]).distance
-    return RoundMovement(people, float(distance.mean()), float(np.quantile(distance, 0.95)))
+    return RoundMovement(femurs, people, float(distance.mean()), float(np.quantile(distance, 0.95)))
 
 
 def shape_model_of(
-    shapes: np.ndarray, covered: np.ndarray, average: Surface, explained: float = EXPLAINED
+    shapes: np.ndarray,
+    covered: np.ndarray,
+    average: Surface,
+    explained: float = EXPLAINED,
+    persons: Sequence[str] | None = None,
 ) -> ShapeModel:
     """Find the mean and the modes of shapes of which points may be missing.
 
     The shapes are aligned to the mean (generalised Procrustes; Gower 1975), missing points are filled from
     the model so far, mean and modes are estimated again, and so on until the mean converges
-    (expectation-maximisation of principal components; Roweis 1998).
+    (expectation-maximisation of principal components; Roweis 1998). Each person weighs the same: a femur has
+    the weight of one over the number of that person's femurs, in the mean as in the covariance.
 
     Parameters
     ----------
-    shapes : ndarray of shape (people, n, 3)
+    shapes : ndarray of shape (femurs, n, 3)
         Corresponding points of right femurs, mm, in any pose and size.
-    covered : ndarray of bool, shape (people, n)
+    covered : ndarray of bool, shape (femurs, n)
         Which points are known.
     average : Surface
         Mesh of n points near the mean; fixes the pose of the mean.
     explained : float
-        Modes are kept until they explain this share of the variance.
+        Modes are kept until they explain this share of the variance; at most one fewer than people.
+    persons : sequence of str, optional
+        Whose each femur is; by default every one is another person's.
 
     Returns
     -------
     ShapeModel
-        Its mean has the size of the shapes (geometric mean) and the pose of `average`.
+        Its mean has the size of the shapes (geometric mean) and the pose of `average`; its ``people`` are
+        persons.
     """
-    people, n = covered.shape
+    femurs, n = covered.shape
+    weights = np.ones(femurs) if persons is None else _weights(persons)
+    if len(weights) != femurs:
+        raise SettingError(f"There are {femurs} shapes, but persons are named for {len(weights)}.")
     model = ShapeModel(
-        Surface(average.points, average.triangles), np.zeros((0, n, 3)), 1.0, people, np.zeros(0)
+        Surface(average.points, average.triangles), np.zeros((0, n, 3)), 1.0, femurs, np.zeros(0)
     )
     for _ in range(_ROUNDS):
         aligned, sizes = _aligned(shapes, covered, model)
-        mean = aligned.mean(axis=0) * np.exp(np.log(sizes).mean())
+        centre, size = np.average(aligned, axis=0, weights=weights), _mean_size(sizes, weights)
+        mean = centre * size
         _, rotation, translation = similarity(mean, average.points, rigid=True)
         mean = mean @ rotation.T + translation
         moved = np.sqrt(((mean - model.mean) ** 2).sum(axis=1).mean())
-        deviations = np.exp(np.log(sizes).mean()) * (aligned - aligned.mean(axis=0)) @ rotation.T
-        model = _principal(Surface(mean, average.triangles), deviations, explained)
+        deviations = size * (aligned - centre) @ rotation.T
+        model = _principal(Surface(mean, average.triangles), deviations, weights, explained)
         if moved < _SETTLED_MM:
             break
     return model
+
+
+def _weights(persons: Sequence[str]) -> np.ndarray:
+    """Weight of each femur: one over the number of its person's femurs."""
+    _, person, femurs = np.unique(np.asarray(persons, dtype=object), return_inverse=True, return_counts=True)
+    return 1.0 / femurs[person]
+
+
+def _mean_size(sizes: np.ndarray, weights: np.ndarray) -> float:
+    """Geometric mean."""
+    return float(np.exp(np.average(np.log(sizes), weights=weights)))
 
 
 def _aligned(shapes: np.ndarray, covered: np.ndarray, model: ShapeModel) -> tuple[np.ndarray, np.ndarray]:
@@ -297,12 +337,12 @@ def _aligned(shapes: np.ndarray, covered: np.ndarray, model: ShapeModel) -> tupl
     return aligned, sizes
 
 
-def _principal(mean: Surface, deviations: np.ndarray, explained: float) -> ShapeModel:
+def _principal(mean: Surface, deviations: np.ndarray, weights: np.ndarray, explained: float) -> ShapeModel:
     """Principal components of the deviations, without what is left of pose and size."""
-    people = len(deviations)
-    rows = deviations.reshape(people, -1)
+    people = round(float(weights.sum()))
+    rows = deviations.reshape(len(deviations), -1)
     pose, _ = np.linalg.qr(pose_basis(mean.points).T)
-    rows = rows - (rows @ pose) @ pose.T
+    rows = np.sqrt(weights)[:, None] * (rows - (rows @ pose) @ pose.T)
     variances, vectors = np.linalg.eigh(rows @ rows.T / (people - 1))
     variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
     shares = variances / variances.sum()

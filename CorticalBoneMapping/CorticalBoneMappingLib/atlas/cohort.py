@@ -36,8 +36,9 @@ def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subjec
     Parameters
     ----------
     right, left : sequence of Path
-        Files of right and of left femurs. A ``.csv`` file lists some in its columns
-        ``surface`` (relative to the table) and ``side`` (left or right).
+        Files of right and of left femurs. A ``.csv`` file lists some in its columns ``surface`` (relative to
+        the table), ``side`` (left or right) and, if it has it, ``person`` (whose femur it is; empty for a
+        person of whom there is no other).
 
     Returns
     -------
@@ -54,14 +55,16 @@ def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subjec
     listed = []
     for side, paths in (("right", right), ("left", left)):
         for path in paths:
-            listed += _rows(path) if path.suffix.lower() == ".csv" else [(path, side)]
+            listed += _rows(path) if path.suffix.lower() == ".csv" else [(path, side, "")]
     if not listed:
         raise SettingError("No femur is given: name their surfaces, or a table that lists them.")
-    names = _names([path for path, _ in listed])
-    return [Subject(name, read_surface(path), side) for name, (path, side) in zip(names, listed)]
+    names = _names([path for path, _, _ in listed])
+    return [
+        Subject(name, read_surface(path), side, person) for name, (path, side, person) in zip(names, listed)
+    ]
 
 
-def _rows(table: Path) -> list[tuple[Path, str]]:
+def _rows(table: Path) -> list[tuple[Path, str, str]]:
     written = read_written_table(table)
     if not {"surface", "side"} <= written.columns.keys():
         raise SettingError(
@@ -73,7 +76,8 @@ def _rows(table: Path) -> list[tuple[Path, str]]:
             raise SettingError(f"{table}, row {row}: the side is '{side}'; it must be left or right.")
         if not surface:
             raise SettingError(f"{table}, row {row}: the surface is empty; name a file.")
-    return [(table.parent / surface, side) for surface, side in zip(surfaces, sides)]
+    persons = written.columns.get("person", [""] * len(sides))
+    return [(table.parent / surface, *rest) for surface, *rest in zip(surfaces, sides, persons)]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

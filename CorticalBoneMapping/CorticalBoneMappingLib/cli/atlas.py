@@ -20,7 +20,8 @@ _EPILOG = """\
 examples:
   cbm atlas build right/*.vtp --left left/*.vtp --out my_atlas
   cbm atlas build cohort.csv --out my_atlas
-      cohort.csv has the columns surface (a file, relative to the table) and side (left or right)
+      cohort.csv has the columns surface (a file, relative to the table) and side (left or right);
+      with a column person, all femurs of a person together count as one
   cbm map ct.nrrd --mask labels.nrrd --side right --atlas my_atlas --out result
 
 writes to DIR, all or nothing:
@@ -65,10 +66,13 @@ def run(chosen: argparse.Namespace) -> None:
     name = chosen.name or chosen.out.absolute().name
     average = build_atlas(subjects, chosen.out, name, origin, settings, progress_of(chosen))
     rows = [
-        [str(index), str(one.people), number_text(one.moved_mean_mm, 3), number_text(one.moved_95_mm, 3)]
+        [
+            *(str(number) for number in (index, one.femurs, one.people)),
+            *(number_text(moved, 3) for moved in (one.moved_mean_mm, one.moved_95_mm)),
+        ]
         for index, one in enumerate(average.rounds, start=1)
     ]
-    say(chosen, text_table(("round", "femurs", "moved, mean (mm)", "95th percentile (mm)"), rows))
+    say(chosen, text_table(("round", "femurs", "people", "moved, mean (mm)", "95th percentile (mm)"), rows))
     explained = average.shape_model.explained
     say(chosen, f"{len(explained)} shape modes explain {explained.sum():.1%} of the variance.")
     for left_out, why in average.left_out.items():
