@@ -8,19 +8,20 @@ are found from corresponding shapes, parts of which may be missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core.errors import RegistrationError, SettingError, SurfaceError
+from ..core.errors import RegistrationError, SettingError
 from ..core.progress import Progress
 from ..core.surface import Surface
 from ..mesh.closest import closest_points
 from ..mesh.meshing import remesh
 from ..mesh.shape_model import ShapeModel, pose_basis, similarity
-from ..registration import RegistrationSettings, register
 from ..registration.cut_ends import widened
+from .femurs import Subject, ready_femurs, register_femurs
 from .shaft_end import EndPlane, end_plane, shortened, smoothly_subdivided, with_cut_end
 
 # Chosen by hand; not tuned.
@@ -30,32 +31,7 @@ EXPLAINED = 0.98
 _ROUNDS, _SETTLED_MM = 30, 0.002  # of `shape_model_of`: most iterations, and movement when it has converged
 _ENOUGH_PEOPLE = 10  # for a shape model that helps to register
 _MOST_LEFT_OUT = 0.25  # share of the femurs
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One femur of a cohort.
-
-    Attributes
-    ----------
-    name : str
-        Its name in messages.
-    surface : Surface
-        Closed, RAS mm.
-    side : {"left", "right"}
-        Of the body.
-    person : str
-        Whose it is. All femurs of a person together count as one. By default the femur's own name.
-    """
-
-    name: str
-    surface: Surface
-    side: str
-    person: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.person:
-            object.__setattr__(self, "person", self.name)
+_READY = 0.1  # share of the time until the first round; by hand
 
 
 @dataclass(frozen=True)
@@ -138,6 +114,7 @@ def build_average(
     shape_model: ShapeModel | None = None,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> CohortAverage:
     """Average a cohort.
 
@@ -154,10 +131,13 @@ def build_average(
         How.
     progress : Progress, optional
         Called with the fraction done and a text; can cancel.
+    executor : concurrent.futures.Executor, optional
+        Makes ready and registers several femurs at a time; the average does not depend on how many. By
+        default one after the other here.
 
     Returns
     -------
-    Average
+    CohortAverage
 
     Raises
     ------
@@ -170,59 +150,35 @@ def build_average(
         raise RegistrationError(
             f"An average needs femurs of at least {FEWEST_PEOPLE} people; {len(subjects)} of {people} given."
         )
-    left_out: dict[str, str] = {}
+    ready, left_out = ready_femurs(subjects, executor, progress.part(0.0, _READY))
+    _check_left_out(left_out, subjects)
     average, rounds = start, []
-    for number in range(settings.rounds):
-        part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
-        members = [subject for subject in subjects if subject.name not in left_out]
-        shapes, covered, warnings = _registered(members, average, shape_model, number + 1, left_out, part)
+    for number in range(1, settings.rounds + 1):
+        part = progress.part(*(_READY + (1.0 - _READY) * n / settings.rounds for n in (number - 1, number)))
+        members = [one for one in ready if one is not None and one.subject.name not in left_out]
+        found_on, failed = register_femurs(
+            members, average, shape_model, number == 1, executor, part.part(0.0, 0.8), f"Round {number}"
+        )
+        left_out |= failed
         _check_left_out(left_out, subjects)
-        persons = [subject.person for subject in members if subject.name not in left_out]
+        part.report(0.8, f"Round {number}: averaging")
+        there = [(one.subject, found) for one, found in zip(members, found_on) if found is not None]
+        shapes, covered = (np.array([found[field] for _, found in there]) for field in (0, 1))
+        persons = [subject.person for subject, _ in there]
         known = _with_end(average, covered)
-        found = shape_model_of(shapes, known, average, settings.explained, persons)
-        dense, end = _average_of(average, found, known, persons)
+        model = shape_model_of(shapes, known, average, settings.explained, persons)
+        dense, end = _average_of(average, model, known, persons)
         before, average = average, with_cut_end(remesh(dense, n_points=settings.points), end)
-        rounds.append(_movement(before, average, len(shapes), found.people))
-        if found.people >= _ENOUGH_PEOPLE:
-            shape_model = found
+        rounds.append(_movement(before, average, len(shapes), model.people))
+        if model.people >= _ENOUGH_PEOPLE:
+            shape_model = model
         shape_model = shape_model and shape_model.resampled(average)
         if rounds[-1].moved_mean_mm < settings.settled_mm:
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
-    progress.report(1.0, f"Averaged {len(shapes)} femurs of {found.people} people")
-    return CohortAverage(average, fine, found, tuple(rounds), left_out, warnings)
-
-
-def _registered(
-    subjects: Sequence[Subject],
-    average: Surface,
-    shape_model: ShapeModel | None,
-    number: int,
-    left_out: dict[str, str],
-    progress: Progress,
-) -> tuple[np.ndarray, np.ndarray, dict[str, list[str]]]:
-    """The average's vertices on each femur (right-sided), which of them it covers, and warnings."""
-    shapes, covered, warnings = [], [], {}
-    settings = RegistrationSettings(check_side=number == 1)
-    for done, subject in enumerate(subjects):
-        progress.report(done / len(subjects), f"Round {number}: {subject.name}")
-        try:
-            registered_template = register(
-                subject.surface, average, subject.side, shape_model=shape_model, settings=settings
-            )
-        except (RegistrationError, SurfaceError) as error:
-            left_out[subject.name] = str(error)
-            continue
-        right = (
-            registered_template.deformed.mirrored()
-            if subject.side == "left"
-            else registered_template.deformed
-        )
-        shapes.append(right.points)
-        covered.append(registered_template.covered)
-        if registered_template.look_at_it:
-            warnings[subject.name] = list(registered_template.warnings)
-    return np.array(shapes), np.array(covered), warnings
+    progress.report(1.0, f"Averaged {len(shapes)} femurs of {model.people} people")
+    warnings = {subject.name: list(found.warnings) for subject, found in there if found.warnings}
+    return CohortAverage(average, fine, model, tuple(rounds), left_out, warnings)
 
 
 def _check_left_out(left_out: dict[str, str], subjects: Sequence[Subject]) -> None:
