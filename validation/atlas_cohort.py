@@ -24,8 +24,8 @@ SHORTEST_MM, LONGEST_MM = 25.0, 95.0
 """Shaft below the tip of the lesser trochanter."""
 
 
-def draw_cohort(folder: Path, femurs: int = FEMURS, points: int = POINTS, whole: bool = False) -> Path:
-    """Write a cohort's surfaces, open at the end of the shaft, and their table; return the table.
+def draw_cohorts(folder: Path, femurs: int = FEMURS, points: int = POINTS) -> tuple[Path, Path]:
+    """Write two cohorts of the same meshes: with shafts of unequal length, and with long ones.
 
     Parameters
     ----------
@@ -34,27 +34,35 @@ def draw_cohort(folder: Path, femurs: int = FEMURS, points: int = POINTS, whole:
     femurs : int
         How many; the first people have both sides.
     points : int
-        Of each.
-    whole : bool
-        Whether every shaft is `LONGEST_MM` long, not each of its own length.
+        Of each before its shaft is cut.
 
     Returns
     -------
-    Path
+    cut, whole : Path
+        Their tables.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = ["surface,side,person"]
-    for number in range(femurs):
-        person = number // 2 if number < 2 * BOTH_SIDES else number - BOTH_SIDES
-        side = ("left", "right")[number % 2]
-        path = folder / f"person_{person:02d}_{side}.vtp"
-        rows.append(f"{path.name},{side},{person}")
-        if not path.is_file():
-            length = LONGEST_MM if whole else shaft_length_mm(number)
-            write_surface(path, femur(person, number, side, length, points))
-    table = folder / "cohort.csv"
-    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return table
+    tables = []
+    for name in ("cut", "whole"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        tables.append(folder / name / "cohort.csv")
+        rows = [f"person_{person:02d}_{side}.vtp,{side},{person}" for person, side in _people(femurs)]
+        tables[-1].write_text("\n".join(["surface,side,person", *rows]) + "\n", encoding="utf-8")
+    for number, (person, side) in enumerate(_people(femurs)):
+        paths = [table.parent / f"person_{person:02d}_{side}.vtp" for table in tables]
+        if not all(path.is_file() for path in paths):
+            closed, tip_z = _closed_femur(person, number, points)
+            for path, length in zip(paths, (shaft_length_mm(number), LONGEST_MM)):
+                surface = _opened(closed, tip_z - length)
+                write_surface(path, surface if side == "right" else surface.mirrored())
+    return tables[0], tables[1]
+
+
+def _people(femurs: int) -> list[tuple[int, str]]:
+    both = min(BOTH_SIDES, femurs // 3)
+    return [
+        (number // 2 if number < 2 * both else number - both, ("left", "right")[number % 2])
+        for number in range(femurs)
+    ]
 
 
 def shaft_length_mm(number: int) -> float:
@@ -62,27 +70,27 @@ def shaft_length_mm(number: int) -> float:
     return float(np.random.default_rng([SEED, number, 2]).uniform(SHORTEST_MM, LONGEST_MM))
 
 
-def femur(person: int, number: int, side: str, length_mm: float, points: int) -> Surface:
-    """Draw a femur, in a pose of its own, without the triangles beyond the end of its shaft."""
+def _closed_femur(person: int, number: int, points: int) -> tuple[Surface, float]:
+    """A right femur, longer than any is cut; and the height of the tip of its lesser trochanter, mm."""
     dimensions = draw_dimensions(np.random.default_rng([SEED, person, 0]))
-    random = np.random.default_rng([SEED, number, 1])
-    end_z = LESSER_TROCHANTER_TIP[2] - LONGEST_MM - 5.0
-    mean = mean_shape(end_z_mm=end_z)
-    to_person = individual_map(dimensions, random)
+    mean = mean_shape(end_z_mm=LESSER_TROCHANTER_TIP[2] - LONGEST_MM - 5.0)
+    to_person = individual_map(dimensions, np.random.default_rng([SEED, number, 1]))
     dense = Surface(to_person(mean.points), mean.triangles)
-    closed = remesh(dense, n_points=points)
-    end = to_person(LESSER_TROCHANTER_TIP[None])[0, 2] - length_mm
-    kept = closed.points[closed.triangles].mean(axis=1)[:, 2] > end
-    used, triangles = np.unique(closed.triangles[kept], return_inverse=True)
-    surface = Surface(closed.points[used] + random.uniform(-150, 150, 3), triangles.reshape(-1, 3))
-    return surface if side == "right" else surface.mirrored()
+    return remesh(dense, n_points=points), float(to_person(LESSER_TROCHANTER_TIP[None])[0, 2])
+
+
+def _opened(surface: Surface, end_z: float) -> Surface:
+    """Leave out the triangles beyond the end of the shaft."""
+    kept = surface.points[surface.triangles].mean(axis=1)[:, 2] > end_z
+    used, triangles = np.unique(surface.triangles[kept], return_inverse=True)
+    return Surface(surface.points[used], triangles.reshape(-1, 3))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("cohort_of_40"))
     chosen = parser.parse_args()
-    print(draw_cohort(chosen.folder))
+    print(draw_cohorts(chosen.folder))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,10 @@ class Outcomes(NamedTuple):
     failed: dict[str, str]
 
 
+class _Failure(NamedTuple):
+    reason: str
+
+
 def ready_femurs(subjects: Sequence[Subject], executor: Executor | None, progress: Progress) -> Outcomes:
     """Repair and close surfaces and look for their cut ends, once for all rounds.
 
@@ -164,15 +168,15 @@ def _each(
         finally:
             for future in futures:
                 future.cancel()
-    failed = {name: result for name, result in zip(names, results) if isinstance(result, str)}
-    return Outcomes([None if isinstance(result, str) else result for result in results], failed)
+    failed = {name: one.reason for name, one in zip(names, results) if isinstance(one, _Failure)}
+    return Outcomes([None if isinstance(one, _Failure) else one for one in results], failed)
 
 
 def _or_reason(work: Callable[[Any], Any], task: Any) -> Any:
     try:
         return work(task)
     except (RegistrationError, SurfaceError) as error:
-        return str(error)
+        return _Failure(str(error))
 
 
 def _wait_for(futures: Sequence[Future], names: Sequence[str], progress: Progress, text: str) -> None:
