@@ -12,7 +12,7 @@ from CorticalBoneMappingLib.atlas.average import load_atlas
 from CorticalBoneMappingLib.atlas.build import BuildSettings, Subject, build_average, shape_model_of
 from CorticalBoneMappingLib.atlas.cohort import read_cohort
 from CorticalBoneMappingLib.atlas.femurs import Outcomes, RegisteredFemur, _each
-from CorticalBoneMappingLib.atlas.shaft_end import end_plane
+from CorticalBoneMappingLib.atlas.shaft_end import end_plane, with_cut_end
 from CorticalBoneMappingLib.core.errors import Cancelled, RegistrationError, SettingError
 from CorticalBoneMappingLib.core.progress import CallbackProgress, Progress
 from CorticalBoneMappingLib.core.surface import Surface
@@ -26,10 +26,10 @@ def mean() -> Surface:
     return remesh(load_atlas().surface, n_points=400)
 
 
-def _departures(mean: Surface, femurs: int, sd_mm: float) -> np.ndarray:
+def _departures(mean: Surface, femurs: int, sd_mm: float, length_mm: float = 30.0) -> np.ndarray:
     """Random smooth displacements that neither move, turn nor scale the mean, shape (femurs, n, 3)."""
     random = np.random.default_rng(7)
-    wave, phase = random.standard_normal((femurs, 3, 3)) / 30.0, random.uniform(0, 6.28, (femurs, 3))
+    wave, phase = random.standard_normal((femurs, 3, 3)) / length_mm, random.uniform(0, 6.28, (femurs, 3))
     smooth = np.sqrt(2.0) * sd_mm * np.sin(np.einsum("nk,fjk->fnj", mean.points, wave) + phase[:, None])
     pose = np.linalg.qr(pose_basis(mean.points).T)[0]
     rows = smooth.reshape(femurs, -1)
@@ -75,9 +75,9 @@ def test_mean_and_modes_are_those_of_femurs_repeated_until_every_person_has_as_m
 
 @pytest.mark.parametrize(("persons", "kept"), [("aaabc", True), ("abcde", False)])
 def test_the_shaft_ends_where_half_of_the_people_not_of_the_femurs_reach(monkeypatch, persons, kept):
-    start = load_atlas().surface
-    end = end_plane(start, start.arrays["cut_end"] == 1)
-    start = Surface(start.points, start.triangles, {"cut_end": start.arrays["cut_end"]})
+    average = load_atlas().surface
+    end = end_plane(average, average.arrays["cut_end"] == 1)
+    start = with_cut_end(remesh(average, n_points=1000), end)
     shapes = np.repeat(start.points[None], 5, axis=0)
     shapes = shapes + 1e-3 * np.random.default_rng(0).standard_normal(shapes.shape)
     covered = np.ones(shapes.shape[:2], dtype=bool)
@@ -150,3 +150,20 @@ def test_cancelling_does_not_wait_for_the_femurs_that_are_worked_on(mean):
 
 def _out_of_memory(_: Subject) -> None:
     raise MemoryError
+
+
+def test_shafts_of_unequal_length_leave_no_step_in_the_mean():
+    mean = remesh(load_atlas().surface, n_points=1200)
+    shapes = mean.points + _departures(mean, 12, 2.0, 45.0)
+    low = mean.points[:, 2].min()
+    ends = low + np.random.default_rng(5).uniform(-10.0, 45.0, len(shapes))
+    covered = mean.points[:, 2] > ends[:, None]
+    uncut = shape_model_of(shapes, np.ones_like(covered), mean)
+    cut = shape_model_of(shapes, covered, mean)
+    off = np.einsum("ij,ij->i", cut.mean - uncut.mean, uncut.surface.normals)
+    half = (covered.mean(axis=0) >= 0.5) & (mean.points[:, 2] < ends.max())
+    assert np.sqrt((off[half] ** 2).mean()) < 0.1
+    edges = mean.edges[half[mean.edges].all(axis=1)]
+    along = np.abs(np.diff(mean.points[edges, 2], axis=1)[:, 0])
+    assert np.quantile(along, 0.9) < 6.0
+    assert np.abs(np.diff(off[edges], axis=1)).max() < 0.1
