@@ -207,6 +207,7 @@ def page(table: Path, runs: list[Run], alike: bool, stop: Run, out: Path) -> str
     """The page as text."""
     surfaces = [read_surface(path) for path in sorted(table.parent.glob("*.vtp"))]
     triangles = sorted(len(surface.triangles) for surface in surfaces)
+    middle = triangles[len(triangles) // 2]
     people = len({line.split(",")[2] for line in table.read_text(encoding="utf-8").split()[1:]})
     cut, whole = (load_atlas(out / name, "fine") for name in ("cut", "whole"))
     record = json.loads((out / "cut" / RECORD).read_text(encoding="utf-8"))
@@ -224,7 +225,7 @@ def page(table: Path, runs: list[Run], alike: bool, stop: Run, out: Path) -> str
 `python -m validation.atlas_cohort` wrote this page. The femurs of {people} simulated people
 (`simulation/hip/population.py`), {len(surfaces) - people} of them with both sides, are meshed one by
 one, open at the end of the shaft, which is {min(ends):.0f} to {max(ends):.0f} mm long below the tip of
-the lesser trochanter; {triangles[0]:,} to {triangles[-1]:,} triangles, median {triangles[len(triangles) // 2]:,}.
+the lesser trochanter; {triangles[0]:,} to {triangles[-1]:,} triangles, median {middle:,}.
 
 `cbm atlas build cohort.csv --workers 2`, on two cores that did other work as well:
 
@@ -242,8 +243,8 @@ the lesser trochanter; {triangles[0]:,} to {triangles[-1]:,} triangles, median {
 
 ## Where shafts end
 The average of these femurs, against that of the same meshes with {LONGEST_MM:.0f} mm of shaft each. `z`
-counts from the head's centre; the average ends at {low:.0f} mm, where half of the people reach (the other one at
-{whole.surface.points[:, 2].min():.0f} mm). Signed distance over {STRETCH_MM:.0f} mm of shaft and
+counts from the head's centre; the average ends at {low:.0f} mm, where half of the people reach (the other
+one at {whole.surface.points[:, 2].min():.0f} mm). Signed distance over {STRETCH_MM:.0f} mm of shaft and
 {360 // DIRECTIONS}° around it; a step would be a great change from one stretch to the next. The greatest
 change is {steps.max():.2f} mm.
 
