@@ -26,7 +26,7 @@ from CorticalBoneMappingLib.io.files import write_text
 from CorticalBoneMappingLib.io.surface_files import read_surface, write_surface
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.mesh.meshing import remesh
-from CorticalBoneMappingLib.simulation.hip.femur_shape import LESSER_TROCHANTER_TIP, mean_shape
+from CorticalBoneMappingLib.simulation.hip.femur_shape import END_Z_MM, LESSER_TROCHANTER_TIP, mean_shape
 from CorticalBoneMappingLib.simulation.hip.population import draw_dimensions, individual_map
 
 REPORT = Path(__file__).parents[1] / "Docs" / "validation" / "atlas_cohort.md"
@@ -89,14 +89,15 @@ def shaft_length_mm(number: int) -> float:
 def _closed_femur(person: int, number: int, points: int) -> tuple[Surface, float]:
     """A right femur, longer than any is cut; and the height of the tip of its lesser trochanter, mm."""
     dimensions = draw_dimensions(np.random.default_rng([SEED, person, 0]))
-    mean = mean_shape(end_z_mm=LESSER_TROCHANTER_TIP[2] - LONGEST_MM - 5.0)
+    mean = mean_shape(end_z_mm=max(END_Z_MM, LESSER_TROCHANTER_TIP[2] - LONGEST_MM - 5.0))
     to_person = individual_map(dimensions, np.random.default_rng([SEED, number, 1]))
     dense = Surface(to_person(mean.points), mean.triangles)
     return remesh(dense, n_points=points), float(to_person(LESSER_TROCHANTER_TIP[None])[0, 2])
 
 
 def _opened(surface: Surface, end_z: float) -> Surface:
-    """Leave out the triangles beyond the end of the shaft."""
+    """Leave out the triangles beyond the end of the shaft, at least those of its flat end."""
+    end_z = max(end_z, surface.points[:, 2].min() + 2.0)
     kept = surface.points[surface.triangles].mean(axis=1)[:, 2] > end_z
     used, triangles = np.unique(surface.triangles[kept], return_inverse=True)
     return Surface(surface.points[used], triangles.reshape(-1, 3))
