@@ -8,7 +8,7 @@ are found from corresponding shapes, parts of which may be missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -18,7 +18,8 @@ from ..core.progress import Progress
 from ..core.surface import Surface
 from ..mesh.closest import closest_points
 from ..mesh.meshing import remesh
-from ..mesh.shape_model import ShapeModel, pose_basis, similarity
+from ..mesh.shape_model import ShapeModel, similarity
+from ..mesh.shape_modes import left_out_of, person_weights, principal_modes, without_pose
 from ..registration import RegistrationSettings, register
 from ..registration.cut_ends import widened
 from .shaft_end import EndPlane, end_plane, shortened, smoothly_subdivided, with_cut_end
@@ -189,6 +190,8 @@ def build_average(
         if rounds[-1].moved_mean_mm < settings.settled_mm:
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
+    progress.report(0.99, "Leaving out one person after the other")
+    found = with_left_out(found, shapes, covered, persons, judged=before.arrays["cut_end"] == 0)
     progress.report(1.0, f"Averaged {len(shapes)} femurs of {found.people} people")
     return CohortAverage(average, fine, found, tuple(rounds), left_out, warnings)
 
@@ -248,7 +251,7 @@ def _average_of(
     average: Surface, shape_model: ShapeModel, known: np.ndarray, persons: Sequence[str]
 ) -> tuple[Surface, EndPlane]:
     """The mean shape, dense, with a flat end where at least half of the people reach; the end's plane."""
-    share = np.average(known, axis=0, weights=_weights(persons))
+    share = np.average(known, axis=0, weights=person_weights(persons))
     mean = shape_model.surface
     end = end_plane(mean, average.arrays["cut_end"] == 1)
     dense = smoothly_subdivided(mean, end)
@@ -295,7 +298,7 @@ def shape_model_of(
         persons.
     """
     femurs, n = covered.shape
-    weights = np.ones(femurs) if persons is None else _weights(persons)
+    weights = np.ones(femurs) if persons is None else person_weights(persons)
     if len(weights) != femurs:
         raise SettingError(f"There are {femurs} shapes, but persons are named for {len(weights)}.")
     model = ShapeModel(
@@ -308,17 +311,52 @@ def shape_model_of(
         _, rotation, translation = similarity(mean, average.points, rigid=True)
         mean = mean @ rotation.T + translation
         moved = np.sqrt(((mean - model.mean) ** 2).sum(axis=1).mean())
-        deviations = size * (aligned - centre) @ rotation.T
-        model = _principal(Surface(mean, average.triangles), deviations, weights, explained)
+        rows = _rows(size * (aligned - centre) @ rotation.T, mean)
+        model = principal_modes(Surface(mean, average.triangles), rows, weights, explained=explained)
         if moved < _SETTLED_MM:
             break
     return model
 
 
-def _weights(persons: Sequence[str]) -> np.ndarray:
-    """Weight of each femur: one over the number of its person's femurs."""
-    _, person, femurs = np.unique(np.asarray(persons, dtype=object), return_inverse=True, return_counts=True)
-    return 1.0 / femurs[person]
+def with_left_out(
+    model: ShapeModel,
+    shapes: np.ndarray,
+    covered: np.ndarray,
+    persons: Sequence[str] | None = None,
+    judged: np.ndarray | None = None,
+) -> ShapeModel:
+    """Add to a model what it makes of people left out, so that it can judge a shape by what it leaves of it.
+
+    Parameters
+    ----------
+    model : ShapeModel
+        That `shape_model_of` made from these shapes.
+    shapes, covered, persons
+        As for `shape_model_of`.
+    judged : ndarray of bool, shape (n,), optional
+        Which points count: the flat end of the shaft does not. By default all.
+
+    Returns
+    -------
+    ShapeModel
+        With `left_out`; None, as before, for few people.
+    """
+    persons = [str(row) for row in range(len(shapes))] if persons is None else persons
+    weights, (aligned, _) = person_weights(persons), _aligned(shapes, covered, model)
+
+    def model_without(kept: np.ndarray) -> ShapeModel:
+        # The others stay as they are aligned to the mean of all; to align them anew moves them little.
+        centre = np.average(aligned[kept], axis=0, weights=weights[kept])
+        rows = _rows(aligned[kept] - centre, centre)
+        mean = Surface(centre, model.surface.triangles)
+        return principal_modes(mean, rows, weights[kept], most=len(model.modes))
+
+    known = covered if judged is None else covered & judged
+    return replace(model, left_out=left_out_of(model, shapes, known, persons, model_without))
+
+
+def _rows(deviations: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    return without_pose(deviations.reshape(len(deviations), -1), mean)
 
 
 def _mean_size(sizes: np.ndarray, weights: np.ndarray) -> float:
@@ -335,21 +373,3 @@ def _aligned(shapes: np.ndarray, covered: np.ndarray, model: ShapeModel) -> tupl
         aligned[row] = np.where(known[:, None], back, model.reconstruct(fit.coordinates))
         sizes[row] = fit.size
     return aligned, sizes
-
-
-def _principal(mean: Surface, deviations: np.ndarray, weights: np.ndarray, explained: float) -> ShapeModel:
-    """Principal components of the deviations, without what is left of pose and size."""
-    people = round(float(weights.sum()))
-    rows = deviations.reshape(len(deviations), -1)
-    pose, _ = np.linalg.qr(pose_basis(mean.points).T)
-    rows = np.sqrt(weights)[:, None] * (rows - (rows @ pose) @ pose.T)
-    variances, vectors = np.linalg.eigh(rows @ rows.T / (people - 1))
-    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
-    shares = variances / variances.sum()
-    count = min(int(np.searchsorted(np.cumsum(shares), explained)) + 1, people - 1)
-    modes = vectors[:, :count].T @ rows / np.sqrt(people - 1)
-    # An eigenvector has no sign of its own; the point that moves most decides, so that a build repeats.
-    most = np.take_along_axis(modes, np.abs(modes).argmax(axis=1)[:, None], axis=1)
-    modes = (modes * np.sign(most)).reshape(count, -1, 3)
-    left = variances[count:].sum() / rows.shape[1]
-    return ShapeModel(mean, modes, float(np.sqrt(left)), people, shares[:count])

@@ -22,7 +22,7 @@ from ..io.folders import ready_folder, whole_folder
 from ..io.surface_files import read_surface, write_surface
 from ..io.tables import read_written_table
 from ..mesh.meshing import remesh
-from ..mesh.shape_model import ShapeModel, write_shape_model
+from ..mesh.shape_model_files import write_shape_model
 from ..registration import RegistrationSettings, register
 from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_atlas_record
 from .build import BuildSettings, CohortAverage, Subject, build_average
@@ -240,9 +240,7 @@ def centred(average: CohortAverage) -> tuple[CohortAverage, Anatomy]:
     def moved(surface: Surface) -> Surface:
         return replace(surface, points=surface.points + shift)
 
-    moved_model = ShapeModel(
-        moved(model.surface), model.modes, model.residual_sd_mm, model.people, model.explained
-    )
+    moved_model = replace(model, surface=moved(model.surface))
     average = replace(
         average, surface=moved(average.surface), fine=moved(average.fine), shape_model=moved_model
     )
