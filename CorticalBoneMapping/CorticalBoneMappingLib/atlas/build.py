@@ -342,7 +342,7 @@ def with_left_out(
         With `left_out`; None, as before, for few people.
     """
     persons = [str(row) for row in range(len(shapes))] if persons is None else persons
-    weights, (aligned, _) = person_weights(persons), _aligned(shapes, covered, model)
+    weights, aligned = person_weights(persons), aligned_to(model, shapes, covered)
 
     def model_without(kept: np.ndarray) -> ShapeModel:
         # The others stay as they are aligned to the mean of all; to align them anew moves them little.
@@ -362,6 +362,11 @@ def _rows(deviations: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def _mean_size(sizes: np.ndarray, weights: np.ndarray) -> float:
     """Geometric mean."""
     return float(np.exp(np.average(np.log(sizes), weights=weights)))
+
+
+def aligned_to(model: ShapeModel, shapes: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Align shapes to the mean of a model, without their sizes, and fill missing points, shape (m, n, 3)."""
+    return _aligned(shapes, covered, model)[0]
 
 
 def _aligned(shapes: np.ndarray, covered: np.ndarray, model: ShapeModel) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 Coordinates alone call a shape usual that is unlike anything the modes can make: they do not see what is left
 over. So both distances count, in the space of the modes and from it (Moghaddam and Pentland 1997, IEEE Trans
 Pattern Anal Mach Intell 19:696; the residual of principal components as a test: Jackson and Mudholkar 1979,
-Technometrics 21:341). How large they are on a new person is known from people that were left out of the model:
+Technometrics 21:341). How large they are on a new person is known from people left out of the model, since
 modes fit the people that they were made from better than anybody else.
 """
 
