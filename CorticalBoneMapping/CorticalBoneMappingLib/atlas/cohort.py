@@ -22,6 +22,7 @@ from ..io.folders import ready_folder, whole_folder
 from ..io.surface_files import read_surface, write_surface
 from ..io.tables import read_written_table
 from ..mesh.meshing import remesh
+from ..mesh.shape_model import ShapeModel
 from ..mesh.shape_model_files import write_shape_model
 from ..registration import RegistrationSettings, register
 from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_atlas_record
@@ -209,11 +210,20 @@ def _record(
             place: (np.round(point, 3) + 0.0).tolist() for place, point in anatomy.landmarks.items()
         },
         "head_radius_mm": round(anatomy.head_radius_mm, 3),
+        "shape_covariates": covariates_of(average.shape_model),
         "settings": asdict(settings),
         "rounds": rounds,
         "left_out": average.left_out,
         "remarks": average.warnings,
         "program": {"name": "cortical-bone-mapping", "version": __version__},
+    }
+
+
+def covariates_of(model: ShapeModel) -> dict[str, float]:
+    """Return the modes that may be covariates of a study, with the share of shape that each explains."""
+    return {
+        f"femur shape {number}": round(float(share), 4)
+        for number, share in enumerate(model.shares[: model.n_covariates], start=1)
     }
 
 
