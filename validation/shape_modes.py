@@ -37,11 +37,11 @@ REPORT = ROOT / "Docs" / "validation" / "shape_modes.md"
 REAL = Path(os.environ.get("CBM_TEST_DATA", ROOT.parent / "shared" / "data")) / "femur_surfaces_mpl"
 SEED = 77_003
 CUT_MM = 95.0  # below the tip of the lesser trochanter
-_POINTS = 6000  # of the simulated mean, to be laid on the real one
+_POINTS = 6000  # of the simulated mean, to be registered to the real one
 _NOISE_MM = 0.4  # for all models alike, so that only the modes differ
 _FITTINGS = 25
 _WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)
-_BUMP_MM, _BUMP_SD_MM, _THICKER_MM = 8.0, 6.0, 5.0
+_SWELLING_MM, _SWELLING_SD_MM, _THICKER_MM = 8.0, 6.0, 5.0
 _NECK = (0.35, 0.85)  # of the way from the head's centre to the neck's base
 _SHOWN_MODES = 6
 
@@ -63,8 +63,8 @@ def real_people() -> tuple[list[Surface], np.ndarray, Surface]:
 def simulated_people(mean: Surface, people: int) -> np.ndarray:
     """Points of simulated people that correspond to those of the real mean, shape (people, n, 3)."""
     simulated = remesh(mean_shape(), n_points=_POINTS)
-    laid = register(mean, simulated, "right")
-    place = closest_points(laid.deformed, mean.points)
+    placed = register(mean, simulated, "right")
+    place = closest_points(placed.deformed, mean.points)
     print(f"The simulated mean lies {place.distance.mean():.2f} mm from the real one after registration.")
     points = interpolate(simulated, simulated.points, place.triangle, place.weights)
     random = np.random.default_rng(SEED)
@@ -121,11 +121,11 @@ def error_of(model: ShapeModel, bone: Surface, points: np.ndarray) -> tuple[floa
     return float(place.distance.mean()), float(np.quantile(place.distance, 0.95))
 
 
-def with_bump(points: np.ndarray, triangles: np.ndarray, at: int) -> np.ndarray:
-    """A shape with a bump of `_BUMP_MM` at one of its points."""
+def with_swelling(points: np.ndarray, triangles: np.ndarray, at: int) -> np.ndarray:
+    """A shape with a swelling of `_SWELLING_MM` at one of its points."""
     normals = Surface(points, triangles).normals
-    share = np.exp(-((points - points[at]) ** 2).sum(axis=1) / (2.0 * _BUMP_SD_MM**2))
-    return points + _BUMP_MM * share[:, None] * normals[at]
+    share = np.exp(-((points - points[at]) ** 2).sum(axis=1) / (2.0 * _SWELLING_SD_MM**2))
+    return points + _SWELLING_MM * share[:, None] * normals[at]
 
 
 def with_thick_neck(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
@@ -147,8 +147,8 @@ def judged(
     yield "real people left out", model.judge(points).share_beyond
     inner = np.flatnonzero(_height(surface) > 20.0)
     for at in random.choice(inner, size=5, replace=False):
-        bumpy = with_bump(points, surface.triangles, at)
-        yield f"the same with a bump of {_BUMP_MM:g} mm", model.judge(bumpy).share_beyond
+        swollen = with_swelling(points, surface.triangles, at)
+        yield f"the same with a swelling of {_SWELLING_MM:g} mm", model.judge(swollen).share_beyond
     thick = with_thick_neck(points, measure_anatomy(bone, "right"))
     yield f"the same with a neck {2 * _THICKER_MM:g} mm wider", model.judge(thick).share_beyond
     for person in others:
@@ -188,7 +188,7 @@ def report(
         f"`python -m validation.shape_modes --people {people[1]}` wrote this page.",
         "",
         f"{people[0]} real people (whole femurs from CT in correspondence, musculoskeletal/gias2, MPL-2.0;",
-        f"cut {CUT_MM:g} mm below the lesser trochanter), and {people[1]} simulated ones, laid on the real",
+        f"cut {CUT_MM:g} mm below the lesser trochanter), and {people[1]} simulated ones, placed on the real",
         "mean by registration. Each real person is left out in turn: mean and real modes are those of the",
         "others.",
         "",

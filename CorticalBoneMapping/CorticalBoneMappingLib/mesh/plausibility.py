@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincc, gammaincinv, ndtr, ndtri, owens_t, stdtr
 
-# Of the residual's mean: so high that a bump on 1 % of the surface counts like what is wrong everywhere.
-# Of 2, 4 and 8, tried on simulated people, 8 finds most bumps.
+# Of the residual's mean: so high that a swelling on 1 % of the surface counts like what is wrong everywhere.
+# Of 2, 4 and 8, tried on simulated people, 8 finds most swellings.
 _POWER = 8
 _SMALLEST, _LARGEST = 1e-12, 1.0 - 1e-12
 

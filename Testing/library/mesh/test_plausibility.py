@@ -63,15 +63,15 @@ def test_over_people_that_a_model_was_not_made_from_plausibility_is_uniform():
     assert np.mean([usual.share_beyond < 0.05 for usual in found]) <= 0.1
 
 
-def test_a_bump_or_a_neck_too_thick_is_implausible_by_what_the_modes_leave():
+def test_a_swelling_or_a_neck_too_thick_is_implausible_by_what_the_modes_leave():
     person = _shapes()[PEOPLE]
     along = (_mean().points - HEAD_CENTRE) @ (NECK_BASE - HEAD_CENTRE)
     along /= (NECK_BASE - HEAD_CENTRE) @ (NECK_BASE - HEAD_CENTRE)
     shares, normals = [], Surface(person, _mean().triangles).normals
     for at in (0.05, 0.5, 1.0):  # on the head, the neck and the trochanters
         point = np.abs(along - at).argmin()
-        bump = 8.0 * np.exp(-((person - person[point]) ** 2).sum(axis=1) / (2.0 * 6.0**2))
-        shares.append(_model().judge(person + bump[:, None] * normals[point]))
+        swelling = 8.0 * np.exp(-((person - person[point]) ** 2).sum(axis=1) / (2.0 * 6.0**2))
+        shares.append(_model().judge(person + swelling[:, None] * normals[point]))
     neck = np.sin(np.pi * np.clip((along - 0.3) / 0.6, 0.0, 1.0))
     shares.append(_model().judge(person + 4.0 * neck[:, None] * normals))
     assert _model().judge(person).share_beyond > 0.05
@@ -79,7 +79,7 @@ def test_a_bump_or_a_neck_too_thick_is_implausible_by_what_the_modes_leave():
         assert usual.share_beyond < 0.01
         assert usual.by_residual < usual.by_coordinates
         assert usual.greatest_residual_mm > 2.0
-    # By the coordinates alone, as a model judges that does not know what it leaves, the bumps are usual.
+    # By the coordinates alone, as a model judges that does not know what it leaves, the swellings are usual.
     assert np.median([usual.by_coordinates for usual in shares]) > 0.05
 
 

@@ -195,7 +195,7 @@ def test_size_and_shape_of_each_femur_may_be_covariates(trial):
         with_shape(table, plan.results, ("femur shape 3",))
 
 
-def test_a_shape_that_explains_next_to_nothing_is_no_covariate(trial, tmp_path):
+def test_a_shape_that_explains_next_to_nothing_is_refused_as_a_covariate(trial, tmp_path):
     table = read_study_table(read_study_file(trial / "study.toml"))
     for path in table.labels("path"):
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
