@@ -19,7 +19,7 @@ import numpy as np
 
 from CorticalBoneMappingLib.anatomy import Anatomy, measure_anatomy
 from CorticalBoneMappingLib.atlas.augmented import augmented_model
-from CorticalBoneMappingLib.atlas.build import shape_model_of
+from CorticalBoneMappingLib.atlas.cohort_shapes import shape_model_of
 from CorticalBoneMappingLib.atlas.mode_effects import ModeEffects, effects_of_modes
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.files import write_text

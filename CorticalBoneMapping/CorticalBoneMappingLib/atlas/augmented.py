@@ -10,8 +10,8 @@ import numpy as np
 from ..core.errors import SurfaceError
 from ..core.surface import Surface
 from ..mesh.shape_model import ShapeModel, similarity
-from ..mesh.shape_modes import left_out_of, person_weights, principal_modes, without_pose
-from .build import EXPLAINED, aligned_to, shape_model_of
+from ..mesh.shape_modes import left_out_of, principal_modes, weights_of, without_pose
+from .cohort_shapes import EXPLAINED, aligned_to, shape_model_of
 
 _ALIGNMENTS = 4  # of complete shapes to their mean: it moves less than a micrometre after three
 
@@ -72,7 +72,7 @@ def augmented_model(
             )
     covered = np.ones(real.shape[:2], dtype=bool) if covered is None else covered
     persons = [str(row) for row in range(len(real))] if persons is None else persons
-    weights = person_weights(persons)
+    weights = weights_of(persons)
     found = shape_model_of(real, covered, mean, explained, persons)
     rows = _rows(aligned_to(found, real, covered), found.mean, mean)
     rows_simulated = _simulated_rows(simulated, mean)

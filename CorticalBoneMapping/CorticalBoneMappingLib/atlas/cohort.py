@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from ..mesh.shape_model import ShapeModel
 from ..mesh.shape_model_files import write_shape_model
 from ..registration import RegistrationSettings, register
 from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_atlas_record
-from .build import BuildSettings, CohortAverage, Subject, build_average
+from .build import BuildSettings, CohortAverage, build_average
+from .femurs import Subject
 
 _SHAPE_MODEL_POINTS = 2000  # modes are smooth: interpolated from so few points they are exact to 0.01 mm
 
@@ -101,6 +103,7 @@ def build_atlas(
     origin: AverageFemur,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> CohortAverage:
     """Build the atlas of a cohort and write it.
 
@@ -118,10 +121,12 @@ def build_atlas(
         How.
     progress : Progress, optional
         Called with the fraction done and a text; can cancel.
+    executor : concurrent.futures.Executor, optional
+        Registers several femurs at a time; see `build_average`.
 
     Returns
     -------
-    Average
+    CohortAverage
         As it was written.
 
     Raises
@@ -133,7 +138,7 @@ def build_atlas(
     start = Surface(
         origin.surface.points, origin.surface.triangles, {"cut_end": origin.surface.arrays["cut_end"]}
     )
-    average = build_average(subjects, start, origin.shape_model, settings, progress.part(0.0, 0.9))
+    average = build_average(subjects, start, origin.shape_model, settings, progress.part(0.0, 0.9), executor)
     progress.report(0.9, "Carrying the regions over")
     average, anatomy = centred(average)
     average = with_regions_of(average, origin)

@@ -34,7 +34,10 @@ build writes to DIR, all or nothing:
   atlas.json              names of the regions, landmarks, settings, how far each round moved the average
 
 Every femur is registered with the average, all are averaged, and so on until the average rests. Regions
-are carried over from the atlas that it began with. A femur takes a few seconds a round."""
+are carried over from the atlas that it began with. A femur takes about two seconds a round; --workers is for
+speed alone, the atlas is the same."""
+
+_BYTES_EACH = 700 << 20  # of memory for a worker, measured with 50,000 triangles a femur, with some room
 
 
 def add_to(commands: Any) -> None:
@@ -49,6 +52,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--name", help="of the atlas (default: the folder's)")
     parser.add_argument(
         "--rounds", type=int, metavar="N", default=argparse.SUPPRESS, help="at most so many (default: 4)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="femurs at a time (default: as many as cores and memory allow)",
     )
     add_atlas_option(parser)
     add_output_options(parser)
@@ -91,6 +100,7 @@ def _build(chosen: argparse.Namespace) -> None:
     from ..atlas.build import BuildSettings
     from ..atlas.cohort import build_atlas, check_place, read_cohort
     from ..core.errors import SettingError
+    from ..study.mapping.executors import open_executor
 
     if chosen.out is None:
         raise SettingError("Give the folder of the atlas that is built with --out DIR.")
@@ -99,7 +109,8 @@ def _build(chosen: argparse.Namespace) -> None:
     origin = load_atlas(chosen.atlas)
     subjects = read_cohort(chosen.surfaces, chosen.left)
     name = chosen.name or chosen.out.absolute().name
-    average = build_atlas(subjects, chosen.out, name, origin, settings, progress_of(chosen))
+    with open_executor(chosen.workers, bytes_each=_BYTES_EACH) as executor:
+        average = build_atlas(subjects, chosen.out, name, origin, settings, progress_of(chosen), executor)
     rows = [
         [
             *(str(number) for number in (index, one.femurs, one.people)),

@@ -20,7 +20,7 @@ _PASSES = 3  # fits of everybody, each with the residual of the one before as it
 _MOST_CORRELATION = 0.95
 
 
-def person_weights(persons: Sequence[str]) -> np.ndarray:
+def weights_of(persons: Sequence[str]) -> np.ndarray:
     """Weight of each femur, shape (femurs,): one over the number of its person's femurs."""
     _, person, femurs = np.unique(np.asarray(persons, dtype=object), return_inverse=True, return_counts=True)
     return 1.0 / femurs[person]
@@ -113,7 +113,7 @@ def left_out_of(
     names = np.unique(persons)
     if len(names) < FEWEST_LEFT_OUT:
         return None
-    weights, areas = person_weights(persons), model.surface.point_areas
+    weights, areas = weights_of(persons), model.surface.point_areas
     folds = {name: model_without(persons != name) for name in names}
     residual_mm = model.residual_sd_mm
     for _ in range(_PASSES):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from CorticalBoneMappingLib.atlas.augmented import augmented_model
-from CorticalBoneMappingLib.atlas.build import shape_model_of
+from CorticalBoneMappingLib.atlas.cohort_shapes import shape_model_of
 from CorticalBoneMappingLib.core.errors import SurfaceError
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.mesh.meshing import remesh

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 
-from CorticalBoneMappingLib.atlas.build import shape_model_of, with_left_out
+from CorticalBoneMappingLib.atlas.cohort_shapes import shape_model_of, with_left_out
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.mesh.meshing import remesh
 from CorticalBoneMappingLib.mesh.plausibility import LeftOut, Plausibility, excess

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 from CorticalBoneMappingLib.atlas.average import DATA, SHAPE_MODEL, load_atlas
-from CorticalBoneMappingLib.atlas.build import shape_model_of
+from CorticalBoneMappingLib.atlas.cohort_shapes import shape_model_of
 from CorticalBoneMappingLib.core.errors import SurfaceError
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.surface_files import read_surface
