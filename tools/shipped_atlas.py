@@ -7,6 +7,8 @@ files give the same bytes.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,11 +41,11 @@ PEOPLE, SEED = 200, 2026
 MODES, EXPLAINED = 30, 0.999
 """Number of modes, real and simulated together; share of the real variance that the real ones explain."""
 ATLAS_END_Z_MM = -105.0
-"""Where the average's shaft ends in the frame of the mean shape: 52 mm below the tip of the lesser trochanter."""
+"""Where the average's shaft ends in the frame of the mean shape: 52 mm below the lesser trochanter's tip."""
 
 
 def average_mesh(points: int) -> tuple[Surface, np.ndarray]:
-    """Return the mean shape as the average femur: centred, as a person of its dimensions lies, with a cut end.
+    """Return the mean shape as the average femur: centred, in the pose of a person who lies, with a cut end.
 
     Parameters
     ----------
@@ -122,7 +124,11 @@ def make_shipped(folder: Path = DATA, progress: Progress | None = None) -> None:
     rounds = tuple(RoundMovement(**one) for one in average_record()["rounds"])
     average, anatomy = centred(CohortAverage(standard, fine, model, rounds, {}, {}))
     average = with_regions_by_anatomy(average, anatomy)
-    write_atlas(folder, average, anatomy, REGION_NAMES, NAME, settings)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary) / "atlas"
+        write_atlas(made, average, anatomy, REGION_NAMES, NAME, settings)
+        for path in sorted(made.iterdir()):  # the notices beside them stay
+            shutil.copy(path, folder)
     progress.report(1.0, f"The average of {rounds[-1].people} people is written")
 
 
