@@ -22,7 +22,7 @@ _SEAM_MM, _BLUR_MM = 5.0, 1.3
 _HALF_SYMPHYSIS_MM = 2.2
 _SACROILIAC_GAP_MM = 2.5
 _RIM_EDGE_MM = 3.0
-_PLUG_MM = 12.0  # around the head, how far the way out of the socket is kept free
+_PLUG_MM = 5.0  # around the head, how far the way out of the socket is kept free
 
 
 class PelvisSurfaces(NamedTuple):
@@ -65,7 +65,7 @@ def pelvis_surfaces(hip: Hip, socket: Socket, random: np.random.Generator | None
     _carve_socket(level, grid, hip, socket)
     level = np.minimum(level, grid.axes[0][:, None, None] + np.float32(MIDLINE_MM - _HALF_SYMPHYSIS_MM))
     sacrum_grid = Grid.over(_LOW, np.array([-30.0, _HIGH[1], _HIGH[2]]), _GRID_MM)
-    sacrum = sheets_level(sacrum_grid, [place(np.array(net, dtype=float)) for net in SACRUM], 4.0, _BLUR_MM)
+    sacrum = sheets_level(sacrum_grid, [place(np.array(net, dtype=float)) for net in SACRUM], 9.0, _BLUR_MM)
     beside = -level[: sacrum_grid.shape[0]] - np.float32(_SACROILIAC_GAP_MM)
     sacrum = smooth_minimum(sacrum, beside, 1.0)
     medial = level[: int(36.0 / _GRID_MM)]
@@ -121,7 +121,7 @@ def _carve_socket(level: np.ndarray, grid: Grid, hip: Hip, socket: Socket) -> No
     begin, in_fossa = socket.bone_radius(at)
     inside_rim = (at.angle - socket.rim(at.azimuth)) * np.minimum(at.radius, socket.head_radius_mm + 8.0)
     up = np.maximum(local @ np.array([-0.25, 0.0, 0.97], dtype=np.float32), 0.0) / np.maximum(at.radius, 1.0)
-    wall = 3.6 + 3.0 * smooth_step(inside_rim / 14.0) + 4.0 * up**2
+    wall = 4.6 + 2.0 * smooth_step(inside_rim / 14.0) + 5.0 * up**2
     wall = wall + in_fossa * (2.4 - wall)
     shell = smooth_minimum(begin + wall - at.radius, inside_rim, _RIM_EDGE_MM)
     here = -smooth_minimum(-level[box].ravel(), -shell, 5.0)

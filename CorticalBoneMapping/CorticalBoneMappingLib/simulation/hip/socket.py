@@ -79,7 +79,7 @@ class Socket:
     rim_deg: np.ndarray
     fossa_mm: float = 4.5
     fossa_deg: tuple[float, float] = (33.0, 15.0)
-    notch_deg: tuple[float, float] = (178.0, 26.0)
+    notch_deg: tuple[float, float] = (170.0, 24.0)
     labrum_mm: float = 7.0
 
     def moved(self, rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> Socket:
@@ -231,6 +231,6 @@ def draw_socket(
         rim_deg=rim,
         fossa_mm=4.5 + 0.8 * draw[13],
         fossa_deg=(33.0 + 2.0 * draw[14], 15.0 + 2.0 * draw[15]),
-        notch_deg=(178.0 + 4.0 * draw[16], 26.0 + 2.5 * draw[17]),
+        notch_deg=(170.0 + 4.0 * draw[16], 24.0 + 2.5 * draw[17]),
         labrum_mm=7.0 + 0.8 * draw[18],
     )
