@@ -13,7 +13,7 @@ from ...mesh.topology import pieces
 from .bone import Hip
 from .pelvis_nets import HIP_BONE, MIDLINE_MM, SACRUM
 from .socket import Socket
-from .solids import Grid, sheets_level, smooth_minimum, smooth_step
+from .solids import Grid, sheets_level, smooth_minimum, smooth_step, unevenness
 
 _GRID_MM = 1.25
 _LOW, _HIGH = np.array([-MIDLINE_MM - 0.5 * _GRID_MM, -98.0, -84.0]), np.array([60.0, 70.0, 130.0])
@@ -21,8 +21,9 @@ _MEAN_HEAD_RADIUS_MM = 24.0
 _SEAM_MM, _BLUR_MM = 5.0, 1.3
 _HALF_SYMPHYSIS_MM = 2.2
 _SACROILIAC_GAP_MM = 2.5
+_ROUGH_MM, _ROUGH_LENGTH_MM = 0.35, 7.0  # SD, and Gaussian correlation length
 _RIM_EDGE_MM = 3.0
-_PLUG_MM = 5.0  # around the head, how far the way out of the socket is kept free
+_SLOPE = 0.8  # of the bone over the rim, outward
 
 
 class PelvisSurfaces(NamedTuple):
@@ -62,6 +63,7 @@ def pelvis_surfaces(hip: Hip, socket: Socket, random: np.random.Generator | None
     grid = Grid.over(_LOW, _HIGH, _GRID_MM)
     place = _individual(socket, random)
     level = sheets_level(grid, [place(np.array(net, dtype=float)) for net in HIP_BONE], _SEAM_MM, _BLUR_MM)
+    level += unevenness(grid, _ROUGH_MM, _ROUGH_LENGTH_MM, random)
     _carve_socket(level, grid, hip, socket)
     level = np.minimum(level, grid.axes[0][:, None, None] + np.float32(MIDLINE_MM - _HALF_SYMPHYSIS_MM))
     sacrum_grid = Grid.over(_LOW, np.array([-30.0, _HIGH[1], _HIGH[2]]), _GRID_MM)
@@ -125,8 +127,8 @@ def _carve_socket(level: np.ndarray, grid: Grid, hip: Hip, socket: Socket) -> No
     wall = wall + in_fossa * (2.4 - wall)
     shell = smooth_minimum(begin + wall - at.radius, inside_rim, _RIM_EDGE_MM)
     here = -smooth_minimum(-level[box].ravel(), -shell, 5.0)
-    # The way out of the socket is free; beyond, spine and tuberosity may overhang it.
-    way = -smooth_minimum(-inside_rim, begin + _PLUG_MM - at.radius, 4.0)
+    # The way out of the socket is free; away from the head, bone may rise over the rim by a slope.
+    way = 0.8 * (inside_rim + _SLOPE * np.maximum(at.radius - begin - 2.0, 0.0))
     here = smooth_minimum(here, way, _RIM_EDGE_MM)
     here = smooth_minimum(here, at.radius - begin, 1.0)
     near = np.flatnonzero(here > -3.0)

@@ -20,6 +20,8 @@ CARTILAGE_HU, LABRUM_HU, FOSSA_FAT_HU = 90.0, 80.0, -70.0
 
 _SKIN_MM = 1.8
 _FAT_PLANE_MM = 1.3
+_MIDDLE_MM = -4.0  # of the body, anterior of the head centre
+_BEHIND_SACRUM_MM = 12.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class SoftTissue:
         lateral = (right - self.hip.head_centre[0]) * self.hip.lateral[0]
         half_width, half_height = self.half_axes
         part = np.clip(np.abs(lateral + MIDLINE_MM) / half_width, 0.0, 1.0)
-        return float(self.hip.head_centre[1] + 8.0 - half_height * ((1.0 - part**2.5) ** 0.4).max())
+        return float(self.hip.head_centre[1] + _MIDDLE_MM - half_height * ((1.0 - part**2.5) ** 0.4).max())
 
     def _body_axes(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         offset = (points - self.hip.head_centre).astype(np.float32)
@@ -74,18 +76,22 @@ class SoftTissue:
 
     @cached_property
     def half_axes(self) -> tuple[float, float]:
-        """Of the outline of the body, mm: 17 mm beside the greater trochanter, and room behind the femur."""
+        """Of the outline of the body, mm: 17 mm beside the greater trochanter, room behind femur and sacrum."""
         if self.given_half_axes is not None:
             return self.given_half_axes
         lateral, anterior, _ = self._body_axes(self.hip.femur.surface.points)
         half_width = MIDLINE_MM + float(lateral.max()) + 17.0
         room = (1.0 - (np.abs(lateral + MIDLINE_MM) / half_width) ** 2.5) ** 0.4
-        return half_width, max(72.0, float(((np.abs(anterior - 8.0) + 16.0) / room).max()))
+        half_height = max(72.0, float(((np.abs(anterior - _MIDDLE_MM) + 16.0) / room).max()))
+        for bone in self.hip.other_bones:
+            behind = _MIDDLE_MM - float(self._body_axes(bone.surface.points)[1].min())
+            half_height = max(half_height, behind + _BEHIND_SACRUM_MM)
+        return half_width, half_height
 
     def _depth_below_skin(self, lateral: np.ndarray, anterior: np.ndarray) -> np.ndarray:
         """Along the ray to the axis of the body, whose outline is a superellipse."""
         half_width, half_height = self.half_axes
-        x, y = np.abs(lateral + MIDLINE_MM), np.abs(anterior - 8.0)
+        x, y = np.abs(lateral + MIDLINE_MM), np.abs(anterior - _MIDDLE_MM)
         level = ((x / half_width) ** 2.5 + (y / half_height) ** 2.5) ** 0.4
         return np.hypot(x, y) * (1.0 / np.maximum(level, 1e-3) - 1.0)
 

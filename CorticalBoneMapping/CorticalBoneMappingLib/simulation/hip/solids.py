@@ -162,6 +162,37 @@ def _add_triangle(level: np.ndarray, axes: list[np.ndarray], corners: np.ndarray
     np.maximum(target, best + np.float32(radii[0]), out=target)
 
 
+def unevenness(
+    grid: Grid, sd_mm: float, length_mm: float, random: np.random.Generator | None, waves: int = 48
+) -> np.ndarray:
+    """Return a random smooth level: a sum of standing waves with a Gaussian spectrum.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where.
+    sd_mm, length_mm : float
+        Its standard deviation, and the length of a Gaussian correlation.
+    random : numpy.random.Generator, optional
+        Without it always the same.
+    waves : int
+        Of the sum.
+
+    Returns
+    -------
+    ndarray of the shape of the grid
+    """
+    random = np.random.default_rng(0) if random is None else random
+    number = random.standard_normal((waves, 3)) / length_mm
+    phase = random.uniform(0.0, 2.0 * np.pi, (waves, 3))
+    x, y, z = (
+        np.cos(axis[:, None] * number[:, k] + phase[:, k]).astype(np.float32)
+        for k, axis in enumerate(grid.axes)
+    )
+    planes = (x[:, None] * y).reshape(-1, waves)
+    return (planes @ z.T).reshape(grid.shape) * np.float32(sd_mm * np.sqrt(8.0 / waves))
+
+
 def smooth_minimum(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
     """Return the smaller of two levels, with the edge rounded over `width` mm."""
     overlap = np.maximum(width - np.abs(a - b), 0.0) / width
