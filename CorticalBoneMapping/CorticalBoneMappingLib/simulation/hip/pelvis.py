@@ -23,6 +23,7 @@ _HALF_SYMPHYSIS_MM = 2.2
 _SACROILIAC_GAP_MM = 2.5
 _ROUGH_MM, _ROUGH_LENGTH_MM = 0.35, 7.0  # SD, and Gaussian correlation length
 _RIM_EDGE_MM = 3.0
+_NOTCH_MM = 7.0  # from the line of the rim to the bone between the horns
 _SLOPE = 0.8  # of the bone over the rim, outward
 
 
@@ -125,7 +126,8 @@ def _carve_socket(level: np.ndarray, grid: Grid, hip: Hip, socket: Socket) -> No
     up = np.maximum(local @ np.array([-0.25, 0.0, 0.97], dtype=np.float32), 0.0) / np.maximum(at.radius, 1.0)
     wall = 4.6 + 2.0 * smooth_step(inside_rim / 14.0) + 5.0 * up**2
     wall = wall + in_fossa * (2.4 - wall)
-    shell = smooth_minimum(begin + wall - at.radius, inside_rim, _RIM_EDGE_MM)
+    horns = inside_rim - _NOTCH_MM * socket.over_notch(at.azimuth)
+    shell = smooth_minimum(begin + wall - at.radius, horns, _RIM_EDGE_MM)
     here = -smooth_minimum(-level[box].ravel(), -shell, 5.0)
     # The way out of the socket is free; away from the head, bone may rise over the rim by a slope.
     way = 0.8 * (inside_rim + _SLOPE * np.maximum(at.radius - begin - 2.0, 0.0))

@@ -8,6 +8,7 @@ inferior, 270° posterior.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,6 @@ _RIM_DEG = 97.0  # from the axis: the bony socket is less than a hemisphere, the
 _THREE_PROMINENCES_DEG = 2.5  # of the rim, as in Vandenbussche 2007, Acta Orthop 78:327
 _FIRST_PROMINENCE_DEG = 40.0  # near the anterior inferior spine; then the anterior horn, the posterior wall
 _FOSSA_WALL_MM = 3.0
-_NOTCH_DEEPER_DEG = 9.0
 _LABRUM_BASE_MM = 4.5
 
 
@@ -57,8 +57,8 @@ class Socket:
         Of the femoral head.
     joint_space_mm : float
         Between the bones, mean over the lunate surface.
-    shift_mm : ndarray of shape (3,)
-        Of the socket against the head, along the axes: it makes the joint space uneven.
+    shift : ndarray of shape (3,)
+        Of the socket against the head, along the axes, as a share of the joint space: it makes it uneven.
     rim_deg : ndarray of shape (2, 4)
         Cosine and sine terms of the rim about its mean angle, for 1 to 4 waves.
     fossa_mm : float
@@ -75,7 +75,7 @@ class Socket:
     axes: np.ndarray
     head_radius_mm: float
     joint_space_mm: float
-    shift_mm: np.ndarray
+    shift: np.ndarray
     rim_deg: np.ndarray
     fossa_mm: float = 4.5
     fossa_deg: tuple[float, float] = (33.0, 15.0)
@@ -101,22 +101,33 @@ class Socket:
         return Place(radius, direction, angle, np.arctan2(direction[:, 2], direction[:, 1]))
 
     def space(self, at: Place) -> np.ndarray:
-        """Return the joint space in some directions, mm, shape (n,); at least 0.6 of the mean.
+        """Return the joint space in some directions, mm, shape (n,): 0.6 to 1.8 of the mean."""
+        uneven = (at.direction - self._lunate_direction) @ self.shift.astype(np.float32)
+        return self.joint_space_mm * np.clip(1.0 + uneven, 0.6, 1.8)
 
-        The mean of a shift over the lunate surface is its part along the mean direction of that surface,
-        which is about that of the pole and the roof; it is taken away.
-        """
-        uneven = at.direction @ self.shift_mm.astype(np.float32) - np.float32(self.shift_mm @ _LUNATE_MEAN)
-        return self.joint_space_mm * np.clip(1.0 + uneven / 3.0, 0.6, 1.8)
+    @cached_property
+    def _lunate_direction(self) -> np.ndarray:
+        """Mean direction of the lunate surface along the axes, shape (3,)."""
+        # A Fibonacci lattice: even on the sphere.
+        number = np.arange(4000) + 0.5
+        height, turn = 1.0 - number / 2000.0, np.pi * (1.0 + 5.0**0.5) * number
+        across = np.sqrt(1.0 - height**2)
+        local = np.stack([height, across * np.cos(turn), across * np.sin(turn)], axis=1)
+        at = self.place(self.centre + local @ self.axes)
+        lunate = (at.angle > self.rim(at.azimuth)) & (self.in_fossa(at) < 0.0)
+        return at.direction[lunate].mean(axis=0)
 
     def rim(self, azimuth: np.ndarray) -> np.ndarray:
-        """Return the angle of the bony rim from the axis, radians, shape (n,)."""
+        """Return the angle of the rim from the axis, radians, shape (n,); over the notch, where it would be."""
         angle = _RIM_DEG - _THREE_PROMINENCES_DEG * np.cos(3.0 * (azimuth - np.radians(_FIRST_PROMINENCE_DEG)))
         for waves, (cosine, sine) in enumerate(self.rim_deg.T, start=1):
             angle = angle + cosine * np.cos(waves * azimuth) + sine * np.sin(waves * azimuth)
+        return np.radians(angle).astype(np.float32)
+
+    def over_notch(self, azimuth: np.ndarray) -> np.ndarray:
+        """Return the share of the notch at azimuths: 1 between the horns, 0 elsewhere, shape (n,)."""
         from_notch = np.abs((azimuth - np.radians(self.notch_deg[0]) + np.pi) % (2.0 * np.pi) - np.pi)
-        in_notch = smooth_step((np.radians(self.notch_deg[1] + 5.0) - from_notch) / np.radians(10.0))
-        return np.radians(angle + _NOTCH_DEEPER_DEG * in_notch).astype(np.float32)
+        return smooth_step((np.radians(self.notch_deg[1] + 5.0) - from_notch) / np.radians(10.0))
 
     def in_fossa(self, at: Place) -> np.ndarray:
         """Return how far inside the border of fossa and notch directions lie, mm on the head, shape (n,)."""
@@ -176,10 +187,6 @@ class Socket:
         return at.direction[:, 1:] @ np.array([-np.sin(notch), np.cos(notch)], dtype=np.float32)
 
 
-# Mean direction of the lunate surface of the mean socket, along the axes.
-_LUNATE_MEAN = np.array([-0.40, 0.18, 0.0])
-
-
 def draw_socket(
     side: str,
     centre: np.ndarray,
@@ -227,7 +234,7 @@ def draw_socket(
         axes,
         head_radius_mm,
         joint_space_mm,
-        shift_mm=np.array([0.75, 0.15, 0.1]) + np.array([0.3, 0.3, 0.35]) * draw[10:13],
+        shift=np.array([0.3, 0.05, 0.03]) + np.array([0.1, 0.1, 0.12]) * draw[10:13],
         rim_deg=rim,
         fossa_mm=4.5 + 0.8 * draw[13],
         fossa_deg=(33.0 + 2.0 * draw[14], 15.0 + 2.0 * draw[15]),
