@@ -16,7 +16,7 @@ EXTREMES = [(19.0, "left", 2.0, 5), (24.0, "right", 3.0, None), (29.0, "right", 
 
 def head(radius, side):
     """A hip whose femur is nothing but a round head."""
-    axis = np.arange(-radius - 2.0, radius + 2.1, 0.8)
+    axis = 0.8 * np.arange(-40, 41)
     grid = np.meshgrid(axis, axis, axis, indexing="ij")
     matrix = np.diag([0.8, 0.8, 0.8, 1.0])
     matrix[:3, 3] = axis[0]
@@ -130,7 +130,8 @@ def test_the_two_sides_are_mirror_images():
     left, right = (with_pelvis(head(23.0, s), random=generator(3)) for s in ("left", "right"))
     for ours, theirs in zip(right.other_bones, left.other_bones, strict=True):
         apart = cKDTree(theirs.surface.points * [-1.0, 1.0, 1.0]).query(ours.surface.points)[0]
-        assert apart.max() < 0.1
+        assert np.mean(apart < 1e-3) > 0.999  # rounding may add or drop a vertex
+        assert apart.max() < 1.0
     assert left.socket.opening == pytest.approx(right.socket.opening * [-1, 1, 1])
 
 
