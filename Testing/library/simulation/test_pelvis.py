@@ -22,7 +22,9 @@ def head(radius, side):
     matrix[:3, 3] = axis[0]
     surface = isosurface(radius - np.sqrt(sum(x**2 for x in grid)), matrix, 0.0)
     full = np.ones(len(surface.points))
-    bone = Bone(surface.with_arrays(cortical_thickness=full, cortical_density=full), lambda points, depth: depth)
+    bone = Bone(
+        surface.with_arrays(cortical_thickness=full, cortical_density=full), lambda points, depth: depth
+    )
     return Hip(bone, side, np.zeros(3), radius)
 
 

@@ -22,7 +22,7 @@ _SEAM_MM, _BLUR_MM = 5.0, 1.3
 _HALF_SYMPHYSIS_MM = 2.2
 _SACROILIAC_GAP_MM = 2.5
 _ROUGH_MM, _ROUGH_LENGTH_MM = 0.35, 7.0  # SD, and Gaussian correlation length
-_RIM_EDGE_MM = 3.0
+_RIM_EDGE_MM = 2.2
 _NOTCH_MM = 7.0  # from the line of the rim to the bone between the horns
 _SLOPE = 0.8  # of the bone over the rim, outward
 
@@ -62,7 +62,7 @@ def pelvis_surfaces(hip: Hip, socket: Socket, random: np.random.Generator | None
     PelvisSurfaces
     """
     grid = Grid.over(_LOW, _HIGH, _GRID_MM)
-    place = _individual(socket, random)
+    place = _PersonalNets(socket, random)
     level = sheets_level(grid, [place(np.array(net, dtype=float)) for net in HIP_BONE], _SEAM_MM, _BLUR_MM)
     level += unevenness(grid, _ROUGH_MM, _ROUGH_LENGTH_MM, random)
     _carve_socket(level, grid, hip, socket)
@@ -85,7 +85,7 @@ def pelvis_surfaces(hip: Hip, socket: Socket, random: np.random.Generator | None
     )
 
 
-class _individual:
+class _PersonalNets:
     """A person's nets: the mean ones scaled with the head, tilted, bent and thickened."""
 
     def __init__(self, socket: Socket, random: np.random.Generator | None) -> None:

@@ -9,8 +9,6 @@ one segmented CT (TotalSegmentator's test case), and not fitted.
 
 from __future__ import annotations
 
-import numpy as np
-
 MIDLINE_MM = 88.0
 """From the centre of the head to the midline of the body."""
 

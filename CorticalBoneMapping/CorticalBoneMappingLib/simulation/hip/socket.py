@@ -122,7 +122,7 @@ class Socket:
         return at.direction[lunate].mean(axis=0)
 
     def rim(self, azimuth: np.ndarray) -> np.ndarray:
-        """Return the angle of the rim from the axis, radians, shape (n,); over the notch, where it would be."""
+        """Return the angle of the rim (over the notch, of its ligament) from the axis, radians, shape (n,)."""
         angle = np.full_like(azimuth, _RIM_DEG)
         for waves, (cosine, sine) in enumerate(self.rim_deg.T, start=2):
             angle = angle + cosine * np.cos(waves * azimuth) + sine * np.sin(waves * azimuth)
@@ -148,14 +148,14 @@ class Socket:
         return self.head_radius_mm * (np.maximum(circle, strip) + 0.0375 * overlap**2)
 
     def bone_radius(self, at: Place) -> tuple[np.ndarray, np.ndarray]:
-        """Return the radius at which bone begins, mm, and the share of the fossa in it, each of shape (n,)."""
+        """Return the radius at which bone begins, mm, and the share of the fossa in it, shape (n,) each."""
         share = smooth_step(self.in_fossa(at) / _FOSSA_WALL_MM + 0.5)
         depth = (at.angle - self.rim(at.azimuth)) * self.head_radius_mm
         bevel = 0.8 * smooth_step((3.0 - depth) / 4.0)  # the edge of the rim bends away from the head
         return self.head_radius_mm + self.space(at) + self.fossa_mm * share + bevel, share
 
     def cartilage_depth(self, at: Place) -> np.ndarray:
-        """Return how far inside cartilage points lie, mm: between lunate surface and head, and on the head."""
+        """Return how far inside cartilage points lie, mm: on the lunate surface and on the head."""
         above = at.radius - np.float32(self.head_radius_mm)
         lunate = np.minimum(self.space(at) + 1.5 - above, (at.angle - self.rim(at.azimuth)) * at.radius + 1.0)
         lunate = np.minimum(lunate, -self.in_fossa(at))

@@ -60,7 +60,9 @@ class SoftTissue:
         muscle = _blend(plane - _FAT_PLANE_MM * (0.7 + 0.3 * wave), FAT_HU + 15.0, MUSCLE_HU)
         tissue = _blend(depth - fat_mm, FAT_HU, muscle)
         tissue = _blend(depth - _SKIN_MM, SKIN_HU, tissue)
-        self._fill_joint(tissue, points)
+        near = np.flatnonzero(lateral**2 + anterior**2 + superior**2 < self._joint_reach_mm**2)
+        if len(near):
+            tissue[near] = self._filled_joint(tissue[near], points[near])
         return _blend(depth, AIR_HU, tissue)
 
     def posterior_edge(self, right: np.ndarray) -> float:
@@ -76,7 +78,7 @@ class SoftTissue:
 
     @cached_property
     def half_axes(self) -> tuple[float, float]:
-        """Of the outline of the body, mm: 17 mm beside the greater trochanter, room behind femur and sacrum."""
+        """Of the outline of the body, mm: 17 mm beside the greater trochanter, room behind the bones."""
         if self.given_half_axes is not None:
             return self.given_half_axes
         lateral, anterior, _ = self._body_axes(self.hip.femur.surface.points)
@@ -112,17 +114,21 @@ class SoftTissue:
             nearest = np.minimum(nearest, distance)
         return 0.5 * (second - nearest)
 
-    def _fill_joint(self, hu: np.ndarray, points: np.ndarray) -> None:
-        """Put cartilage, labrum and the fat of the fossa into HU, in place, where the hip has a socket."""
+    @cached_property
+    def _joint_reach_mm(self) -> float:
+        """From the head's centre to where labrum and fat of the fossa end; 0 without a socket."""
         socket = self.hip.socket
         if socket is None:
-            return
-        reach = socket.head_radius_mm + 2.0 * socket.joint_space_mm + socket.fossa_mm + 8.0
-        near = np.flatnonzero(((points - socket.centre) ** 2).sum(axis=1) < reach**2)
-        at = socket.place(points[near])
-        filled = _blend(socket.fat_depth(at), hu[near], FOSSA_FAT_HU)
+            return 0.0
+        return socket.head_radius_mm + 2.0 * socket.joint_space_mm + socket.fossa_mm + 8.0
+
+    def _filled_joint(self, hu: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """HU with cartilage, labrum and the fat of the fossa in them."""
+        socket = self.hip.socket
+        at = socket.place(points)
+        filled = _blend(socket.fat_depth(at), hu, FOSSA_FAT_HU)
         filled = _blend(socket.labrum_depth(at), filled, LABRUM_HU)
-        hu[near] = _blend(socket.cartilage_depth(at), filled, CARTILAGE_HU)
+        return _blend(socket.cartilage_depth(at), filled, CARTILAGE_HU)
 
 
 def _blend(depth: np.ndarray, outside: np.ndarray | float, inside: np.ndarray | float) -> np.ndarray:

@@ -25,8 +25,10 @@ _THICK = (
     ((-25.0, -18.0, 32.0), 0.9),  # the linea terminalis
     ((-28.0, 10.0, 22.0), 0.9),
     ((-40.0, 28.0, 6.0), 0.6),
-    ((18.0, 10.0, 45.0), 0.7),  # the pillar above the roof
+    ((20.0, 8.0, 40.0), 1.0),  # the wall and the pillar above the roof
     ((26.0, 12.0, 70.0), 0.7),
+    ((-36.0, -4.0, 6.0), 0.5),  # the quadrilateral plate
+    ((-6.0, -40.0, 12.0), 0.6),  # the posterior wall
     ((-14.0, -34.0, -30.0), 0.5),  # the ischium
 )
 _THICK_REACH_MM = 14.0
@@ -47,7 +49,7 @@ def with_pelvis(
     joint_space_mm : float
         Between the head and the lunate surface, on average, 1 to 6.
     subchondral_mm : float
-        Thickness of the plate under the lunate surface, 0.3 to 4; the other cortex of the pelvis is about 1 mm.
+        Thickness of the plate under the lunate surface, 0.3 to 4; the other cortex is about 1 mm.
     random : numpy.random.Generator, optional
         Of the person; without it the mean socket and pelvis.
 
