@@ -122,7 +122,7 @@ class Socket:
         return at.direction[lunate].mean(axis=0)
 
     def rim(self, azimuth: np.ndarray) -> np.ndarray:
-        """Return the angle of the rim (over the notch, of its ligament) from the axis, radians, shape (n,)."""
+        """Return the angle of the rim (over the notch, its ligament) from the axis, radians, shape (n,)."""
         angle = np.full_like(azimuth, _RIM_DEG)
         for waves, (cosine, sine) in enumerate(self.rim_deg.T, start=2):
             angle = angle + cosine * np.cos(waves * azimuth) + sine * np.sin(waves * azimuth)
