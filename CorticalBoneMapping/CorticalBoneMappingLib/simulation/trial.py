@@ -287,7 +287,8 @@ def hip_before(settings: TrialSettings, person: Participant, side: str) -> Hip:
     """Return a hip of a person before the trial; `changed` makes the later ones from it at little cost."""
     random = np.random.default_rng([settings.seed, 13, person.number, SIDES.index(side)])
     femur = make_femur(person.dimensions, person.tissue, side, random)
-    return with_pelvis(Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm))
+    hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
+    return with_pelvis(hip, random=np.random.default_rng([settings.seed, 15, person.number]))
 
 
 def changed(settings: TrialSettings, person: Participant, before: Hip, month: float) -> Hip:
