@@ -158,12 +158,12 @@ def build_average(
         )
         left_out |= failed
         _check_left_out(left_out, subjects)
-        part.report(0.8, f"Round {number}: averaging")
         there = [(one.subject, found) for one, found in zip(members, found_on) if found is not None]
         shapes, covered = (np.array([found[field] for _, found in there]) for field in (0, 1))
         persons = [subject.person for subject, _ in there]
         known = _with_end(average, covered)
-        model = shape_model_of(shapes, known, average, settings.explained, persons)
+        model = shape_model_of(shapes, known, average, settings.explained, persons, part.part(0.8, 0.95))
+        part.report(0.95, f"Round {number}: meshing the average")
         dense, end = _average_of(average, model, known, persons)
         before, average = average, with_cut_end(remesh(dense, n_points=settings.points), end)
         rounds.append(_movement(before, average, len(shapes), model.people))

@@ -41,7 +41,7 @@ def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subjec
     right, left : sequence of Path
         Files of right and of left femurs. A ``.csv`` file lists some in its columns ``surface`` (relative to
         the table), ``side`` (left or right) and, if it has it, ``person`` (whose femur it is; empty for a
-        person of whom there is no other).
+        person of whom no other is given).
 
     Returns
     -------

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from ..core.errors import SettingError
+from ..core.progress import Progress
 from ..core.surface import Surface
 from ..mesh.shape_model import ShapeModel, similarity
 from ..mesh.shape_modes import left_out_of, principal_modes, weights_of, without_pose
@@ -32,6 +33,7 @@ def shape_model_of(
     average: Surface,
     explained: float = EXPLAINED,
     persons: Sequence[str] | None = None,
+    progress: Progress | None = None,
 ) -> ShapeModel:
     """Find the mean and the modes of shapes of which points may be missing.
 
@@ -54,6 +56,8 @@ def shape_model_of(
         Modes are kept until they explain this share of the variance; at most one fewer than people.
     persons : sequence of str, optional
         Whose each femur is; by default every one is another person's.
+    progress : Progress, optional
+        Called with the fraction done at most and a text; can cancel.
 
     Returns
     -------
@@ -69,7 +73,9 @@ def shape_model_of(
         Surface(average.points, average.triangles), np.zeros((0, n, 3)), 1.0, femurs, np.zeros(0)
     )
     gaps = [_Gap.of(average.points, known) for known in covered]
-    for _ in range(_ROUNDS):
+    progress = progress or Progress()
+    for done in range(_ROUNDS):
+        progress.report(done / _ROUNDS, f"Averaging {femurs} femurs")
         aligned, sizes = _aligned(shapes, covered, gaps, model)
         centre, size = np.average(aligned, axis=0, weights=weights), _mean_size(sizes, weights)
         mean = centre * size

@@ -101,7 +101,7 @@ def test_femurs_of_two_people_are_no_cohort_and_shapes_need_their_persons(mean):
         shape_model_of(np.zeros((3, 9, 3)), np.ones((3, 9), bool), mean, persons=["a", "b"])
 
 
-def test_a_table_tells_whose_a_femur_is(mean, tmp_path):
+def test_a_table_may_name_the_person_of_a_femur(mean, tmp_path):
     for name in ("a", "b", "c"):
         write_surface(tmp_path / f"{name}.vtp", mean)
     table = tmp_path / "cohort.csv"
