@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import kstest
 
 from CorticalBoneMappingLib.anatomy import Anatomy, measure_anatomy
 from CorticalBoneMappingLib.atlas.augmented import augmented_model
-from CorticalBoneMappingLib.atlas.cohort_shapes import shape_model_of
+from CorticalBoneMappingLib.atlas.cohort_shapes import shape_model_of, with_left_out
 from CorticalBoneMappingLib.atlas.mode_effects import ModeEffects, effects_of_modes
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.files import write_text
@@ -44,6 +45,7 @@ _WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 _SWELLING_MM, _SWELLING_SD_MM, _THICKER_MM = 8.0, 6.0, 5.0
 _NECK = (0.35, 0.85)  # of the way from the head's centre to the neck's base
 _SHOWN_MODES = 6
+_COHORTS, _COHORT, _NEW, _COARSE_POINTS = 40, 13, 8, 500
 
 
 def real_people() -> tuple[list[Surface], np.ndarray, Surface]:
@@ -163,11 +165,28 @@ def _height(surface: Surface) -> np.ndarray:
     return along - along.min()
 
 
+def calibration() -> np.ndarray:
+    """Plausibility of simulated people by models of cohorts that they are not in, shape (cohorts, new)."""
+    mean, random = (
+        remesh(mean_shape(spacing_mm=2.0), n_points=_COARSE_POINTS),
+        np.random.default_rng(SEED + 1),
+    )
+    found = []
+    for _ in range(_COHORTS):
+        people = [individual_map(draw_dimensions(random), random)(mean.points) for _ in range(_COHORT + _NEW)]
+        shapes = np.array(people[:_COHORT])
+        everywhere = np.ones(shapes.shape[:2], dtype=bool)
+        model = with_left_out(shape_model_of(shapes, everywhere, mean), shapes, everywhere)
+        found.append([model.judge(person).share_beyond for person in people[_COHORT:]])
+    return np.array(found)
+
+
 def report(
     errors: dict[str, list[tuple[float, float]]],
     plausible: dict[str, list[float]],
     whole: ShapeModel,
     effects: ModeEffects,
+    uniform: np.ndarray,
     people: tuple[int, int],
 ) -> str:
     """Write the page's text."""
@@ -210,6 +229,12 @@ def report(
         "|---|---|---|---|---|",
         *usual,
         "",
+        f"{_COHORTS} cohorts of {_COHORT} simulated people, each with {_NEW} new ones (points correspond as",
+        f"the simulation knows): {np.mean(uniform < 0.05):.1%} of the new are below 0.05,",
+        f"{np.mean(uniform < 0.01):.1%} below 0.01; median {np.median(uniform):.2f}. Distance from the",
+        f"uniform distribution (Kolmogorov–Smirnov) {kstest(uniform.ravel(), 'uniform').statistic:.3f}; by chance",
+        f"{1.36 / uniform.size**0.5:.3f} is exceeded once in 20.",
+        "",
         "## What the modes mean",
         "",
         f"The first {len(effects.shares)} modes of all {people[0]} people. *Explains*: share of the variance",
@@ -223,7 +248,7 @@ def report(
         *modes,
         "",
         f"All {len(whole.modes)} modes explain {whole.shares.sum():.0%} of the variance of people left out;",
-        f"{whole.n_covariates} modes explain 5 % or more and are offered as covariates.",
+        f"the first {whole.n_covariates} are offered as covariates; each further one explains less than 5 %.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -253,7 +278,9 @@ def main() -> None:
     average = shape_model_of(real, np.ones(real.shape[:2], dtype=bool), mean).surface
     whole = augmented_model(real, simulated, average, chosen.modes)
     effects = effects_of_modes(whole, _SHOWN_MODES)
-    write_text(chosen.out, report(errors, plausible, whole, effects, (len(bones), chosen.people)))
+    write_text(
+        chosen.out, report(errors, plausible, whole, effects, calibration(), (len(bones), chosen.people))
+    )
     print(chosen.out.read_text(encoding="utf-8"))
 
 
