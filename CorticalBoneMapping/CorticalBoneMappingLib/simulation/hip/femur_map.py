@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import RBFInterpolator
+from scipy.spatial.distance import cdist
 
 PointMap = Callable[[np.ndarray], np.ndarray]
 """From points (n, 3) to points (n, 3), mm."""
@@ -18,8 +18,9 @@ PointMap = Callable[[np.ndarray], np.ndarray]
 # Chosen by hand; not tuned.
 _SHAFT_LEVELS_MM = (-25.0, -50.0, -80.0, -115.0)  # below the tip of the lesser trochanter
 _NECK_MIDDLE = 0.55  # of the way from the neck's base to its narrowest section
-NECK_TWIST = 0.3
-"""Part of the anteversion that twists head and neck against the trochanters; the rest turns the whole bone."""
+NECK_TWIST = 0.45
+"""Part of the anteversion that twists head and neck against the trochanters; the rest turns the whole bone. In the
+thirteen people of the mean femur the twist has an SD of 4.3°, which is this part of the anteversion's 9.6°."""
 SURFACE_PLACES = ("lateral_face", "front", "back")
 
 
@@ -75,8 +76,26 @@ def dimension_map(skeleton: Skeleton, wanted: Mapping[str, float], neck_twist_de
     """
     pairs = _pairs(skeleton, wanted, np.radians(neck_twist_deg))
     source, target = (np.concatenate(places) for places in zip(*pairs))
-    spline = RBFInterpolator(source, target - source, kernel="cubic", degree=1)
+    spline = _cubic_spline(source, target - source)
     return lambda points: points + spline(points)
+
+
+def _cubic_spline(places: np.ndarray, values: np.ndarray) -> PointMap:
+    """Smoothest map of space with these values: r³ around each place, and an affine part (Duchon 1977)."""
+    n = len(places)
+    middle = places.mean(axis=0)
+    affine = np.c_[np.ones(n), places - middle]
+    matrix = np.zeros((n + 4, n + 4))
+    matrix[:n, :n] = cdist(places, places) ** 3
+    matrix[:n, n:], matrix[n:, :n] = affine, affine.T
+    solved = np.linalg.solve(matrix, np.concatenate([values, np.zeros((4, 3))]))
+    weights, constant, linear = solved[:n], solved[n], solved[n + 1 :]
+
+    def spline(points: np.ndarray) -> np.ndarray:
+        squared = cdist(points, places, "sqeuclidean")
+        return (squared * np.sqrt(squared)) @ weights + (points - middle) @ linear + constant
+
+    return spline
 
 
 def _pairs(
