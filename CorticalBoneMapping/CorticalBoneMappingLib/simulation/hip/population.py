@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from .femur_map import NECK_TWIST, PointMap, Skeleton, about_z, dimension_map
+from .femur_map import PointMap, Skeleton, about_z, dimension_changes, dimension_map
 from .femur_shape import DIMENSIONS, PLACE, RESPONSE
 from .measured import MEASURED
 from .variation import Variation, draw_variation
@@ -60,6 +60,8 @@ class FemurDimensions:
         Of the shaft below the lesser trochanter.
     greater_size, lesser_size : float
         How far the trochanters protrude, relative to the mean shape.
+    neck_twist_deg : float
+        How far of the anteversion head and neck are twisted against the trochanters, compared with the mean shape.
     lean_deg : float
         How far the shaft leads forward on its way down, as the person lies.
     sex : str or None
@@ -77,6 +79,7 @@ class FemurDimensions:
     shaft_radius_mm: float = 14.5
     greater_size: float = 1.0
     lesser_size: float = 1.0
+    neck_twist_deg: float = 0.0
     lean_deg: float = LEAN_DEG
     sex: str | None = None
 
@@ -84,10 +87,11 @@ class FemurDimensions:
 _NAMES = [field.name for field in fields(FemurDimensions) if field.name != "sex"]
 _MEAN = np.array([getattr(FemurDimensions(), name) for name in _NAMES])
 # In the order of the dimensions: SD of all people, mean of the men less that of the women, SD of the difference
-# between a person's two sides. The SDs of the sizes are those of the thirteen people.
-_SD = np.array([3.4, 5.7, 5.4, 9.6, 3.0, 2.5, 5.4, 6.4, 1.15, 0.10, 0.11, 3.0])
-_MEN_MORE = np.array([5.0, 4.0, -1.5, -4.3, 3.8, 2.8, 2.0, 4.0, 1.3, 0.0, 0.0, 0.0])
-_SIDES_SD = np.array([0.6, 2.5, 2.7, 4.8, 1.0, 0.9, 2.0, 2.5, 0.4, 0.05, 0.05, 0.5])
+# between a person's two sides. The SDs of sizes and twist are those of the
+# thirteen people.
+_SD = np.array([3.4, 5.7, 5.4, 9.6, 3.0, 2.5, 5.4, 6.4, 1.15, 0.10, 0.11, 4.3, 3.0])
+_MEN_MORE = np.array([5.0, 4.0, -1.5, -4.3, 3.8, 2.8, 2.0, 4.0, 1.3, 0.0, 0.0, 0.0, 0.0])
+_SIDES_SD = np.array([0.6, 2.5, 2.7, 4.8, 1.0, 0.9, 2.0, 2.5, 0.4, 0.05, 0.05, 2.0, 0.5])
 # Of the dimensions in `MEASURED`, in their order, in the thirteen people of the mean femur.
 _OF_THIRTEEN = np.array(
     [
@@ -102,13 +106,14 @@ _OF_THIRTEEN = np.array(
     ]
 )
 _SHRUNK = 0.95
+_TWIST_AND_ANTEVERSION = 0.6  # chosen by hand
 _ANGLE_AND_TROCHANTER = -0.90  # the slope in 39 femurs, mm/°, and their correlation: both have an SD of 5.6
-# One draw in a hundred lies farther out, all dimensions together (chi-squared of 12): a deformity, drawn again.
-_FARTHEST = 26.2
+# One draw in a hundred lies farther out, all dimensions together (chi-squared of 13): a deformity, drawn again.
+_FARTHEST = 27.7
 
 
 def _correlations() -> np.ndarray:
-    """Of all dimensions, women and men together, shape (12, 12)."""
+    """Of all dimensions, women and men together, shape (13, 13)."""
     measured = _SHRUNK * _OF_THIRTEEN
     angle, greater = MEASURED.index("neck_shaft_angle_deg"), MEASURED.index("greater_mm")
     measured[[angle, greater], [greater, angle]] = _ANGLE_AND_TROCHANTER
@@ -116,14 +121,22 @@ def _correlations() -> np.ndarray:
     rows = [_NAMES.index(name) for name in MEASURED]
     correlation = np.eye(len(_NAMES))
     correlation[np.ix_(rows, rows)] = measured
+    twist, anteversion = _NAMES.index("neck_twist_deg"), _NAMES.index("anteversion_deg")
+    correlation[[twist, anteversion], [anteversion, twist]] = _TWIST_AND_ANTEVERSION
     return correlation
 
 
 _HALF = 0.5 * _MEN_MORE
-_WITHIN = _correlations() * np.outer(_SD, _SD) - np.outer(_HALF, _HALF) * (
-    (_correlations() != 0) | np.eye(len(_NAMES), dtype=bool)
-)
-# Covariance within a sex: half women and half men then have the SDs and correlations of all.
+
+
+def _within_a_sex() -> np.ndarray:
+    """Covariance with which half women and half men have the SDs and correlations of all."""
+    correlation = _correlations()
+    between = np.where(correlation != 0.0, np.outer(_HALF, _HALF), 0.0)
+    return correlation * np.outer(_SD, _SD) - between
+
+
+_WITHIN = _within_a_sex()
 
 
 def draw_dimensions(random: np.random.Generator, sex: str | None = None) -> FemurDimensions:
@@ -215,20 +228,22 @@ def individual_map(
         in the frame of the bone; the person's is turned about the shaft by the anteversion.
     """
     skeleton = Skeleton(PLACE, {**DIMENSIONS, "greater_size": 1.0, "lesser_size": 1.0})
+    varied = draw_variation(random, own, variation) if random is not None else None
     wanted = asdict(dimensions)
     change = np.array([wanted[name] - DIMENSIONS[name] for name in MEASURED])
+    if varied is not None:
+        change -= dimension_changes(skeleton, varied.fields)
     asked = np.linalg.solve(RESPONSE, change)
     wanted.update({name: DIMENSIONS[name] + float(more) for name, more in zip(MEASURED, asked)})
     wanted = {name: value for name, value in wanted.items() if name in skeleton.dimensions}
-    to_person = dimension_map(skeleton, wanted, dimensions.anteversion_deg * NECK_TWIST)
-    varied = draw_variation(random, own, variation) if random is not None else None
-    turn = about_z(np.radians(dimensions.anteversion_deg) * (1.0 - NECK_TWIST))
+    to_person = dimension_map(skeleton, wanted, dimensions.neck_twist_deg)
+    turn = about_z(np.radians(dimensions.anteversion_deg - dimensions.neck_twist_deg))
     turn = _about_x(np.radians(dimensions.lean_deg - LEAN_DEG)) @ turn
 
     def mapped(points: np.ndarray) -> np.ndarray:
         moved = to_person(points)
         if varied is not None:
-            moved = moved + varied(points)
+            moved = moved + varied.fields(points) + varied.details(points)
         return moved @ turn.T
 
     return mapped

@@ -67,11 +67,27 @@ class Variation:
     osteophytes: bool = True
 
 
+@dataclass(frozen=True)
+class PersonVariation:
+    """One person's variation: two maps from points (n, 3) on or in the mean femur to displacements (n, 3), mm.
+
+    Attributes
+    ----------
+    fields : callable
+        The smooth random fields, which change the dimensions.
+    details : callable
+        Roughness, fovea, osteophytes.
+    """
+
+    fields: PointMap
+    details: PointMap
+
+
 def draw_variation(
     random: np.random.Generator,
     own: np.random.Generator | None = None,
     variation: Variation | None = None,
-) -> PointMap:
+) -> PersonVariation:
     """Draw a person's variation of shape.
 
     Parameters
@@ -82,31 +98,25 @@ def draw_variation(
         The left side's own: with it the femur differs from the right one as real people's two femurs do.
     variation : Variation, optional
         Which kinds; all by default.
-
-    Returns
-    -------
-    callable
-        From points (n, 3) on or in the mean femur to displacements (n, 3), mm.
     """
-    variation = variation or Variation()
-    fields = [_smooth_field(random, own, *each) for each in FIELDS]
+    chosen = variation or Variation()
+    smooth = [_smooth_field(random, own, *each) for each in FIELDS]
     rough = _roughness(random if own is None else own)
-    bumps = [_fovea(random, own)]
-    osteophytes = _osteophytes(random, own)
+    fovea, osteophytes = _fovea(random, own), _osteophytes(random, own)
 
-    def displacement(points: np.ndarray) -> np.ndarray:
-        moved = np.zeros_like(points)
-        if variation.fields:
-            smooth = sum(field(points) for field in fields)
-            moved += variation.fields * (_strength(points, _FIELD_PLACES)[:, None] * smooth)
-            moved += variation.fields * sum(bump(points) for bump in bumps)
-        if variation.roughness:
-            moved += variation.roughness * _strength(points, _ROUGHNESS_PLACES)[:, None] * rough(points)
-        if variation.osteophytes:
-            moved += sum((bump(points) for bump in osteophytes), np.zeros_like(points))
+    def fields(points: np.ndarray) -> np.ndarray:
+        strength = chosen.fields * _strength(points, _FIELD_PLACES)
+        return strength[:, None] * sum(field(points) for field in smooth)
+
+    def details(points: np.ndarray) -> np.ndarray:
+        moved = chosen.fields * fovea(points)
+        if chosen.roughness:
+            moved += chosen.roughness * _strength(points, _ROUGHNESS_PLACES)[:, None] * rough(points)
+        for bump in osteophytes if chosen.osteophytes else ():
+            moved += bump(points)
         return moved
 
-    return displacement
+    return PersonVariation(fields, details)
 
 
 def _strength(points: np.ndarray, places: tuple[tuple[np.ndarray, float, float], ...]) -> np.ndarray:
