@@ -43,6 +43,12 @@ END_Z_MM = -150.0
 _DENSE_MM = 0.8  # about what one subdivision of the stored mesh gives
 
 
+def axis_at(z_mm: float) -> np.ndarray:
+    """Return the point of the shaft's axis at a height in the frame of the bone, mm, shape (3,)."""
+    first, last = SHAFT_AXIS
+    return first + (last - first) * (z_mm - first[2]) / (last[2] - first[2])
+
+
 @lru_cache(maxsize=4)
 def mean_shape(spacing_mm: float = _DENSE_MM, end_z_mm: float = END_Z_MM) -> Surface:
     """Return the mean femur as a dense mesh.
