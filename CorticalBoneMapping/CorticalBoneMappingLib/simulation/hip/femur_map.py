@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import RBFInterpolator
+from scipy.spatial.distance import cdist
 
 PointMap = Callable[[np.ndarray], np.ndarray]
 """From points (n, 3) to points (n, 3), mm."""
@@ -18,8 +18,7 @@ PointMap = Callable[[np.ndarray], np.ndarray]
 # Chosen by hand; not tuned.
 _SHAFT_LEVELS_MM = (-25.0, -50.0, -80.0, -115.0)  # below the tip of the lesser trochanter
 _NECK_MIDDLE = 0.55  # of the way from the neck's base to its narrowest section
-NECK_TWIST = 0.3
-"""Part of the anteversion that twists head and neck against the trochanters; the rest turns the whole bone."""
+_AXIS_LEVELS_MM = np.arange(-20.0, -80.0, -10.0)  # where `measure_anatomy` finds the shaft's axis
 SURFACE_PLACES = ("lateral_face", "front", "back")
 
 
@@ -75,8 +74,97 @@ def dimension_map(skeleton: Skeleton, wanted: Mapping[str, float], neck_twist_de
     """
     pairs = _pairs(skeleton, wanted, np.radians(neck_twist_deg))
     source, target = (np.concatenate(places) for places in zip(*pairs))
-    spline = RBFInterpolator(source, target - source, kernel="cubic", degree=1)
+    spline = _cubic_spline(source, target - source)
     return lambda points: points + spline(points)
+
+
+def dimension_changes(skeleton: Skeleton, displacement: PointMap) -> np.ndarray:
+    """Return by how much a small displacement of all points changes the measured dimensions.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        Of the femur that is displaced.
+    displacement : callable
+        From points (n, 3) to displacements (n, 3), mm.
+
+    Returns
+    -------
+    ndarray of shape (8,)
+        In the order of `measured.MEASURED`; found from head, neck's narrowest section, rings of the shaft and
+        tips of the trochanters, as `measure_anatomy` does from all of the surface.
+    """
+    place, up = skeleton.place, skeleton.up
+    axis = unit(place["neck_base"] - place["head_centre"])
+    ball = evenly_around(200)
+    ball = place["head_centre"] + 0.5 * skeleton.dimensions["head_diameter_mm"] * ball[ball @ axis < 0.5]
+    height = unit(up - up @ axis * axis)
+    angle = 2 * np.pi * np.arange(24)[:, None] / 24
+    half = [0.5 * skeleton.dimensions[name] for name in ("neck_height_mm", "neck_depth_mm")]
+    around = half[0] * np.cos(angle) * height + half[1] * np.sin(angle) * np.cross(axis, height)
+    neck = np.concatenate([place["neck_centre"] + step * axis + around for step in (-4.0, 0.0, 4.0)])
+    ring = skeleton.dimensions["shaft_radius_mm"] * _ring(up, 16)
+    shaft = np.concatenate([place["shaft_proximal"] + level * up + ring for level in _AXIS_LEVELS_MM])
+    tips = np.array([place["greater_trochanter"], place["lesser_trochanter"]])
+    parts = [ball, neck, shaft, tips]
+    before = np.concatenate(parts)
+    after = before + displacement(before)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return _of_places(*np.split(after, ends)) - _of_places(*parts)
+
+
+def _of_places(ball: np.ndarray, neck: np.ndarray, shaft: np.ndarray, tips: np.ndarray) -> np.ndarray:
+    """The dimensions, by points of the head, of three rings of the neck, of rings of the shaft, and the tips."""
+    solved = np.linalg.lstsq(np.c_[2 * ball, np.ones(len(ball))], (ball**2).sum(axis=1), rcond=None)[0]
+    head, radius = solved[:3], np.sqrt(solved[3] + solved[:3] @ solved[:3])
+    levels = shaft.reshape(len(_AXIS_LEVELS_MM), -1, 3)
+    centres = levels.mean(axis=1)
+    middle = centres.mean(axis=0)
+    up = np.linalg.svd(centres - middle)[2][0]
+    up = up * np.sign(up @ (head - middle))
+    across = levels - centres[:, None] - ((levels - centres[:, None]) @ up)[..., None] * up
+    waist = neck.reshape(3, -1, 3)[1] - neck.reshape(3, -1, 3)[1].mean(axis=0)
+    direction = unit(neck.mean(axis=0) - head)
+    height = unit(up - up @ direction * direction)
+    arm = head - middle
+    return np.array(
+        [
+            2.0 * radius,
+            np.linalg.norm(arm - arm @ up * up),
+            np.degrees(np.arccos(direction @ up)),
+            np.ptp(waist @ height),
+            np.ptp(waist @ np.cross(direction, height)),
+            (tips[0] - head) @ up,
+            (head - tips[1]) @ up,
+            np.linalg.norm(across, axis=2).mean(),
+        ]
+    )
+
+
+def evenly_around(count: int) -> np.ndarray:
+    """Directions that are spread evenly (a spiral), shape (count, 3)."""
+    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+    angle = np.pi * (1.0 + np.sqrt(5.0)) * np.arange(count)
+    flat = np.sqrt(1.0 - z * z)
+    return np.column_stack([flat * np.cos(angle), flat * np.sin(angle), z])
+
+
+def _cubic_spline(places: np.ndarray, values: np.ndarray) -> PointMap:
+    """Smoothest map of space with these values: r³ around each place, and an affine part (Duchon 1977)."""
+    n = len(places)
+    middle = places.mean(axis=0)
+    affine = np.c_[np.ones(n), places - middle]
+    matrix = np.zeros((n + 4, n + 4))
+    matrix[:n, :n] = cdist(places, places) ** 3
+    matrix[:n, n:], matrix[n:, :n] = affine, affine.T
+    solved = np.linalg.solve(matrix, np.concatenate([values, np.zeros((4, 3))]))
+    weights, constant, linear = solved[:n], solved[n], solved[n + 1 :]
+
+    def spline(points: np.ndarray) -> np.ndarray:
+        squared = cdist(points, places, "sqeuclidean")
+        return (squared * np.sqrt(squared)) @ weights + (points - middle) @ linear + constant
+
+    return spline
 
 
 def _pairs(
