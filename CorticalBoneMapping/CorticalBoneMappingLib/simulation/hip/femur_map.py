@@ -17,8 +17,9 @@ PointMap = Callable[[np.ndarray], np.ndarray]
 
 # Chosen by hand; not tuned.
 _SHAFT_LEVELS_MM = (-25.0, -50.0, -80.0, -115.0)  # below the tip of the lesser trochanter
+_BESIDE = np.radians(40.0)  # from the lesser trochanter's tip to where the shaft is round again
 _NECK_MIDDLE = 0.55  # of the way from the neck's base to its narrowest section
-_AXIS_LEVELS_MM = np.arange(-20.0, -80.0, -10.0)  # where `measure_anatomy` finds the shaft's axis
+_AXIS_LEVELS_MM = np.arange(-20.0, -85.0, -10.0)  # where `measure_anatomy` finds the shaft's axis
 SURFACE_PLACES = ("lateral_face", "front", "back")
 
 
@@ -111,6 +112,20 @@ def dimension_changes(skeleton: Skeleton, displacement: PointMap) -> np.ndarray:
     after = before + displacement(before)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     return _of_places(*np.split(after, ends)) - _of_places(*parts)
+
+
+def lesser_change(skeleton: Skeleton, displacement: PointMap) -> float:
+    """Return by how much a small displacement makes the lesser trochanter protrude from the bone beside it, mm."""
+    place, up = skeleton.place, skeleton.up
+    tip = place["lesser_trochanter"]
+    axis = place["shaft_proximal"] + up * ((tip - place["shaft_proximal"]) @ up)
+    out = tip - axis
+    aside = np.cross(up, unit(out))
+    beside = axis + 0.7 * np.linalg.norm(out) * (
+        np.cos(_BESIDE) * unit(out) + np.sin(_BESIDE) * np.array([[1.0], [-1.0]]) * aside
+    )
+    moved = displacement(np.concatenate([tip[None], beside])) @ unit(out)
+    return float(moved[0] - moved[1:].mean())
 
 
 def _of_places(ball: np.ndarray, neck: np.ndarray, shaft: np.ndarray, tips: np.ndarray) -> np.ndarray:

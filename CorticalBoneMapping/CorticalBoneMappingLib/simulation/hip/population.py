@@ -27,10 +27,10 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from .femur_map import PointMap, Skeleton, about_z, dimension_changes, dimension_map
+from .femur_map import PointMap, Skeleton, about_z, dimension_changes, dimension_map, lesser_change
 from .femur_shape import DIMENSIONS, PLACE, RESPONSE
 from .measured import MEASURED
-from .variation import Variation, draw_variation
+from .variation import PersonVariation, Variation, draw_variation
 
 LEAN_DEG = 9.0
 """By how much the shaft of a person who lies on the back leads forward on its way down, mean of six femurs."""
@@ -89,7 +89,7 @@ _MEAN = np.array([getattr(FemurDimensions(), name) for name in _NAMES])
 # In the order of the dimensions: SD of all people, mean of the men less that of the women, SD of the difference
 # between a person's two sides. The SDs of sizes and twist are those of the
 # thirteen people.
-_SD = np.array([3.4, 5.7, 5.4, 9.6, 3.0, 2.5, 5.4, 6.4, 1.15, 0.10, 0.11, 4.3, 3.0])
+_SD = np.array([3.4, 5.7, 5.4, 9.6, 3.0, 2.5, 5.4, 6.4, 1.15, 0.10, 0.07, 4.3, 3.0])
 _MEN_MORE = np.array([5.0, 4.0, -1.5, -4.3, 3.8, 2.8, 2.0, 4.0, 1.3, 0.0, 0.0, 0.0, 0.0])
 _SIDES_SD = np.array([0.6, 2.5, 2.7, 4.8, 1.0, 0.9, 2.0, 2.5, 0.4, 0.05, 0.05, 2.0, 0.5])
 # Of the dimensions in `MEASURED`, in their order, in the thirteen people of the mean femur.
@@ -236,6 +236,7 @@ def individual_map(
     asked = np.linalg.solve(RESPONSE, change)
     wanted.update({name: DIMENSIONS[name] + float(more) for name, more in zip(MEASURED, asked)})
     wanted = {name: value for name, value in wanted.items() if name in skeleton.dimensions}
+    wanted["lesser_size"] = _protruding(skeleton, dimensions, varied)
     to_person = dimension_map(skeleton, wanted, dimensions.neck_twist_deg)
     turn = about_z(np.radians(dimensions.anteversion_deg - dimensions.neck_twist_deg))
     turn = _about_x(np.radians(dimensions.lean_deg - LEAN_DEG)) @ turn
@@ -247,6 +248,18 @@ def individual_map(
         return moved @ turn.T
 
     return mapped
+
+
+_PROTRUDES_MM = 9.0  # the lesser trochanter of the mean shape, from the bone beside it; thirteen people 8.8 ± 3.1
+
+
+def _protruding(skeleton: Skeleton, dimensions: FemurDimensions, varied: PersonVariation | None) -> float:
+    """The lesser trochanter's size at which it protrudes in everybody: what changes it multiplies."""
+    reach = np.linalg.norm(PLACE["lesser_trochanter"] - PLACE["shaft_proximal"])
+    by_fields = lesser_change(skeleton, varied.fields) if varied is not None else 0.0
+    more = (dimensions.lesser_size - 1.0) * reach + by_fields
+    wanted = _PROTRUDES_MM * np.expm1(np.clip(more / _PROTRUDES_MM, -1.5, 0.8))
+    return 1.0 + (wanted - by_fields) / reach
 
 
 def _about_x(angle: float) -> np.ndarray:

@@ -16,27 +16,31 @@ from .femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, PLACE
 
 # Length (mm) of the Gaussian correlation, and SD (mm) of each component. Set so that simulated people leave over
 # what the thirteen real ones do.
-FIELDS = ((30.0, 1.2), (12.0, 0.45), (6.0, 0.4))
+FIELDS = ((30.0, 1.3), (12.0, 0.4), (6.0, 0.4))
 # Where the fields are larger or smaller: place, how much is added to 1, and how far it reaches (mm).
 _FIELD_PLACES = (
-    (HEAD_CENTRE, -0.45, 17.0),
-    (PLACE["greater_trochanter"], 0.7, 15.0),
-    (PLACE["lesser_trochanter"], 0.5, 12.0),
+    (HEAD_CENTRE, -0.65, 18.0),
+    (PLACE["greater_trochanter"], 0.6, 15.0),
+    (PLACE["lesser_trochanter"], 0.3, 12.0),
 )
 SIDES_SHARE = 0.85
 """Correlation of the fields of a person's two sides; two men have 0.84 and 0.87."""
 _WAVES = 64
 
+# Along the shaft the fields change more slowly: so many mm of it count as one.
+_SHAFT_STRETCH, _SHAFT_BEGINS_MM = 2.5, 8.0
+
 # Roughness: SD (mm) at wavelengths from and to (mm); more where muscles insert, less on the head's cartilage.
-_ROUGHNESS_SD_MM = 0.1
-_ROUGHNESS_WAVES_MM = (2.5, 6.0)
+_ROUGHNESS_SD_MM = 0.05
+_ROUGHNESS_WAVES_MM = (3.0, 8.0)
 _ROUGHNESS_WAVES = 128
 _ROUGHNESS_PLACES = (
     (HEAD_CENTRE, -0.7, 15.0),
-    (PLACE["greater_trochanter"], 0.8, 15.0),
-    (PLACE["lateral_face"], 0.5, 12.0),
-    (PLACE["back"], 0.5, 12.0),
-    (PLACE["lesser_trochanter"], 0.8, 12.0),
+    (PLACE["greater_trochanter"], 2.0, 13.0),
+    (PLACE["lateral_face"], 1.2, 12.0),
+    (PLACE["front"], 0.5, 12.0),
+    (PLACE["back"], 0.8, 12.0),
+    (PLACE["lesser_trochanter"], 1.2, 9.0),
 )
 
 _COLLAR_CHANCE, _GREATER_CHANCE, _LESSER_CHANCE = 0.2, 0.3, 0.15
@@ -106,7 +110,8 @@ def draw_variation(
 
     def fields(points: np.ndarray) -> np.ndarray:
         strength = chosen.fields * _strength(points, _FIELD_PLACES)
-        return strength[:, None] * sum(field(points) for field in smooth)
+        places = _stretched(points)
+        return strength[:, None] * sum(field(places) for field in smooth)
 
     def details(points: np.ndarray) -> np.ndarray:
         moved = chosen.fields * fovea(points)
@@ -125,6 +130,14 @@ def _strength(points: np.ndarray, places: tuple[tuple[np.ndarray, float, float],
     for place, more, reach in places:
         strength += more * _bell(points, place, reach)
     return strength
+
+
+def _stretched(points: np.ndarray) -> np.ndarray:
+    """Places at which the fields are evaluated: closer together along the shaft, smoothly from its beginning."""
+    up = unit(PLACE["shaft_proximal"] - PLACE["shaft_distal"])
+    below = (PLACE["shaft_proximal"] - points) @ up
+    softly = _SHAFT_BEGINS_MM * np.logaddexp(0.0, below / _SHAFT_BEGINS_MM)
+    return points + ((1.0 - 1.0 / _SHAFT_STRETCH) * softly)[:, None] * up
 
 
 def _bell(points: np.ndarray, place: np.ndarray, reach: float) -> np.ndarray:
