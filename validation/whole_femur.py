@@ -8,11 +8,14 @@ import numpy as np
 
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.mesh.meshing import isosurface
-from CorticalBoneMappingLib.simulation.hip.femur_shape import signed_distance
+from CorticalBoneMappingLib.simulation.hip.femur_shape import axis_at, mean_shape
+
+from .segmentation.errors import signed_distance
 
 CONDYLE_RADIUS_MM = 20.0
-_LOW, _HIGH = np.array([-82.0, -62.0, -430.0]), np.array([62.0, 52.0, 34.0])
-_SHAFT_TOP, _KNEE = np.array([4.0, -6.0, -120.0]), np.array([6.0, -2.0, -400.0])
+_LOW, _HIGH = np.array([-82.0, -40.0, -430.0]), np.array([62.0, 75.0, 34.0])
+_SHAFT_TOP, _KNEE = axis_at(-120.0), np.array([4.0, 22.0, -400.0])
+_NEAR_MM = 15.0  # where the distance from the mean shape has to be exact
 _APART_MM, _BEHIND_MM = 25.0, 14.0  # of the condyles' centres from the middle of the knee
 
 
@@ -41,7 +44,7 @@ def whole_femur(turned_deg: float = 0.0, spacing_mm: float = 3.0) -> Surface:
         (points - _SHAFT_TOP) @ (_KNEE - _SHAFT_TOP) / np.sum((_KNEE - _SHAFT_TOP) ** 2), 0.0, 1.0
     )
     shaft = np.linalg.norm(points - _SHAFT_TOP - along[..., None] * (_KNEE - _SHAFT_TOP), axis=-1)
-    field = np.minimum(signed_distance(points), shaft - 14.0 - 6.0 * along**4)
+    field = np.minimum(_from_mean(points), shaft - 14.0 - 6.0 * along**4)
     field = np.minimum(field, np.linalg.norm(points - _KNEE + 6.0 * backward, axis=-1) - 26.0)
     for sign in (-1.0, 1.0):
         centre = _KNEE + sign * _APART_MM * lateral + _BEHIND_MM * backward
@@ -49,3 +52,14 @@ def whole_femur(turned_deg: float = 0.0, spacing_mm: float = 3.0) -> Surface:
     matrix = np.diag([spacing_mm] * 3 + [1.0])
     matrix[:3, 3] = _LOW
     return isosurface(-field.transpose(2, 1, 0), matrix, 0.0)
+
+
+def _from_mean(points: np.ndarray) -> np.ndarray:
+    """Distance from the mean shape, mm, negative inside."""
+    surface = mean_shape(2.0)
+    flat = points.reshape(-1, 3)
+    distance = np.full(len(flat), _NEAR_MM)
+    low, high = surface.points.min(axis=0) - _NEAR_MM, surface.points.max(axis=0) + _NEAR_MM
+    near = ((flat > low) & (flat < high)).all(axis=1)
+    distance[near] = signed_distance(surface, flat[near])
+    return distance.reshape(points.shape[:-1])

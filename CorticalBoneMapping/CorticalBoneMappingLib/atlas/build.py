@@ -20,7 +20,7 @@ from ..mesh.closest import closest_points
 from ..mesh.meshing import remesh
 from ..mesh.shape_model import ShapeModel
 from ..registration.cut_ends import widened
-from .cohort_shapes import EXPLAINED, shape_model_of, weights_of
+from .cohort_shapes import EXPLAINED, shape_model_of, weights_of, with_left_out
 from .femurs import Subject, ready_femurs, register_femurs
 from .shaft_end import EndPlane, end_plane, shortened, smoothly_subdivided, with_cut_end
 
@@ -173,6 +173,8 @@ def build_average(
         if rounds[-1].moved_mean_mm < settings.settled_mm:
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
+    progress.report(0.99, "Leaving out one person after the other")
+    model = with_left_out(model, shapes, covered, persons, judged=before.arrays["cut_end"] == 0)
     progress.report(1.0, f"Averaged {len(shapes)} femurs of {model.people} people")
     warnings = {subject.name: list(found.warnings) for subject, found in there if found.warnings}
     return CohortAverage(average, fine, model, tuple(rounds), left_out, warnings)

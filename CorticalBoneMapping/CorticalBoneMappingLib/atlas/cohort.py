@@ -23,7 +23,8 @@ from ..io.folders import ready_folder, whole_folder
 from ..io.surface_files import read_surface, write_surface
 from ..io.tables import read_written_table
 from ..mesh.meshing import remesh
-from ..mesh.shape_model import ShapeModel, write_shape_model
+from ..mesh.shape_model import ShapeModel
+from ..mesh.shape_model_files import write_shape_model
 from ..registration import RegistrationSettings, register
 from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_atlas_record
 from .build import BuildSettings, CohortAverage, build_average
@@ -214,11 +215,20 @@ def _record(
             place: (np.round(point, 3) + 0.0).tolist() for place, point in anatomy.landmarks.items()
         },
         "head_radius_mm": round(anatomy.head_radius_mm, 3),
+        "shape_covariates": covariates_of(average.shape_model),
         "settings": asdict(settings),
         "rounds": rounds,
         "left_out": average.left_out,
         "remarks": average.warnings,
         "program": {"name": "cortical-bone-mapping", "version": __version__},
+    }
+
+
+def covariates_of(model: ShapeModel) -> dict[str, float]:
+    """Return the modes that may be covariates of a study, with the share of shape that each explains."""
+    return {
+        f"femur shape {number}": round(float(share), 4)
+        for number, share in enumerate(model.shares[: model.n_covariates], start=1)
     }
 
 
@@ -245,9 +255,7 @@ def centred(average: CohortAverage) -> tuple[CohortAverage, Anatomy]:
     def moved(surface: Surface) -> Surface:
         return replace(surface, points=surface.points + shift)
 
-    moved_model = ShapeModel(
-        moved(model.surface), model.modes, model.residual_sd_mm, model.people, model.explained
-    )
+    moved_model = replace(model, surface=moved(model.surface))
     average = replace(
         average, surface=moved(average.surface), fine=moved(average.fine), shape_model=moved_model
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from scipy.spatial.distance import cdist
 from ..core.errors import SettingError
 from ..core.progress import Progress
 from ..core.surface import Surface
-from ..mesh.shape_model import ShapeModel, pose_basis, similarity
+from ..mesh.shape_model import ShapeModel, similarity
+from ..mesh.shape_modes import left_out_of, principal_modes, weights_of, without_pose
 from ..registration.cut_ends import thinned
 
 EXPLAINED = 0.98
@@ -80,17 +82,58 @@ def shape_model_of(
         _, rotation, translation = similarity(mean, average.points, rigid=True)
         mean = mean @ rotation.T + translation
         moved = np.sqrt(((mean - model.mean) ** 2).sum(axis=1).mean())
-        deviations = size * (aligned - centre) @ rotation.T
-        model = _principal(Surface(mean, average.triangles), deviations, weights, explained)
+        rows = _rows(size * (aligned - centre) @ rotation.T, mean)
+        model = principal_modes(Surface(mean, average.triangles), rows, weights, explained=explained)
         if moved < _SETTLED_MM:
             break
     return model
 
 
-def weights_of(persons: Sequence[str]) -> np.ndarray:
-    """Weight of each femur: one over the number of its person's femurs."""
-    _, person, femurs = np.unique(np.asarray(persons, dtype=object), return_inverse=True, return_counts=True)
-    return 1.0 / femurs[person]
+def with_left_out(
+    model: ShapeModel,
+    shapes: np.ndarray,
+    covered: np.ndarray,
+    persons: Sequence[str] | None = None,
+    judged: np.ndarray | None = None,
+) -> ShapeModel:
+    """Add to a model what it makes of people left out, so that it can judge a shape by what it leaves of it.
+
+    Parameters
+    ----------
+    model : ShapeModel
+        That `shape_model_of` made from these shapes.
+    shapes, covered, persons
+        As for `shape_model_of`.
+    judged : ndarray of bool, shape (n,), optional
+        Which points count: the flat end of the shaft does not. By default all.
+
+    Returns
+    -------
+    ShapeModel
+        With `left_out`; None, as before, for few people.
+    """
+    persons = [str(row) for row in range(len(shapes))] if persons is None else persons
+    weights, aligned = weights_of(persons), aligned_to(model, shapes, covered)
+
+    def model_without(kept: np.ndarray) -> ShapeModel:
+        # The others stay as they are aligned to the mean of all; to align them anew moves them little.
+        centre = np.average(aligned[kept], axis=0, weights=weights[kept])
+        rows = _rows(aligned[kept] - centre, centre)
+        mean = Surface(centre, model.surface.triangles)
+        return principal_modes(mean, rows, weights[kept], most=len(model.modes))
+
+    known = covered if judged is None else covered & judged
+    return replace(model, left_out=left_out_of(model, shapes, known, persons, model_without))
+
+
+def aligned_to(model: ShapeModel, shapes: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Align shapes to the mean of a model, without their sizes, and fill missing points, shape (m, n, 3)."""
+    gaps = [_Gap.of(model.mean, known) for known in covered]
+    return _aligned(shapes, covered, gaps, model)[0]
+
+
+def _rows(deviations: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    return without_pose(deviations.reshape(len(deviations), -1), mean)
 
 
 def _mean_size(sizes: np.ndarray, weights: np.ndarray) -> float:
@@ -141,21 +184,3 @@ def _aligned(
         aligned[row] = np.where(known[:, None], back, filled)
         sizes[row] = fit.size
     return aligned, sizes
-
-
-def _principal(mean: Surface, deviations: np.ndarray, weights: np.ndarray, explained: float) -> ShapeModel:
-    """Principal components of the deviations, without what is left of pose and size."""
-    people = round(float(weights.sum()))
-    rows = deviations.reshape(len(deviations), -1)
-    pose, _ = np.linalg.qr(pose_basis(mean.points).T)
-    rows = np.sqrt(weights)[:, None] * (rows - (rows @ pose) @ pose.T)
-    variances, vectors = np.linalg.eigh(rows @ rows.T / (people - 1))
-    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
-    shares = variances / variances.sum()
-    count = min(int(np.searchsorted(np.cumsum(shares), explained)) + 1, people - 1)
-    modes = vectors[:, :count].T @ rows / np.sqrt(people - 1)
-    # An eigenvector has no sign of its own; the point that moves most decides, so that a build repeats.
-    most = np.take_along_axis(modes, np.abs(modes).argmax(axis=1)[:, None], axis=1)
-    modes = (modes * np.sign(most)).reshape(count, -1, 3)
-    left = variances[count:].sum() / rows.shape[1]
-    return ShapeModel(mean, modes, float(np.sqrt(left)), people, shares[:count])

@@ -24,10 +24,10 @@ from ..core.errors import SettingError
 from ..core.side import SIDES
 from .hip.bone import Bone, Hip
 from .hip.femur import make_femur
-from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE
+from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, PLACE, axis_at
 from .hip.population import FemurDimensions, draw_dimensions
 from .hip.surroundings import with_pelvis
-from .hip.tissue import Tissue, blend
+from .hip.tissue import Tissue, blend, neck_radii
 from .scanner.settings import ScannerSettings
 
 # Place on the mean shape, and the change of mass there (%) when the whole femur's is 5.4 %. With these the
@@ -38,25 +38,22 @@ _SITES = (
         for to in ((0, 0, 1), (-1, 0, 0), (0, 1, 0), (0, -1, 0))
     ),
     (HEAD_CENTRE + HEAD_RADIUS_MM * np.array((0, 0, -1)), 2.5),
-    (0.5 * (HEAD_CENTRE + NECK_BASE) + np.array((0, 0, 14.0)), 6.0),
-    (0.5 * (HEAD_CENTRE + NECK_BASE) - np.array((0, 0, 14.0)), 4.0),
-    (0.5 * (HEAD_CENTRE + NECK_BASE) + np.array((0, 13.0, 0)), 4.5),
-    (0.5 * (HEAD_CENTRE + NECK_BASE) - np.array((0, 13.0, 0)), 4.5),
-    ((2.8, 1.2, 19.0), 8.0),  # tip of the greater trochanter
-    ((23.0, 10.0, -14.0), 14.2),  # its lateral face
-    ((22.0, 4.0, -28.0), 13.8),
-    ((8.0, 26.0, -6.0), 8.5),  # front
-    ((6.0, -17.0, -8.0), 8.0),  # back
-    ((-8.0, -18.0, -25.0), 6.0),  # crest
-    ((-19.0, -29.0, -43.0), 5.0),  # lesser trochanter
-    ((-27.0, 3.0, -36.0), 4.5),  # calcar
-    ((-5.0, 19.0, -30.0), 6.0),  # intertrochanteric line
-    ((19.0, 2.0, -46.0), 8.0),
-    ((2.0, -18.0, -50.0), 6.0),
+    *((PLACE["neck_centre"] + out, value) for out, value in zip(neck_radii(), (6.0, 4.0, 4.5, 4.5))),
+    ((3.4, -4.2, 8.9), 8.0),  # tip of the greater trochanter
+    ((25.5, 12.1, -19.4), 14.2),  # its lateral face
+    ((23.5, 8.0, -32.0), 13.8),
+    ((12.2, 23.3, -3.8), 8.5),  # front
+    ((3.3, -12.4, -15.2), 8.0),  # back
+    ((-6.4, -9.3, -31.7), 6.0),  # crest
+    ((-20.6, -12.1, -55.2), 5.0),  # lesser trochanter
+    ((-27.1, 14.7, -32.7), 4.5),  # calcar
+    ((-2.3, 24.8, -26.3), 6.0),  # intertrochanteric line
+    ((17.0, 8.0, -49.0), 8.0),
+    ((1.4, -7.3, -58.9), 6.0),
     *(
-        ((x, y, z), value)
-        for z, value in ((-62.0, 5.0), (-85.0, 4.9), (-115.0, 4.7), (-150.0, 4.7))
-        for x, y in ((-13.0, -4.0), (18.0, -4.0), (3.0, 11.0), (4.0, -17.0))
+        (axis_at(z) + np.array(out), value)
+        for z, value in ((-71.0, 5.0), (-92.0, 4.9), (-120.0, 4.7), (-150.0, 4.7))
+        for out in ((-14.0, 0.0, 0.0), (14.0, 0.0, 0.0), (0.0, 14.0, 0.0), (0.0, -14.0, 0.0))
     ),
 )
 _WHOLE_PERCENT = 5.4  # what the table was balanced for
@@ -290,7 +287,8 @@ def hip_before(settings: TrialSettings, person: Participant, side: str) -> Hip:
     """Return a hip of a person before the trial; `changed` makes the later ones from it at little cost."""
     random = np.random.default_rng([settings.seed, 13, person.number, SIDES.index(side)])
     femur = make_femur(person.dimensions, person.tissue, side, random)
-    return with_pelvis(Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm))
+    hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
+    return with_pelvis(hip, random=np.random.default_rng([settings.seed, 15, person.number]))
 
 
 def changed(settings: TrialSettings, person: Participant, before: Hip, month: float) -> Hip:

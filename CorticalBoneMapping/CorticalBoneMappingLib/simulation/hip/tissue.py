@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, SHAFT_AXIS
+from .femur_map import unit
+from .femur_shape import DIMENSIONS, HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, axis_at
 
 THICKNESS_RANGE_MM = (0.3, 6.0)
 
@@ -30,22 +31,22 @@ _NECK_SITES = (
     (0.38, (0.85, 0.95, 120), (3.4, 1.04, 170), (1.25, 0.99, 110), (1.00, 0.97, 110)),
 )
 _TROCHANTER_SITES = (
-    ((2.8, 1.2, 19.0), 0.80, 0.93, 90),  # tip
-    ((23, 10, -14), 1.15, 0.96, 80),  # lateral face
-    ((8, 26, -6), 1.20, 0.97, 90),  # front
-    ((6, -17, -8), 1.20, 0.97, 90),  # back
-    ((-8, -18, -25), 1.50, 0.98, 90),  # crest
-    ((-19, -29, -43), 1.40, 0.97, 80),  # lesser trochanter
-    ((-27, 3, -36), 4.2, 1.04, 120),  # calcar
-    ((-5, 19, -30), 1.60, 0.99, 80),  # intertrochanteric line
-    ((19, 2, -36), 1.80, 1.00, 70),
-    ((2, -18, -50), 2.40, 1.01, 60),
+    ((3.4, -4.2, 8.9), 0.80, 0.93, 90),  # tip
+    ((25.5, 12.1, -19.4), 1.15, 0.96, 80),  # lateral face
+    ((12.2, 23.3, -3.8), 1.20, 0.97, 90),  # front
+    ((3.3, -12.4, -15.2), 1.20, 0.97, 90),  # back
+    ((-6.4, -9.3, -31.7), 1.50, 0.98, 90),  # crest
+    ((-20.6, -12.1, -55.2), 1.40, 0.97, 80),  # lesser trochanter
+    ((-27.1, 14.7, -32.7), 4.2, 1.04, 120),  # calcar
+    ((-2.3, 24.8, -26.3), 1.60, 0.99, 80),  # intertrochanteric line
+    ((19.5, 7.3, -39.4), 1.80, 1.00, 70),
+    ((1.4, -7.3, -58.9), 2.40, 1.01, 60),
 )
 # Medial, lateral, anterior, posterior around the shaft, by height.
 _SHAFT_SITES = (
-    (-62.0, 4.0, 2.9, 2.5, 3.1, 1.03, 40),
-    (-85.0, 4.8, 4.4, 3.6, 4.2, 1.04, 20),
-    (-115.0, 5.3, 5.2, 4.4, 5.2, 1.05, 10),
+    (-71.0, 4.0, 2.9, 2.5, 3.1, 1.03, 40),
+    (-92.0, 4.8, 4.4, 3.6, 4.2, 1.04, 20),
+    (-120.0, 5.3, 5.2, 4.4, 5.2, 1.05, 10),
     (-150.0, 5.6, 5.6, 4.8, 5.8, 1.05, 10),
 )
 _REACH_MM = 9.0  # of a site; chosen by hand
@@ -88,22 +89,27 @@ def sites() -> tuple[np.ndarray, np.ndarray]:
     """
     rows = [(HEAD_CENTRE + HEAD_RADIUS_MM * np.array(d), *values) for d, *values in _HEAD_SITES]
     neck = HEAD_CENTRE - NECK_BASE
-    superior = np.array([0.0, 0.0, 1.0]) - neck[2] * neck / (neck @ neck)
-    superior /= np.linalg.norm(superior)
-    anterior = np.cross(superior, neck / np.linalg.norm(neck))
-    anterior *= np.sign(anterior[1])
     for fraction, *around in _NECK_SITES:
-        for direction, values in zip((superior, -superior, anterior, -anterior), around):
-            rows.append((NECK_BASE + fraction * neck + 13.0 * direction, *values))
+        for out, values in zip(neck_radii(), around):
+            rows.append((NECK_BASE + fraction * neck + out, *values))
     rows += [(np.array(place, float), *values) for place, *values in _TROCHANTER_SITES]
-    axis = SHAFT_AXIS[1] - SHAFT_AXIS[0]
     for level, medial, lateral, front, back, density, marrow in _SHAFT_SITES:
-        centre = SHAFT_AXIS[0] + axis * (level - SHAFT_AXIS[0][2]) / axis[2]
+        centre = axis_at(level)
         for direction, thickness in zip(
-            ((-15, 0, 0), (15, 0, 0), (0, 13, 0), (0, -13, 0)), (medial, lateral, front, back)
+            ((-14, 0, 0), (14, 0, 0), (0, 14, 0), (0, -14, 0)), (medial, lateral, front, back)
         ):
             rows.append((centre + direction, thickness, density, marrow))
     return np.array([row[0] for row in rows]), np.array([row[1:] for row in rows])
+
+
+def neck_radii() -> list[np.ndarray]:
+    """Return the steps (3,) from the neck's axis to its superior, inferior, anterior and posterior surface."""
+    neck = unit(HEAD_CENTRE - NECK_BASE)
+    superior = unit(np.array([0.0, 0.0, 1.0]) - neck[2] * neck)
+    anterior = np.cross(superior, neck)
+    anterior = anterior * np.sign(anterior[1])
+    high, deep = 0.5 * DIMENSIONS["neck_height_mm"] * superior, 0.5 * DIMENSIONS["neck_depth_mm"] * anterior
+    return [high, -high, deep, -deep]
 
 
 def blend(points: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:

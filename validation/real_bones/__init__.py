@@ -1,0 +1,1 @@
+"""An average femur and its shape model against real bones, and simulated people against real ones."""
