@@ -113,9 +113,9 @@ def _maps_text(maps: list[SourceMap], average: AverageFemur, picture: str) -> st
         "Signed distance from the average to the bone after the similarity, in the size of the average, mean",
         "over a source's bones; positive where the bone lies outside. The last "
         f"{SHAFT_END_MM:.0f} mm of the shaft are left",
-        "out of the figures. Root mean square over the area. At the tip of a trochanter that lies elsewhere in",
-        "every bone, the mean of such distances is inward of all. *Own average*: the same for the average of the",
-        "source's bones by registration, aligned to this one, in which places are averaged.",
+        "out of the figures. Root mean square over the area. At the tip of a trochanter that lies elsewhere",
+        "in every bone, the mean of such distances is inward of all. *Own average*: the same for the average",
+        "of the source's bones by registration, aligned to this one, in which places are averaged.",
         "",
         "| source | bones | root mean square, mm | greatest | where | least | where |",
         "|---|---|---|---|---|---|---|",
