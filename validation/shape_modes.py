@@ -241,7 +241,7 @@ def report(
         f"{1.36 / uniform.size**0.5:.3f} is exceeded once in 20,",
         "if all were independent; the new ones of a cohort are not.",
         "",
-        "What few people do not show cannot be implausible: by nine real people a swelling of 8 mm has a",
+        "Few people make a model that is unsure of what is usual: by nine real people a swelling of 8 mm has a",
         "plausibility below 0.05 mostly, below 0.01 not always, and a neck too wide is within what the modes",
         "can make. Models of 30 simulated people find both (`Testing/library/mesh/test_plausibility.py`).",
         "",
