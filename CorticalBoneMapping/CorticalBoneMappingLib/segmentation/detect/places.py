@@ -89,9 +89,8 @@ def _correlation(
         return fft.rfftn(drawn.reshape(shape).astype(np.float32))
 
     along = sum(spectrum(-normals[:, axis] * areas) * spectra[axis] for axis in range(3))
-    visible = np.maximum(fft.irfftn(np.conj(spectrum(areas) * spectra[3]), shape), 0.0)
-    # What little of a femur is seen agrees by chance as the root of its share does.
-    return fft.irfftn(np.conj(along), shape) / np.maximum(visible, PLACES.least_seen) * np.sqrt(visible)
+    visible = fft.irfftn(np.conj(spectrum(areas) * spectra[3]), shape)
+    return fft.irfftn(np.conj(along), shape) / np.maximum(visible, PLACES.least_seen)
 
 
 def _peaks(score: np.ndarray, size: np.ndarray, most: int) -> np.ndarray:
