@@ -37,7 +37,7 @@ help:
 	@echo "make bench-segmentation  the femur that is found against the true one, in two dozen simulated hips"
 	@echo "make bench-statistics    false alarms of every test in a thousand null studies"
 	@echo "make bench-trial         a whole simulated trial, from 640 scans to its effect: hours, 5 GB"
-	@echo "make atlas   build the average femur that ships with the library (about ten minutes)"
+	@echo "make atlas   build the average femur that ships with the library (needs the thirteen people's surfaces)"
 	@echo "make docs    build the reference for Python users in build/docs"
 	@echo "make package build wheel and source distribution, check them, and use each in an empty environment"
 	@echo "make clean   remove the environments and the demo"
@@ -118,6 +118,7 @@ bench-inputs: .environments/newest/ready
 	nice $(TESTED)/python -m validation.inputs
 
 atlas: .venv/.library
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.mean_femur
 	OMP_NUM_THREADS=1 $(BIN)/python -m tools.shipped_atlas
 
 clean:

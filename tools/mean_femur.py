@@ -9,27 +9,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from CorticalBoneMappingLib.anatomy import Anatomy, measure_anatomy
-from CorticalBoneMappingLib.atlas.build import BuildSettings, CohortAverage, Subject, build_average
+from CorticalBoneMappingLib.atlas.build import (
+    BuildSettings,
+    CohortAverage,
+    RoundMovement,
+    Subject,
+    build_average,
+)
 from CorticalBoneMappingLib.atlas.shaft_end import EndPlane, with_cut_end
-from CorticalBoneMappingLib.core.progress import Progress
+from CorticalBoneMappingLib.core.progress import Progress, TerminalProgress
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.files import write_json
 from CorticalBoneMappingLib.io.surface_files import write_surface
-from CorticalBoneMappingLib.mesh.cutting import cut_flat
 from CorticalBoneMappingLib.mesh.meshing import remesh
 from CorticalBoneMappingLib.mesh.shape_model import ShapeModel, similarity
 from CorticalBoneMappingLib.simulation.hip.femur_map import SURFACE_PLACES, Skeleton, dimension_map, unit
+from CorticalBoneMappingLib.simulation.hip.femur_shape import DATA, MESH, PLACES
 from CorticalBoneMappingLib.simulation.hip.measured import MEASURED, measured_dimensions
 from CorticalBoneMappingLib.simulation.hip.population import LEAN_DEG, FemurDimensions
 
-from .real_people import SHAFT_MM, in_correspondence, proximal
+from .real_people import SHAFT_MM, in_correspondence, proximal, real_people
 
 SETTINGS = BuildSettings(rounds=6, points=9000, fine_points=20000, explained=0.999)
 POINTS = 20_000  # of the mesh that is stored
@@ -43,7 +50,9 @@ def mean_of_correspondence() -> Surface:
     mean = points[0]
     for _ in range(5):
         fits = [similarity(each, mean) for each in points]
-        mean = np.mean([size * each @ turn.T + shift for each, (size, turn, shift) in zip(points, fits)], axis=0)
+        mean = np.mean(
+            [size * each @ turn.T + shift for each, (size, turn, shift) in zip(points, fits)], axis=0
+        )
         mean = mean / np.exp(np.mean([np.log(size) for size, _, _ in fits]))
     whole = Surface(mean, triangles)
     # A little shorter than the people, so that all of them reach its end.
@@ -128,14 +137,38 @@ def response_of(surface: Surface, skeleton: Skeleton) -> np.ndarray:
     return np.array(columns).T
 
 
-def write_mean(folder: Path, surface: Surface, mesh_name: str, places_name: str) -> None:
-    """Write the mesh, and its places, dimensions and response as JSON."""
+def write_mean(surface: Surface, raw: Mapping[str, float], rounds: Sequence[RoundMovement]) -> None:
+    """Write the mesh, and beside it as JSON its places, dimensions and response, and how it was averaged."""
     mesh = remesh(surface, n_points=POINTS)
     skeleton = skeleton_of(mesh)
-    write_surface(folder / mesh_name, mesh)
+    write_surface(DATA / MESH, mesh)
     facts = {
         "places": {name: np.round(place, 2).tolist() for name, place in skeleton.place.items()},
         "dimensions": {name: round(value, 3) for name, value in skeleton.dimensions.items()},
+        "dimensions_before": {name: round(value, 3) for name, value in raw.items()},
+        "rounds": [asdict(one) for one in rounds],
         "response": np.round(response_of(mesh, skeleton), 4).tolist(),
     }
-    write_json(folder / places_name, facts)
+    write_json(DATA / PLACES, facts)
+
+
+def average_record() -> dict[str, Any]:
+    """Read what was written beside the mesh."""
+    return json.loads((DATA / PLACES).read_text(encoding="utf-8"))
+
+
+def make_mean(progress: Progress) -> None:
+    """Make the mean femur and write it to the data of the digital hip."""
+    average = real_average(real_people(), progress.part(0.0, 0.8))
+    surface, model = in_frame(average.fine, average.shape_model)
+    raw = skeleton_of(surface).dimensions
+    progress.report(0.8, "Moving the average to typical dimensions")
+    moved, model = moved_to(surface, model, FemurDimensions())
+    surface, _ = in_frame(moved, model)
+    progress.report(0.9, "Measuring the response")
+    write_mean(surface, raw, average.rounds)
+    progress.report(1.0, "The mean femur is written")
+
+
+if __name__ == "__main__":
+    make_mean(TerminalProgress())

@@ -102,5 +102,7 @@ def in_correspondence(folder: Path = FOLDER) -> tuple[np.ndarray, np.ndarray]:
     triangles : ndarray of shape (m, 3)
         Of all of them.
     """
-    surfaces = [read_source(folder, name, start, origin) for origin, name, start, *_ in SOURCES if origin == _TEN]
+    surfaces = [
+        read_source(folder, name, start, origin) for origin, name, start, *_ in SOURCES if origin == _TEN
+    ]
     return np.array([one.mirrored().points for one in surfaces]), surfaces[0].mirrored().triangles

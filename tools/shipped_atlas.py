@@ -7,10 +7,13 @@ files give the same bytes.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from CorticalBoneMappingLib.atlas.augmented import augmented_model
 
 from CorticalBoneMappingLib.anatomy.regions import REGION_NAMES
 from CorticalBoneMappingLib.atlas.average import DATA
@@ -19,9 +22,8 @@ from CorticalBoneMappingLib.atlas.cohort import centred, with_regions_by_anatomy
 from CorticalBoneMappingLib.atlas.shaft_end import EndPlane, with_cut_end
 from CorticalBoneMappingLib.core.progress import Progress, TerminalProgress
 from CorticalBoneMappingLib.core.surface import Surface
-from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.mesh.meshing import remesh
-from CorticalBoneMappingLib.mesh.shape_model import ShapeModel, similarity
+from CorticalBoneMappingLib.mesh.shape_model import similarity
 from CorticalBoneMappingLib.registration import register
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE, mean_shape
 from CorticalBoneMappingLib.simulation.hip.population import (
@@ -30,17 +32,20 @@ from CorticalBoneMappingLib.simulation.hip.population import (
     individual_map,
 )
 
+from .mean_femur import average_record
 from .real_people import real_people
 
 NAME = "thirteen people"
 PEOPLE, SEED = 200, 2026
 """Simulated people whose modes are added, and the seed that they are drawn with."""
+MODES, EXPLAINED = 30, 0.999
+"""Number of modes, real and simulated together; share of the real variance that the real ones explain."""
 ATLAS_END_Z_MM = -105.0
-"""Where the average's shaft ends in the frame of the mean shape: 52 mm below the tip of the lesser trochanter."""
+"""Where the average's shaft ends in the frame of the mean shape: 52 mm below the lesser trochanter's tip."""
 
 
 def average_mesh(points: int) -> tuple[Surface, np.ndarray]:
-    """Return the mean shape as the average femur: centred, as a person of its dimensions lies, with a cut end.
+    """Return the mean shape as the average femur: centred, in the pose of a person who lies, with a cut end.
 
     Parameters
     ----------
@@ -87,3 +92,45 @@ def simulated_on(places: np.ndarray, people: int = PEOPLE, seed: int = SEED) -> 
     """Return where places on the mean shape lie on simulated people, mm, shape (people, n, 3)."""
     random = np.random.default_rng(seed)
     return np.array([individual_map(draw_dimensions(random), random)(places) for _ in range(people)])
+
+
+def make_shipped(folder: Path = DATA, progress: Progress | None = None) -> None:
+    """Build the atlas that is shipped, from the mean femur of the digital hip.
+
+    Parameters
+    ----------
+    folder : Path
+        To be written; by default the one that `load_atlas` reads.
+    progress : Progress, optional
+        Called with the fraction done and a text; can cancel.
+    """
+    progress, settings = progress or Progress(), BuildSettings()
+    standard, places = average_mesh(settings.points)
+    fine, _ = average_mesh(settings.fine_points)
+    subjects = real_people()
+    shapes, covered = people_on(standard, subjects, progress.part(0.0, 0.8))
+    progress.report(0.8, f"Drawing {PEOPLE} simulated people")
+    at_end = standard.arrays["cut_end"] == 1
+    model = augmented_model(
+        shapes,
+        simulated_on(places),
+        Surface(standard.points, standard.triangles),
+        MODES,
+        covered=covered | at_end,
+        persons=[subject.person for subject in subjects],
+        judged=~at_end,
+        explained=EXPLAINED,
+    )
+    rounds = tuple(RoundMovement(**one) for one in average_record()["rounds"])
+    average, anatomy = centred(CohortAverage(standard, fine, model, rounds, {}, {}))
+    average = with_regions_by_anatomy(average, anatomy)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary) / "atlas"
+        write_atlas(made, average, anatomy, REGION_NAMES, NAME, settings)
+        for path in sorted(made.iterdir()):  # the notices beside them stay
+            shutil.copy(path, folder)
+    progress.report(1.0, f"The average of {rounds[-1].people} people is written")
+
+
+if __name__ == "__main__":
+    make_shipped(progress=TerminalProgress())

@@ -32,8 +32,9 @@ def main() -> None:
     """Measure, and write the pages."""
     parser = argparse.ArgumentParser(
         prog="python -m validation.real_bones",
-        description="An average femur and its shape model against real bones. Sides come from a table sides.csv "
-        "(columns file and side) in the folder, from the file names (_l, _right), or from the shape.",
+        description="An average femur and its shape model against real bones. Sides come from a table "
+        "sides.csv (columns file and side) in the folder, from the file names (_l, _right), or from the "
+        "shape.",
     )
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="FOLDER", help="of surfaces; default: test data"

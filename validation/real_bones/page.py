@@ -24,13 +24,13 @@ Bones: {bones}. Whole femurs were cut {kept:.0f} mm below the tip of the lesser 
 
 ## Distances
 
-*Similarity*: the average moved, turned and scaled only; least squares of the distances to exact closest
-points, from each covered vertex of the average to the bone and from 3,000 evenly spread points of the bone to
-the average, with equal weight both ways, until nothing moves by more than 0.003 mm; what has no counterpart by
-the registration (beyond a cut end) is left out, nothing else is trimmed. *Modes*: the same with the first
-coordinates of the shape model, which are all but free (prior SD {prior:.0f} standard deviations of the
-population). *Registered*: from the bone to the registered average. Means, and 95th percentiles in brackets,
-mm; both ways alike. *Misfit* is what the smooth deformation leaves.
+*Similarity*: the average moved, turned and scaled only. Gauss-Newton steps on the squared distances to
+exact closest points, from each covered vertex of the average to the bone and from 3,000 evenly spread points
+of the bone to the average, with equal weight both ways, until nothing moves by more than 0.003 mm. What has
+no counterpart by the registration (beyond a cut end) is left out; nothing else is trimmed. *Modes*: the same
+with the first coordinates of the shape model, which are all but free (prior SD {prior:.0f} standard
+deviations of the population). *Registered*: from the bone to the registered average. Means, and 95th
+percentiles in brackets, mm; both ways alike. *Misfit* is what the smooth deformation leaves.
 
 | bone | side | similarity | {mode_names} | registered | misfit | plausibility | s | warnings |
 |---|---|---|{rule}---|---|---|---|---|
@@ -74,8 +74,8 @@ def _row(one: Measured, counts: list[int]) -> str:
     warned = "; ".join(one.warnings) or "–"
     return (
         f"| {one.bone.name} | {one.bone.side} | {' | '.join(cells)} | {one.registered_mm:.2f} "
-        f"({one.registered_high_mm:.2f}) | {one.misfit_mm:.2f} | {one.plausibility:.2f} | {one.seconds:.1f} | "
-        f"{warned} |\n"
+        f"({one.registered_high_mm:.2f}) | {one.misfit_mm:.2f} | {one.plausibility:.2f} | "
+        f"{one.seconds:.1f} | {warned} |\n"
     )
 
 
@@ -110,8 +110,9 @@ def _maps_text(maps: list[SourceMap], average: AverageFemur, picture: str) -> st
         "",
         "## Where they differ",
         "",
-        "Signed distance from the average to the bone after the similarity, in the size of the average, mean over",
-        f"a source's bones; positive where the bone lies outside. The last {SHAFT_END_MM:.0f} mm of the shaft are left",
+        "Signed distance from the average to the bone after the similarity, in the size of the average, mean",
+        "over a source's bones; positive where the bone lies outside. The last "
+        f"{SHAFT_END_MM:.0f} mm of the shaft are left",
         "out of the figures. Root mean square over the area.",
         "",
         "| source | bones | root mean square, mm | greatest | where | least | where |",
@@ -122,7 +123,8 @@ def _maps_text(maps: list[SourceMap], average: AverageFemur, picture: str) -> st
         known = np.isfinite(one.mean_mm)
         rms = np.sqrt(np.average(one.mean_mm[known] ** 2, weights=average.surface.point_areas[known]))
         lines.append(
-            f"| {one.source} | {one.bones} | {rms:.2f} | {high:+.1f} | {high_place} | {_signed(low)} | {low_place} |"
+            f"| {one.source} | {one.bones} | {rms:.2f} | {_signed(high)} | {high_place} | "
+            f"{_signed(low)} | {low_place} |"
         )
     pairs = [
         (one, other)
@@ -150,11 +152,12 @@ def _dimensions_text(measured: list[Measured], sources: list[str], own: Dimensio
     lines = [
         "## Dimensions",
         "",
-        "As `measure_anatomy` finds them, mean ± SD. *Table*: 39 real femurs of seven sources, measured with the same",
-        "tool (they include the bones of this page). Heights are along the shaft's axis. *Slope*: height of the",
+        "As `measure_anatomy` finds them, mean ± SD. *Table*: 39 real femurs of seven sources, measured with",
+        "an earlier version of the same tool. Heights are along the shaft's axis. *Slope*: height of the",
         "greater trochanter on the neck–shaft angle.",
         "",
-        f"| dimension | {' | '.join(f'{name} ({len(table)})' for name, table in groups.items())} | table | average |",
+        f"| dimension | {' | '.join(f'{name} ({len(table)})' for name, table in groups.items())} "
+        "| table | average |",
         "|---|" + "---|" * (len(groups) + 2),
     ]
     for column, name in enumerate(NAMES):
@@ -181,9 +184,9 @@ def _landmarks_text(measured: list[Measured], sources: list[str]) -> str:
         "",
         "## Landmarks",
         "",
-        "Distance between a landmark that `measure_anatomy` finds on the bone and the same one carried from the",
-        "average by the registration, mm: median (greatest). *Side*: the registration accepts the bone's side and",
-        "refuses the other.",
+        "Distance between a landmark that `measure_anatomy` finds on the bone and the same one carried from",
+        "the average by the registration, mm: median (greatest). *Side*: the registration accepts the bone's",
+        "side and refuses the other.",
         "",
         f"| source | {' | '.join(name.replace('_', ' ') for name in LANDMARKS)} | side |",
         "|---|" + "---|" * (len(LANDMARKS) + 1),

@@ -59,11 +59,11 @@ def population_page(table: np.ndarray, failures: list[str], real: np.ndarray, pi
     lines = [
         "# Simulated people against real ones",
         "",
-        f"`python -m validation.real_bones FOLDER ... --simulated {len(table) + len(failures)}` wrote this page.",
-        f"{len(table)} people drawn by `simulation/hip/population.py` (seed {SEED}), meshed at {SPACING_MM} mm and",
-        "measured by `measure_anatomy`, against 39 real femurs of seven sources measured with the same tool.",
-        "*Mean off*: difference of the means in SDs of the real ones; at most 0.3 is wanted. *SD*: over that of the",
-        "real ones; 0.75 to 1.25 is wanted.",
+        f"`python -m validation.real_bones FOLDER ... --simulated {len(table) + len(failures)}` wrote this",
+        f"page. {len(table)} people drawn by `simulation/hip/population.py` (seed {SEED}), meshed at",
+        f"{SPACING_MM} mm and measured by `measure_anatomy`, against 39 real femurs of seven sources that",
+        "were measured with an earlier version of it. *Mean off*: difference of the means in SDs of the real",
+        "ones; at most 0.3 is wanted. *SD*: over that of the real ones; 0.75 to 1.25 is wanted.",
         "",
         f"![Histograms]({picture})",
         "",
@@ -76,13 +76,13 @@ def population_page(table: np.ndarray, failures: list[str], real: np.ndarray, pi
         met = "yes" if abs(off) <= 0.3 and 0.75 <= ratio <= 1.25 else "**no**"
         lines.append(
             f"| {LABELS[name]} | {values.mean():.1f} ± {values.std(ddof=1):.1f} | {values.min():.1f} – "
-            f"{values.max():.1f} | {mean:.1f} ± {deviation:.1f} | {f'{off:+.2f}'.replace('-', '−')} | {ratio:.2f} | "
+            f"{values.max():.1f} | {mean:.1f} ± {deviation:.1f} | {minus(f'{off:+.2f}')} | {ratio:.2f} | "
             f"{met} |"
         )
     found = slope(table)
     met = "yes" if abs(found - REAL_SLOPE) <= 0.2 else "**no**"
     lines += [
-        f"| slope of greater trochanter on angle, mm/° | {f'{found:.2f}'.replace('-', '−')} | | −0.90 | | | {met} |",
+        f"| slope of greater trochanter on angle, mm/° | {minus(f'{found:.2f}')} | | −0.90 | | | {met} |",
         "",
         f"Not measured: {len(failures)}." + "".join(f"\n* {text}" for text in failures[:10]),
         "",
@@ -104,8 +104,13 @@ def population_page(table: np.ndarray, failures: list[str], real: np.ndarray, pi
     return "\n".join(lines) + "\n"
 
 
+def minus(text: str) -> str:
+    """Return a number's text with the sign that books print."""
+    return text.replace("-", "−")
+
+
 def draw_histograms(table: np.ndarray, real: np.ndarray, path: Path) -> None:
-    """Draw a histogram of each dimension, with the real people's normal curve and the bones that were given."""
+    """Draw a histogram of each dimension, the normal curve of real people, and the bones that were given."""
     try:
         import matplotlib
 

@@ -221,8 +221,9 @@ def _real_cells(registered_template: Registration, bone: Surface, atlas: Average
         shape = fit.size * model.reconstruct(fit.coordinates) @ fit.rotation.T + fit.translation
     modelled = closest_points(bone, shape[known]).distance.mean()
     slid = np.linalg.norm(shape - points, axis=1)[known].mean()
-    distance, plausible = model.mahalanobis(fit.coordinates), model.plausibility(fit.coordinates)
-    return [f"{value:.2f}" for value in (average, modelled, slid, fit.size, distance, plausible)]
+    usual = model.judge(_nearest(bone, shape), known, fit.coordinates)
+    figures = (average, modelled, slid, fit.size, usual.mahalanobis, usual.share_beyond)
+    return [f"{value:.2f}" for value in figures]
 
 
 def _nearest(bone: Surface, points: np.ndarray) -> np.ndarray:
@@ -308,7 +309,7 @@ def report(
         "Mean distance to the bone of the shipped *average*, moved, turned and scaled only, and of the",
         "*model*, with its modes; both fitted to the closest points of the bone, mm. *Slid*: mean distance",
         "of the model's points from the registered ones, mm. *Mahalanobis*: distance from the average shape",
-        "in standard deviations; *plausibility*: share of the simulated population that is at least as far.",
+        "in standard deviations; *plausibility*: share of the atlas' population that is at least as unusual.",
         "The parametric femur's proportions were adjusted on these four, so this is a fit, no validation.",
         "",
         "| femur | average | model | slid | size | Mahalanobis | plausibility |",

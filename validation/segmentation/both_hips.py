@@ -10,7 +10,7 @@ from CorticalBoneMappingLib.core.errors import SettingError
 from CorticalBoneMappingLib.core.progress import Progress
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
-from CorticalBoneMappingLib.simulation.hip.surroundings import SoftTissue
+from CorticalBoneMappingLib.simulation.hip.soft_tissue import SoftTissue
 from CorticalBoneMappingLib.simulation.scanner.field import ScanField
 from CorticalBoneMappingLib.simulation.scanner.optics import correlated_noise
 from CorticalBoneMappingLib.simulation.scanner.phantom import Phantom, phantom_under

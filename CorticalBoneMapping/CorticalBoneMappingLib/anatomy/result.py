@@ -35,10 +35,10 @@ class Anatomy:
     landmarks : dict of str to ndarray of shape (3,)
         RAS mm, where the surface is. ``head_centre``: of the sphere that fits the head. ``neck_centre``: of
         the narrowest sections across the neck. ``neck_base``: the point of the neck's axis that is nearest to
-        the shaft's. ``greater_trochanter``: its highest point along the shaft. ``lesser_trochanter``: its
-        point farthest from the shaft's axis. ``shaft_proximal``: the shaft's axis at the level of the lesser
-        trochanter's tip. ``shaft_distal``: the axis two radii of the head below, whether bone is there or
-        not, so that it is the same place in every femur. A whole femur has ``medial_condyle`` and
+        the shaft's. ``greater_trochanter``: the middle of its top along the shaft. ``lesser_trochanter``: the
+        middle of its top away from the shaft's axis. ``shaft_proximal``: the shaft's axis at the level of the
+        lesser trochanter's tip. ``shaft_distal``: the axis two radii of the head below, whether bone is there
+        or not, so that it is the same place in every femur. A whole femur has ``medial_condyle`` and
         ``lateral_condyle`` as well: their most posterior points, where a table touches them.
     head_radius_mm : float
         Radius of the head's sphere.

@@ -30,23 +30,12 @@ _LEAST_END = 2.0  # radii of the head; above lies nothing but trochanters
 # 0.001 to 0.064, the straightest other place that reaches as far 0.12; simulated femurs that are cut 12 to
 # 22 mm below the lesser trochanter have up to 0.10, a ball has 0.33.
 _MOST_CURVATURE = 0.12
-# How far the centres of sections usually lie lateral and anterior of the axis, by the distance below the tip:
-# means of four segmented femurs with heads of 24 mm radius. Levels are in radii of the head.
+# How far the centres of sections lie lateral and anterior of the axis, by the distance below the tip of the
+# lesser trochanter: means of 13 people (femur_surfaces and femur_surfaces_mpl), over the straight line
+# through their centres from 0.85 to 3.45. Levels and distances are in radii of the head.
 _LEVELS = np.arange(0.2, 3.5, 0.2)
-_LATERAL = (
-    _LEVELS,
-    np.array(
-        [-3.5, -2.1, -1.05, -0.7, -0.3, -0.05, 0.05, 0.1, 0.2, 0.2, 0.25, 0.2, 0.15, 0.0, -0.1, -0.2, -0.4]
-    )
-    / 24.0,
-)
-_ANTERIOR = (
-    _LEVELS,
-    np.array(
-        [-4.3, -3.0, -1.6, -0.75, -0.3, -0.1, 0.05, 0.15, 0.2, 0.25, 0.25, 0.25, 0.15, 0.05, -0.1, -0.3, -0.5]
-    )
-    / 24.0,
-)
+_LATERAL = 1e-3 * np.array([-116, -72, -36, -20, -10, -4, 1, 5, 7, 8, 8, 6, 4, 1, -3, -6, -12])
+_ANTERIOR = 1e-3 * np.array([-146, -102, -51, -25, -11, -3, 3, 5, 6, 7, 7, 6, 5, 2, -2, -7, -12])
 
 
 @dataclass(frozen=True)
@@ -261,7 +250,9 @@ def _line(centres: np.ndarray, axis: Axis, head: Head, at_tip: float) -> tuple[A
     frame = Frame.of(head.centre, axis, "right")
     along = axis.along(centres)
     below = (at_tip - along) / head.radius_mm
-    course = head.radius_mm * np.column_stack([np.interp(below, *_LATERAL), np.interp(below, *_ANTERIOR)])
+    course = head.radius_mm * np.column_stack(
+        [np.interp(below, _LEVELS, way) for way in (_LATERAL, _ANTERIOR)]
+    )
     straight = centres - course @ np.stack([frame.lateral, frame.anterior])
     middle = straight.mean(axis=0)
     off = axis.across(straight) - axis.across(middle)

@@ -19,7 +19,8 @@ from ..anatomy.regions import CUT_END, with_region_names
 from ..core.errors import SettingError
 from ..core.surface import Surface
 from ..io.surface_files import read_surface
-from ..mesh.shape_model import ShapeModel, read_shape_model
+from ..mesh.shape_model import ShapeModel
+from ..mesh.shape_model_files import read_shape_model
 
 DATA = Path(__file__).parent / "data"
 DENSITIES = {"standard": "average_femur.vtp", "fine": "average_femur_fine.vtp"}

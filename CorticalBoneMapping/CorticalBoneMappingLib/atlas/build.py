@@ -1,61 +1,34 @@
 """Build an average femur from a cohort: register, average and mesh again, until it converges.
 
 The average is unbiased in the sense of Guimond et al. 2000 (Comput Vis Image Underst 77:192): the mean of the
-people's displacements from it is zero, so it does not depend on the femur that it began with. Mean and modes
-are found from corresponding shapes, parts of which may be missing.
+people's displacements from it is zero, so it does not depend on the femur that it began with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..core.errors import RegistrationError, SettingError, SurfaceError
+from ..core.errors import RegistrationError, SettingError
 from ..core.progress import Progress
 from ..core.surface import Surface
 from ..mesh.closest import closest_points
 from ..mesh.meshing import remesh
-from ..mesh.shape_model import ShapeModel, pose_basis, similarity
-from ..registration import RegistrationSettings, register
+from ..mesh.shape_model import ShapeModel
 from ..registration.cut_ends import widened
+from .cohort_shapes import EXPLAINED, shape_model_of, weights_of, with_left_out
+from .femurs import Subject, ready_femurs, register_femurs
 from .shaft_end import EndPlane, end_plane, shortened, smoothly_subdivided, with_cut_end
 
 # Chosen by hand; not tuned.
 FEWEST_PEOPLE = 3
-EXPLAINED = 0.98
-"""Modes are kept until they explain this share of the variance of shape."""
-_ROUNDS, _SETTLED_MM = 30, 0.002  # of `shape_model_of`: most iterations, and movement when it has converged
 _ENOUGH_PEOPLE = 10  # for a shape model that helps to register
 _MOST_LEFT_OUT = 0.25  # share of the femurs
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One femur of a cohort.
-
-    Attributes
-    ----------
-    name : str
-        Its name in messages.
-    surface : Surface
-        Closed, RAS mm.
-    side : {"left", "right"}
-        Of the body.
-    person : str
-        Whose it is. All femurs of a person together count as one. By default the femur's own name.
-    """
-
-    name: str
-    surface: Surface
-    side: str
-    person: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.person:
-            object.__setattr__(self, "person", self.name)
+_READY = 0.1  # share of the time until the first round; by hand
 
 
 @dataclass(frozen=True)
@@ -138,6 +111,7 @@ def build_average(
     shape_model: ShapeModel | None = None,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> CohortAverage:
     """Average a cohort.
 
@@ -154,10 +128,13 @@ def build_average(
         How.
     progress : Progress, optional
         Called with the fraction done and a text; can cancel.
+    executor : concurrent.futures.Executor, optional
+        Makes ready and registers several femurs at a time; the average does not depend on how many. By
+        default one after the other here.
 
     Returns
     -------
-    Average
+    CohortAverage
 
     Raises
     ------
@@ -170,59 +147,37 @@ def build_average(
         raise RegistrationError(
             f"An average needs femurs of at least {FEWEST_PEOPLE} people; {len(subjects)} of {people} given."
         )
-    left_out: dict[str, str] = {}
+    ready, left_out = ready_femurs(subjects, executor, progress.part(0.0, _READY))
+    _check_left_out(left_out, subjects)
     average, rounds = start, []
-    for number in range(settings.rounds):
-        part = progress.part(number / settings.rounds, (number + 1) / settings.rounds)
-        members = [subject for subject in subjects if subject.name not in left_out]
-        shapes, covered, warnings = _registered(members, average, shape_model, number + 1, left_out, part)
+    for number in range(1, settings.rounds + 1):
+        part = progress.part(*(_READY + (1.0 - _READY) * n / settings.rounds for n in (number - 1, number)))
+        members = [one for one in ready if one is not None and one.subject.name not in left_out]
+        found_on, failed = register_femurs(
+            members, average, shape_model, number == 1, executor, part.part(0.0, 0.8), f"Round {number}"
+        )
+        left_out |= failed
         _check_left_out(left_out, subjects)
-        persons = [subject.person for subject in members if subject.name not in left_out]
+        there = [(one.subject, found) for one, found in zip(members, found_on) if found is not None]
+        shapes, covered = (np.array([found[field] for _, found in there]) for field in (0, 1))
+        persons = [subject.person for subject, _ in there]
         known = _with_end(average, covered)
-        found = shape_model_of(shapes, known, average, settings.explained, persons)
-        dense, end = _average_of(average, found, known, persons)
+        model = shape_model_of(shapes, known, average, settings.explained, persons, part.part(0.8, 0.95))
+        part.report(0.95, f"Round {number}: meshing the average")
+        dense, end = _average_of(average, model, known, persons)
         before, average = average, with_cut_end(remesh(dense, n_points=settings.points), end)
-        rounds.append(_movement(before, average, len(shapes), found.people))
-        if found.people >= _ENOUGH_PEOPLE:
-            shape_model = found
+        rounds.append(_movement(before, average, len(shapes), model.people))
+        if model.people >= _ENOUGH_PEOPLE:
+            shape_model = model
         shape_model = shape_model and shape_model.resampled(average)
         if rounds[-1].moved_mean_mm < settings.settled_mm:
             break
     fine = with_cut_end(remesh(dense, n_points=settings.fine_points), end)
-    progress.report(1.0, f"Averaged {len(shapes)} femurs of {found.people} people")
-    return CohortAverage(average, fine, found, tuple(rounds), left_out, warnings)
-
-
-def _registered(
-    subjects: Sequence[Subject],
-    average: Surface,
-    shape_model: ShapeModel | None,
-    number: int,
-    left_out: dict[str, str],
-    progress: Progress,
-) -> tuple[np.ndarray, np.ndarray, dict[str, list[str]]]:
-    """The average's vertices on each femur (right-sided), which of them it covers, and warnings."""
-    shapes, covered, warnings = [], [], {}
-    settings = RegistrationSettings(check_side=number == 1)
-    for done, subject in enumerate(subjects):
-        progress.report(done / len(subjects), f"Round {number}: {subject.name}")
-        try:
-            registered_template = register(
-                subject.surface, average, subject.side, shape_model=shape_model, settings=settings
-            )
-        except (RegistrationError, SurfaceError) as error:
-            left_out[subject.name] = str(error)
-            continue
-        right = (
-            registered_template.deformed.mirrored()
-            if subject.side == "left"
-            else registered_template.deformed
-        )
-        shapes.append(right.points)
-        covered.append(registered_template.covered)
-        if registered_template.look_at_it:
-            warnings[subject.name] = list(registered_template.warnings)
-    return np.array(shapes), np.array(covered), warnings
+    progress.report(0.99, "Leaving out one person after the other")
+    model = with_left_out(model, shapes, covered, persons, judged=before.arrays["cut_end"] == 0)
+    progress.report(1.0, f"Averaged {len(shapes)} femurs of {model.people} people")
+    warnings = {subject.name: list(found.warnings) for subject, found in there if found.warnings}
+    return CohortAverage(average, fine, model, tuple(rounds), left_out, warnings)
 
 
 def _check_left_out(left_out: dict[str, str], subjects: Sequence[Subject]) -> None:
@@ -248,7 +203,7 @@ def _average_of(
     average: Surface, shape_model: ShapeModel, known: np.ndarray, persons: Sequence[str]
 ) -> tuple[Surface, EndPlane]:
     """The mean shape, dense, with a flat end where at least half of the people reach; the end's plane."""
-    share = np.average(known, axis=0, weights=_weights(persons))
+    share = np.average(known, axis=0, weights=weights_of(persons))
     mean = shape_model.surface
     end = end_plane(mean, average.arrays["cut_end"] == 1)
     dense = smoothly_subdivided(mean, end)
@@ -259,97 +214,3 @@ def _movement(before: Surface, after: Surface, femurs: int, people: int) -> Roun
     measured = after.arrays["cut_end"] == 0
     distance = closest_points(before, after.points[measured]).distance
     return RoundMovement(femurs, people, float(distance.mean()), float(np.quantile(distance, 0.95)))
-
-
-def shape_model_of(
-    shapes: np.ndarray,
-    covered: np.ndarray,
-    average: Surface,
-    explained: float = EXPLAINED,
-    persons: Sequence[str] | None = None,
-) -> ShapeModel:
-    """Find the mean and the modes of shapes of which points may be missing.
-
-    The shapes are aligned to the mean (generalised Procrustes; Gower 1975), missing points are filled from
-    the model so far, mean and modes are estimated again, and so on until the mean converges
-    (expectation-maximisation of principal components; Roweis 1998). Each person weighs the same: a femur has
-    the weight of one over the number of that person's femurs, in the mean as in the covariance.
-
-    Parameters
-    ----------
-    shapes : ndarray of shape (femurs, n, 3)
-        Corresponding points of right femurs, mm, in any pose and size.
-    covered : ndarray of bool, shape (femurs, n)
-        Which points are known.
-    average : Surface
-        Mesh of n points near the mean; fixes the pose of the mean.
-    explained : float
-        Modes are kept until they explain this share of the variance; at most one fewer than people.
-    persons : sequence of str, optional
-        Whose each femur is; by default every one is another person's.
-
-    Returns
-    -------
-    ShapeModel
-        Its mean has the size of the shapes (geometric mean) and the pose of `average`; its ``people`` are
-        persons.
-    """
-    femurs, n = covered.shape
-    weights = np.ones(femurs) if persons is None else _weights(persons)
-    if len(weights) != femurs:
-        raise SettingError(f"There are {femurs} shapes, but persons are named for {len(weights)}.")
-    model = ShapeModel(
-        Surface(average.points, average.triangles), np.zeros((0, n, 3)), 1.0, femurs, np.zeros(0)
-    )
-    for _ in range(_ROUNDS):
-        aligned, sizes = _aligned(shapes, covered, model)
-        centre, size = np.average(aligned, axis=0, weights=weights), _mean_size(sizes, weights)
-        mean = centre * size
-        _, rotation, translation = similarity(mean, average.points, rigid=True)
-        mean = mean @ rotation.T + translation
-        moved = np.sqrt(((mean - model.mean) ** 2).sum(axis=1).mean())
-        deviations = size * (aligned - centre) @ rotation.T
-        model = _principal(Surface(mean, average.triangles), deviations, weights, explained)
-        if moved < _SETTLED_MM:
-            break
-    return model
-
-
-def _weights(persons: Sequence[str]) -> np.ndarray:
-    """Weight of each femur: one over the number of its person's femurs."""
-    _, person, femurs = np.unique(np.asarray(persons, dtype=object), return_inverse=True, return_counts=True)
-    return 1.0 / femurs[person]
-
-
-def _mean_size(sizes: np.ndarray, weights: np.ndarray) -> float:
-    """Geometric mean."""
-    return float(np.exp(np.average(np.log(sizes), weights=weights)))
-
-
-def _aligned(shapes: np.ndarray, covered: np.ndarray, model: ShapeModel) -> tuple[np.ndarray, np.ndarray]:
-    """Align each shape to the mean, without its size, and fill missing points; the shapes and their sizes."""
-    aligned, sizes = np.empty_like(shapes), np.empty(len(shapes))
-    for row, (points, known) in enumerate(zip(shapes, covered)):
-        fit = model.fit(points, known)
-        back = (points - fit.translation) @ fit.rotation / fit.size
-        aligned[row] = np.where(known[:, None], back, model.reconstruct(fit.coordinates))
-        sizes[row] = fit.size
-    return aligned, sizes
-
-
-def _principal(mean: Surface, deviations: np.ndarray, weights: np.ndarray, explained: float) -> ShapeModel:
-    """Principal components of the deviations, without what is left of pose and size."""
-    people = round(float(weights.sum()))
-    rows = deviations.reshape(len(deviations), -1)
-    pose, _ = np.linalg.qr(pose_basis(mean.points).T)
-    rows = np.sqrt(weights)[:, None] * (rows - (rows @ pose) @ pose.T)
-    variances, vectors = np.linalg.eigh(rows @ rows.T / (people - 1))
-    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
-    shares = variances / variances.sum()
-    count = min(int(np.searchsorted(np.cumsum(shares), explained)) + 1, people - 1)
-    modes = vectors[:, :count].T @ rows / np.sqrt(people - 1)
-    # An eigenvector has no sign of its own; the point that moves most decides, so that a build repeats.
-    most = np.take_along_axis(modes, np.abs(modes).argmax(axis=1)[:, None], axis=1)
-    modes = (modes * np.sign(most)).reshape(count, -1, 3)
-    left = variances[count:].sum() / rows.shape[1]
-    return ShapeModel(mean, modes, float(np.sqrt(left)), people, shares[:count])

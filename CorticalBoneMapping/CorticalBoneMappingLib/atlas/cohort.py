@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from ..io.folders import ready_folder, whole_folder
 from ..io.surface_files import read_surface, write_surface
 from ..io.tables import read_written_table
 from ..mesh.meshing import remesh
-from ..mesh.shape_model import ShapeModel, write_shape_model
+from ..mesh.shape_model import ShapeModel
+from ..mesh.shape_model_files import write_shape_model
 from ..registration import RegistrationSettings, register
 from .average import DENSITIES, KIND, RECORD, SHAPE_MODEL, AverageFemur, read_atlas_record
-from .build import BuildSettings, CohortAverage, Subject, build_average
+from .build import BuildSettings, CohortAverage, build_average
+from .femurs import Subject
 
 _SHAPE_MODEL_POINTS = 2000  # modes are smooth: interpolated from so few points they are exact to 0.01 mm
 
@@ -38,7 +41,7 @@ def read_cohort(right: Sequence[Path], left: Sequence[Path] = ()) -> list[Subjec
     right, left : sequence of Path
         Files of right and of left femurs. A ``.csv`` file lists some in its columns ``surface`` (relative to
         the table), ``side`` (left or right) and, if it has it, ``person`` (whose femur it is; empty for a
-        person of whom there is no other).
+        person of whom no other is given).
 
     Returns
     -------
@@ -100,6 +103,7 @@ def build_atlas(
     origin: AverageFemur,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> CohortAverage:
     """Build the atlas of a cohort and write it.
 
@@ -117,10 +121,12 @@ def build_atlas(
         How.
     progress : Progress, optional
         Called with the fraction done and a text; can cancel.
+    executor : concurrent.futures.Executor, optional
+        Registers several femurs at a time; see `build_average`.
 
     Returns
     -------
-    Average
+    CohortAverage
         As it was written.
 
     Raises
@@ -132,7 +138,7 @@ def build_atlas(
     start = Surface(
         origin.surface.points, origin.surface.triangles, {"cut_end": origin.surface.arrays["cut_end"]}
     )
-    average = build_average(subjects, start, origin.shape_model, settings, progress.part(0.0, 0.9))
+    average = build_average(subjects, start, origin.shape_model, settings, progress.part(0.0, 0.9), executor)
     progress.report(0.9, "Carrying the regions over")
     average, anatomy = centred(average)
     average = with_regions_of(average, origin)
@@ -209,11 +215,20 @@ def _record(
             place: (np.round(point, 3) + 0.0).tolist() for place, point in anatomy.landmarks.items()
         },
         "head_radius_mm": round(anatomy.head_radius_mm, 3),
+        "shape_covariates": covariates_of(average.shape_model),
         "settings": asdict(settings),
         "rounds": rounds,
         "left_out": average.left_out,
         "remarks": average.warnings,
         "program": {"name": "cortical-bone-mapping", "version": __version__},
+    }
+
+
+def covariates_of(model: ShapeModel) -> dict[str, float]:
+    """Return the modes that may be covariates of a study, with the share of shape that each explains."""
+    return {
+        f"femur shape {number}": round(float(share), 4)
+        for number, share in enumerate(model.shares[: model.n_covariates], start=1)
     }
 
 
@@ -240,9 +255,7 @@ def centred(average: CohortAverage) -> tuple[CohortAverage, Anatomy]:
     def moved(surface: Surface) -> Surface:
         return replace(surface, points=surface.points + shift)
 
-    moved_model = ShapeModel(
-        moved(model.surface), model.modes, model.residual_sd_mm, model.people, model.explained
-    )
+    moved_model = replace(model, surface=moved(model.surface))
     average = replace(
         average, surface=moved(average.surface), fine=moved(average.fine), shape_model=moved_model
     )

@@ -7,25 +7,23 @@ coordinates are estimated together, so a shaft that was cut off short does not c
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from scipy.special import gammaincc
 
 from ..core.errors import SurfaceError
 from ..core.surface import Surface
-from ..io.files import write_json
-from ..io.surface_files import read_surface, write_surface
 from .closest import closest_points, interpolate
+from .plausibility import LeftOut, Plausibility
 
-_STEP_MM = 1.0 / 256.0  # modes are written to this precision: it halves the file and moves no point
-_RAS_LPS = np.array([-1.0, -1.0, 1.0])
+COVARIATE_SHARE = 0.05
+"""Of how people differ, a mode explains at least this much to be offered as a covariate. A definition."""
 _ITERATIONS = 12
 _SETTLED = 1e-6
+# What a distance along the surface counts of one across it, where points may slide. By hand; not tuned.
+_ALONG = 0.01
 # What the modes leave is smooth, so the points of a patch this large err alike and count as one.
 _PATCH_MM2 = 25.0**2
 
@@ -46,6 +44,9 @@ class ShapeFit:
         mm. The shape is ``size * reconstruct(coordinates) @ rotation.T + translation``.
     residual_mm : float
         Root mean square distance of the known points from that.
+    across_mm : ndarray of shape (n,)
+        Distance of each point from that along the fitted shape's normal, mm of the model's size; not-a-number
+        where it is not known.
     """
 
     coordinates: np.ndarray
@@ -53,6 +54,7 @@ class ShapeFit:
     rotation: np.ndarray
     translation: np.ndarray
     residual_mm: float
+    across_mm: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ class ShapeModel:
     people : int
         Number of people it rests on.
     explained : ndarray of shape (k,)
-        Share of the population's variance of shape that each mode explains.
+        Share of the variance of shape of these people that each mode explains.
+    left_out : LeftOut, optional
+        What it makes of people that it was not made from. Without it, a shape is judged by its coordinates
+        alone.
     """
 
     surface: Surface
@@ -78,6 +83,7 @@ class ShapeModel:
     residual_sd_mm: float
     people: int
     explained: np.ndarray
+    left_out: LeftOut | None = None
 
     @property
     def mean(self) -> np.ndarray:
@@ -88,6 +94,17 @@ class ShapeModel:
     def spread_mm(self) -> np.ndarray:
         """Root mean square displacement of a point by one standard deviation of each mode, shape (k,)."""
         return np.sqrt((self.modes**2).sum(axis=2).mean(axis=1))
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Share of how people differ that each mode explains, shape (k,): of people left out, where known."""
+        return self.explained if self.left_out is None else self.left_out.explained
+
+    @property
+    def n_covariates(self) -> int:
+        """How many modes, from the first, may serve as covariates: each explains `COVARIATE_SHARE`."""
+        few = np.flatnonzero(self.shares < COVARIATE_SHARE)
+        return int(few[0]) if len(few) else len(self.shares)
 
     def reconstruct(self, coordinates: np.ndarray) -> np.ndarray:
         """Give the shape that has these coordinates.
@@ -109,7 +126,7 @@ class ShapeModel:
         """Give the most likely coordinates of a shape; see `fit`."""
         return self.fit(points, known).coordinates
 
-    def fit(self, points: np.ndarray, known: np.ndarray | None = None) -> ShapeFit:
+    def fit(self, points: np.ndarray, known: np.ndarray | None = None, *, sliding: bool = False) -> ShapeFit:
         """Find the most likely coordinates, size and pose of a shape of which points may be missing.
 
         The coordinates are standard normal before anything is seen, size and pose are free, and what the
@@ -123,6 +140,9 @@ class ShapeModel:
             Where the mean's points lie on the subject, in any pose, right-sided, mm.
         known : ndarray of bool, shape (n,), optional
             Which points are known; by default those that are finite.
+        sliding : bool
+            Whether points may lie elsewhere along the surface than they should, so that only their distance
+            across it counts. The surface of a ball or a tube does not show where along it a point is.
 
         Returns
         -------
@@ -140,7 +160,8 @@ class ShapeModel:
         for _ in range(_ITERATIONS):
             shape = mean + np.tensordot(coordinates, modes, axes=1)
             left = (target - translation) @ rotation / size - shape
-            change, pose = self._step(shape, modes, left, coordinates)
+            normals = self._normals(coordinates)[known] if sliding else None
+            change, pose = self._step(shape, modes, left, coordinates, normals)
             coordinates = coordinates + change
             # The step of the pose in the model's frame comes before the pose so far.
             turn = Rotation.from_rotvec(pose[3:6]).as_matrix()
@@ -151,13 +172,20 @@ class ShapeModel:
         shape = mean + np.tensordot(coordinates, modes, axes=1)
         left = target - (size * shape @ rotation.T + translation)
         residual = float(np.sqrt((left**2).sum(axis=1).mean()))
-        return ShapeFit(coordinates, float(size), rotation, translation, residual)
+        across = np.full(len(known), np.nan)
+        across[known] = ((left @ rotation / size) * self._normals(coordinates)[known]).sum(axis=1)
+        return ShapeFit(coordinates, float(size), rotation, translation, residual, across)
+
+    def _normals(self, coordinates: np.ndarray) -> np.ndarray:
+        return Surface(self.reconstruct(coordinates), self.surface.triangles).normals
 
     @cached_property
     def _noise(self) -> float:
         """Variance of a coordinate of a point that makes the points of a patch count as one, mm²."""
         points_of_patch = _PATCH_MM2 * len(self.mean) / self.surface.triangle_areas.sum()
-        return max(self.residual_sd_mm, 1e-3) ** 2 * max(points_of_patch, 1.0)
+        # Of other people the modes leave more than of those that they were made from.
+        residual = self.left_out.residual_mm if self.left_out else self.residual_sd_mm
+        return max(residual, 1e-3) ** 2 * max(points_of_patch, 1.0)
 
     def _known(self, points: np.ndarray, known: np.ndarray | None) -> np.ndarray:
         if np.shape(points) != self.mean.shape:
@@ -170,25 +198,68 @@ class ShapeModel:
         return known
 
     def _step(
-        self, shape: np.ndarray, modes: np.ndarray, left: np.ndarray, coordinates: np.ndarray
+        self,
+        shape: np.ndarray,
+        modes: np.ndarray,
+        left: np.ndarray,
+        coordinates: np.ndarray,
+        normals: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """One joint step of coordinates and of (translation, rotation vector, log size)."""
         k = len(modes)
         basis = np.concatenate([modes.reshape(k, shape.size), pose_basis(shape)])
         prior = np.zeros(k + 7)
         prior[:k] = self._noise
-        right = basis @ left.ravel()
+        system, right = basis @ basis.T, basis @ left.ravel()
+        if normals is not None:
+            across = np.einsum("mni,ni->mn", basis.reshape(k + 7, -1, 3), normals)
+            system = _ALONG * system + (1.0 - _ALONG) * across @ across.T
+            right = _ALONG * right + (1.0 - _ALONG) * across @ (left * normals).sum(axis=1)
         right[:k] -= prior[:k] * coordinates
-        step = np.linalg.solve(basis @ basis.T + np.diag(prior), right)
+        step = np.linalg.solve(system + np.diag(prior), right)
         return step[:k], step[k:]
 
-    def mahalanobis(self, coordinates: np.ndarray) -> float:
-        """Distance of a shape from the mean, in standard deviations: the length of its coordinates."""
-        return float(np.linalg.norm(coordinates))
+    def judge(
+        self, points: np.ndarray, known: np.ndarray | None = None, coordinates: np.ndarray | None = None
+    ) -> Plausibility:
+        """Judge how usual a shape is, by its coordinates and by what the modes leave of it.
 
-    def plausibility(self, coordinates: np.ndarray) -> float:
-        """Share of the population that is at least as far from the mean (chi-squared, 0 to 1)."""
-        return float(gammaincc(len(coordinates) / 2.0, np.sum(np.square(coordinates)) / 2.0))
+        Parameters
+        ----------
+        points : ndarray of shape (n, 3)
+            As for `fit`; they may lie elsewhere along the surface.
+        known : ndarray of bool, shape (n,), optional
+            Which points are known; by default those that are finite.
+        coordinates : ndarray of shape (k,), optional
+            Whose length is given as `mahalanobis`; by default those of the fit.
+
+        Returns
+        -------
+        Plausibility
+            Without `left_out`, of the coordinates alone, and without a residual.
+
+        Raises
+        ------
+        SurfaceError
+            As `fit`.
+        """
+        if self.left_out is None:
+            return Plausibility.of(self.coordinates(points, known) if coordinates is None else coordinates)
+        fit, areas = self.fit(points, known, sliding=True), self.surface.point_areas
+        by_coordinates, by_residual, by_both = self.left_out.shares_beyond(
+            fit.coordinates, fit.across_mm, areas
+        )
+        there = np.isfinite(fit.across_mm)
+        left = fit.size * np.abs(fit.across_mm[there])
+        return replace(
+            Plausibility.of(fit.coordinates if coordinates is None else coordinates),
+            share_beyond=by_both,
+            residual_mm=float(np.sqrt(np.average(left**2, weights=areas[there]))),
+            greatest_residual_mm=float(left.max()),
+            expected_residual_mm=self.left_out.residual_mm,
+            by_coordinates=by_coordinates,
+            by_residual=by_residual,
+        )
 
     def resampled(self, surface: Surface) -> ShapeModel:
         """Give the model on another mesh of the same average.
@@ -207,8 +278,12 @@ class ShapeModel:
         values = self.modes.transpose(1, 0, 2).reshape(len(self.mean), -1)
         there = interpolate(self.surface, values, place.triangle, place.weights)
         modes = there.reshape(len(surface.points), len(self.modes), 3).transpose(1, 0, 2)
+        left_out = self.left_out
+        if left_out is not None:
+            sd_mm = interpolate(self.surface, left_out.sd_mm, place.triangle, place.weights)
+            left_out = replace(left_out, sd_mm=sd_mm)
         bare = Surface(surface.points, surface.triangles)
-        return ShapeModel(bare, np.ascontiguousarray(modes), self.residual_sd_mm, self.people, self.explained)
+        return replace(self, surface=bare, modes=np.ascontiguousarray(modes), left_out=left_out)
 
 
 def similarity(
@@ -256,61 +331,3 @@ def pose_basis(shape: np.ndarray) -> np.ndarray:
     turns = [np.cross(axis, shape).ravel() for axis in np.eye(3)]
     moves = [np.tile(axis, len(shape)) for axis in np.eye(3)]
     return np.stack([*moves, *turns, shape.ravel()])
-
-
-def write_shape_model(path: str | Path, model: ShapeModel) -> None:
-    """Write a shape model as a VTP file, with a JSON file of the same name beside it.
-
-    Parameters
-    ----------
-    path : str or Path
-        Ends in ``.vtp``. Its vector arrays ``mode_01``, ``mode_02`` … are displacements in mm, LPS like
-        the points, for one standard deviation.
-    model : ShapeModel
-        Is written with modes rounded to 1/256 mm.
-    """
-    names = [f"mode_{number:02d}" for number in range(1, len(model.modes) + 1)]
-    modes = (np.round(model.modes / _STEP_MM) * _STEP_MM * _RAS_LPS).astype(np.float32)
-    write_surface(
-        path,
-        Surface(
-            model.mean, model.surface.triangles, dict(zip(names, modes)), units=dict.fromkeys(names, "mm")
-        ),
-    )
-    facts = {
-        "people": model.people,
-        "residual_sd_mm": round(model.residual_sd_mm, 6),
-        "explained": [round(float(share), 6) for share in model.explained],
-    }
-    write_json(Path(path).with_suffix(".json"), facts)
-
-
-def read_shape_model(path: str | Path) -> ShapeModel:
-    """Read a shape model that `write_shape_model` wrote.
-
-    Parameters
-    ----------
-    path : str or Path
-        The VTP file.
-
-    Returns
-    -------
-    ShapeModel
-
-    Raises
-    ------
-    SurfaceError
-        If a file is missing or not a shape model.
-    """
-    surface = read_surface(path)
-    facts_path = Path(path).with_suffix(".json")
-    try:
-        facts = json.loads(facts_path.read_text(encoding="utf-8"))
-        explained = np.array(facts["explained"], dtype=np.float64)
-        names = [f"mode_{number:02d}" for number in range(1, len(explained) + 1)]
-        modes = np.array([surface.arrays[name] for name in names], dtype=np.float64) * _RAS_LPS
-        residual_sd_mm, people = float(facts["residual_sd_mm"]), int(facts["people"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SurfaceError(f"{path}: with {facts_path.name}, this is not a shape model.") from error
-    bare = Surface(surface.points, surface.triangles)
-    return ShapeModel(bare, modes.reshape(len(explained), -1, 3), residual_sd_mm, people, explained)

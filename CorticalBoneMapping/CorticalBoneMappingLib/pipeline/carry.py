@@ -94,15 +94,29 @@ def shape_summary(registration: Registration, shape_model: ShapeModel) -> dict[s
     -------
     dict
         ``size`` over that of the average femur, independent of the scanned length of the shaft;
-        ``coordinates`` in standard deviations of the population; ``mahalanobis``, the distance from the
-        average shape in the same; ``plausibility``, the share of the population at least as far from it.
+        ``coordinates`` in standard deviations of the population; ``explained``, the share of how people
+        differ that each of the first modes explains, which may serve as covariates; ``mahalanobis``, the
+        distance from the average shape in standard deviations; ``residual_mm``, ``greatest_residual_mm`` and
+        ``expected_residual_mm``, what the modes leave of the femur and of usual ones, and
+        ``plausibility_by_coordinates`` and ``plausibility_by_residual``, each None if the shape model does
+        not know; ``plausibility``, the share of the population at least as unusual.
     """
-    # Those of the deformation, not of the registered points, which slide along the surface in ways that no
-    # mode describes and would look like an impossible shape.
-    coordinates = registration.shape_coordinates
+    # Coordinates are those of the deformation, not of the registered points, which slide along the surface in
+    # ways that no mode describes and would look like an impossible shape.
+    usual = registration.plausibility
     return {
         "size": round(registration.scale, 5),
-        "coordinates": np.round(coordinates, 3).tolist(),
-        "mahalanobis": round(shape_model.mahalanobis(coordinates), 3),
-        "plausibility": round(shape_model.plausibility(coordinates), 4),
+        "coordinates": np.round(registration.shape_coordinates, 3).tolist(),
+        "explained": np.round(shape_model.shares[: shape_model.n_covariates], 4).tolist(),
+        "mahalanobis": round(usual.mahalanobis, 3),
+        "residual_mm": _rounded(usual.residual_mm, 3),
+        "greatest_residual_mm": _rounded(usual.greatest_residual_mm, 3),
+        "expected_residual_mm": _rounded(usual.expected_residual_mm, 3),
+        "plausibility_by_coordinates": _rounded(usual.by_coordinates, 4),
+        "plausibility_by_residual": _rounded(usual.by_residual, 4),
+        "plausibility": round(usual.share_beyond, 4),
     }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

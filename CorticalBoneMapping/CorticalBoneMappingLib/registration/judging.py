@@ -9,12 +9,13 @@ import numpy as np
 from ..core.errors import RegistrationError
 from ..core.surface import Surface
 from ..mesh.closest import closest_points
-from ..mesh.shape_model import pose_basis
+from ..mesh.plausibility import Plausibility
+from ..mesh.shape_model import ShapeModel, pose_basis
 from .cut_ends import cut_end_of, widened
 from .deformation import Deformation, Step, deform, matched_samples, normal_distance
 from .pairs import Sample
 from .pose import Clouds, Pose, pose_between
-from .result import Plausibility, SurfaceDistances
+from .result import SurfaceDistances
 from .template import Template
 
 
@@ -44,7 +45,7 @@ class JudgingLimits:
     unusual_error_mm : float
         Mean expected error along the surface.
     unusual_share : float
-        Share of the population that is as far from the mean shape. A definition.
+        Share of the population whose shape is as unusual. A definition.
     least_covered : float
         Share of the average's area with a counterpart.
     most_folded : float
@@ -244,10 +245,7 @@ def warnings_on(
     if not _LIMITS.usual_scales[0] <= scale <= _LIMITS.usual_scales[1]:
         warnings.append(f"The femur is {scale:.2f} times the size of the average one.")
     if plausibility.share_beyond < _LIMITS.unusual_share:
-        warnings.append(
-            f"The shape is unusual: {plausibility.mahalanobis:.1f} standard deviations from the mean one, "
-            f"where {plausibility.expected:.1f} are common."
-        )
+        warnings.append(f"The shape is unusual: {_why_unusual(plausibility)}.")
     if misfit_mm > _LIMITS.unusual_misfit_mm:
         warnings.append(f"The smooth deformation leaves {misfit_mm:.2f} mm on average; the shape is unusual.")
     if error_mm > _LIMITS.unusual_error_mm:
@@ -262,6 +260,47 @@ def warnings_on(
     if folded:
         warnings.append(f"{folded} triangles of the average femur are folded over.")
     return tuple(warnings)
+
+
+def _why_unusual(plausibility: Plausibility) -> str:
+    by_coordinates, by_residual = plausibility.by_coordinates, plausibility.by_residual
+    if by_residual is not None and by_residual < by_coordinates:
+        return (
+            f"the modes of shape leave {plausibility.residual_mm:.1f} mm of it, "
+            f"{plausibility.greatest_residual_mm:.1f} mm at most, "
+            f"where {plausibility.expected_residual_mm:.1f} mm are common"
+        )
+    return (
+        f"{plausibility.mahalanobis:.1f} standard deviations from the mean one, "
+        f"where {plausibility.expected:.1f} are common"
+    )
+
+
+def plausibility_of(
+    registered_template: Surface, covered: np.ndarray, shape_model: ShapeModel | None, coordinates: np.ndarray
+) -> Plausibility:
+    """Judge how usual a subject's shape is.
+
+    Parameters
+    ----------
+    registered_template : Surface
+        The deformed average in its own frame; n vertices.
+    covered : ndarray of bool, shape (n,)
+        Which of them have a counterpart on the subject.
+    shape_model : ShapeModel, optional
+        Used in the registration.
+    coordinates : ndarray of shape (k,)
+        Of the subject in it.
+
+    Returns
+    -------
+    Plausibility
+        By coordinates and residual if the model knows what it leaves of people left out; without a model,
+        everything is usual.
+    """
+    if shape_model is None:
+        return Plausibility.of(coordinates)
+    return shape_model.judge(registered_template.points, covered, coordinates)
 
 
 def expected_errors(deformation: Deformation, registered_template: Surface, template: Template) -> np.ndarray:

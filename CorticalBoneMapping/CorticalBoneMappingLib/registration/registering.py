@@ -11,6 +11,7 @@ from ..core.errors import RegistrationError, SettingError
 from ..core.progress import Progress
 from ..core.side import Side, check_side
 from ..core.surface import Surface
+from ..mesh.plausibility import Plausibility
 from ..mesh.shape_model import ShapeModel
 from .deformation import ALONE_STEPS, MODEL_STEPS, N_SAMPLES, Deformation, deform
 from .judging import (
@@ -18,6 +19,7 @@ from .judging import (
     check_pose,
     expected_errors,
     mean_mm,
+    plausibility_of,
     refuse_wrong_side,
     surface_distances,
     warnings_on,
@@ -26,7 +28,7 @@ from .landmark_pose import landmark_pose
 from .pairs import Sample
 from .pose import Clouds, Pose, pose_between
 from .projection import counterparts, folded_triangles, project
-from .result import Plausibility, Registration
+from .result import Registration
 from .template import Template, prepare, template_of
 
 Landmarks = Mapping[str, np.ndarray]
@@ -121,7 +123,11 @@ def register(
     progress.report(0.8, "Projecting the average femur onto the surface")
     registered_template = _FittedTemplate.on(right, template.surface, deformation)
     progress.report(0.95, "Measuring how well they agree")
-    registration = _measured(registered_template, prepared.given, average, side, template, warnings)
+    coordinates = deformation.mode_coefficients
+    usual = plausibility_of(
+        registered_template.registered_template, registered_template.covered, shape_model, coordinates
+    )
+    registration = _measured(registered_template, prepared.given, average, side, template, usual, warnings)
     progress.report(1.0, "Registered")
     return registration
 
@@ -181,6 +187,7 @@ def _measured(
     average: Surface,
     side: str,
     template: Template,
+    usual: Plausibility,
     warnings: tuple[str, ...],
 ) -> Registration:
     """Measure the result, and carry it from the frame of the average to the subject's own space."""
@@ -192,8 +199,6 @@ def _measured(
     error = np.where(
         covered, scale * expected_errors(found.deformation, registered_template, template), np.nan
     )
-    coordinates = found.deformation.mode_coefficients
-    usual = Plausibility.of(coordinates)
     warnings += warnings_on(scale, misfit, distances, int(folded.sum()), float(np.nanmean(error)), usual)
     deformed = replace(average, points=found.pose.apply(registered_template.points), arrays={}, units={})
     return Registration(
@@ -207,6 +212,7 @@ def _measured(
         deformation_misfit_mm=misfit,
         folded=int(folded.sum()),
         expected_error=error,
-        shape_coordinates=coordinates,
+        shape_coordinates=found.deformation.mode_coefficients,
+        plausibility=usual,
         warnings=warnings,
     )

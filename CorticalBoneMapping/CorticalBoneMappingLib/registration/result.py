@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammaincc, gammaincinv
 
 from ..core.errors import RegistrationError
 from ..core.surface import Surface
 from ..mesh.closest import ClosestPoints, closest_points, interpolate
+from ..mesh.plausibility import Plausibility
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Registration:
         covariance of the deformation given the surface); not-a-number where not covered.
     shape_coordinates : ndarray of shape (k,)
         Of the subject in the shape model, in standard deviations of the population; empty without one.
+    plausibility : Plausibility
+        How usual the subject's shape is in the population of the shape model.
     warnings : tuple of str
         Why somebody should look at this registration; empty if nothing is unusual.
     """
@@ -60,6 +62,7 @@ class Registration:
     folded: int
     expected_error: np.ndarray
     shape_coordinates: np.ndarray
+    plausibility: Plausibility
     warnings: tuple[str, ...]
 
     @property
@@ -76,11 +79,6 @@ class Registration:
     def expected_error_mm(self) -> float:
         """Mean of `expected_error` where the subject is covered, mm."""
         return float(self.expected_error[self.covered].mean())
-
-    @property
-    def plausibility(self) -> Plausibility:
-        """How usual the subject's shape is in the population of the shape model."""
-        return Plausibility.of(self.shape_coordinates)
 
     @property
     def look_at_it(self) -> bool:
@@ -160,34 +158,6 @@ class SurfaceDistances:
     to_subject_95: float
     to_average_mean: float
     to_average_95: float
-
-
-@dataclass(frozen=True)
-class Plausibility:
-    """How far a shape is from the mean one, and how far people usually are.
-
-    Attributes
-    ----------
-    mahalanobis : float
-        Length of the shape coordinates, in standard deviations.
-    expected : float
-        Median of that in the population.
-    share_beyond : float
-        Share of the population that is at least as far from the mean (chi-squared, 0 to 1).
-    """
-
-    mahalanobis: float
-    expected: float
-    share_beyond: float
-
-    @classmethod
-    def of(cls, coordinates: np.ndarray) -> Plausibility:
-        """Judge shape coordinates of shape (k,); without any, everything is usual."""
-        half, square = len(coordinates) / 2.0, float(np.sum(np.square(coordinates)))
-        if not len(coordinates):
-            return cls(0.0, 0.0, 1.0)
-        expected = float(np.sqrt(2.0 * gammaincinv(half, 0.5)))
-        return cls(np.sqrt(square), expected, float(gammaincc(half, square / 2.0)))
 
 
 def carry(

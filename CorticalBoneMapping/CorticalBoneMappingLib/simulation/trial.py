@@ -38,10 +38,7 @@ _SITES = (
         for to in ((0, 0, 1), (-1, 0, 0), (0, 1, 0), (0, -1, 0))
     ),
     (HEAD_CENTRE + HEAD_RADIUS_MM * np.array((0, 0, -1)), 2.5),
-    *(
-        (PLACE["neck_centre"] + out, value)
-        for out, value in zip(neck_radii(), (6.0, 4.0, 4.5, 4.5))
-    ),
+    *((PLACE["neck_centre"] + out, value) for out, value in zip(neck_radii(), (6.0, 4.0, 4.5, 4.5))),
     ((3.4, -4.2, 8.9), 8.0),  # tip of the greater trochanter
     ((25.5, 12.1, -19.4), 14.2),  # its lateral face
     ((23.5, 8.0, -32.0), 13.8),
@@ -290,7 +287,8 @@ def hip_before(settings: TrialSettings, person: Participant, side: str) -> Hip:
     """Return a hip of a person before the trial; `changed` makes the later ones from it at little cost."""
     random = np.random.default_rng([settings.seed, 13, person.number, SIDES.index(side)])
     femur = make_femur(person.dimensions, person.tissue, side, random)
-    return with_pelvis(Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm))
+    hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
+    return with_pelvis(hip, random=np.random.default_rng([settings.seed, 15, person.number]))
 
 
 def changed(settings: TrialSettings, person: Participant, before: Hip, month: float) -> Hip:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ import pytest
 import vtk
 from scipy.spatial.transform import Rotation
 
-from CorticalBoneMappingLib.anatomy import CONDYLES, LANDMARKS, anatomy_from_landmarks, measure_anatomy
+from CorticalBoneMappingLib.anatomy import (
+    CONDYLES,
+    LANDMARKS,
+    Anatomy,
+    anatomy_from_landmarks,
+    measure_anatomy,
+)
 from CorticalBoneMappingLib.anatomy.head import find_head
 from CorticalBoneMappingLib.anatomy.regions import REGION_NAMES, regions_of
 from CorticalBoneMappingLib.anatomy.sections import sections
@@ -20,6 +27,7 @@ from CorticalBoneMappingLib.anatomy.shaft import find_shaft
 from CorticalBoneMappingLib.core.errors import SettingError, SurfaceError
 from CorticalBoneMappingLib.core.surface import Surface, from_polydata, to_polydata
 from CorticalBoneMappingLib.io.surface_files import read_surface
+from CorticalBoneMappingLib.mesh.closest import closest_points, interpolate
 from CorticalBoneMappingLib.mesh.meshing import remesh
 from CorticalBoneMappingLib.simulation.hip.femur_shape import (
     GREATER_TROCHANTER_TIP,
@@ -104,7 +112,9 @@ def test_landmarks_of_the_mean_shape_lie_where_it_was_built(anatomy):
     np.testing.assert_allclose(marks["head_centre"], HEAD_CENTRE, atol=0.4)
     assert anatomy.head_radius_mm == pytest.approx(HEAD_RADIUS_MM, abs=0.2)
     assert np.linalg.norm(marks["lesser_trochanter"] - LESSER_TROCHANTER_TIP) < 2.0
-    assert np.linalg.norm(marks["greater_trochanter"] - GREATER_TROCHANTER_TIP) < 2.0
+    # The tip it was built with is the top of a knob; the middle of the whole top lies at its height.
+    assert abs(marks["greater_trochanter"][2] - GREATER_TROCHANTER_TIP[2]) < 1.0
+    assert np.linalg.norm(marks["greater_trochanter"] - GREATER_TROCHANTER_TIP) < 3.5
     assert np.linalg.norm(marks["neck_base"] - NECK_BASE) < 5.0
     axis = SHAFT_AXIS[0] - SHAFT_AXIS[1]
     assert np.degrees(np.arccos(anatomy.shaft_axis.direction @ axis / np.linalg.norm(axis))) < 2.0
@@ -167,6 +177,9 @@ def test_a_shaft_cut_anywhere_below_the_lesser_trochanter_gives_the_same_axes(
     short = measure_anatomy(cut(femur, point, plane), "right")
     assert short.neck_shaft_angle_deg == pytest.approx(anatomy.neck_shaft_angle_deg, abs=degrees)
     assert np.linalg.norm(short.landmarks["lesser_trochanter"] - anatomy.landmarks["lesser_trochanter"]) < 1.5
+    assert (
+        np.linalg.norm(short.landmarks["greater_trochanter"] - anatomy.landmarks["greater_trochanter"]) < 1.5
+    )
     assert np.linalg.norm(short.landmarks["head_centre"] - anatomy.landmarks["head_centre"]) < 0.1
     assert short.neck_shaft_angle_sd_deg >= anatomy.neck_shaft_angle_sd_deg
     assert bool(short.warnings) == (below_mm < 30)
@@ -357,6 +370,11 @@ def _real(folder: str, name: str) -> Surface:
     return read_surface(path)
 
 
+@lru_cache
+def _measured(folder: str, name: str, side: str) -> Anatomy:
+    return measure_anatomy(_real(folder, name), side)
+
+
 @pytest.mark.parametrize(
     ("folder", "name", "side"),
     [
@@ -365,12 +383,30 @@ def _real(folder: str, name: str) -> Surface:
     ],
 )
 def test_whole_femurs_of_real_people_are_measured_with_their_anteversion(folder, name, side):
-    found = measure_anatomy(_real(folder, name), side)
+    found = _measured(folder, name, side)
     assert 20.0 < found.head_radius_mm < 28.0
     assert 112.0 < found.neck_shaft_angle_deg < 136.0
     assert 0.0 < found.anteversion_deg(*found.condyles) < 40.0
     assert found.shaft_length_mm > 50.0
     assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("landmark", "spread_mm", "farthest_mm"),
+    [("greater_trochanter", 2.6, 5.5), ("lesser_trochanter", 2.6, 5.0)],
+)
+def test_the_trochanters_of_ten_people_lie_in_places_that_correspond(landmark, spread_mm, farthest_mm):
+    # Their meshes correspond vertex by vertex: each landmark has a place on the first person's mesh.
+    names = [f"vifm_{number:02d}.ply" for number in range(10)]
+    first = _real("femur_surfaces_mpl", names[0])
+    places = []
+    for name in names:
+        bone = _real("femur_surfaces_mpl", name)
+        place = closest_points(bone, _measured("femur_surfaces_mpl", name, "left").landmarks[landmark][None])
+        places.append(interpolate(first, first.points, place.triangle, place.weights)[0])
+    apart = np.linalg.norm(places - np.mean(places, axis=0), axis=1)
+    assert np.sqrt(np.mean(apart**2)) < spread_mm  # 4.0 for the greater trochanter's highest point
+    assert apart.max() < farthest_mm
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 7, 9, 11, 13, 15, 17])

@@ -24,13 +24,13 @@ def test_average_femur_is_closed_even_and_of_the_promised_size(density, vertices
     assert surface.volume_mm3 > 0
 
 
-def test_head_is_a_sphere_of_the_published_size_around_the_origin():
+def test_head_is_about_a_sphere_of_the_published_size_around_the_origin():
     average = load_average("fine")
     head = average.surface.points[average.region == 1]
     radius = np.linalg.norm(head, axis=1)
-    # Noble 1988: 46.1 mm; averaging keeps the size.
+    # Noble 1988: 46.1 mm. A real head is no perfect sphere: it has a fovea, and flattens towards the neck.
     assert np.median(radius) == pytest.approx(46.1 / 2, abs=0.5)
-    assert np.percentile(np.abs(radius - np.median(radius)), 90) < 0.6
+    assert 0.2 < np.percentile(np.abs(radius - np.median(radius)), 90) < 1.5
 
 
 def test_shaft_reaches_40_mm_below_the_lesser_trochanter():

@@ -171,6 +171,21 @@ def test_register_uses_the_atlas_and_records_it(folder, subjects, tmp_path):
     assert str(tmp_path) not in json.dumps(record)
 
 
+def test_an_atlas_shows_what_may_be_covariates_and_what_they_mean(folder, capsys):
+    assert main(["atlas", "show", "--atlas", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    model = load_atlas(folder).shape_model
+    assert model.left_out is None  # too few people
+    record = json.loads((folder / "atlas.json").read_text(encoding="utf-8"))["shape_covariates"]
+    assert list(record) == [f"femur shape {number}" for number in range(1, model.n_covariates + 1)]
+    assert list(record.values()) == pytest.approx(model.shares[: model.n_covariates], abs=1e-4)
+    for name, share in record.items():
+        assert name in shown
+        assert f"{share:.1%}" in shown
+    assert f"femur shape {len(record) + 1}" not in shown
+    assert "one SD changes offset (mm)" in shown
+
+
 def test_a_folder_that_is_not_an_atlas_is_refused_in_a_sentence(tmp_path, capsys):
     femur = str(DATA / "average_femur.vtp")
     out = str(tmp_path / "out")

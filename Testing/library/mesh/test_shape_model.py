@@ -7,17 +7,14 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 from CorticalBoneMappingLib.atlas.average import DATA, SHAPE_MODEL, load_atlas
-from CorticalBoneMappingLib.atlas.build import shape_model_of
+from CorticalBoneMappingLib.atlas.cohort_shapes import shape_model_of
 from CorticalBoneMappingLib.core.errors import SurfaceError
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.mesh.meshing import remesh
-from CorticalBoneMappingLib.mesh.shape_model import (
-    ShapeModel,
-    read_shape_model,
-    similarity,
-    write_shape_model,
-)
+from CorticalBoneMappingLib.mesh.plausibility import Plausibility
+from CorticalBoneMappingLib.mesh.shape_model import ShapeModel, similarity
+from CorticalBoneMappingLib.mesh.shape_model_files import read_shape_model, write_shape_model
 
 _TURN = Rotation.from_rotvec([0.9, -1.7, 0.4]).as_matrix()
 _SHIFT = np.array([120.0, -40.0, 900.0])
@@ -86,12 +83,14 @@ def test_coordinates_are_the_most_likely_ones(model):
     assert fit.size == pytest.approx(np.exp(best.x[4]), rel=1e-4)
 
 
-def test_plausibility_is_the_share_of_people_that_are_farther_from_the_mean(model):
+def test_without_people_left_out_plausibility_is_the_share_of_people_with_longer_coordinates():
     people = np.random.default_rng(3).standard_normal((4000, 5))
     one = np.array([1.2, -0.7, 0.3, 1.0, -1.4])
-    farther = np.mean(np.linalg.norm(people, axis=1) > model.mahalanobis(one))
-    assert model.plausibility(one) == pytest.approx(farther, abs=0.02)
-    assert model.plausibility(one) == pytest.approx(chi2.sf(one @ one, 5), rel=1e-12)
+    usual = Plausibility.of(one)
+    farther = np.mean(np.linalg.norm(people, axis=1) > usual.mahalanobis)
+    assert usual.share_beyond == pytest.approx(farther, abs=0.02)
+    assert usual.share_beyond == pytest.approx(chi2.sf(one @ one, 5), rel=1e-12)
+    assert usual.residual_mm is None
 
 
 def test_a_written_model_is_read_back_to_a_few_micrometres(model, tmp_path):

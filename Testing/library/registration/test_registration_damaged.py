@@ -10,8 +10,12 @@ from scipy.spatial.transform import Rotation
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.core.errors import RegistrationError
 from CorticalBoneMappingLib.core.surface import Surface
+from CorticalBoneMappingLib.mesh.plausibility import LeftOut, Plausibility
 from CorticalBoneMappingLib.mesh.shape_model import ShapeModel
+from CorticalBoneMappingLib.pipeline.carry import shape_summary
 from CorticalBoneMappingLib.registration import Registration, RegistrationSettings, register
+from CorticalBoneMappingLib.registration.judging import warnings_on
+from CorticalBoneMappingLib.registration.result import SurfaceDistances
 from CorticalBoneMappingLib.registration.template import prepare
 
 UNCHECKED = RegistrationSettings(check_side=False)
@@ -44,7 +48,7 @@ def _registered(subject: Surface, **more: object) -> tuple[Registration, np.ndar
     """Register a subject whose vertices are the person's, turned; give the error at covered vertices too."""
     turn = Rotation.random(random_state=7).as_matrix()
     turned = replace(subject, points=subject.points @ turn.T + 50.0)
-    found = register(turned, _average(), "right", shape_model=_model(), **({"settings": UNCHECKED} | more))
+    found = register(turned, _average(), "right", **({"shape_model": _model(), "settings": UNCHECKED} | more))
     error = np.linalg.norm(found.points - (_person().points @ turn.T + 50.0), axis=1)
     return found, error
 
@@ -73,6 +77,43 @@ def test_the_subjects_coordinates_are_those_that_it_was_made_from():
     usual = found.plausibility
     assert usual.mahalanobis == pytest.approx(np.linalg.norm(found.shape_coordinates))
     assert usual.expected == pytest.approx(np.sqrt(len(found.shape_coordinates)), rel=0.05)
+
+
+def test_what_the_modes_leave_is_judged_and_changes_nothing_else():
+    sd = np.full(len(_model().mean), 0.1)
+    known = LeftOut(60, sd, 0.4, _model().explained, (1.0, 0.5), (0.6, 0.1), 0.3)
+    judging = replace(_model(), left_out=known)
+    found, _ = _registered(_person(), shape_model=judging)
+    plain, _ = _whole()
+    np.testing.assert_array_equal(found.points, plain.points)
+    np.testing.assert_array_equal(found.shape_coordinates, plain.shape_coordinates)
+    usual = found.plausibility
+    assert usual.mahalanobis == plain.plausibility.mahalanobis
+    # As of the person's true points, which registration does not know.
+    true = judging.judge(_person().points, found.covered)
+    assert usual.residual_mm == pytest.approx(true.residual_mm, abs=0.05)
+    assert usual.residual_mm > 0.2
+    assert usual.share_beyond < 0.01 < plain.plausibility.share_beyond
+    summary = shape_summary(found, _model())
+    assert summary["residual_mm"] == round(usual.residual_mm, 3)
+    assert summary["plausibility"] == round(usual.share_beyond, 4)
+    assert summary["explained"] == pytest.approx(_model().explained[:3], abs=1e-4)
+    assert shape_summary(plain, _model())["residual_mm"] is None
+
+
+def test_an_unusual_shape_is_said_to_be_so_by_what_makes_it_unusual():
+    near = SurfaceDistances(0.0, 0.0, 0.0, 0.0)
+    by_residual = Plausibility(3.0, 3.8, 1e-4, 1.94, 7.6, 0.8, 0.3, 1e-5)
+    by_coordinates = replace(by_residual, mahalanobis=9.0, by_coordinates=1e-5, by_residual=0.3)
+    said = [warnings_on(1.0, 0.1, near, 0, 0.5, usual) for usual in (by_residual, by_coordinates)]
+    assert said == [
+        (
+            "The shape is unusual: the modes of shape leave 1.9 mm of it, 7.6 mm at most, where 0.8 mm are "
+            "common.",
+        ),
+        ("The shape is unusual: 9.0 standard deviations from the mean one, where 3.8 are common.",),
+    ]
+    assert warnings_on(1.0, 0.1, near, 0, 0.5, replace(by_residual, share_beyond=0.01)) == ()
 
 
 def test_the_expected_error_is_large_where_the_error_is():

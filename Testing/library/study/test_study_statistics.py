@@ -195,6 +195,18 @@ def test_size_and_shape_of_each_femur_may_be_covariates(trial):
         with_shape(table, plan.results, ("femur shape 3",))
 
 
+def test_a_shape_that_explains_next_to_nothing_is_refused_as_a_covariate(trial, tmp_path):
+    table = read_study_table(read_study_file(trial / "study.toml"))
+    for path in table.labels("path"):
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+        shape = {"size": 1.0, "coordinates": [0.5, -1.0], "explained": [0.41]}
+        (tmp_path / path / "provenance.json").write_text(json.dumps({"shape": shape}), encoding="utf-8")
+    more = with_shape(table, tmp_path, ("femur shape 1",))
+    np.testing.assert_array_equal(more.column("femur shape 1"), 0.5)
+    with pytest.raises(StatisticsError, match=r"'femur shape 2' explains too little .* shape 1 \(41%\)\."):
+        with_shape(table, tmp_path, ("femur shape 2", "femur size"))
+
+
 def test_a_row_without_a_map_is_left_out_of_the_model_even_without_its_covariate(trial):
     plan = read_study_file(trial / "study.toml")
     table = read_study_table(plan)

@@ -78,7 +78,8 @@ def lengthened(model: ShapeModel, length_mm: float) -> LongShaft:
     modes = np.concatenate([model.modes, _continued(model.modes[:, rim], slopes, depth[1:])], axis=1)
     modes[:, inner] -= length_mm * slopes[:, None]
     triangles, end = _with_rings(surface, cut, rim, n_rings)
-    longer = replace(model, surface=Surface(points, triangles), modes=modes)
+    # What is left of people left out is not known on the added shaft.
+    longer = replace(model, surface=Surface(points, triangles), modes=modes, left_out=None)
     cut_end = np.zeros(len(points), dtype=bool)
     cut_end[inner] = cut_end[end] = True
     return LongShaft(longer, cut_end)

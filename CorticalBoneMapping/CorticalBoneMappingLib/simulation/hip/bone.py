@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.surface import Surface
+from .socket import Socket
 
 TrabecularDensity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From points (n, 3) in RAS mm and their depth below the surface (n,) in mm to mg/cm³ (n,)."""
@@ -83,6 +84,8 @@ class Hip:
         Its radius in mm.
     other_bones : tuple of Bone
         The pelvis and whatever else a scan shows.
+    socket : Socket, optional
+        The acetabulum, where the hip has one.
     """
 
     femur: Bone
@@ -90,6 +93,7 @@ class Hip:
     head_centre: np.ndarray
     head_radius_mm: float
     other_bones: tuple[Bone, ...] = ()
+    socket: Socket | None = None
 
     @property
     def lateral(self) -> np.ndarray:
@@ -100,4 +104,7 @@ class Hip:
         """Return the hip rotated about the head's centre by a (3, 3) matrix, then shifted (3,)."""
         centre = self.head_centre
         femur, *others = (bone.moved(rotation, centre, shift) for bone in (self.femur, *self.other_bones))
-        return replace(self, femur=femur, head_centre=centre + shift, other_bones=tuple(others))
+        socket = None if self.socket is None else self.socket.moved(rotation, centre, shift)
+        return replace(
+            self, femur=femur, head_centre=centre + shift, other_bones=tuple(others), socket=socket
+        )

@@ -156,7 +156,7 @@ def simulate_hip(
     tissue : Tissue, optional
         Cortex and trabecular bone of the femur; else drawn like its dimensions.
     joint_space_mm : float
-        Between head and socket, 1 to 6 mm.
+        Between head and socket, on average, 1 to 6 mm.
     density_variation : float
         Of a drawn tissue, how much the cortical density differs from place to place: 0 is not at all, 1 is as
         in the table of sites, at most 3.
@@ -176,4 +176,4 @@ def simulate_hip(
         raise SettingError(f"The density variation is {density_variation:g}: choose a value from 0 to 3.")
     femur = draw_femur(seed, side, tissue, density_variation)
     hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
-    return with_pelvis(hip, joint_space_mm)
+    return with_pelvis(hip, joint_space_mm, random=np.random.default_rng([seed, 3]))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..hip.bone import Hip
-from ..hip.surroundings import SoftTissue
+from ..hip.soft_tissue import SoftTissue
 from .phantom import Phantom
 from .settings import ScannerSettings
 from .voxelise import FineGrid

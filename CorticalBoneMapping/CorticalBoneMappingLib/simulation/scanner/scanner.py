@@ -18,7 +18,7 @@ from scipy import ndimage
 from ...core.progress import Progress
 from ...core.volume import Volume
 from ..hip.bone import Bone, Hip
-from ..hip.surroundings import SoftTissue
+from ..hip.soft_tissue import SoftTissue
 from .field import Background, ScanField, rotation
 from .optics import correlated_noise, psf_matrices, slice_matrix
 from .phantom import Phantom, phantom_under

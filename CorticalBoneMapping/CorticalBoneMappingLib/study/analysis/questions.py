@@ -142,7 +142,8 @@ def with_shape(table: Table, results: Path, terms: tuple[str, ...]) -> Table:
     Raises
     ------
     StatisticsError
-        If a record lacks such a number; names the row.
+        If a record lacks such a number, names the row; or if a shape is not among the few modes that explain
+        enough of how people differ to be offered (`ShapeModel.n_covariates`).
     """
     asked = shape_columns(table, terms)
     if not asked:
@@ -164,6 +165,7 @@ def _of_row(table: Table, row: int, results: Path, asked: list[str]) -> dict[str
         return dict.fromkeys(asked, float("nan"))
     try:
         record = json.loads((results / path / PROVENANCE_FILE).read_text(encoding="utf-8"))["shape"]
+        _refuse_modes_not_offered(record, asked)
         return {name: _number(record, name) for name in asked}
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise StatisticsError(
@@ -172,7 +174,24 @@ def _of_row(table: Table, row: int, results: Path, asked: list[str]) -> dict[str
         ) from error
 
 
+def _refuse_modes_not_offered(record: dict, asked: list[str]) -> None:
+    """Refuse modes that explain next to nothing; records before the shares were written offer all."""
+    shares = record.get("explained")
+    for name in asked:
+        if shares is None or name == SIZE or _mode(name) <= len(shares):
+            continue
+        offered = ", ".join(f"femur shape {mode} ({share:.0%})" for mode, share in enumerate(shares, start=1))
+        raise StatisticsError(
+            f"'{name}' explains too little of how femurs differ to be a covariate. Those of this atlas, with "
+            f"the share that each explains: {offered or 'none'}. 'cbm atlas show' says what they mean."
+        )
+
+
+def _mode(name: str) -> int:
+    return int(_SHAPE.fullmatch(name)[1])
+
+
 def _number(record: dict, name: str) -> float:
     if name == SIZE:
         return float(record["size"])
-    return float(record["coordinates"][int(_SHAPE.fullmatch(name)[1]) - 1])
+    return float(record["coordinates"][_mode(name) - 1])
