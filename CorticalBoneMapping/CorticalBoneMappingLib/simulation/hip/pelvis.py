@@ -139,7 +139,7 @@ def _carve_socket(level: np.ndarray, grid: Grid, hip: Hip, socket: Socket) -> No
     clearance, _ = cKDTree(hip.femur.surface.points).query(points[near], distance_upper_bound=most)
     # Beside a head that is not round, or a trochanter, the pelvis still keeps its distance.
     kept = np.minimum(clearance, most) - np.minimum(socket.space(at)[near], most - 2.0)
-    here[near] = smooth_minimum(here[near], kept, 0.4)
+    here[near] = smooth_minimum(here[near], kept, 0.15)
     level[box] = here.reshape(level[box].shape)
 
 

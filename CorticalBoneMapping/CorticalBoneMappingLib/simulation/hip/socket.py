@@ -151,7 +151,7 @@ class Socket:
         """Return the radius at which bone begins, mm, and the share of the fossa in it, shape (n,) each."""
         share = smooth_step(self.in_fossa(at) / _FOSSA_WALL_MM + 0.5)
         depth = (at.angle - self.rim(at.azimuth)) * self.head_radius_mm
-        bevel = 0.8 * smooth_step((3.0 - depth) / 4.0)  # the edge of the rim bends away from the head
+        bevel = 0.8 * smooth_step((2.0 - depth) / 3.0)  # the edge of the rim bends away from the head
         return self.head_radius_mm + self.space(at) + self.fossa_mm * share + bevel, share
 
     def cartilage_depth(self, at: Place) -> np.ndarray:
