@@ -25,7 +25,7 @@ from ..core.side import SIDES
 from .hip.bone import Bone, Hip
 from .hip.femur import make_femur
 from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, PLACE, axis_at
-from .hip.population import FemurDimensions, draw_dimensions
+from .hip.population import FemurDimensions, draw_dimensions, other_side
 from .hip.surroundings import with_pelvis
 from .hip.tissue import Tissue, blend, neck_radii
 from .scanner.settings import ScannerSettings
@@ -285,8 +285,10 @@ def hip_at(settings: TrialSettings, person: Participant, side: str, month: float
 
 def hip_before(settings: TrialSettings, person: Participant, side: str) -> Hip:
     """Return a hip of a person before the trial; `changed` makes the later ones from it at little cost."""
-    random = np.random.default_rng([settings.seed, 13, person.number, SIDES.index(side)])
-    femur = make_femur(person.dimensions, person.tissue, side, random)
+    random = np.random.default_rng([settings.seed, 13, person.number])
+    own = np.random.default_rng([settings.seed, 14, person.number]) if side == "left" else None
+    dimensions = person.dimensions if own is None else other_side(person.dimensions, own)
+    femur = make_femur(dimensions, person.tissue, side, random, own)
     hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
     return with_pelvis(hip, random=np.random.default_rng([settings.seed, 15, person.number]))
 

@@ -37,7 +37,7 @@ def test_a_shape_of_the_model_gives_its_coordinates_size_and_pose(model):
     assert np.allclose(fit.rotation, _TURN, atol=1e-4)
     back = fit.size * model.reconstruct(fit.coordinates) @ fit.rotation.T + fit.translation
     off = np.linalg.norm(back - _posed(model.reconstruct(true), size=1.13), axis=1)
-    assert off.max() < 0.25
+    assert off.max() < 0.3
     assert fit.residual_mm == pytest.approx(np.sqrt((off**2).mean()), rel=1e-9)
 
 

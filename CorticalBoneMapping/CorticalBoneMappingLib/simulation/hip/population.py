@@ -33,7 +33,7 @@ from .measured import MEASURED
 from .variation import PersonVariation, Variation, draw_variation
 
 LEAN_DEG = 9.0
-"""By how much the shaft of a person who lies on the back leads forward on its way down, mean of six femurs."""
+"""How far the shaft of a person who lies on the back leads forward on its way down, mean of six femurs."""
 WOMAN, MAN = "woman", "man"
 
 
@@ -253,9 +253,8 @@ def individual_map(
     return mapped
 
 
-_PROTRUDES_MM = (
-    9.0  # the lesser trochanter of the mean shape, from the bone beside it; thirteen people 8.8 ± 3.1
-)
+# The lesser trochanter of the mean shape, from the bone beside it; in the thirteen people 8.8 ± 3.1 mm.
+_PROTRUDES_MM = 9.0
 
 
 def _protruding(skeleton: Skeleton, dimensions: FemurDimensions, varied: PersonVariation | None) -> float:

@@ -45,7 +45,7 @@ _ROUGHNESS_PLACES = (
 
 _COLLAR_CHANCE, _GREATER_CHANCE, _LESSER_CHANCE = 0.2, 0.3, 0.15
 _SPUR_MM = (0.5, 3.0)  # height
-_SPUR_REACH_MM = (2.2, 4.2)  # SD of the bump: 5 to 10 mm wide
+_SPUR_REACH_MM = (2.2, 4.2)  # SD of the spur: 5 to 10 mm wide
 _COLLAR_AT_MM = 12.0  # from the head's centre along the neck
 _FOVEA_TO = np.array([-0.945, -0.281, 0.169])  # from the head's centre, found on the mean femur
 _FOVEA_DEEPER_MM, _FOVEA_SHIFT_MM = 0.9, 1.5  # SD
@@ -73,7 +73,7 @@ class Variation:
 
 @dataclass(frozen=True)
 class PersonVariation:
-    """One person's variation: two maps from points (n, 3) on or in the mean femur to displacements (n, 3), mm.
+    """One person's variation: two maps from points (n, 3) in the mean femur to displacements (n, 3), mm.
 
     Attributes
     ----------
@@ -117,8 +117,8 @@ def draw_variation(
         moved = chosen.fields * fovea(points)
         if chosen.roughness:
             moved += chosen.roughness * _strength(points, _ROUGHNESS_PLACES)[:, None] * rough(points)
-        for bump in osteophytes if chosen.osteophytes else ():
-            moved += bump(points)
+        for spur in osteophytes if chosen.osteophytes else ():
+            moved += spur(points)
         return moved
 
     return PersonVariation(fields, details)
@@ -133,7 +133,7 @@ def _strength(points: np.ndarray, places: tuple[tuple[np.ndarray, float, float],
 
 
 def _stretched(points: np.ndarray) -> np.ndarray:
-    """Places at which the fields are evaluated: closer together along the shaft, smoothly from its beginning."""
+    """Places at which the fields are evaluated: closer together along the shaft, from its beginning on."""
     up = unit(PLACE["shaft_proximal"] - PLACE["shaft_distal"])
     below = (PLACE["shaft_proximal"] - points) @ up
     softly = _SHAFT_BEGINS_MM * np.logaddexp(0.0, below / _SHAFT_BEGINS_MM)
@@ -210,7 +210,7 @@ def _osteophytes(random: np.random.Generator, own: np.random.Generator | None) -
 
 
 def _spur(name: str, height: float, reach: float, aside: np.ndarray) -> PointMap:
-    """A bump at the tip of a trochanter, upwards and outwards, where the tendon pulls."""
+    """A spur at the tip of a trochanter, upwards and outwards, where the tendon pulls."""
     up = unit(PLACE["shaft_proximal"] - PLACE["shaft_distal"])
     outward = PLACE[name] - PLACE["shaft_proximal"]
     outward = unit(outward - outward @ up * up)
