@@ -225,7 +225,7 @@ def _pairs(
 def _neck_rings(
     skeleton: Skeleton, ratio: Mapping[str, float], new_head: np.ndarray, turn: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rings around the neck's narrowest section, which keeps its place beside the head, and nearer its base."""
+    """Rings around the neck's narrowest section, which stays beside the head, and nearer its base."""
     place = skeleton.place
     head, base = place["head_centre"], place["neck_base"]
     axis, new_axis = unit(base - head), unit(base - new_head)
