@@ -1,8 +1,8 @@
-"""Draw an average femur in six views beside another one and two real people's femurs: ``Docs/average_femur.png``.
+"""Draw the average femur in six views beside an older one and two people's: ``Docs/average_femur.png``.
 
-Run by hand: ``python -m tools.average_views OLD_ATLAS``, where OLD_ATLAS is a folder with the atlas that was shipped
-before (``git show``). All femurs have one scale and lie alike: head centre at the origin, shaft upright, neck
-turned forward by 14°.
+Run by hand: ``python -m tools.average_views OLD_ATLAS``, where OLD_ATLAS is a folder with the atlas that was
+shipped before (``git show``). All femurs have one scale and lie alike: head centre at the origin, shaft
+upright, neck turned forward by 14°.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REAL = (
     ("a woman of 59", "femur_surfaces/vhf_rfemur_whole_mm.ply", "right"),
     ("a man", "femur_surfaces/m4_rfemur_mm.stl", "right"),
 )
-_WIDTH, _HEIGHT, _TITLE = 300, 420, 34  # pixels of a view, and of the line of titles
+_WIDTH, _HEIGHT, _TITLE = 230, 322, 30  # pixels of a view, and of the line of titles
 _HALF_HEIGHT_MM = 78.0
 _SHAFT_MM = 52.0
 _VIEWS = (
@@ -61,7 +61,7 @@ def draw(femurs: list[tuple[str, Surface]], path: Path) -> None:
     window.SetSize(*size)
     window.SetMultiSamples(8)
     for row, (name, femur) in enumerate(femurs):
-        for column, (view, towards, up) in enumerate(_VIEWS):
+        for column, (_, towards, up) in enumerate(_VIEWS):
             top = 1.0 - (_TITLE + row * _HEIGHT) / size[1]
             box = (column / columns, top - _HEIGHT / size[1], (column + 1) / columns, top)
             renderer = _view(femur, box, np.array(towards), np.array(up))

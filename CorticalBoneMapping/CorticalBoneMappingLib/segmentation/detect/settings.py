@@ -30,7 +30,7 @@ class PlaceSettings:
     # Tried for each side; what lies between is within the blur.
     abduction_deg: tuple[float, ...] = (-15.0, 0.0, 15.0)
     turn_deg: tuple[float, ...] = (-20.0, 0.0, 20.0)
-    sizes: tuple[float, ...] = (0.93, 1.07)
+    sizes: tuple[float, ...] = (0.87, 1.0, 1.14)  # two standard deviations of people
     beyond_cells: int = 6  # a head that is cut off may have its centre this far outside the scan
     apart_cells: int = 5  # between two places
     least_seen: float = 0.5  # share of the femur: of less, the rest counts as disagreeing

@@ -115,8 +115,7 @@ def fit_model(
     centre = np.asarray(head_centre, dtype=np.float64) * _mirror(side)
     box = without_metal(right.crop(centre + _BOX_MM, 0.0)).volume
     progress.report(0.0, "Searching how the femur lies")
-    ball = find_ball(box, centre, head_radius_mm)
-    shape = _started(box, shape_model, landmarks, ball)
+    shape, ball = _started(box, shape_model, landmarks, _balls(box, centre, head_radius_mm))
     progress.report(0.4, "Fitting the shape of the femur")
     long = lengthened(shape_model, _missing_shaft_mm(box, shape, shape_model))
     bone = FittedBone.of(long, landmarks, ball)
@@ -160,22 +159,42 @@ def _right_sided(volume: Volume, side: str) -> Volume:
     return replace(volume, ijk_to_ras=matrix)
 
 
-def _started(box: Volume, model: ShapeModel, landmarks: Mapping[str, np.ndarray], ball: Ball) -> Shape:
-    """Fit the best poses by a few coarse rounds, and return the best."""
-    size = ball.radius_mm / head_radius_mm(model)
-    poses = find_poses(box, model, ball.centre - size * landmarks["head_centre"], size)
+def _balls(box: Volume, centre: np.ndarray, radius_mm: float) -> list[Ball]:
+    """Spheres that the head may be: where voxels fill the joint, the socket looks like a part of one, too."""
+    balls: list[Ball] = []
+    for below in MODEL.head_below_mm:
+        ball = find_ball(box, centre - [0.0, 0.0, below], radius_mm)
+        if all(np.linalg.norm(ball.centre - other.centre) > MODEL.same_ball_mm for other in balls):
+            balls.append(ball)
+    return balls
+
+
+def _started(
+    box: Volume, model: ShapeModel, landmarks: Mapping[str, np.ndarray], balls: list[Ball]
+) -> tuple[Shape, Ball]:
+    """Fit the best poses of each ball by a few coarse rounds, and return the best.
+
+    Which is best is for the bone beyond the head to say: edges of head and socket are alike.
+    """
     best, found = -1.0, None
-    bone = FittedBone.of(LongShaft(model, cut_plane_of(model.surface)), landmarks, ball)
-    for pose in poses[: MODEL.tried]:
-        shape = Shape.at(pose, len(model.modes))
-        for step in MODEL.first:
-            shape = _moved(box, shape, bone, step)
-        surface = shape.surface(model)
-        edges = find_edges(box, surface.points, surface.normals, MODEL.first[-1].reach_mm, 2.0)
-        confidence = float((edges.confidence / (1.0 + (edges.offset / 2.0) ** 2)).mean())
-        if confidence > best:
-            best, found = confidence, shape
+    for ball in balls:
+        size = ball.radius_mm / head_radius_mm(model)
+        poses = find_poses(box, model, ball.centre - size * landmarks["head_centre"], size)
+        bone = FittedBone.of(LongShaft(model, cut_plane_of(model.surface)), landmarks, ball)
+        for pose in poses[: MODEL.tried]:
+            shape = Shape.at(pose, len(model.modes))
+            for step in MODEL.first:
+                shape = _moved(box, shape, bone, step)
+            confidence = _confidence(box, shape.surface(model), ~bone.head)
+            if confidence > best:
+                best, found = confidence, (shape, ball)
     return found
+
+
+def _confidence(box: Volume, surface: Surface, where: np.ndarray) -> float:
+    """How surely and how nearly the surface lies on edges, 0 to 1."""
+    edges = find_edges(box, surface.points[where], surface.normals[where], MODEL.first[-1].reach_mm, 2.0)
+    return float((edges.confidence / (1.0 + (edges.offset / 2.0) ** 2)).mean())
 
 
 class FittedBone(NamedTuple):

@@ -86,7 +86,9 @@ class ModelSettings:
     head_radii_mm: tuple[float, float] = (12.0, 40.0)  # that are accepted
     longest_mm: float = 60.0  # by which the model's shaft is lengthened at most: far below the trochanter
     beyond_scan_mm: float = 1.5
-    tried: int = 3  # poses
+    head_below_mm: tuple[float, ...] = (0.0, 4.0)  # of the given place: where the head is looked for
+    same_ball_mm: float = 1.5  # heads this near are one
+    tried: int = 3  # poses of a head
     head_share: float = 1.15  # the head: points within this of its radius ...
     head_cosine: float = 0.5  # ... off the neck's axis
     ball_mm: float = 1.3  # standard deviation of edges of the head about its ball

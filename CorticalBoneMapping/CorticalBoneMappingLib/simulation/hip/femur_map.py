@@ -1,4 +1,4 @@
-"""The map from the mean femur to a femur of other dimensions: landmarks moved, and a smooth spline between them.
+"""The map from the mean femur to one of other dimensions: landmarks moved, and a smooth spline between.
 
 Rings on shaft and neck, the head, and places on the trochanters are moved to where the dimensions put them; a
 cubic radial spline moves all that lies between. The dimensions are those that `measure_anatomy` finds.
@@ -115,7 +115,7 @@ def dimension_changes(skeleton: Skeleton, displacement: PointMap) -> np.ndarray:
 
 
 def lesser_change(skeleton: Skeleton, displacement: PointMap) -> float:
-    """Return by how much a small displacement makes the lesser trochanter protrude from the bone beside it, mm."""
+    """Return by how much more a small displacement makes the lesser trochanter protrude, mm."""
     place, up = skeleton.place, skeleton.up
     tip = place["lesser_trochanter"]
     axis = place["shaft_proximal"] + up * ((tip - place["shaft_proximal"]) @ up)
@@ -129,7 +129,7 @@ def lesser_change(skeleton: Skeleton, displacement: PointMap) -> float:
 
 
 def _of_places(ball: np.ndarray, neck: np.ndarray, shaft: np.ndarray, tips: np.ndarray) -> np.ndarray:
-    """The dimensions, by points of the head, of three rings of the neck, of rings of the shaft, and the tips."""
+    """The dimensions, by points of the head, of rings of the neck and of the shaft, and the two tips."""
     solved = np.linalg.lstsq(np.c_[2 * ball, np.ones(len(ball))], (ball**2).sum(axis=1), rcond=None)[0]
     head, radius = solved[:3], np.sqrt(solved[3] + solved[:3] @ solved[:3])
     levels = shaft.reshape(len(_AXIS_LEVELS_MM), -1, 3)
@@ -225,7 +225,7 @@ def _pairs(
 def _neck_rings(
     skeleton: Skeleton, ratio: Mapping[str, float], new_head: np.ndarray, turn: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rings around the neck's narrowest section, which keeps its place beside the head, and half-way to its base."""
+    """Rings around the neck's narrowest section, which stays beside the head, and nearer its base."""
     place = skeleton.place
     head, base = place["head_centre"], place["neck_base"]
     axis, new_axis = unit(base - head), unit(base - new_head)

@@ -1,24 +1,24 @@
 """A population of femurs: dimensions with the means, spreads and correlations of real people.
 
 Means and SDs are those of 39 real femurs of seven sources (CT and MR), measured by this project's
-`measure_anatomy`: head diameter 45.0 ± 3.4 mm, offset 43.0 ± 5.7, neck-shaft angle 124.3 ± 5.6°, neck 31.9 ± 3.0 by
-28.3 ± 2.6, greater trochanter 10.4 ± 5.6 above the head's centre, lesser 49.3 ± 7.4 below. Where the 20 from CT have
-another mean, the value lies between. Published ones, in part defined otherwise: angle 124.7 ± 6.2°, anteversion
-14.5 ± 8.1°, offset 42.9 ± 6.8 mm (Carmona et al. 2019, 628 people); angle median 122.2°, anteversion median 14.2°,
-quartiles 7.4 and 20.4 (Hartel et al. 2016, PLoS ONE 11:e0149480, 1070 femurs).
+`measure_anatomy`: head diameter 45.0 ± 3.4 mm, offset 43.0 ± 5.7, neck-shaft angle 124.3 ± 5.6°, neck 31.9 ±
+3.0 by 28.3 ± 2.6, greater trochanter 10.4 ± 5.6 above the head's centre, lesser 49.3 ± 7.4 below. Where the
+20 from CT have another mean, the value lies between. Published ones, in part defined otherwise: angle 124.7 ±
+6.2°, anteversion 14.5 ± 8.1°, offset 42.9 ± 6.8 mm (Carmona et al. 2019, 628 people); angle median 122.2°,
+anteversion median 14.2°, quartiles 7.4 and 20.4 (Hartel et al. 2016, PLoS ONE 11:e0149480, 1070 femurs).
 
-Correlations are those of the thirteen people of the mean femur (tools/real_people.py), a twentieth nearer to none
-because thirteen are few, but for trochanter height and angle, which the 39 femurs have: −0.90 mm/°.
+Correlations are those of the thirteen people of the mean femur (tools/real_people.py), a twentieth nearer to
+none because thirteen are few, but for trochanter height and angle, which the 39 femurs have: −0.90 mm/°.
 
-Women and men differ by the head (49 and 43 mm in 170 people, by calliper, published from a German collection: 'Determination of sex
-from femora'; 5 mm here), the anteversion (16.4 and 12.1°) and the angle (123.0 and 121.5°; Hartel et al. 2016); in
-neck, offset, shaft and trochanters about in proportion to the head. The spread within a sex is what leaves the SD of
-all as above.
+Women and men differ by the head (49 and 43 mm in 170 people, by calliper, published from a German collection:
+'Determination of sex from femora'; 5 mm here), the anteversion (16.4 and 12.1°) and the angle (123.0 and
+121.5°; Hartel et al. 2016); in neck, offset, shaft and trochanters about in proportion to the head. The
+spread within a sex is what leaves the SD of all as above.
 
-A person's two sides differ by SDs that give the absolute differences published: anteversion 4.3° and offset 2.5 mm
-(Dimitriou et al. 2016, 61 people), angle 2.9° and head 1.2 % (Laumonerie et al. 2018, 345 people), neck less than
-4 %, shaft less than 3.5 % (Young et al. 2013, Clin Orthop Relat Res 471:1593, 160 pairs); the trochanters' are those
-of two men.
+A person's two sides differ by SDs that give the absolute differences published: anteversion 4.3° and offset
+2.5 mm (Dimitriou et al. 2016, 61 people), angle 2.9° and head 1.2 % (Laumonerie et al. 2018, 345 people),
+neck less than 4 %, shaft less than 3.5 % (Young et al. 2013, Clin Orthop Relat Res 471:1593, 160 pairs); the
+trochanters' are those of two men.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .measured import MEASURED
 from .variation import PersonVariation, Variation, draw_variation
 
 LEAN_DEG = 9.0
-"""By how much the shaft of a person who lies on the back leads forward on its way down, mean of six femurs."""
+"""How far the shaft of a person who lies on the back leads forward on its way down, mean of six femurs."""
 WOMAN, MAN = "woman", "man"
 
 
@@ -54,14 +54,15 @@ class FemurDimensions:
     neck_height_mm, neck_depth_mm : float
         Of the neck's narrowest section, from top to bottom and from front to back.
     greater_mm, lesser_mm : float
-        How far the tip of the greater trochanter lies above the head's centre along the shaft, and that of the
-        lesser one below.
+        How far the tip of the greater trochanter lies above the head's centre along the shaft, and that of
+        the lesser one below.
     shaft_radius_mm : float
         Of the shaft below the lesser trochanter.
     greater_size, lesser_size : float
         How far the trochanters protrude, relative to the mean shape.
     neck_twist_deg : float
-        How far of the anteversion head and neck are twisted against the trochanters, compared with the mean shape.
+        How far of the anteversion head and neck are twisted against the trochanters, compared with the mean
+        shape.
     lean_deg : float
         How far the shaft leads forward on its way down, as the person lies.
     sex : str or None
@@ -86,9 +87,8 @@ class FemurDimensions:
 
 _NAMES = [field.name for field in fields(FemurDimensions) if field.name != "sex"]
 _MEAN = np.array([getattr(FemurDimensions(), name) for name in _NAMES])
-# In the order of the dimensions: SD of all people, mean of the men less that of the women, SD of the difference
-# between a person's two sides. The SDs of sizes and twist are those of the
-# thirteen people.
+# In the order of the dimensions: SD of all people, mean of the men less that of the women, SD of the
+# difference between a person's two sides. The SDs of sizes and twist are those of the thirteen people.
 _SD = np.array([3.4, 5.7, 5.4, 9.6, 3.0, 2.5, 5.4, 6.4, 1.15, 0.10, 0.07, 4.3, 3.0])
 _MEN_MORE = np.array([5.0, 4.0, -1.5, -4.3, 3.8, 2.8, 2.0, 4.0, 1.3, 0.0, 0.0, 0.0, 0.0])
 _SIDES_SD = np.array([0.6, 2.5, 2.7, 4.8, 1.0, 0.9, 2.0, 2.5, 0.4, 0.05, 0.05, 2.0, 0.5])
@@ -108,7 +108,8 @@ _OF_THIRTEEN = np.array(
 _SHRUNK = 0.95
 _TWIST_AND_ANTEVERSION = 0.6  # chosen by hand
 _ANGLE_AND_TROCHANTER = -0.90  # the slope in 39 femurs, mm/°, and their correlation: both have an SD of 5.6
-# One draw in a hundred lies farther out, all dimensions together (chi-squared of 13): a deformity, drawn again.
+# One draw in a hundred lies farther out, all dimensions together (chi-squared of 13): a deformity, drawn
+# again.
 _FARTHEST = 27.7
 
 
@@ -194,7 +195,9 @@ def other_side(dimensions: FemurDimensions, random: np.random.Generator) -> Femu
     spread = np.sqrt(np.diag(_WITHIN))
     alike = 1.0 - 0.5 * (_SIDES_SD / spread) ** 2  # correlation of the two sides
     right = np.array([getattr(dimensions, name) for name in _NAMES])
-    return _dimensions(mean + alike * (right - mean) + np.sqrt(1.0 - alike**2) * _deviation(random), dimensions.sex)
+    return _dimensions(
+        mean + alike * (right - mean) + np.sqrt(1.0 - alike**2) * _deviation(random), dimensions.sex
+    )
 
 
 def dimensions_of_mean_shape() -> FemurDimensions:
@@ -224,8 +227,8 @@ def individual_map(
     Returns
     -------
     callable
-        From points (n, 3) on the mean shape to points (n, 3) on the person's femur as a right one, both in mm,
-        in the frame of the bone; the person's is turned about the shaft by the anteversion.
+        From points (n, 3) on the mean shape to points (n, 3) on the person's femur as a right one, both in
+        mm, in the frame of the bone; the person's is turned about the shaft by the anteversion.
     """
     skeleton = Skeleton(PLACE, {**DIMENSIONS, "greater_size": 1.0, "lesser_size": 1.0})
     varied = draw_variation(random, own, variation) if random is not None else None
@@ -250,7 +253,8 @@ def individual_map(
     return mapped
 
 
-_PROTRUDES_MM = 9.0  # the lesser trochanter of the mean shape, from the bone beside it; thirteen people 8.8 ± 3.1
+# The lesser trochanter of the mean shape, from the bone beside it; in the thirteen people 8.8 ± 3.1 mm.
+_PROTRUDES_MM = 9.0
 
 
 def _protruding(skeleton: Skeleton, dimensions: FemurDimensions, varied: PersonVariation | None) -> float:

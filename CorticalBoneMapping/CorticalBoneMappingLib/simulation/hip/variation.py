@@ -1,8 +1,8 @@
 """How a person's femur differs from one of the same dimensions: random fields, roughness, osteophytes, fovea.
 
 The fields have the size and the lengths of what thirteen real people leave over once the mean femur has their
-dimensions (``python -m validation.real_bones.leftover`` measures it, and the same of simulated people; the page is
-Docs/validation/population.md). Roughness, osteophytes and fovea were chosen by hand; not tuned.
+dimensions (``python -m validation.real_bones.leftover`` measures it, and the same of simulated people; the
+page is Docs/validation/population.md). Roughness, osteophytes and fovea were chosen by hand; not tuned.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from .femur_map import PointMap, unit
 from .femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, PLACE
 
-# Length (mm) of the Gaussian correlation, and SD (mm) of each component. Set so that simulated people leave over
-# what the thirteen real ones do.
+# Length (mm) of the Gaussian correlation, and SD (mm) of each component. Set so that simulated people leave
+# over what the thirteen real ones do.
 FIELDS = ((30.0, 1.3), (12.0, 0.4), (6.0, 0.4))
 # Where the fields are larger or smaller: place, how much is added to 1, and how far it reaches (mm).
 _FIELD_PLACES = (
@@ -45,7 +45,7 @@ _ROUGHNESS_PLACES = (
 
 _COLLAR_CHANCE, _GREATER_CHANCE, _LESSER_CHANCE = 0.2, 0.3, 0.15
 _SPUR_MM = (0.5, 3.0)  # height
-_SPUR_REACH_MM = (2.2, 4.2)  # SD of the bump: 5 to 10 mm wide
+_SPUR_REACH_MM = (2.2, 4.2)  # SD of the spur: 5 to 10 mm wide
 _COLLAR_AT_MM = 12.0  # from the head's centre along the neck
 _FOVEA_TO = np.array([-0.945, -0.281, 0.169])  # from the head's centre, found on the mean femur
 _FOVEA_DEEPER_MM, _FOVEA_SHIFT_MM = 0.9, 1.5  # SD
@@ -73,7 +73,7 @@ class Variation:
 
 @dataclass(frozen=True)
 class PersonVariation:
-    """One person's variation: two maps from points (n, 3) on or in the mean femur to displacements (n, 3), mm.
+    """One person's variation: two maps from points (n, 3) in the mean femur to displacements (n, 3), mm.
 
     Attributes
     ----------
@@ -117,8 +117,8 @@ def draw_variation(
         moved = chosen.fields * fovea(points)
         if chosen.roughness:
             moved += chosen.roughness * _strength(points, _ROUGHNESS_PLACES)[:, None] * rough(points)
-        for bump in osteophytes if chosen.osteophytes else ():
-            moved += bump(points)
+        for spur in osteophytes if chosen.osteophytes else ():
+            moved += spur(points)
         return moved
 
     return PersonVariation(fields, details)
@@ -133,7 +133,7 @@ def _strength(points: np.ndarray, places: tuple[tuple[np.ndarray, float, float],
 
 
 def _stretched(points: np.ndarray) -> np.ndarray:
-    """Places at which the fields are evaluated: closer together along the shaft, smoothly from its beginning."""
+    """Places at which the fields are evaluated: closer together along the shaft, from its beginning on."""
     up = unit(PLACE["shaft_proximal"] - PLACE["shaft_distal"])
     below = (PLACE["shaft_proximal"] - points) @ up
     softly = _SHAFT_BEGINS_MM * np.logaddexp(0.0, below / _SHAFT_BEGINS_MM)
@@ -189,7 +189,11 @@ def _fovea(random: np.random.Generator, own: np.random.Generator | None) -> Poin
 
 def _osteophytes(random: np.random.Generator, own: np.random.Generator | None) -> list[PointMap]:
     """Those that this person has; on the left the same ones, of another height."""
-    chance, height, reach = random.uniform(size=3), random.uniform(*_SPUR_MM, 3), random.uniform(*_SPUR_REACH_MM, 3)
+    chance, height, reach = (
+        random.uniform(size=3),
+        random.uniform(*_SPUR_MM, 3),
+        random.uniform(*_SPUR_REACH_MM, 3),
+    )
     around, aside = random.uniform(0, 2 * np.pi), random.standard_normal((2, 3))
     if own is not None:
         height = np.minimum(height * np.exp(0.4 * own.standard_normal(3)), _SPUR_MM[1])
@@ -206,7 +210,7 @@ def _osteophytes(random: np.random.Generator, own: np.random.Generator | None) -
 
 
 def _spur(name: str, height: float, reach: float, aside: np.ndarray) -> PointMap:
-    """A bump at the tip of a trochanter, upwards and outwards, where the tendon pulls."""
+    """A spur at the tip of a trochanter, upwards and outwards, where the tendon pulls."""
     up = unit(PLACE["shaft_proximal"] - PLACE["shaft_distal"])
     outward = PLACE[name] - PLACE["shaft_proximal"]
     outward = unit(outward - outward @ up * up)
@@ -230,7 +234,7 @@ def _collar(height: float, reach: float, around: float) -> PointMap:
         distance = np.linalg.norm(across, axis=1)
         towards = across @ highest / np.maximum(distance, 1e-9)
         band = np.exp(-0.5 * ((along - _COLLAR_AT_MM) / reach) ** 2)
-        far = np.exp(-np.maximum(distance - radius, 0.0) ** 2 / (2 * radius**2))
+        far = np.exp(-(np.maximum(distance - radius, 0.0) ** 2) / (2 * radius**2))
         strength = height * band * far * (0.35 + 0.65 * np.exp(1.5 * (towards - 1.0)))
         return strength[:, None] * across / radius
 
