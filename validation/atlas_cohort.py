@@ -258,8 +258,9 @@ trochanter; {triangles[0]:,} to {triangles[-1]:,} triangles, median {middle:,}.
 ## Where shafts end
 The average of these femurs, against that of the same meshes with {LONGEST_MM:.0f} mm of shaft each. `z`
 counts from the head's centre; the average ends at {low:.0f} mm, at most where half of the people reach (the
-other one at {lowest:.0f} mm). Signed distance over {STRETCH_MM:.0f} mm of shaft and {360 // DIRECTIONS}° around
-it; a step would be a great change from one stretch to the next. The greatest change is {steps.max():.2f} mm.
+other one at {lowest:.0f} mm). Signed distance over {STRETCH_MM:.0f} mm of shaft and {360 // DIRECTIONS}°
+around it; a step would be a great change from one stretch to the next. The greatest change is
+{steps.max():.2f} mm.
 
 | z (mm) | mean of the directions (mm) | greatest (mm) | greatest change from the stretch below (mm) |
 |---|---|---|---|
