@@ -261,7 +261,7 @@ class _Run:
         return x, y, spacing * np.arange(top - count + 1, top + 1)
 
     def _cells(self, hip: Hip, femur: np.ndarray, lateral: float) -> tuple[np.ndarray, np.ndarray]:
-        """Fine cells around the bones; of a pelvis too large for them its medial end and back are left out."""
+        """Fine cells around the bones; of a large pelvis its medial end and back are left out."""
         others = [self.frame.from_ras(bone.surface.points) for bone in hip.other_bones]
         ends = self.z[0] - _SEEN_MM, self.z[-1] + _SEEN_MM
         others = [points[(points[:, 2] > ends[0]) & (points[:, 2] < ends[1])] for points in others]
