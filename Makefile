@@ -21,7 +21,7 @@ REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas 
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help test test-all test-fast test-slow coverage test-newest test-slicer test-slicer-5.10 test-minimum \
-	lint demo bench bench-measurement bench-registration bench-segmentation bench-statistics bench-trial bench-inputs atlas docs package clean
+	lint demo bench bench-measurement bench-registration bench-segmentation bench-statistics bench-trial bench-inputs bench-real-bones atlas docs package clean
 .SECONDARY:
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make coverage   which part of the library the tests run through, module by module"
 	@echo "make test-all   every test with the newest versions, with those of 3D Slicer 5.10, and with the oldest"
 	@echo "make bench   accuracy and time against known truth, written to Docs/validation/"
+	@echo "make bench-real-bones  the average femur and simulated people against real bones"
 	@echo "make bench-inputs  what people hand in: every kind of input with its answer"
 	@echo "make bench-measurement  accuracy of every method on many simulated scans: hours; goes on where it was"
 	@echo "make bench-registration  registration against known truth and against published methods: an hour or more"
@@ -113,6 +114,10 @@ bench-statistics: .environments/newest/ready
 
 bench-trial: .environments/newest/ready
 	nice $(TESTED)/python -m validation.trial $(TRIAL)
+
+bench-real-bones: .environments/newest/ready
+	$(TESTED)/python -m pip install --quiet --disable-pip-version-check --editable .[bench]
+	nice $(TESTED)/python -m validation.real_bones --simulated
 
 bench-inputs: .environments/newest/ready
 	nice $(TESTED)/python -m validation.inputs

@@ -2,9 +2,9 @@
 
 1. The average begins with the mean of the ten femurs that correspond point by point, and is then found by
    registration of all fifteen femurs; a person with both sides counts once.
-2. Thirteen people are not typical of everybody in every dimension. So the average is moved, by a smooth map of
-   space, to the dimensions of `population.FemurDimensions`, which are those of larger groups.
-3. It is laid into the frame of the bone, and the places on it that the simulation needs are written beside it.
+2. Thirteen people are not typical of everybody in every dimension. So the average is moved, by a smooth map
+   of space, to the dimensions of `population.FemurDimensions`, which are those of larger groups.
+3. It is placed in the frame of the bone, and the places that the simulation needs are written beside it.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ def real_average(subjects: Sequence[Subject], progress: Progress) -> CohortAvera
 
 
 def in_frame(surface: Surface, model: ShapeModel) -> tuple[Surface, ShapeModel]:
-    """Lay an average and the modes that belong to it into the frame of the bone."""
+    """Place an average and the modes that belong to it in the frame of the bone."""
     anatomy = measure_anatomy(surface, "right")
     turn, origin = _frame(anatomy)
 
-    def laid(one: Surface) -> Surface:
+    def placed(one: Surface) -> Surface:
         return Surface((one.points - origin) @ turn.T, one.triangles)
 
-    return laid(surface), replace(model, surface=laid(model.surface), modes=model.modes @ turn.T)
+    return placed(surface), replace(model, surface=placed(model.surface), modes=model.modes @ turn.T)
 
 
 def _frame(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,7 @@ def skeleton_of(surface: Surface) -> Skeleton:
 
 
 def moved_to(surface: Surface, model: ShapeModel, wanted: FemurDimensions) -> tuple[Surface, ShapeModel]:
-    """Move an average by a smooth map until its measured dimensions are the wanted ones; its modes go along."""
+    """Move an average by a smooth map until its measured dimensions are the wanted ones, and its modes."""
     skeleton = skeleton_of(surface)
     target = {name: asdict(wanted)[name] for name in MEASURED}
     asked, moved = dict(target), surface

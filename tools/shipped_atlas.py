@@ -1,8 +1,8 @@
 """Make the atlas that is shipped: ``make atlas``.
 
-The average femur is the mean femur of the digital hip (`tools.mean_femur`), cut shorter. Its shape model has the
-modes of the thirteen real people, and those of a simulated population where the real ones are too few. The same
-files give the same bytes.
+The average femur is the mean femur of the digital hip (`tools.mean_femur`), cut shorter. Its shape model has
+the modes of the thirteen real people, and those of a simulated population where the real ones are too few.
+The same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from CorticalBoneMappingLib.atlas.augmented import augmented_model
 
 from CorticalBoneMappingLib.anatomy.regions import REGION_NAMES
+from CorticalBoneMappingLib.atlas.augmented import augmented_model
 from CorticalBoneMappingLib.atlas.average import DATA
-from CorticalBoneMappingLib.atlas.build import BuildSettings, CohortAverage, RoundMovement, Subject
+from CorticalBoneMappingLib.atlas.build import (
+    BuildSettings,
+    CohortAverage,
+    RoundMovement,
+    Subject,
+    with_end,
+)
 from CorticalBoneMappingLib.atlas.cohort import centred, with_regions_by_anatomy, write_atlas
 from CorticalBoneMappingLib.atlas.shaft_end import EndPlane, with_cut_end
 from CorticalBoneMappingLib.core.progress import Progress, TerminalProgress
@@ -116,7 +122,7 @@ def make_shipped(folder: Path = DATA, progress: Progress | None = None) -> None:
         simulated_on(places),
         Surface(standard.points, standard.triangles),
         MODES,
-        covered=covered | at_end,
+        covered=with_end(standard, covered),
         persons=[subject.person for subject in subjects],
         judged=~at_end,
         explained=EXPLAINED,

@@ -29,6 +29,7 @@ from .reconstruction import BackProjector
 
 FEMUR_LABEL, OTHER_BONE_LABEL = 1, 2
 
+_SEEN_MM = 5.0  # above and below the slices, of which bones are still seen
 _CELL_MM, _PROJECTOR_SIZE = 0.2, 1440  # 144 mm of bones, and as much again around them
 _DEPTHS_IN_ROW = 2
 _ABOVE_HEAD_MM, _FIELD_MARGIN_MM, _BELOW_RODS_MM = 12.0, 15.0, 14.0
@@ -260,8 +261,10 @@ class _Run:
         return x, y, spacing * np.arange(top - count + 1, top + 1)
 
     def _cells(self, hip: Hip, femur: np.ndarray, lateral: float) -> tuple[np.ndarray, np.ndarray]:
-        """Fine cells around the bones; of a pelvis too large for them the medial end is left out."""
+        """Fine cells around the bones; what is medial or behind of too large a pelvis is left out."""
         others = [self.frame.from_ras(bone.surface.points) for bone in hip.other_bones]
+        ends = self.z[0] - _SEEN_MM, self.z[-1] + _SEEN_MM
+        others = [points[(points[:, 2] > ends[0]) & (points[:, 2] < ends[1])] for points in others]
         points = np.concatenate([femur, *others])
         low, high = points[:, :2].min(axis=0) - 1.0, points[:, :2].max(axis=0) + 1.0
         most = _PROJECTOR_SIZE // 2 * _CELL_MM - 1.0
@@ -269,6 +272,7 @@ class _Run:
             low[0] = max(low[0], high[0] - most)
         else:
             high[0] = min(high[0], low[0] + most)
+        high[1] = min(high[1], low[1] + most)
         return tuple(
             _CELL_MM * np.arange(np.floor(a / _CELL_MM), np.ceil(b / _CELL_MM)) for a, b in zip(low, high)
         )

@@ -83,13 +83,10 @@ def _write_bones(measured: list[Measured], average: AverageFemur, out: Path) -> 
     sources = list(dict.fromkeys(one.bone.source for one in measured))
     maps = []
     for source in [*sources, "all"] if len(sources) > 1 else sources:
-        found = [
-            one.difference
-            for one in measured
-            if one.difference is not None and source in ("all", one.bone.source)
-        ]
+        found = [one for one in measured if one.difference is not None and source in ("all", one.bone.source)]
         if found:
-            maps.append(source_map(source, found))
+            differences, shapes = ([getattr(one, name) for one in found] for name in ("difference", "shape"))
+            maps.append(source_map(source, differences, shapes, average))
     for one in maps:
         draw(one, average, out.with_name(f"{picture_name(out)}_{one.source}.png"))
     own = dimensions_of(measure_anatomy(average.surface, "right"))

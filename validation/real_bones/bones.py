@@ -69,7 +69,7 @@ def read_bones(folder: Path, average: AverageFemur) -> list[Bone]:
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS)
     if not paths:
-        raise SurfaceError(f"{folder}: there is no surface. Kinds that are read: {', '.join(KINDS)}.")
+        raise SurfaceError(f"{folder}: the folder has no surface. Kinds that are read: {', '.join(KINDS)}.")
     sides = _sides(_OWN_TABLE) | (_sides(folder / _TABLE) if (folder / _TABLE).is_file() else {})
     return [_read(path, sides, average) for path in paths]
 

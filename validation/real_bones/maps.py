@@ -10,6 +10,9 @@ import numpy as np
 
 from CorticalBoneMappingLib.atlas.average import AverageFemur
 from CorticalBoneMappingLib.core.measures import Measure
+from CorticalBoneMappingLib.core.surface import Surface
+from CorticalBoneMappingLib.mesh.closest import closest_points
+from CorticalBoneMappingLib.mesh.shape_model import similarity
 from CorticalBoneMappingLib.report.pictures.render import render_views
 
 RANGE_MM = 5.0
@@ -20,7 +23,7 @@ _LEAST_SHARE = 0.5  # of a source's bones that must reach a place
 
 @dataclass(frozen=True)
 class SourceMap:
-    """Mean signed difference of a source's bones from the average.
+    """Signed difference of a source's bones from the average.
 
     Attributes
     ----------
@@ -29,22 +32,39 @@ class SourceMap:
     bones : int
         How many.
     mean_mm : ndarray of shape (n,)
-        On the average's vertices; not-a-number where too few bones reach.
+        Mean over the bones, on the average's vertices; not-a-number where too few bones reach.
+    own_mm : ndarray of shape (n,)
+        Of the bones' own average: the mean of the registered shapes.
     """
 
     source: str
     bones: int
     mean_mm: np.ndarray
+    own_mm: np.ndarray
 
 
-def source_map(source: str, differences: list[np.ndarray]) -> SourceMap:
-    """Average the maps of a source's bones."""
-    stack = np.array(differences)
+def source_map(
+    source: str, differences: list[np.ndarray], shapes: list[np.ndarray], average: AverageFemur
+) -> SourceMap:
+    """Average the maps of a source's bones, and compare their own average."""
+    own = _mean(np.array(shapes))
+    known = np.isfinite(own).all(axis=1) & (average.surface.arrays["cut_end"] == 0)
+    size, rotation, shift = similarity(own[known], average.surface.points[known])
+    points = np.where(known[:, None], size * own @ rotation.T + shift, average.surface.points)
+    surface = Surface(points, average.surface.triangles)
+    place = closest_points(surface, average.surface.points)
+    outward = ((place.points(surface) - average.surface.points) * average.surface.normals).sum(axis=1)
+    signed = np.where(known, np.sign(outward) * place.distance, np.nan)
+    return SourceMap(source, len(differences), _mean(np.array(differences)), signed)
+
+
+def _mean(stack: np.ndarray) -> np.ndarray:
+    """Mean over bones where enough of them reach."""
     enough = np.isfinite(stack).mean(axis=0) >= _LEAST_SHARE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
         mean = np.nanmean(stack, axis=0)
-    return SourceMap(source, len(stack), np.where(enough, mean, np.nan))
+    return np.where(enough, mean, np.nan)
 
 
 def compared(average: AverageFemur) -> np.ndarray:
@@ -55,9 +75,9 @@ def compared(average: AverageFemur) -> np.ndarray:
     return along > along.min() + SHAFT_END_MM
 
 
-def greatest(one: SourceMap, average: AverageFemur) -> list[tuple[float, str]]:
-    """The greatest and the least difference, mm, and where they lie."""
-    values = np.where(compared(average), one.mean_mm, np.nan)
+def greatest(difference: np.ndarray, average: AverageFemur) -> list[tuple[float, str]]:
+    """The greatest and the least difference of a map, mm, and where they lie."""
+    values = np.where(compared(average), difference, np.nan)
     return [
         (float(values[vertex]), place_name(average, int(vertex)))
         for vertex in (np.nanargmax(values), np.nanargmin(values))

@@ -42,6 +42,9 @@ class Measured:
         Likewise.
     difference : ndarray of shape (n,)
         Signed map on the average.
+    shape : ndarray of shape (n, 3)
+        The registered average, brought back into the frame and to the size of the average by the similarity;
+        not-a-number where the bone has no counterpart.
     dimensions : Dimensions or None
         By `measure_anatomy`.
     apart_mm : dict of str to float
@@ -63,6 +66,7 @@ class Measured:
     seconds: float = np.nan
     warnings: tuple[str, ...] = ()
     difference: np.ndarray | None = None
+    shape: np.ndarray | None = None
     dimensions: Dimensions | None = None
     apart_mm: dict[str, float] = field(default_factory=dict)
     side_is_checked: bool = False
@@ -113,6 +117,9 @@ def _fit(measured: Measured, registration: Registration, average: AverageFemur) 
     start = fit(right, registration, model, 0)
     measured.similarity = start
     measured.difference = signed_map(right, start, average.surface, registration.covered)
+    points = registration.points * [-1.0 if registration.side == "left" else 1.0, 1.0, 1.0]
+    brought = (points - start.translation) @ start.rotation / start.size
+    measured.shape = np.where(registration.covered[:, None], brought, np.nan)
     there = len(model.modes)
     for count in sorted({min(count, there) for count in MODES if count <= there or count == MODES[0]}):
         measured.modes[count] = fit(right, registration, model, count, start)

@@ -21,7 +21,8 @@ _TOP_MM, _TOP_WIDTH_MM = 1.5, 8.0  # a tip is the middle of what is nearly highe
 # The top of the greater trochanter is a ridge from front to back, the lesser a broad cone: which point is the
 # highest is chance, the middle of what lies little lower is not. Depth and reach in radii of the head, tuned
 # on the 13 people of femur_surfaces and femur_surfaces_mpl: there they lie nearest to what a registration
-# carries (greater: median 1.8 mm, at most 5, the highest point 2.6 and 12; lesser: 1.5 and 4, 1.8 and 5).
+# carries (greater: median 1.8 mm, at most 5; its highest point 2.6 and 12; lesser: 1.5 and 4; its farthest
+# point 1.8 and 5; with another average the greater has 2.4, whatever the depth).
 _GREATER_TOP, _LESSER_TOP = (0.3, 1.0), (0.3, 0.6)
 _MOST_ROUNDS, _SETTLED_MM = 40, 1e-4
 _LEAST_PROMINENCE = 0.06  # of the head's radius: what protrudes less is not a trochanter

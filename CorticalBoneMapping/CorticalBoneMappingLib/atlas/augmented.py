@@ -31,8 +31,8 @@ def augmented_model(
 
     The real modes stay what they are, so a covariate means a way in which real people differ. The simulated
     people are freed of all that the real modes describe; the principal components of the rest follow. On
-    people left out this construction errs less than covariances of real and simulated people added with any
-    weight (``python -m validation.shape_modes``).
+    people left out this errs as little as the best weighted sum of the real and the simulated covariance,
+    and needs no weight (``python -m validation.shape_modes``).
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from ..mesh.shape_model_files import read_shape_model
 
 DATA = Path(__file__).parent / "data"
 DENSITIES = {"standard": "average_femur.vtp", "fine": "average_femur_fine.vtp"}
-"""The two meshes: about 5,600 and about 20,000 vertices in the atlas that is shipped."""
+"""The two meshes: about 5,500 and about 20,000 vertices in the atlas that is shipped."""
 SHAPE_MODEL = "shape_model.vtp"
 RECORD = "atlas.json"
 KIND = "average femur of cortical-bone-mapping, format 1"
@@ -108,7 +108,7 @@ def load_average(density: str = "standard") -> AverageFemur:
     --------
     >>> average = load_average()
     >>> len(average.surface.points), average.region_names[7]
-    (5584, 'lateral trochanter')
+    (5492, 'lateral trochanter')
     """
     return load_atlas(density=density)
 

@@ -161,7 +161,7 @@ def build_average(
         there = [(one.subject, found) for one, found in zip(members, found_on) if found is not None]
         shapes, covered = (np.array([found[field] for _, found in there]) for field in (0, 1))
         persons = [subject.person for subject, _ in there]
-        known = _with_end(average, covered)
+        known = with_end(average, covered)
         model = shape_model_of(shapes, known, average, settings.explained, persons, part.part(0.8, 0.95))
         part.report(0.95, f"Round {number}: meshing the average")
         dense, end = _average_of(average, model, known, persons)
@@ -191,7 +191,7 @@ def _check_left_out(left_out: dict[str, str], subjects: Sequence[Subject]) -> No
         )
 
 
-def _with_end(average: Surface, covered: np.ndarray) -> np.ndarray:
+def with_end(average: Surface, covered: np.ndarray) -> np.ndarray:
     """Count the flat end as known for femurs whose shaft reaches beyond it: it lies inside them."""
     end = average.arrays["cut_end"] == 1
     ring = widened(average, end) & ~end

@@ -83,7 +83,7 @@ def _show(chosen: argparse.Namespace) -> None:
         chosen,
         f"{model.shares.sum():.1%} of how {whose} differ in shape. Covariates of a study are femur size",
     )
-    say(chosen, "and those below; further modes explain less than 5 % each.")
+    say(chosen, "and those below; each further mode explains less than 5 %.")
     head = ["", *(f"femur shape {number}" for number in range(1, len(effects.shares) + 1))]
     rows = [["explains", *(f"{share:.1%}" for share in effects.shares)]]
     rows += [["one SD moves a point by (mm)", *(f"{spread:.1f}" for spread in effects.spread_mm)]]

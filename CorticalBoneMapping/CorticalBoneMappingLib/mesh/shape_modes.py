@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from ..core.surface import Surface
 from .plausibility import LeftOut, excess, length
-from .shape_model import ShapeFit, ShapeModel, pose_basis
+from .shape_model import ShapeModel, pose_basis
 from .smoothing import smooth
 
 # Chosen by hand; not tuned.
@@ -76,7 +77,7 @@ def principal_modes(
     modes = vectors[:, :count].T @ rows
     # An eigenvector has no sign of its own; the point that moves most decides, so that a build repeats.
     most_moved = np.take_along_axis(modes, np.abs(modes).argmax(axis=1)[:, None], axis=1)
-    modes = (modes * np.sign(most_moved)).reshape(count, -1, 3)
+    modes = (modes * np.sign(most_moved)).reshape(count, *mean.points.shape)
     left = variances[count:].sum() / rows.shape[1]
     return ShapeModel(mean, modes, float(np.sqrt(left)), people, shares[:count])
 
@@ -135,7 +136,7 @@ def left_out_of(
         people=len(names),
         sd_mm=_usual_sd(squares, weights, areas),
         residual_mm=residual_mm,
-        explained=_explained(models, fits, shapes, weights, len(model.modes)),
+        explained=_explained(model, models, shapes, known, weights),
         coordinates_log=(float(mean[0]), float(sd[0])),
         residual_log=(float(mean[1]), float(sd[1])),
         correlation=correlation,
@@ -166,24 +167,31 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _explained(
+    model: ShapeModel,
     models: Sequence[ShapeModel],
-    fits: Sequence[ShapeFit],
     shapes: np.ndarray,
+    known: np.ndarray,
     weights: np.ndarray,
-    count: int,
 ) -> np.ndarray:
-    """Share of the variance of people left out that each mode of the others explains, shape (count,).
+    """Share of the variance of people left out that each mode of the others explains, shape (k,).
 
-    A point that is not known lies where the fit puts it.
+    Modes of about the same variance change places when a person is left out, so each of the others' modes
+    counts for the mode of all that is most like it. A point that is not known lies where the fit puts it.
     """
-    found, total = np.zeros(count), 0.0
-    for model, fit, points, weight in zip(models, fits, shapes, weights):
+    of_all = _axes(model)
+    found, total = np.zeros(len(of_all)), 0.0
+    for one, points, there, weight in zip(models, shapes, known, weights):
+        fit = one.fit(points, there)
         back = (points - fit.translation) @ fit.rotation / fit.size
-        there = np.isfinite(fit.across_mm)[:, None]
-        off = np.where(there, back, model.reconstruct(fit.coordinates)) - model.mean
-        off = without_pose(off.reshape(1, -1), model.mean)
-        axes, _ = np.linalg.qr(model.modes.reshape(len(model.modes), -1).T)
-        squares = ((off @ axes) ** 2).ravel()[:count]
-        found[: len(squares)] += weight * squares
-        total += weight * float((off**2).sum())
+        off = np.where(there[:, None], back, one.reconstruct(fit.coordinates)) - one.mean
+        off = without_pose(off.reshape(1, -1), one.mean)[0]
+        axes = _axes(one)
+        mode, same = linear_sum_assignment(np.abs(of_all @ axes.T), maximize=True)
+        found[mode] += weight * (axes[same] @ off) ** 2
+        total += weight * float(off @ off)
     return found / total
+
+
+def _axes(model: ShapeModel) -> np.ndarray:
+    """Unit vectors along the modes, orthogonal, shape (k, 3 n)."""
+    return np.linalg.qr(model.modes.reshape(len(model.modes), -1).T)[0].T

@@ -25,7 +25,7 @@ from ..core.side import SIDES
 from .hip.bone import Bone, Hip
 from .hip.femur import make_femur
 from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, PLACE, axis_at
-from .hip.population import FemurDimensions, draw_dimensions
+from .hip.population import FemurDimensions, draw_dimensions, other_side
 from .hip.surroundings import with_pelvis
 from .hip.tissue import Tissue, blend, neck_radii
 from .scanner.settings import ScannerSettings
@@ -40,8 +40,8 @@ _SITES = (
     (HEAD_CENTRE + HEAD_RADIUS_MM * np.array((0, 0, -1)), 2.5),
     *((PLACE["neck_centre"] + out, value) for out, value in zip(neck_radii(), (6.0, 4.0, 4.5, 4.5))),
     ((3.4, -4.2, 8.9), 8.0),  # tip of the greater trochanter
-    ((25.5, 12.1, -19.4), 14.2),  # its lateral face
-    ((23.5, 8.0, -32.0), 13.8),
+    ((25.5, 12.1, -19.4), 14.6),  # its lateral face
+    ((23.5, 8.0, -32.0), 14.3),
     ((12.2, 23.3, -3.8), 8.5),  # front
     ((3.3, -12.4, -15.2), 8.0),  # back
     ((-6.4, -9.3, -31.7), 6.0),  # crest
@@ -52,7 +52,7 @@ _SITES = (
     ((1.4, -7.3, -58.9), 6.0),
     *(
         (axis_at(z) + np.array(out), value)
-        for z, value in ((-71.0, 5.0), (-92.0, 4.9), (-120.0, 4.7), (-150.0, 4.7))
+        for z, value in ((-71.0, 4.8), (-92.0, 4.6), (-120.0, 4.5), (-150.0, 4.5))
         for out in ((-14.0, 0.0, 0.0), (14.0, 0.0, 0.0), (0.0, 14.0, 0.0), (0.0, -14.0, 0.0))
     ),
 )
@@ -285,8 +285,10 @@ def hip_at(settings: TrialSettings, person: Participant, side: str, month: float
 
 def hip_before(settings: TrialSettings, person: Participant, side: str) -> Hip:
     """Return a hip of a person before the trial; `changed` makes the later ones from it at little cost."""
-    random = np.random.default_rng([settings.seed, 13, person.number, SIDES.index(side)])
-    femur = make_femur(person.dimensions, person.tissue, side, random)
+    random = np.random.default_rng([settings.seed, 13, person.number])
+    own = np.random.default_rng([settings.seed, 14, person.number]) if side == "left" else None
+    dimensions = person.dimensions if own is None else other_side(person.dimensions, own)
+    femur = make_femur(dimensions, person.tissue, side, random, own)
     hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
     return with_pelvis(hip, random=np.random.default_rng([settings.seed, 15, person.number]))
 

@@ -28,7 +28,7 @@ def test_head_is_about_a_sphere_of_the_published_size_around_the_origin():
     average = load_average("fine")
     head = average.surface.points[average.region == 1]
     radius = np.linalg.norm(head, axis=1)
-    # Noble 1988: 46.1 mm. A real head is no perfect sphere: it has a fovea, and flattens towards the neck.
+    # Noble 1988: 46.1 mm. A real head is not a perfect sphere: it has a fovea, and flattens towards the neck.
     assert np.median(radius) == pytest.approx(46.1 / 2, abs=0.5)
     assert 0.2 < np.percentile(np.abs(radius - np.median(radius)), 90) < 1.5
 

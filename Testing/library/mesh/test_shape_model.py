@@ -33,11 +33,11 @@ def test_a_shape_of_the_model_gives_its_coordinates_size_and_pose(model):
     true = np.random.default_rng(0).standard_normal(len(model.modes))
     fit = model.fit(_posed(model.reconstruct(true), size=1.13))
     assert np.abs(fit.coordinates[:8] - true[:8]).max() < 0.05
-    assert fit.size == pytest.approx(1.13, rel=1e-4)
+    assert fit.size == pytest.approx(1.13, rel=2e-4)
     assert np.allclose(fit.rotation, _TURN, atol=1e-4)
     back = fit.size * model.reconstruct(fit.coordinates) @ fit.rotation.T + fit.translation
     off = np.linalg.norm(back - _posed(model.reconstruct(true), size=1.13), axis=1)
-    assert off.max() < 0.25
+    assert off.max() < 0.3
     assert fit.residual_mm == pytest.approx(np.sqrt((off**2).mean()), rel=1e-9)
 
 
@@ -45,7 +45,7 @@ def test_a_shaft_cut_short_changes_neither_size_nor_coordinates(model):
     true = 0.8 * np.random.default_rng(1).standard_normal(len(model.modes))
     points = _posed(model.reconstruct(true), size=0.93)
     whole, cut = model.fit(points), model.fit(points, model.mean[:, 2] > -60.0)
-    assert cut.size == pytest.approx(whole.size, rel=2e-3)
+    assert cut.size == pytest.approx(whole.size, rel=4e-3)
     assert np.abs(cut.coordinates - whole.coordinates)[:6].max() < 0.15
     # A plain similarity to the points that are there takes the cut for a change of size.
     there = model.mean[:, 2] > -60.0
@@ -107,7 +107,11 @@ def test_the_shipped_model_is_small_and_of_the_average_femur():
     atlas = load_atlas()
     assert (DATA / SHAPE_MODEL).stat().st_size < 400_000
     assert np.array_equal(atlas.shape_model.mean, atlas.surface.points)
-    assert np.all(np.diff(atlas.shape_model.spread_mm) < 0.01)
+    # Modes of thirteen people, then simulated ones of what these leave.
+    spread = atlas.shape_model.spread_mm
+    assert len(spread) == 30
+    assert np.all(np.diff(spread[:12]) < 0.01)
+    assert np.all(np.diff(spread[12:]) < 0.01)
     assert 0.95 < atlas.shape_model.explained.sum() < 1.0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.surface import Surface
-from .socket import Socket
+from .forms.socket import Socket
 
 TrabecularDensity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From points (n, 3) in RAS mm and their depth below the surface (n,) in mm to mg/cm³ (n,)."""

@@ -11,7 +11,7 @@ from ...core.side import check_side
 from ...core.surface import Surface
 from .bone import Bone, Hip
 from .femur_shape import HEAD_CENTRE, mean_shape
-from .population import FemurDimensions, draw_dimensions, individual_map
+from .population import FemurDimensions, draw_dimensions, individual_map, other_side
 from .surroundings import with_pelvis
 from .tissue import Tissue, blend, cortex, sites
 
@@ -56,7 +56,7 @@ def draw_femur(
     seed : int
         The person.
     side : str
-        ``"left"`` or ``"right"``.
+        ``"left"`` or ``"right"``: a person's two femurs differ as those of real people do.
     tissue : Tissue, optional
         Else drawn: thickness ± 15 %, cortical density ± 3 %, trabecular density ± 20 %.
     density_variation : float
@@ -74,7 +74,9 @@ def draw_femur(
         density_variation=density_variation,
         trabecular_factor=float(np.exp(0.2 * random.standard_normal())),
     )
-    return make_femur(dimensions, tissue if tissue is not None else drawn, side, random)
+    own = np.random.default_rng([seed, 2]) if side == "left" else None
+    dimensions = dimensions if own is None else other_side(dimensions, own)
+    return make_femur(dimensions, tissue if tissue is not None else drawn, side, random, own)
 
 
 def make_femur(
@@ -82,6 +84,7 @@ def make_femur(
     tissue: Tissue,
     side: str = "right",
     random: np.random.Generator | None = None,
+    own: np.random.Generator | None = None,
 ) -> Femur:
     """Make the femur of given dimensions and tissue.
 
@@ -95,6 +98,8 @@ def make_femur(
         ``"left"`` or ``"right"``; a left femur is the mirror image of a right one.
     random : numpy.random.Generator, optional
         Adds individual variation of shape.
+    own : numpy.random.Generator, optional
+        Of the left side: its variation is then like the right one's, but not the same.
 
     Returns
     -------
@@ -103,7 +108,7 @@ def make_femur(
         point's place on the mean shape, by which two digital femurs correspond.
     """
     mean = mean_shape()
-    to_person = individual_map(dimensions, random)
+    to_person = individual_map(dimensions, random, own)
     tissue_random = random if random is not None else np.random.default_rng(0)
     thickness, density = cortex(mean.points, tissue, tissue_random)
     places, values = sites()
@@ -152,7 +157,7 @@ def simulate_hip(
     seed : int
         The person.
     side : str
-        ``"left"`` or ``"right"``; the two hips of a seed are mirror images.
+        ``"left"`` or ``"right"``; the two hips of a seed are one person's, alike as those of real people.
     tissue : Tissue, optional
         Cortex and trabecular bone of the femur; else drawn like its dimensions.
     joint_space_mm : float

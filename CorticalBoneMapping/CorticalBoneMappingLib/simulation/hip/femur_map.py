@@ -1,4 +1,4 @@
-"""The map from the mean femur to a femur of other dimensions: landmarks moved, and a smooth spline between them.
+"""The map from the mean femur to one of other dimensions: landmarks moved, and a smooth spline between.
 
 Rings on shaft and neck, the head, and places on the trochanters are moved to where the dimensions put them; a
 cubic radial spline moves all that lies between. The dimensions are those that `measure_anatomy` finds.
@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import RBFInterpolator
+from scipy.spatial.distance import cdist
 
 PointMap = Callable[[np.ndarray], np.ndarray]
 """From points (n, 3) to points (n, 3), mm."""
 
 # Chosen by hand; not tuned.
 _SHAFT_LEVELS_MM = (-25.0, -50.0, -80.0, -115.0)  # below the tip of the lesser trochanter
+_BESIDE = np.radians(40.0)  # from the lesser trochanter's tip to where the shaft is round again
 _NECK_MIDDLE = 0.55  # of the way from the neck's base to its narrowest section
-NECK_TWIST = 0.3
-"""Part of the anteversion that twists head and neck against the trochanters; the rest turns the whole bone."""
+_AXIS_LEVELS_MM = np.arange(-20.0, -85.0, -10.0)  # where `measure_anatomy` finds the shaft's axis
 SURFACE_PLACES = ("lateral_face", "front", "back")
 
 
@@ -75,8 +75,111 @@ def dimension_map(skeleton: Skeleton, wanted: Mapping[str, float], neck_twist_de
     """
     pairs = _pairs(skeleton, wanted, np.radians(neck_twist_deg))
     source, target = (np.concatenate(places) for places in zip(*pairs))
-    spline = RBFInterpolator(source, target - source, kernel="cubic", degree=1)
+    spline = _cubic_spline(source, target - source)
     return lambda points: points + spline(points)
+
+
+def dimension_changes(skeleton: Skeleton, displacement: PointMap) -> np.ndarray:
+    """Return by how much a small displacement of all points changes the measured dimensions.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        Of the femur that is displaced.
+    displacement : callable
+        From points (n, 3) to displacements (n, 3), mm.
+
+    Returns
+    -------
+    ndarray of shape (8,)
+        In the order of `measured.MEASURED`; found from head, neck's narrowest section, rings of the shaft and
+        tips of the trochanters, as `measure_anatomy` does from all of the surface.
+    """
+    place, up = skeleton.place, skeleton.up
+    axis = unit(place["neck_base"] - place["head_centre"])
+    ball = evenly_around(200)
+    ball = place["head_centre"] + 0.5 * skeleton.dimensions["head_diameter_mm"] * ball[ball @ axis < 0.5]
+    height = unit(up - up @ axis * axis)
+    angle = 2 * np.pi * np.arange(24)[:, None] / 24
+    half = [0.5 * skeleton.dimensions[name] for name in ("neck_height_mm", "neck_depth_mm")]
+    around = half[0] * np.cos(angle) * height + half[1] * np.sin(angle) * np.cross(axis, height)
+    neck = np.concatenate([place["neck_centre"] + step * axis + around for step in (-4.0, 0.0, 4.0)])
+    ring = skeleton.dimensions["shaft_radius_mm"] * _ring(up, 16)
+    shaft = np.concatenate([place["shaft_proximal"] + level * up + ring for level in _AXIS_LEVELS_MM])
+    tips = np.array([place["greater_trochanter"], place["lesser_trochanter"]])
+    parts = [ball, neck, shaft, tips]
+    before = np.concatenate(parts)
+    after = before + displacement(before)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return _of_places(*np.split(after, ends)) - _of_places(*parts)
+
+
+def lesser_change(skeleton: Skeleton, displacement: PointMap) -> float:
+    """Return by how much more a small displacement makes the lesser trochanter protrude, mm."""
+    place, up = skeleton.place, skeleton.up
+    tip = place["lesser_trochanter"]
+    axis = place["shaft_proximal"] + up * ((tip - place["shaft_proximal"]) @ up)
+    out = tip - axis
+    aside = np.cross(up, unit(out))
+    beside = axis + 0.7 * np.linalg.norm(out) * (
+        np.cos(_BESIDE) * unit(out) + np.sin(_BESIDE) * np.array([[1.0], [-1.0]]) * aside
+    )
+    moved = displacement(np.concatenate([tip[None], beside])) @ unit(out)
+    return float(moved[0] - moved[1:].mean())
+
+
+def _of_places(ball: np.ndarray, neck: np.ndarray, shaft: np.ndarray, tips: np.ndarray) -> np.ndarray:
+    """The dimensions, by points of the head, of rings of the neck and of the shaft, and the two tips."""
+    solved = np.linalg.lstsq(np.c_[2 * ball, np.ones(len(ball))], (ball**2).sum(axis=1), rcond=None)[0]
+    head, radius = solved[:3], np.sqrt(solved[3] + solved[:3] @ solved[:3])
+    levels = shaft.reshape(len(_AXIS_LEVELS_MM), -1, 3)
+    centres = levels.mean(axis=1)
+    middle = centres.mean(axis=0)
+    up = np.linalg.svd(centres - middle)[2][0]
+    up = up * np.sign(up @ (head - middle))
+    across = levels - centres[:, None] - ((levels - centres[:, None]) @ up)[..., None] * up
+    waist = neck.reshape(3, -1, 3)[1] - neck.reshape(3, -1, 3)[1].mean(axis=0)
+    direction = unit(neck.mean(axis=0) - head)
+    height = unit(up - up @ direction * direction)
+    arm = head - middle
+    return np.array(
+        [
+            2.0 * radius,
+            np.linalg.norm(arm - arm @ up * up),
+            np.degrees(np.arccos(direction @ up)),
+            np.ptp(waist @ height),
+            np.ptp(waist @ np.cross(direction, height)),
+            (tips[0] - head) @ up,
+            (head - tips[1]) @ up,
+            np.linalg.norm(across, axis=2).mean(),
+        ]
+    )
+
+
+def evenly_around(count: int) -> np.ndarray:
+    """Directions that are spread evenly (a spiral), shape (count, 3)."""
+    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+    angle = np.pi * (1.0 + np.sqrt(5.0)) * np.arange(count)
+    flat = np.sqrt(1.0 - z * z)
+    return np.column_stack([flat * np.cos(angle), flat * np.sin(angle), z])
+
+
+def _cubic_spline(places: np.ndarray, values: np.ndarray) -> PointMap:
+    """Smoothest map of space with these values: r³ around each place, and an affine part (Duchon 1977)."""
+    n = len(places)
+    middle = places.mean(axis=0)
+    affine = np.c_[np.ones(n), places - middle]
+    matrix = np.zeros((n + 4, n + 4))
+    matrix[:n, :n] = cdist(places, places) ** 3
+    matrix[:n, n:], matrix[n:, :n] = affine, affine.T
+    solved = np.linalg.solve(matrix, np.concatenate([values, np.zeros((4, 3))]))
+    weights, constant, linear = solved[:n], solved[n], solved[n + 1 :]
+
+    def spline(points: np.ndarray) -> np.ndarray:
+        squared = cdist(points, places, "sqeuclidean")
+        return (squared * np.sqrt(squared)) @ weights + (points - middle) @ linear + constant
+
+    return spline
 
 
 def _pairs(
@@ -122,7 +225,7 @@ def _pairs(
 def _neck_rings(
     skeleton: Skeleton, ratio: Mapping[str, float], new_head: np.ndarray, turn: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rings around the neck's narrowest section, which keeps its place beside the head, and half-way to its base."""
+    """Rings around the neck's narrowest section, which stays beside the head, and nearer its base."""
     place = skeleton.place
     head, base = place["head_centre"], place["neck_base"]
     axis, new_axis = unit(base - head), unit(base - new_head)

@@ -1,9 +1,9 @@
 """The mean femur's shape: the average of thirteen real people, in the frame of the bone.
 
-Frame of a right femur, in mm: z is superior as a person lies in the scanner, x is lateral, y anterior, and the
-origin lies on the shaft's axis at the height of the head's centre. The neck points straight medially; the shaft
-leans as it does in people who lie on their back. The mesh and the places on it are files in ``data``, which
-``python -m tools.shipped_atlas`` makes; whose bones they come from and under which licence is in
+Frame of a right femur, in mm: z is superior as a person lies in the scanner, x is lateral, y anterior, and
+the origin lies on the shaft's axis at the height of the head's centre. The neck points straight medially; the
+shaft leans as it does in people who lie on their back. The mesh and the places on it are files in ``data``,
+which ``python -m tools.shipped_atlas`` makes; whose bones they come from and under which licence is in
 ``data/README.md``.
 """
 

@@ -1,4 +1,4 @@
-"""The dimensions of a femur, as they are measured on its surface, by the names of `population.FemurDimensions`."""
+"""The dimensions of a femur as measured on its surface, by the names of `population.FemurDimensions`."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from ...core.surface import Surface
 from ...mesh.meshing import isosurface
 from ...mesh.topology import pieces
 from .bone import Hip
-from .pelvis_nets import HIP_BONE, MIDLINE_MM, SACRUM
-from .socket import Socket
-from .solids import Grid, sheets_level, smooth_minimum, smooth_step, unevenness
+from .forms.nets import HIP_BONE, MIDLINE_MM, SACRUM
+from .forms.socket import Socket
+from .forms.solids import Grid, sheets_level, smooth_minimum, smooth_step, unevenness
 
 _GRID_MM = 1.25
 _LOW, _HIGH = np.array([-MIDLINE_MM - 0.5 * _GRID_MM, -98.0, -84.0]), np.array([60.0, 70.0, 130.0])

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from .bone import Hip
-from .pelvis_nets import MIDLINE_MM
-from .solids import smooth_step
+from .forms.nets import MIDLINE_MM
+from .forms.solids import smooth_step
 
 AIR_HU, FAT_HU, MUSCLE_HU, SKIN_HU = -1000.0, -105.0, 58.0, 35.0
 CARTILAGE_HU, LABRUM_HU, FOSSA_FAT_HU = 90.0, 80.0, -70.0

@@ -14,9 +14,9 @@ import numpy as np
 from ...core.errors import SettingError
 from ...core.surface import Surface
 from .bone import Bone, Hip
+from .forms.socket import Socket, draw_socket
+from .forms.solids import smooth_step
 from .pelvis import pelvis_surfaces
-from .socket import Socket, draw_socket
-from .solids import smooth_step
 
 # Where the cortex of the hip bone is thicker: place (lateral, anterior, superior; mm from the head's centre),
 # by how much (mm).

@@ -103,7 +103,7 @@ def sites() -> tuple[np.ndarray, np.ndarray]:
 
 
 def neck_radii() -> list[np.ndarray]:
-    """Return the steps (3,) from the neck's axis to its superior, inferior, anterior and posterior surface."""
+    """Return the steps (3,) from the neck's axis to its superior, inferior, anterior and posterior side."""
     neck = unit(HEAD_CENTRE - NECK_BASE)
     superior = unit(np.array([0.0, 0.0, 1.0]) - neck[2] * neck)
     anterior = np.cross(superior, neck)

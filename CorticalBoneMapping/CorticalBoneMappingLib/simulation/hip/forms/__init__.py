@@ -1,0 +1,1 @@
+"""The forms that a pelvis is made of: the socket, nets of balls, and their signed distances."""
