@@ -119,6 +119,7 @@ class HipSettings:
     up_mm: tuple[float, ...] = (-12.0, 0.0, 12.0)  # along A and S
     # Lung, not the air about the patient or in the bowel (-1000 HU) or the patient's skin.
     lung_hu: tuple[float, float] = (-950.0, -500.0)
+    tissue_hu: float = -200.0  # three cells of more in a row are a part of the body, not the shell of a couch
     lung_share: float = 0.8  # of the cells around one
     lung_reach_mm: float = 150.0
     lung_step_mm: float = 4.0
