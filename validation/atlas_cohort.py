@@ -9,13 +9,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +30,8 @@ from CorticalBoneMappingLib.io.files import write_text
 from CorticalBoneMappingLib.io.surface_files import read_surface, write_surface
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.mesh.meshing import remesh
-from CorticalBoneMappingLib.simulation.hip.femur_shape import LESSER_TROCHANTER_TIP, mean_shape
-from CorticalBoneMappingLib.simulation.hip.population import draw_dimensions, individual_map
+from CorticalBoneMappingLib.simulation.hip.femur_shape import END_Z_MM, LESSER_TROCHANTER_TIP, mean_shape
+from CorticalBoneMappingLib.simulation.hip.population import draw_dimensions, individual_map, other_side
 
 REPORT = Path(__file__).parents[1] / "Docs" / "validation" / "atlas_cohort.md"
 FEMURS, BOTH_SIDES, SEED = 40, 12, 16
@@ -63,13 +67,8 @@ def draw_cohorts(folder: Path, femurs: int = FEMURS, points: int = POINTS) -> tu
         tables.append(folder / name / "cohort.csv")
         rows = [f"person_{person:02d}_{side}.vtp,{side},{person}" for person, side in _people(femurs)]
         tables[-1].write_text("\n".join(["surface,side,person", *rows]) + "\n", encoding="utf-8")
-    for number, (person, side) in enumerate(_people(femurs)):
-        paths = [table.parent / f"person_{person:02d}_{side}.vtp" for table in tables]
-        if not all(path.is_file() for path in paths):
-            closed, tip_z = _closed_femur(person, number, points)
-            for path, length in zip(paths, (shaft_length_mm(number), LONGEST_MM)):
-                surface = _opened(closed, tip_z - length)
-                write_surface(path, surface if side == "right" else surface.mirrored())
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(partial(_draw, tables, points), range(femurs), *zip(*_people(femurs))))
     return tables[0], tables[1]
 
 
@@ -86,17 +85,32 @@ def shaft_length_mm(number: int) -> float:
     return float(np.random.default_rng([SEED, number, 2]).uniform(SHORTEST_MM, LONGEST_MM))
 
 
-def _closed_femur(person: int, number: int, points: int) -> tuple[Surface, float]:
-    """A right femur, longer than any is cut; and the height of the tip of its lesser trochanter, mm."""
-    dimensions = draw_dimensions(np.random.default_rng([SEED, person, 0]))
-    mean = mean_shape(end_z_mm=LESSER_TROCHANTER_TIP[2] - LONGEST_MM - 5.0)
-    to_person = individual_map(dimensions, np.random.default_rng([SEED, number, 1]))
+def _draw(tables: Sequence[Path], points: int, number: int, person: int, side: str) -> None:
+    paths = [table.parent / f"person_{person:02d}_{side}.vtp" for table in tables]
+    if all(path.is_file() for path in paths):
+        return
+    closed, tip_z = _closed_femur(person, side, points)
+    for path, length in zip(paths, (shaft_length_mm(number), LONGEST_MM)):
+        surface = _opened(closed, tip_z - length)
+        write_surface(path, surface if side == "right" else surface.mirrored())
+
+
+def _closed_femur(person: int, side: str, points: int) -> tuple[Surface, float]:
+    """A femur as a right one, longer than any is cut; and the height of its lesser trochanter, mm."""
+    random = np.random.default_rng([SEED, person, 0])
+    dimensions, own = draw_dimensions(random), None
+    if side == "left":
+        own = np.random.default_rng([SEED, person, 1])
+        dimensions = other_side(dimensions, own)
+    mean = mean_shape(end_z_mm=max(END_Z_MM, LESSER_TROCHANTER_TIP[2] - LONGEST_MM - 5.0))
+    to_person = individual_map(dimensions, random, own)
     dense = Surface(to_person(mean.points), mean.triangles)
     return remesh(dense, n_points=points), float(to_person(LESSER_TROCHANTER_TIP[None])[0, 2])
 
 
 def _opened(surface: Surface, end_z: float) -> Surface:
-    """Leave out the triangles beyond the end of the shaft."""
+    """Leave out the triangles beyond the end of the shaft, at least those of its flat end."""
+    end_z = max(end_z, surface.points[:, 2].min() + 2.0)
     kept = surface.points[surface.triangles].mean(axis=1)[:, 2] > end_z
     used, triangles = np.unique(surface.triangles[kept], return_inverse=True)
     return Surface(surface.points[used], triangles.reshape(-1, 3))
@@ -213,7 +227,7 @@ def page(table: Path, runs: list[Run], alike: bool, stop: Run, out: Path) -> str
     record = json.loads((out / "cut" / RECORD).read_text(encoding="utf-8"))
     height, outside = profile(cut.surface, whole.surface)
     ends = [shaft_length_mm(number) for number in range(len(surfaces))]
-    low = cut.surface.points[:, 2].min()
+    low, lowest = (atlas.surface.points[:, 2].min() for atlas in (cut, whole))
     run, steps = runs[0], np.abs(np.diff(outside, axis=0))
     lines = [
         f"| {z:.0f} | {row.mean():+.2f} | {np.abs(row).max():.2f} | {np.abs(step).max():.2f} |"
@@ -223,9 +237,9 @@ def page(table: Path, runs: list[Run], alike: bool, stop: Run, out: Path) -> str
     return f"""# An average femur of a cohort of {len(surfaces)}
 
 `python -m validation.atlas_cohort` wrote this page. The femurs of {people} simulated people
-(`simulation/hip/population.py`), {len(surfaces) - people} of them with both sides, are meshed one by
-one, open at the end of the shaft, which is {min(ends):.0f} to {max(ends):.0f} mm long below the tip of
-the lesser trochanter; {triangles[0]:,} to {triangles[-1]:,} triangles, median {middle:,}.
+(`simulation/hip/population.py`), {len(surfaces) - people} of them with both sides, are meshed one by one,
+open at the end of the shaft, which is {min(ends):.0f} to {max(ends):.0f} mm long below the tip of the lesser
+trochanter; {triangles[0]:,} to {triangles[-1]:,} triangles, median {middle:,}.
 
 `cbm atlas build cohort.csv --workers 2`, on two cores that did other work as well:
 
@@ -243,10 +257,9 @@ the lesser trochanter; {triangles[0]:,} to {triangles[-1]:,} triangles, median {
 
 ## Where shafts end
 The average of these femurs, against that of the same meshes with {LONGEST_MM:.0f} mm of shaft each. `z`
-counts from the head's centre; the average ends at {low:.0f} mm, where half of the people reach (the other
-one at {whole.surface.points[:, 2].min():.0f} mm). Signed distance over {STRETCH_MM:.0f} mm of shaft and
-{360 // DIRECTIONS}° around it; a step would be a great change from one stretch to the next. The greatest
-change is {steps.max():.2f} mm.
+counts from the head's centre; the average ends at {low:.0f} mm, at most where half of the people reach (the
+other one at {lowest:.0f} mm). Signed distance over {STRETCH_MM:.0f} mm of shaft and {360 // DIRECTIONS}° around
+it; a step would be a great change from one stretch to the next. The greatest change is {steps.max():.2f} mm.
 
 | z (mm) | mean of the directions (mm) | greatest (mm) | greatest change from the stretch below (mm) |
 |---|---|---|---|
