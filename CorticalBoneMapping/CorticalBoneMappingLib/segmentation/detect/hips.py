@@ -178,8 +178,16 @@ def _near_lung(volume: Volume, centre: np.ndarray) -> bool:
     values = around.array[:: every[2], :: every[1], :: every[0]]
     lung = ((values > HIPS.lung_hu[0]) & (values < HIPS.lung_hu[1])).astype(np.float32)
     inner = ndimage.uniform_filter(lung, 5) > HIPS.lung_share
+    inner &= _within_body(values, 2 - int(np.abs(volume.ijk_to_ras[1, :3] / volume.spacing_mm).argmax()))
     cell_cm3 = float(np.prod(volume.spacing_mm * every)) / 1000.0
     return np.count_nonzero(inner) * cell_cm3 > HIPS.least_lung_cm3
+
+
+def _within_body(values: np.ndarray, axis: int) -> np.ndarray:
+    """Cells with soft tissue both before and behind them, as lung has, but not the foam of a couch."""
+    tissue = ndimage.minimum_filter(values, 3) > HIPS.tissue_hu
+    before = np.logical_or.accumulate(tissue, axis)
+    return before & np.flip(np.logical_or.accumulate(np.flip(tissue, axis), axis), axis)
 
 
 def _of_one_person(found: list[HeadDetection]) -> list[HeadDetection]:
