@@ -30,8 +30,9 @@ class PlaceSettings:
     # Tried for each side; what lies between is within the blur.
     abduction_deg: tuple[float, ...] = (-15.0, 0.0, 15.0)
     turn_deg: tuple[float, ...] = (-20.0, 0.0, 20.0)
-    # Blur makes a pose larger than the femur, so they hold people from 0.8 to 1.2 of the average; the ranks of the
-    # true place in 22 simulated hips of seeds 900 to 921 and the real CT were looked at. Two sizes missed some.
+    # Blur makes a pose larger than the femur, so they hold people from 0.8 to 1.2 of the average; the ranks
+    # of the true place in 22 simulated hips of seeds 900 to 921 and the real CT were looked at. Two sizes
+    # missed some.
     sizes: tuple[float, ...] = (0.88, 1.03, 1.2)
     beyond_cells: int = 6  # a head that is cut off may have its centre this far outside the scan
     apart_cells: int = 5  # between two places

@@ -23,8 +23,9 @@ OuterEdges = Callable[[Surface, Volume, np.ndarray], tuple[np.ndarray, np.ndarra
 its standard deviation (n,) in mm, and where an edge was found (n,)."""
 
 
-# Of the offsets that a fitted shape leaves, and that the first pass leaves, by hand. The first was 1.2 mm; it is
-# chosen on the real CT of 3 mm voxels, where the head leaked into its socket, and does nothing in fine scans.
+# Of the offsets that a fitted shape leaves, and that the first pass leaves, by hand. The first was 1.2 mm; it
+# is chosen on the real CT of 3 mm voxels, where the head leaked into its socket, and does nothing in fine
+# scans.
 _FIRST_PRIOR, _SECOND_PRIOR = FieldPrior(0.8, 12.0), FieldPrior(0.4, 8.0)
 
 
