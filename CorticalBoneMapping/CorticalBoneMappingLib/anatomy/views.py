@@ -138,9 +138,9 @@ OUTER_COLOUR, INNER_COLOUR = (0.90, 0.45, 0.05), (0.34, 0.75, 0.95)
 _MARGIN_MM = 9.0
 _LEAST_MM = 2.0  # from a plane to the end of the bone
 _CAP_MM = 15.0  # depth of the cap of the head that a sphere is fitted to
-# Heights in radii of the head: the lesser trochanter below the head's centre (1.84 in the shipped average
+# Heights in radii of the head: the lesser trochanter below the head's centre (2.34 in the shipped average
 # femur), and the level below its tip from which on a section shows the shaft alone.
-_TROCHANTER_RADII, _BELOW_TROCHANTER_RADII = 1.84, 0.5
+_TROCHANTER_RADII, _BELOW_TROCHANTER_RADII = 2.34, 0.5
 
 
 @dataclass(frozen=True)

@@ -134,17 +134,17 @@ def cut(below_head_radii):
     """Points of the average femur, cut at some radii of the head below its centre."""
     points = femur().points
     centre = AVERAGE.landmarks["head_centre"] + (30.0, -200.0, 900.0)
-    return points[points[:, 2] > centre[2] - below_head_radii * 22.9], (centre, 22.9)
+    return points[points[:, 2] > centre[2] - below_head_radii * 22.7], (centre, 22.7)
 
 
 @pytest.mark.parametrize(
     ("below_head_radii", "names"),
     [
         (4.4, ["Plane of head and shaft", "Axial, head", "Axial, neck", "Axial, shaft"]),
-        (2.7, ["Plane of head and shaft", "Axial, head", "Axial, neck", "Axial, shaft"]),
+        (3.2, ["Plane of head and shaft", "Axial, head", "Axial, neck", "Axial, shaft"]),
+        (2.6, ["Plane of head and neck", "Axial, head", "Axial, neck", "Axial, trochanters"]),
         (2.1, ["Plane of head and neck", "Axial, head", "Axial, neck", "Axial, trochanters"]),
-        (1.6, ["Plane of head and neck", "Axial, head", "Axial, neck", "Axial, trochanters"]),
-        (1.1, ["Plane of head and neck", "Axial, head", "Axial, neck"]),
+        (1.3, ["Plane of head and neck", "Axial, head", "Axial, neck"]),
     ],
 )
 def test_planes_of_a_short_bone_are_named_by_what_they_show(below_head_radii, names):
