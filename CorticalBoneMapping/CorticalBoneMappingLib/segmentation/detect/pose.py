@@ -148,9 +148,13 @@ def refine(
 
 
 def _scores(template: FemurTemplate, edges: EdgeGrid, poses: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Agreement less a penalty for unlikely size and turn; poses of shape (n, m, 7), one side a row."""
+    """Agreement less a penalty for unlikely size and turn; poses of shape (n, m, 7), one side a row.
+
+    The sum over what is seen, as evidence adds up: a mean would drive what disagrees out of the scan.
+    """
     flat = poses.reshape(-1, 7)
-    found, _ = agreement(template, edges, flat, np.repeat(sides, poses.shape[1]))
+    found, seen = agreement(template, edges, flat, np.repeat(sides, poses.shape[1]))
+    found = found * np.maximum(seen, MATCH.least_seen)
     unlikely = (flat[:, 6] / MATCH.size_sd) ** 2 + (flat[:, 3:6] ** 2).sum(axis=1) / MATCH.turn_sd_rad**2
     return (found - MATCH.prior_weight * unlikely).reshape(poses.shape[:2])
 

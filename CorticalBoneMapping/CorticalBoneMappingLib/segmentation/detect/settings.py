@@ -51,8 +51,9 @@ class MatchSettings:
     size_sd: float = 0.12
     turn_sd_rad: float = 0.35
     prior_weight: float = 0.01
-    # Of less than this share of the femur the rest counts as disagreeing, lest a corner of the scan fit best.
-    least_seen: float = 0.45
+    # Of less than this share of the femur the rest counts as disagreeing, lest a corner of the scan fit best. All
+    # shares seen are 0.95 times those for the average of before: a smaller part of this one is above the shaft.
+    least_seen: float = 0.43
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class HipSettings:
     least_ball: float = 0.26
     least_score: float = 0.68
     least_whole: float = 0.5  # agreement of a femur that is seen whole ...
-    partly_seen: float = 0.55  # ... falling to `least_agreement` at this share, over ...
+    partly_seen: float = 0.52  # ... falling to `least_agreement` at this share, over ...
     seen_range: float = 0.45
     # Confidence is the score from one limit to the other, times the lead over the other side up to its limit.
     unsure_score: float = 0.5
@@ -111,7 +112,7 @@ class HipSettings:
     same_place_mm: float = 15.0  # poses this near are one place
     same_hip_mm: float = 40.0  # poses of the other side this near are its rivals
     # Head, neck and trochanters are half of the average femur; less can be anything round, as in a knee.
-    least_seen: float = 0.48
+    least_seen: float = 0.455
     smallest_mm: float = 18.5  # radius
     least_head_hu: float = 70.0  # mean in the head
     between_hips_mm: float = 110.0  # adults' are at least 140 mm apart
