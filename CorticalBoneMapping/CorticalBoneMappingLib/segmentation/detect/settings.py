@@ -51,8 +51,9 @@ class MatchSettings:
     size_sd: float = 0.12
     turn_sd_rad: float = 0.35
     prior_weight: float = 0.01
-    # Of less than this share of the femur the rest counts as disagreeing, lest a corner of the scan fit best. All
-    # shares seen are 0.95 times those for the average of before: a smaller part of this one is above the shaft.
+    # Of less than this share of the femur the rest counts as disagreeing, lest a corner of the scan fit best.
+    # All shares seen are 0.95 times those for the average of before: a smaller part of this one is above the
+    # shaft.
     least_seen: float = 0.43
 
 
