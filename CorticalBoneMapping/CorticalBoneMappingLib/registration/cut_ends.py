@@ -16,6 +16,10 @@ _BEYOND_MM = 0.8  # of the bone that may stick out through the plane of a cut
 # rarely 4.
 _CONTACT = 4.5
 _LEAST_SPREAD = 0.56  # standard deviation of the contact, the narrow way, over (volume/area)
+# The smooth back of a real femur between its trochanters touches a plane over as much as a cut does, but is
+# not as flat: there 0.155 mm and 5.3° root mean square or more, on cuts of the thirteen people's femurs (the
+# average cut short, m3, m4, vhf, vifm) at most 0.07 mm and 3.0°.
+_LEAST_CURVED_MM, _LEAST_CURVED_COSINE = 0.12, 0.9968
 # Hardly any seed lies this far beyond the plane of one on a cut, which may look 10° askew.
 _ASKEW_MM, _MOST_BEYOND = 6.0, 0.02
 _SAME_WAY, _ROUGHLY_SAME_WAY = 0.985, 0.8  # cosines: 10° to find a cut, 37° to take its rounded rim along
@@ -91,7 +95,18 @@ def _is_disc(corners: np.ndarray, areas: np.ndarray, size: float) -> bool:
     if areas.sum() < _CONTACT * size**2:
         return False
     spread = np.linalg.eigvalsh(np.cov(corners.reshape(-1, 3).T, aweights=np.repeat(areas, 3)))
-    return bool(np.sqrt(spread[1]) > _LEAST_SPREAD * size)
+    return bool(np.sqrt(spread[1]) > _LEAST_SPREAD * size) and not _is_curved(corners, areas)
+
+
+def _is_curved(corners: np.ndarray, areas: np.ndarray) -> bool:
+    """Whether the contact bends away from its own plane, as bone does and a cut does not."""
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-12)
+    normal = areas @ facing
+    normal = normal / np.linalg.norm(normal)
+    height = corners.mean(axis=1) @ normal
+    off = np.sqrt(np.average((height - np.average(height, weights=areas)) ** 2, weights=areas))
+    return bool(off > _LEAST_CURVED_MM and np.average(facing @ normal, weights=areas) < _LEAST_CURVED_COSINE)
 
 
 def cut_end_planes(surface: Surface) -> tuple[np.ndarray, np.ndarray]:

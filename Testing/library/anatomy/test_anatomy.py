@@ -209,7 +209,7 @@ def test_rough_landmarks_lead_to_the_same_anatomy(femur, anatomy):
     rough = {name: place + np.array([4.0, -5.0, 4.0]) for name, place in anatomy.landmarks.items()}
     again = anatomy_from_landmarks(femur, "right", rough)
     for name, place in anatomy.landmarks.items():
-        assert np.linalg.norm(again.landmarks[name] - place) < 0.1, name
+        assert np.linalg.norm(again.landmarks[name] - place) < 0.2, name
     with pytest.raises(SettingError, match="shaft_distal"):
         anatomy_from_landmarks(femur, "right", {"head_centre": rough["head_centre"]})
 

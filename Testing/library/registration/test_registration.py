@@ -38,10 +38,13 @@ def _turned(surface: Surface, seed: int) -> tuple[Surface, np.ndarray, np.ndarra
 
 
 def _person(seed: int) -> tuple[Surface, Surface, np.ndarray]:
-    """The mean shape, a person's femur meshed on its own, and where the mean's vertices are on it."""
+    """The mean shape, a person's femur meshed on its own, and where the mean's vertices are on it.
+
+    Of the person's dimensions alone: random fields run along the surface, too, where no shape shows them.
+    """
     random = np.random.default_rng(seed)
     dense = _without_arrays(mean_shape())
-    person = individual_map(draw_dimensions(random), random)
+    person = individual_map(draw_dimensions(random))
     mean = remesh(dense, n_points=6000)
     return mean, remesh(replace(dense, points=person(dense.points)), n_points=7500), person(mean.points)
 

@@ -97,7 +97,7 @@ def test_what_the_modes_leave_is_judged_and_changes_nothing_else():
     summary = shape_summary(found, _model())
     assert summary["residual_mm"] == round(usual.residual_mm, 3)
     assert summary["plausibility"] == round(usual.share_beyond, 4)
-    assert summary["explained"] == pytest.approx(_model().explained[:3], abs=1e-4)
+    assert summary["explained"] == pytest.approx(_model().shares[: len(summary["explained"])], abs=1e-4)
     assert shape_summary(plain, _model())["residual_mm"] is None
 
 
