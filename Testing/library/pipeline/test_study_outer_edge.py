@@ -110,7 +110,7 @@ def test_the_exact_surface_of_a_ball_in_its_socket_does_not_leak():
     assert np.percentile(np.abs(error), 95) < 0.5
     assert error.max() < 0.5 * GAP
     sd = found.arrays["expected_error"]
-    assert sd[np.abs(error) > 0.5].min() > 3.0 * np.median(sd)
+    assert np.abs(error).max() < 0.5
     assert 0.4 < np.sqrt(np.mean((error / sd) ** 2)) < 1.4
     label = labelled(found, scanned())
     assert np.isclose(np.count_nonzero(label.array) * VOXEL**2 * SLICE, 4 / 3 * np.pi * RADIUS**3, rtol=0.03)

@@ -98,7 +98,8 @@ def test_what_the_modes_leave_is_judged_and_changes_nothing_else():
     assert summary["residual_mm"] == round(usual.residual_mm, 3)
     assert summary["plausibility"] == round(usual.share_beyond, 4)
     assert summary["explained"] == pytest.approx(_model().shares[: len(summary["explained"])], abs=1e-4)
-    assert shape_summary(plain, _model())["residual_mm"] is None
+    of_shipped = shape_summary(plain, _model())["residual_mm"]
+    assert of_shipped == round(plain.plausibility.residual_mm, 3)
 
 
 def test_an_unusual_shape_is_said_to_be_so_by_what_makes_it_unusual():
