@@ -14,7 +14,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 # asks of numpy, SciPy, VTK and SimpleITK. At most two minutes a set of versions.
 REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas cli/test_cli cli/test_cli_map \
   cortex/test_cortex io/test_volume_dicom io/test_volume_files mesh/test_closest mesh/test_meshing \
-  mesh/test_smoothing pipeline/test_find_femur registration/test_registration_parts \
+  mesh/test_smoothing registration/test_registration_parts \
   segmentation/test_segmentation segmentation/test_segmentation_voxelised statistics/test_inference \
   statistics/test_least_squares statistics/test_mixed_model study/test_study_statistics \
   validation/test_inputs))
