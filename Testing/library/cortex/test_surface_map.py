@@ -14,7 +14,7 @@ from CorticalBoneMappingLib.cortex.methods.density_field import (
     MeasuredDensity,
     Spread,
 )
-from CorticalBoneMappingLib.cortex.methods.posterior_spread import _scatter
+from CorticalBoneMappingLib.cortex.methods.scatter import scatter
 from CorticalBoneMappingLib.cortex.model.profiles import sample_profiles
 from CorticalBoneMappingLib.cortex.scan.scan import Scan
 from CorticalBoneMappingLib.cortex.scan.sensitivity import density_sensitivity
@@ -176,11 +176,11 @@ def test_scatter_is_that_of_the_errors_and_not_of_the_bone(ball):
     expected, everywhere = np.full(len(x), 0.05), np.ones(len(x), dtype=bool)
     upper = ball.surface.points[:, 2] > 0
     noisy = smooth + random.normal(0, 1, len(x)) * np.where(upper, 0.3, 0.1)
-    around, usual = _scatter(ball, noisy, expected, everywhere)
+    around, usual = scatter(ball, noisy, expected, everywhere)
     assert 2.0 < usual < 6.0
     assert np.median(around[ball.surface.points[:, 2] > 8.0]) == pytest.approx(6.0, rel=0.2)
     assert np.median(around[ball.surface.points[:, 2] < -8.0]) == pytest.approx(2.0, rel=0.35)
-    around, usual = _scatter(ball, smooth, expected, everywhere)
+    around, usual = scatter(ball, smooth, expected, everywhere)
     assert usual == 1.0
     assert np.all(around < 1.0)
 

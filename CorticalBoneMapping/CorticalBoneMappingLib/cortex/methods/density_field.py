@@ -34,10 +34,8 @@ class DensityFieldSettings:
     correlation_mm: float = 12.0  # remodelling and load change over about a centimetre; shorter fits noise
     knot_spacing: float = 0.6  # of the correlation length: the basis then loses less than the noise hides
     most_knots: int = 400
-    # Shares of the level, as exp(-t / trend_mm): thin cortex may be lighter (more porous) or denser (more
-    # mineral) than thick. See Docs/design.md, surface-map; Docs/validation/measurement.md has bones that
-    # contradict it.
-    trend_mean: float = -0.05
+    # Share of the level, as exp(-t / trend_mm): thin cortex may be lighter (more porous) or denser (more
+    # mineral) than thick; neither is assumed. Docs/validation/measurement.md has bones of both kinds.
     trend_sd: float = 0.10
     trend_mm: float = 2.0
     # Learnt from the scan: values tried, median of the prior and standard deviation of its logarithm.
@@ -138,10 +136,6 @@ class DensityField:
         self._patch, self._patches = cKDTree(knots).query(points)[1], len(knots)
         self._level, self._level_sd = level, level_sd
 
-    def prior(self, thickness: np.ndarray) -> np.ndarray:
-        """Return the prior mean at points of a given thickness (mm), shape (n,)."""
-        return self._level * (1.0 + FIELD.trend_mean * _trend(thickness))
-
     def learn(self, thickness: np.ndarray, measured: MeasuredDensity) -> Spread:
         """Estimate how much the density varies: the most probable spread, given the profiles.
 
@@ -169,7 +163,7 @@ class DensityField:
 
         by_noise = mean(weight / np.maximum(measured.precision, 1e-30)) / total[used]
         design = np.stack([mean(column) for column in self._design(thickness).T], axis=1)
-        left = mean(measured.density - self.prior(thickness))
+        left = mean(measured.density - self._level)
         common = [self._sd(Spread(0.0, 0.0)), self._sd(Spread(1.0, 0.0)), self._sd(Spread(0.0, 1.0))]
         fixed, field, direction = ((design * sd) @ (design * sd).T for sd in common)
         error = np.diag(by_noise + mean(measured.error) ** 2)
@@ -213,8 +207,8 @@ class DensityField:
         return np.c_[np.ones(len(thickness)), _trend(thickness), self._basis, self._directions]
 
     def _mean(self) -> np.ndarray:
-        others = self._basis.shape[1] + self._directions.shape[1]
-        return self._level * np.r_[1.0, FIELD.trend_mean, np.zeros(others)]
+        others = 1 + self._basis.shape[1] + self._directions.shape[1]
+        return self._level * np.r_[1.0, np.zeros(others)]
 
     def _sd(self, spread: Spread) -> np.ndarray:
         """Prior standard deviation of every column of the design."""

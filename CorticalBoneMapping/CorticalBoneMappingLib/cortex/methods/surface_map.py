@@ -10,10 +10,14 @@ relative: CortidQCT (Reinhold 2020, arXiv 2009.08664).
 The density of a profile is weighed by the error of the model there. A relative error ε of the blur σ_n shifts
 the squared width of a blurred shell, t²/12 + σ_n², by 2 ε σ_n², hence the fitted density by about
 12 ε (σ_n / t)²; all profiles near by share that error, so averaging does not remove it.
-Profiles that contradict the field by far have less weight (Student's t).
+A zone in which cortex becomes trabecular bone does the same; how wide such zones are in this bone, its thick cortex
+shows (`inner_softness_mm`). Profiles that contradict the field by far have less weight (Student's t).
 
 Edges are fitted with the density that the CT shows, so that thickness is right; the density reported is that
-of the bone.
+of the bone. Two thicknesses come out. The local one is what a line shows, struts and pores beside it and all. The
+other is the cortex beneath them, which neighbours share (`surface_field`); mass is that one's. A line without
+cortex among neighbours that have one is a gap between struts; where half of the neighbours have none either,
+cortex is missing.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ from ..scan.sensitivity import Sensitivity, density_sensitivity
 from .density_field import ASSUMED_SPREAD, FIELD, DensityField, Field, MeasuredDensity
 from .posterior_spread import posterior_spread
 from .rejection import breaks_rules, without_cortex
+from .scatter import rings, scatter
+from .surface_field import shared_field
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,14 @@ class SurfaceMapSettings:
     level_sd_assumed: float = 0.15  # the same, assumed
     blur_error: float = 0.02  # relative, of σ, from place to place
     slice_profile_error: float = 0.15  # relative, of its variance: no scanner's profile is a rectangle
+    # Share of the inner edge's softness (its variance, half of it, as one of two edges) that is not known at a
+    # place: zones differ from place to place as much as they are wide.
+    softness_error: float = 0.5
     density_error: float = 0.005  # relative, at any thickness
     thinnest_mm: float = 0.2  # in the model error; thinner cortex has practically no weight
     density_range: tuple[float, float] = (0.65, 1.3)  # of the level
     freedom: float = 8.0  # of Student's t
+    missing_share: float = 0.5  # of the neighbours without cortex, where cortex is missing
 
 
 MAP = SurfaceMapSettings()
@@ -65,7 +75,7 @@ def measure(scan: Scan) -> Estimates:
     known = not thick.density_from.startswith("assumed")
     places, normals = (values[scan.points] for values in (scan.surface.points, scan.surface.normals))
     prior = DensityField(places, normals, thick.density, MAP.level_sd if known else MAP.level_sd_assumed)
-    fit = scan.fit(np.full(len(places), prior.prior(np.array([2.0]))[0]), near=scan.constant_density_fit)
+    fit = scan.fit(np.full(len(places), thick.density), near=scan.constant_density_fit)
     lacking, field, spread = without_cortex(scan), None, None
     for _ in range(MAP.steps):
         measured = _measured_density(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
@@ -76,27 +86,42 @@ def measure(scan: Scan) -> Estimates:
         fit = scan.fit(density, near=fit)
     valid, density = _valid(scan, fit), fit.cortex + field.density - field.apparent
     sensitivity = density_sensitivity(scan, fit)
-    deviations = posterior_spread(scan, fit, density, field, sensitivity, valid & ~lacking)
+    noise = np.sqrt(sensitivity.thickness_variance)
+    around, usual = scatter(scan, fit.thickness, noise, valid & ~lacking)
+    variance = np.where(valid & ~lacking, (noise * around) ** 2, np.nan)
+    shown = np.where(lacking, scan.constant_density_fit.thickness, fit.thickness)
+    thickness = shared_field(scan.surface, scan.points, shown, variance, lacking | valid)
+    missing = lacking & (_share_around(scan, lacking) >= MAP.missing_share)
+    deviations = posterior_spread(scan, thickness, density, field, sensitivity)
     return Estimates(
         outer_edge=fit.outer_edge,
-        thickness=fit.thickness,
+        thickness=thickness.values,
         cortical_density=density,
         trabecular_density=fit.inside,
         residual=fit.residual,
-        failed=~valid,
-        no_cortex=lacking,
+        failed=~(valid | lacking),
+        no_cortex=missing,
         used=thick.record
         | {
             "cortical_density_from": f"a field about {thick.density:.0f}, {thick.density_from}",
             "cortical_density_range": [float(density.min()), float(density.max())],
             "cortical_density_varies_by": spread.field,
             "error_by_direction": spread.direction,
-            "scatter_over_noise": deviations.scatter,
+            "scatter_over_noise": usual,
+            "local_extent_mm2": thickness.extent_mm2,
         },
         thickness_sd=deviations.thickness,
         cortical_density_sd=deviations.density,
         mass_sd=deviations.mass,
     )
+
+
+def _share_around(scan: Scan, found: np.ndarray) -> np.ndarray:
+    """Share (n,) of each point's measured neighbours that are among those found (n,)."""
+    ring = rings(scan.surface)[0]
+    whole, there = np.zeros((2, len(scan.surface.points)))
+    whole[scan.points], there[scan.points] = found & scan.usable, scan.usable
+    return ((ring @ whole) / np.maximum(ring @ there, 1.0))[scan.points]
 
 
 def _valid(scan: Scan, fit: LayerFit) -> np.ndarray:
@@ -124,6 +149,7 @@ def _model_error(scan: Scan, fit: LayerFit) -> np.ndarray:
     """Standard deviation (n,) of the density that the model's own error causes, alike in neighbours."""
     gaussian, profile = _blur_variances(scan)
     blur = MAP.blur_error * gaussian + 0.5 * MAP.slice_profile_error * profile  # ε σ_n²
+    blur = blur + 0.5 * MAP.softness_error * scan.thick_cortex.inner_softness_mm**2
     thickness = np.maximum(fit.thickness, MAP.thinnest_mm)
     return fit.cortex * (MAP.density_error + 12.0 * blur / thickness**2)
 

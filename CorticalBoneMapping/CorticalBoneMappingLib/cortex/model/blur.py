@@ -46,6 +46,13 @@ class LineBlur(NamedTuple):
         """Return the blur of the points `which`, of shape (k, 1), to broadcast against their samples."""
         return LineBlur(*(values[which, None] for values in self))
 
+    def softened(self, sigma_mm: float) -> LineBlur:
+        """Return the blur of an edge that is itself soft, with a Gaussian of a standard deviation in mm."""
+        if not sigma_mm:
+            return self
+        sigma = np.hypot(self.sigma, sigma_mm)
+        return LineBlur(sigma, self.half_width, self.enhancement * (self.sigma / sigma) ** 2)
+
 
 @dataclass(frozen=True)
 class Blur:

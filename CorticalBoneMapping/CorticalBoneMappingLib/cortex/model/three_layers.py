@@ -78,6 +78,7 @@ def fit_three_layers(
     highest_density: float,
     noise: float,
     near: LayerFit | None = None,
+    inner_softness_mm: float = 0.0,
 ) -> LayerFit:
     """Fit edges and densities with a known blur.
 
@@ -100,6 +101,8 @@ def fit_three_layers(
     near : LayerFit, optional
         Fits with nearly the same blur and density, to begin at instead of the features: this is faster, and
         the weights stay the same, so that residuals can be compared.
+    inner_softness_mm : float
+        Standard deviation of the inner edge's own softness, which adds to its blur.
 
     Returns
     -------
@@ -112,6 +115,7 @@ def fit_three_layers(
     def fit_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
         own = None if known is None else known[part]
         model = ThreeLayers(profiles.take(part), features.outer_limit[part], blur, own, noise)
+        model.inner_softness_mm = inner_softness_mm
         found = _fit_chunk(model, start[part], highest_density, iterate)
         return tuple(getattr(found, item.name) for item in fields(LayerFit))
 
@@ -197,6 +201,7 @@ class ThreeLayers:
     ) -> None:
         self.profiles, self.outer_limit = profiles, outer_limit
         self.blur = blur.along(profiles.across, profiles.slice_thickness_mm)
+        self.inner_softness_mm = 0.0
         self.cortical_density = cortical_density
         self.noise = noise
         self.edge_weight = noise / LAYERS.surface_sd_mm
@@ -228,7 +233,7 @@ class ThreeLayers:
         blur = self.blur_of(which, parameters)
         distance = self.depth[which] - x0
         outer, outer_slope = blurred_step(distance, *blur)
-        inner, inner_slope = blurred_step(distance - thickness, *blur)
+        inner, inner_slope = blurred_step(distance - thickness, *blur.softened(self.inner_softness_mm))
         outer *= weight
         inner *= weight
         samples = weight.shape[1]

@@ -36,6 +36,7 @@ class ThickCortexSettings:
     softest: float = 0.5  # of the slice thickness: largest σ across
     probe: tuple[float, float] = (1.2, 0.2)  # σ over that of the best plain Gaussian, edge enhancement
     worth: float = 0.05  # gain in squared residual; tilted normals alone make less
+    softest_inner_mm: float = 0.6  # that of a zone 2 mm wide
     # (thinnest cortex in blurs, steepest |n_z|), the best first; a thin bone must do with less.
     criteria: tuple[tuple[float, float], ...] = ((4.5, 0.3), (3.5, 0.4), (2.8, 0.5))
     # Where the bone has no thick cortex: a usual blur, besides the pixel's own, and a usual dense cortex.
@@ -61,6 +62,9 @@ class ThickCortex:
         Where each comes from, for the record.
     points : int
         Number of points used; 0 if both were given or assumed.
+    inner_softness_mm : float
+        Standard deviation by which the inner edge is softer than the blur makes it: 0 for a sharp edge, w / √12
+        for a zone of the width w in which the cortex becomes trabecular.
     """
 
     blur: Blur
@@ -68,6 +72,7 @@ class ThickCortex:
     blur_from: str
     density_from: str
     points: int
+    inner_softness_mm: float = 0.0
 
     @property
     def blur_record(self) -> dict[str, float | str]:
@@ -86,6 +91,7 @@ class ThickCortex:
             "cortical_density": self.density,
             "cortical_density_from": self.density_from,
             "thick_cortex_points": self.points,
+            "inner_softness_mm": self.inner_softness_mm,
         }
 
 
@@ -134,7 +140,8 @@ def estimate_from_thick_cortex(
         density, density_from = _density(thick, blur, criterion)
     if given is None and len(which):
         blur = replace(blur, sigma_across_mm=_best_across(some, blur, density))
-    return ThickCortex(blur, float(density), blur_from, density_from, len(which))
+    softness = _inner_softness(thick, blur)
+    return ThickCortex(blur, float(density), blur_from, density_from, len(which), softness)
 
 
 def _density(thick: SomeLines, blur: Blur, criterion: str) -> tuple[float, str]:
@@ -159,10 +166,13 @@ class SomeLines(NamedTuple):
         """Return some of them only."""
         return self._replace(profiles=self.profiles.take(which), features=self.features.take(which))
 
-    def fit(self, blur: Blur, density: float | None = None, near: LayerFit | None = None) -> LayerFit:
+    def fit(
+        self, blur: Blur, density: float | None = None, near: LayerFit | None = None, softness_mm: float = 0.0
+    ) -> LayerFit:
         """Fit three layers, as `fit_three_layers` does."""
+        highest = self.highest_density
         return fit_three_layers(
-            self.profiles, self.features, blur, density, self.highest_density, self.noise, near
+            self.profiles, self.features, blur, density, highest, self.noise, near, softness_mm
         )
 
 
@@ -214,6 +224,24 @@ def _best_in_plane(thick: SomeLines, near: LayerFit) -> Blur:
         options={"initial_simplex": start, "xatol": 0.01, "fatol": 2e-3 * plain.fun},
     )
     return Blur(*map(float, found.x))
+
+
+def _inner_softness(thick: SomeLines, blur: Blur) -> float:
+    """Estimate how much softer the inner edge is than the blur makes it, from thick cortex, mm."""
+    if not len(thick.profiles):
+        return 0.0
+    near = thick.fit(blur)
+
+    def squares(softness: float) -> np.ndarray:
+        return thick.fit(blur, near=near, softness_mm=float(softness)).residual ** 2
+
+    found = minimize_scalar(
+        lambda softness: float(np.median(squares(softness))),
+        bounds=(0.0, THICK.softest_inner_mm),
+        method="bounded",
+        options={"xatol": 0.02},
+    )
+    return float(found.x) if clearly_less(squares(found.x), near.residual**2) else 0.0
 
 
 def _best_across(some: SomeLines, blur: Blur, density: float) -> float:
