@@ -50,6 +50,7 @@ MEASURES: dict[str, Measure] = {
             "cortical_mass_surface_density", "Cortical mass surface density", "mg/cm²", "HU·cm", (0.0, 600.0)
         ),
         Measure("trabecular_density", "Trabecular density", "mg/cm³", "HU", (-100.0, 500.0)),
+        Measure("local_cortical_thickness", "Local cortical thickness", "mm", "mm", (0.0, 6.0)),
         Measure("fit_residual", "Fit residual", "mg/cm³", "HU", (0.0, 100.0)),
         Measure("cortical_thickness_sd", "SD of cortical thickness", "mm", "mm", (0.0, 0.3), True),
         Measure("cortical_density_sd", "SD of cortical density", "mg/cm³", "HU", (0.0, 100.0), True),

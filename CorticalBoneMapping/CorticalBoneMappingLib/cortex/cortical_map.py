@@ -34,6 +34,9 @@ class CorticalMap:
         Method, settings and what was estimated from the scan; plain numbers and text, for JSON.
     thickness_sd, density_sd, mass_sd, periosteal_offset_sd : ndarray of shape (n,) or None
         Standard deviations of thickness, density, mass surface density and offset, if the method gives them.
+    local_thickness : ndarray of shape (n,) or None
+        Thickness in mm that each line shows alone, struts and pores beside it and all, if the method tells it from
+        the cortex that neighbours share.
     warnings : tuple of str
         What makes the map less certain, one sentence each.
     """
@@ -50,6 +53,7 @@ class CorticalMap:
     density_sd: np.ndarray | None = None
     mass_sd: np.ndarray | None = None
     periosteal_offset_sd: np.ndarray | None = None
+    local_thickness: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -67,6 +71,7 @@ class CorticalMap:
             "cortical_density": self.density,
             "cortical_mass_surface_density": self.mass_surface_density,
             "trabecular_density": self.trabecular_density,
+            "local_cortical_thickness": self.local_thickness,
             "fit_residual": self.residual,
             "periosteal_offset": self.periosteal_offset,
             "cortical_thickness_sd": self.thickness_sd,

@@ -227,6 +227,7 @@ def _as_map(
         density_sd=over_surface(estimates.cortical_density_sd),
         mass_sd=over_surface(estimates.mass_sd),
         periosteal_offset_sd=over_surface(estimates.outer_edge_sd),
+        local_thickness=over_surface(estimates.local_thickness),
     )
     used = {
         "method": method,

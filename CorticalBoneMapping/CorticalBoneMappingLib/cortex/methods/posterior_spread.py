@@ -75,7 +75,9 @@ def posterior_spread(
     by_blur = by_density[:, None] * field.apparent_by_blur + sensitivity.thickness_by_blur
     mass_by_blur = density[:, None] * by_blur + t[:, None] * field.density_by_blur
     of_thickness = own + by_density**2 * field.apparent_variance + _blurred(by_blur)
-    of_density = field.density_variance + _blurred(field.density_by_blur) + (SPREAD.scale_error * density) ** 2
+    of_density = (
+        field.density_variance + _blurred(field.density_by_blur) + (SPREAD.scale_error * density) ** 2
+    )
     mass = density**2 * own + _blurred(mass_by_blur)
     mass += t**2 * field.density_variance + (density * by_density) ** 2 * field.apparent_variance
     mass += 2.0 * t * density * by_density * field.covariance

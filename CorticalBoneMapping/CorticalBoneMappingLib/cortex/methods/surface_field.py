@@ -99,9 +99,8 @@ def shared_field(
     for step in range(FIELD.passes):
         factor = prior.posterior(weight / extent)
         field = factor.solve(weight / extent * left)
-        if step == 0:
-            extent = _extent(surface, factor, weight, left - field, there)
-            continue
+        if step < FIELD.passes - 1:
+            extent = _extent(surface, factor, weight / extent, left - field, there)
         far = (left - field) ** 2 / local
         weight = there / local * np.minimum((FIELD.freedom + 1.0) / (FIELD.freedom + far), 1.0)
     noise = np.where(there, local, np.inf) * extent * prior.areas
@@ -142,20 +141,30 @@ def _extent(
 ) -> float:
     """How many points' areas the local part is alike over, at least 1.
 
-    The correlation of what is left one and two edges away, less that which smoothing leaves of white noise.
+    Smoothing takes a part of it away, more of one that is alike over a larger area. So noise of known extents is
+    smoothed in the same way, and the extent is that of the noise whose neighbours are left as alike.
     """
+    ring, root = rings(surface)[0], np.sqrt(weight)
     white = np.random.default_rng(0).standard_normal(len(left))
-    white = np.where(there, white / np.sqrt(np.where(there, weight, 1.0)), 0.0)
-    white -= factor.solve(weight * white)
-    root = np.sqrt(weight)
-    near, far = (
-        _correlation(left * root, ring) - _correlation(white * root, ring) for ring in rings(surface)
-    )
-    return 1.0 + 6.0 * max(near, 0.0) + 12.0 * max(far, 0.0)
+    noise, extents = [], []
+    for share in _SHARES:
+        kernel = sparse.eye_array(len(left)) + share * ring
+        kernel = (kernel @ kernel).tocsr()
+        squares = np.asarray(kernel.multiply(kernel).sum(axis=1)).ravel()
+        noise.append(kernel @ white / np.sqrt(squares))
+        extents.append(float(np.mean(np.asarray(kernel.sum(axis=1)).ravel() ** 2 / squares)))
+    tried = np.where(there, np.stack(noise) / np.where(there, root, 1.0), 0.0).T
+    tried = (tried - factor.solve(weight[:, None] * tried)) * root[:, None]
+    alike = [_correlation(column, ring) for column in tried.T]
+    return float(np.interp(_correlation(left * root, ring), alike, extents))
+
+
+_SHARES = (0.0, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0)
+"""Of a neighbour in a point's noise; correlation and extent grow with it."""
 
 
 def _correlation(values: np.ndarray, ring: sparse.csr_array) -> float:
-    """Correlation between values (n,) and those of a ring of neighbours; 0 is not known."""
+    """Correlation between values (n,) and those of their neighbours; 0 is not known."""
     values = np.clip(values, -3.0, 3.0)
     there = (values != 0).astype(float)
     pairs = float(there @ (ring @ there))

@@ -113,6 +113,7 @@ def measure(scan: Scan) -> Estimates:
         thickness_sd=deviations.thickness,
         cortical_density_sd=deviations.density,
         mass_sd=deviations.mass,
+        local_thickness=shown,
     )
 
 

@@ -133,6 +133,8 @@ class Estimates:
     thickness_sd, cortical_density_sd, mass_sd, outer_edge_sd : ndarray of shape (n,) or None
         Standard deviations of thickness (mm), cortical density, mass surface density and outer edge (mm), if
         the method gives them.
+    local_thickness : ndarray of shape (n,) or None
+        In mm, of each line alone, where the method gives the thickness that neighbours share.
     """
 
     outer_edge: np.ndarray
@@ -147,3 +149,4 @@ class Estimates:
     cortical_density_sd: np.ndarray | None = None
     mass_sd: np.ndarray | None = None
     outer_edge_sd: np.ndarray | None = None
+    local_thickness: np.ndarray | None = None
