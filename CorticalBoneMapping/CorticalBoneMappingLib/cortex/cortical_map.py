@@ -35,8 +35,8 @@ class CorticalMap:
     thickness_sd, density_sd, mass_sd, periosteal_offset_sd : ndarray of shape (n,) or None
         Standard deviations of thickness, density, mass surface density and offset, if the method gives them.
     local_thickness : ndarray of shape (n,) or None
-        Thickness in mm that each line shows alone, struts and pores beside it and all, if the method tells it from
-        the cortex that neighbours share.
+        Thickness in mm that each line shows alone, struts and pores beside it and all, if the method
+        separates it from the cortex that neighbours share.
     warnings : tuple of str
         What makes the map less certain, one sentence each.
     """

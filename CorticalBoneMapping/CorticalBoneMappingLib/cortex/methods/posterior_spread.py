@@ -1,8 +1,8 @@
 """Standard deviations of thickness, density and mass at every point of a `surface-map`.
 
 Four parts add up: structure and noise, as they scatter around a point and as neighbours average them; the
-posterior of the density field; errors of the blur, which the whole scan shares; and errors of the scale of a scan.
-The calibration is not in them.
+posterior of the density field; errors of the blur, which the whole scan shares; and errors of the scale of a
+scan. The calibration is not in them.
 """
 
 from __future__ import annotations

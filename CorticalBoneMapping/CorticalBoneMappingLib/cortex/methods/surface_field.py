@@ -1,15 +1,15 @@
 """What neighbours share: a value at every point as a smooth field over the surface, plus local structure.
 
-The thickness that one line sees is that of the cortex there, and more: struts and pores beside the line, which
-change within a millimetre or two, and noise. The cortex beneath changes over a centimetre. Both are separated by
-their extent over the surface:
+The thickness that one line sees is that of the cortex there, and more: struts and pores beside the line,
+which change within a millimetre or two, and noise. The cortex beneath changes over a centimetre. Both are
+separated by their extent over the surface:
 
     value(p) = level(p) · (1 + u(p)) + e(p)
 
 u is a Gaussian field with a Matérn covariance (as a stochastic partial differential equation on the surface;
 Lindgren, Rue, Lindström 2011, J R Stat Soc B 73:423), e the local part, whose variance the scatter between
-neighbours shows, and whose extent their correlation. The posterior mean of level · (1 + u) is a smoothing whose
-width follows the scatter: where neighbours agree it changes nothing.
+neighbours shows, and whose extent their correlation. The posterior mean of level · (1 + u) is a smoothing
+whose width follows the scatter: where neighbours agree it changes nothing.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def _extent(
 ) -> float:
     """How many points' areas the local part is alike over, at least 1.
 
-    Smoothing takes a part of it away, more of one that is alike over a larger area. So noise of known extents is
-    smoothed in the same way, and the extent is that of the noise whose neighbours are left as alike.
+    Smoothing takes a part of it away, more of one that is alike over a larger area. So noise of known extents
+    is smoothed in the same way, and the extent is that of the noise whose neighbours are left as alike.
     """
     ring, root = rings(surface)[0], np.sqrt(weight)
     white = np.random.default_rng(0).standard_normal(len(left))

@@ -8,16 +8,16 @@ edges of each profile are eliminated, see `sensitivity`). The blur is one proper
 relative: CortidQCT (Reinhold 2020, arXiv 2009.08664).
 
 The density of a profile is weighed by the error of the model there. A relative error ε of the blur σ_n shifts
-the squared width of a blurred shell, t²/12 + σ_n², by 2 ε σ_n², hence the fitted density by about
-12 ε (σ_n / t)²; all profiles near by share that error, so averaging does not remove it.
-A zone in which cortex becomes trabecular bone does the same; how wide such zones are in this bone, its thick cortex
-shows (`inner_softness_mm`). Profiles that contradict the field by far have less weight (Student's t).
+the squared width of a blurred shell, t²/12 + σ_n², by 2 ε σ_n², hence the fitted density by about 12 ε (σ_n /
+t)²; all profiles near by share that error, so averaging does not remove it. A zone in which cortex becomes
+trabecular bone does the same; how wide such zones are in this bone, its thick cortex shows
+(`inner_softness_mm`). Profiles that contradict the field by far have less weight (Student's t).
 
 Edges are fitted with the density that the CT shows, so that thickness is right; the density reported is that
-of the bone. Two thicknesses come out. The local one is what a line shows, struts and pores beside it and all. The
-other is the cortex beneath them, which neighbours share (`surface_field`); mass is that one's. A line without
-cortex among neighbours that have one is a gap between struts; where half of the neighbours have none either,
-cortex is missing.
+of the bone. Two thicknesses come out. The local one is what a line shows, struts and pores beside it and all.
+The other is the cortex beneath them, which neighbours share (`surface_field`); mass is that one's. A line
+without cortex among neighbours that have one is a gap between struts; where half of the neighbours have none
+either, cortex is missing.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class SurfaceMapSettings:
     level_sd_assumed: float = 0.15  # the same, assumed
     blur_error: float = 0.02  # relative, of σ, from place to place
     slice_profile_error: float = 0.15  # relative, of its variance: no scanner's profile is a rectangle
-    # Share of the inner edge's softness (its variance, half of it, as one of two edges) that is not known at a
-    # place: zones differ from place to place as much as they are wide.
+    # Share of the inner edge's softness (its variance, half of it, as one of two edges) that is not known at
+    # a place: zones differ from place to place as much as they are wide.
     softness_error: float = 0.5
     density_error: float = 0.005  # relative, at any thickness
     thinnest_mm: float = 0.2  # in the model error; thinner cortex has practically no weight

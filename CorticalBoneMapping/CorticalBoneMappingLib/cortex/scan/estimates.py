@@ -63,8 +63,8 @@ class ThickCortex:
     points : int
         Number of points used; 0 if both were given or assumed.
     inner_softness_mm : float
-        Standard deviation by which the inner edge is softer than the blur makes it: 0 for a sharp edge, w / √12
-        for a zone of the width w in which the cortex becomes trabecular.
+        Standard deviation by which the inner edge is softer than the blur makes it: 0 for a sharp edge, w /
+        √12 for a zone of the width w in which the cortex becomes trabecular.
     """
 
     blur: Blur
