@@ -22,7 +22,7 @@ import numpy as np
 
 from ..core.errors import SettingError
 from ..core.side import SIDES
-from .hip.bone import Bone, Hip
+from .hip.bone import Hip
 from .hip.femur import make_femur
 from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, PLACE, axis_at
 from .hip.population import FemurDimensions, draw_dimensions, other_side
@@ -301,7 +301,7 @@ def changed(settings: TrialSettings, person: Participant, before: Hip, month: fl
         cortical_thickness=surface.arrays["cortical_thickness"] * np.exp(thickness),
         cortical_density=surface.arrays["cortical_density"] * np.exp(density),
     )
-    return replace(before, femur=Bone(later, before.femur.trabecular_density))
+    return replace(before, femur=replace(before.femur, surface=later))
 
 
 def log_change(
