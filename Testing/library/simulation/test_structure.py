@@ -18,7 +18,8 @@ from CorticalBoneMappingLib.simulation.structure.waves import Waves
 
 UP = np.array([0.0, 0.0, 1.0])
 CORTICAL, TRABECULAR, THICKNESS = 1050.0, 160.0, 1.6
-PLATE_MM = np.array([9.0, 9.0, 5.0])  # half sizes
+PLATE_MM = np.array([6.5, 6.5, 4.5])  # half sizes
+EVEN = Structure(bundle_variation=0.0)  # without bundles a small piece has the mean of the whole
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,13 @@ def plate():
 
 
 def with_structure(bone, structure=None, seed=1):
-    return replace(bone, microstructure=Microstructure.of(structure or Structure(), UP, seed))
+    return replace(bone, microstructure=Microstructure.of(structure or EVEN, UP, seed))
 
 
 def cells(bone, cell=0.1):
-    """Density of the bone's cells within 7 mm of the axis, above z = 0, and the grid's z, (z, y, x)."""
-    shape = (140, 140, 60)
-    grid = FineGrid(np.array([-7.0, -7.0, 0.0]), np.eye(3), np.full(3, cell), shape)
+    """Density of the bone's cells within 5 mm of the axis, above z = 0, and the grid's z, (z, y, x)."""
+    shape = (100, 100, 60)
+    grid = FineGrid(np.array([-5.0, -5.0, 0.0]), np.eye(3), np.full(3, cell), shape)
     sampled = voxelise(bone, grid, lambda points: np.zeros(len(points)))
     found = np.zeros(shape[::-1])
     for layer in range(grid.blocks[2]):
@@ -92,7 +93,7 @@ def test_a_field_on_blocks_is_the_field_at_points_and_moves_with_the_bone():
 
 def test_the_mean_of_structured_bone_is_the_smooth_bone(plate):
     found, z = cells(with_structure(plate))
-    mean = found.mean(axis=(1, 2))
+    mean = found[:, 16:84, 16:84].mean(axis=(1, 2))  # away from the other sides
     deep = z < PLATE_MM[2] - THICKNESS - 1.5
     assert mean[deep].mean() == pytest.approx(TRABECULAR, rel=0.05)
     compact = np.abs(PLATE_MM[2] - 0.4 - z) < 0.15
@@ -112,7 +113,7 @@ def test_truth_is_what_brute_force_finds_in_the_cells_of_a_flat_plate(plate):
     bone = with_structure(plate, seed=5)
     truth = structure_truth(bone, 0.0)
     points = bone.surface.points
-    middle = (np.abs(points[:, :2]).max(axis=1) < 6.9) & (points[:, 2] > 4.9)
+    middle = (np.abs(points[:, :2]).max(axis=1) < 4.9) & (points[:, 2] > 4.4)
     found, z = cells(bone)
     # Beneath the zone the mean excess is 0, so all that lies above some depth counts, on average.
     deep = z > PLATE_MM[2] - 3.5
@@ -122,7 +123,7 @@ def test_truth_is_what_brute_force_finds_in_the_cells_of_a_flat_plate(plate):
     assert truth.mass_above_trabecular[middle].mean() == pytest.approx(above, rel=0.04)
     # The mean density falls through the middle of compact bone and marrow where the fraction is one half.
     network = bone.microstructure
-    x, y = np.meshgrid(np.arange(-6.5, 6.6, 0.25), np.arange(-6.5, 6.6, 0.25))
+    x, y = np.meshgrid(np.arange(-4.5, 4.6, 0.25), np.arange(-4.5, 4.6, 0.25))
     depth = np.arange(0.0, 3.0, 0.02)
     made = [np.empty(0)] * len(depth)
     for row, below in enumerate(depth):

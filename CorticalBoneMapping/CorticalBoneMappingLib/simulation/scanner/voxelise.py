@@ -267,6 +267,8 @@ def voxelise(
     trabecular = np.zeros_like(depth)
     inside = depth > -float(np.linalg.norm(grid.block_mm))
     trabecular[inside] = bone.trabecular_density(points[inside], np.maximum(depth[inside], 0.0))
+    if bone.microstructure is not None:
+        trabecular[inside] = bone.microstructure.bundled(points[inside], trabecular[inside])
     trabecular -= outside
     # Beyond the wanted corners a stencil has little weight: there the rough distance serves.
     fields = [

@@ -30,6 +30,8 @@ from .waves import Waves
 _BOUNDS = {
     "strut_spacing_mm": (0.4, 3.0, "mm"),
     "stretch": (1.0, 3.0, ""),
+    "bundle_variation": (0.0, 0.6, ""),
+    "bundle_correlation_mm": (1.0, 20.0, "mm"),
     "strut_density": (600.0, 1600.0, "mg/cm³"),
     "marrow_density": (-150.0, 50.0, "mg/cm³"),
     "porosity_outside": (0.0, 0.4, ""),
@@ -56,6 +58,9 @@ class Structure:
         From plate to plate where bone is dense; sparse rods are 1.6 times as far apart.
     stretch : float
         How much longer structures are along the main direction of load.
+    bundle_variation, bundle_correlation_mm : float
+        SD of the logarithm of the fraction of cancellous bone about the smooth bone's, and its correlation
+        length across the main direction of load: bundles of trabeculae and gaps between them.
     strut_density, marrow_density : float
         mg/cm³.
     porosity_outside, porosity_inside : float
@@ -73,8 +78,10 @@ class Structure:
         If a value is outside its bounds.
     """
 
-    strut_spacing_mm: float = 0.85
+    strut_spacing_mm: float = 0.75
     stretch: float = 1.5
+    bundle_variation: float = 0.12
+    bundle_correlation_mm: float = 3.5
     strut_density: float = 1150.0
     marrow_density: float = -65.0
     porosity_outside: float = 0.04
@@ -127,12 +134,13 @@ class Microstructure:
         Its numbers.
     network : Network
         Of struts.
-    pores, zone, roughness : Waves
+    bundles, pores, zone, roughness : Waves
         Random fields of mean 0 and variance 1.
     """
 
     structure: Structure
     network: Network
+    bundles: Waves
     pores: Waves
     zone: Waves
     roughness: Waves
@@ -158,6 +166,9 @@ class Microstructure:
         return cls(
             structure,
             Network.of_spacing(structure.strut_spacing_mm, random, along, structure.stretch),
+            Waves.of_correlation(structure.bundle_correlation_mm, random, 48).stretched(
+                along, structure.stretch
+            ),
             Waves.of_correlation(structure.pore_correlation_mm, random),
             Waves.of_correlation(structure.zone_correlation_mm, random, 48),
             Waves.of_correlation(structure.roughness_correlation_mm, random),
@@ -165,9 +176,15 @@ class Microstructure:
 
     def moved(self, rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> Microstructure:
         """Return that of a bone which was rotated (3, 3) about a centre (3,), then shifted (3,)."""
-        fields = {name: getattr(self, name) for name in ("network", "pores", "zone", "roughness")}
+        fields = {name: getattr(self, name) for name in ("network", "bundles", "pores", "zone", "roughness")}
         moved = {name: field.moved(rotation, centre, shift) for name, field in fields.items()}
         return replace(self, **moved)
+
+    def bundled(self, points: np.ndarray, trabecular: np.ndarray) -> np.ndarray:
+        """Mean density (n,) of cancellous bone at points (n, 3), from the smooth bone's `trabecular` (n,)."""
+        marrow, variation = self.structure.marrow_density, self.structure.bundle_variation
+        uneven = np.exp(variation * self.bundles.at(points) - 0.5 * variation**2)
+        return marrow + (trabecular - marrow) * uneven
 
     def zone_mm(self, points: np.ndarray) -> np.ndarray:
         """Width (n,) of the trabecularised zone at points (n, 3), where the cortex is thick enough for it."""

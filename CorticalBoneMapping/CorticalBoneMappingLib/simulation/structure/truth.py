@@ -72,6 +72,7 @@ def structure_truth(bone: Bone, average_mm: float = 2.0) -> StructureTruth:
         return StructureTruth(
             thickness, thickness * (density - trabecular) / 10.0, thickness * density / 10.0, density
         )
+    trabecular = bone.microstructure.bundled(ends, trabecular)
     lines = _lines(bone.microstructure, surface, thickness, density, trabecular)
     mean = _averaging(surface, average_mm)
     fraction, mass = mean @ lines.fraction, mean @ lines.density

@@ -7,7 +7,7 @@ networks like those of trabeculae of it).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Waves:
         cls,
         radians_per_mm: float,
         random: np.random.Generator,
-        along: np.ndarray | None = None,
+        along: np.ndarray,
         stretch: float = 1.0,
         count: int = 160,
     ) -> Waves:
@@ -45,7 +45,7 @@ class Waves:
         radians_per_mm : float
             Root mean square of the gradient, and of the length of the wave vectors.
         random : numpy.random.Generator
-        along : ndarray of shape (3,), optional
+        along : ndarray of shape (3,)
             Unit vector of the direction that structures are longer in.
         stretch : float
             How many times longer.
@@ -59,10 +59,8 @@ class Waves:
         vectors = random.standard_normal((count, 3))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors *= np.exp(0.1 * random.standard_normal((count, 1)))
-        if along is not None:
-            vectors += np.outer(vectors @ along, along) * (1.0 / stretch - 1.0)
-        vectors *= radians_per_mm / np.sqrt((vectors**2).sum(axis=1).mean())
-        return cls(vectors, random.uniform(0.0, 2.0 * np.pi, count))
+        waves = cls(vectors, random.uniform(0.0, 2.0 * np.pi, count)).stretched(along, stretch)
+        return replace(waves, vectors=waves.vectors * (radians_per_mm / waves.radians_per_mm))
 
     @classmethod
     def of_correlation(cls, length_mm: float, random: np.random.Generator, count: int = 96) -> Waves:
@@ -74,6 +72,12 @@ class Waves:
     def radians_per_mm(self) -> float:
         """Root mean square of the gradient."""
         return float(np.sqrt((self.vectors**2).sum(axis=1).mean()))
+
+    def stretched(self, along: np.ndarray, times: float) -> Waves:
+        """Return the field stretched along a unit vector (3,)."""
+        return replace(
+            self, vectors=self.vectors + np.outer(self.vectors @ along, along) * (1.0 / times - 1.0)
+        )
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """Give the field at points (n, 3) in mm, shape (n,), float32."""
