@@ -92,12 +92,12 @@ def test_a_field_on_blocks_is_the_field_at_points_and_moves_with_the_bone():
 
 
 def test_the_mean_of_structured_bone_is_the_smooth_bone(plate):
-    found, z = cells(with_structure(plate))
-    mean = found[:, 16:84, 16:84].mean(axis=(1, 2))  # away from the other sides
-    deep = z < PLATE_MM[2] - THICKNESS - 1.5
-    assert mean[deep].mean() == pytest.approx(TRABECULAR, rel=0.05)
-    compact = np.abs(PLATE_MM[2] - 0.4 - z) < 0.15
-    assert mean[compact].mean() == pytest.approx(CORTICAL, rel=0.05)
+    found = [cells(with_structure(plate, seed=seed)) for seed in range(6)]
+    z = found[0][1]
+    mean = np.mean([one[:, 16:84, 16:84].mean(axis=(1, 2)) for one, _ in found], axis=0)
+    # In 65 mm³ the density of one network has an SD of 24 mg/cm³.
+    assert mean[z < PLATE_MM[2] - THICKNESS - 1.5].mean() == pytest.approx(TRABECULAR, abs=20.0)
+    assert mean[np.abs(PLATE_MM[2] - 0.4 - z) < 0.15].mean() == pytest.approx(CORTICAL, rel=0.03)
 
 
 def test_without_pores_zone_and_roughness_the_cortex_is_the_smooth_one(plate):
