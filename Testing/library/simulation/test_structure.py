@@ -1,13 +1,17 @@
 """Bone with microstructure: its mean is the smooth bone, and its truth is what brute force finds in it."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from CorticalBoneMappingLib.cli.__main__ import main
 from CorticalBoneMappingLib.core.errors import SettingError
+from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.mesh.meshing import isosurface
 from CorticalBoneMappingLib.simulation.hip.bone import Bone, Hip
+from CorticalBoneMappingLib.simulation.hip.soft_tissue import FAT_HU, SoftTissue
 from CorticalBoneMappingLib.simulation.scanner.field import rotation
 from CorticalBoneMappingLib.simulation.scanner.voxelise import FineGrid, voxelise
 from CorticalBoneMappingLib.simulation.structure.microstructure import Microstructure, Structure
@@ -156,6 +160,30 @@ def test_the_structure_is_the_persons_and_stays_with_the_bone(plate):
     before, after = structure_truth(one.femur), structure_truth(moved.femur)
     assert after.thickness == pytest.approx(before.thickness, abs=2e-3)
     assert draw_structure(4) == draw_structure(4) != draw_structure(5)
+
+
+def test_streaks_of_fat_lie_in_the_muscle_of_a_structured_hip_only(plate):
+    hip = Hip(plate, "left", np.zeros(3), 10.0)
+    points = np.random.default_rng(2).uniform([-40.0, -40.0, -30.0], [40.0, 40.0, 30.0], (20_000, 3))
+    smooth, streaked = SoftTissue(hip).hu(points), SoftTissue(structured(hip, 3)).hu(points)
+    changed = smooth - streaked > 20.0
+    assert 0.02 < changed.mean() < 0.15
+    assert (smooth - streaked).min() > -1e-3
+    assert streaked[changed].min() > FAT_HU
+
+
+def test_cbm_simulate_writes_a_structured_hip_with_its_local_truth(plate, tmp_path, monkeypatch):
+    hip = Hip(plate, "right", np.zeros(3), 10.0)
+    monkeypatch.setattr("CorticalBoneMappingLib.simulation.simulate_hip", lambda *given, **more: hip)
+    options = ["--structure", "measured", "--profile", "gaussian", "--voxel", "1.5", "--quiet"]
+    assert main(["simulate", "hip", "--out", str(tmp_path / "hip"), *options]) == 0
+    record = json.loads((tmp_path / "hip" / "simulation.json").read_text(encoding="utf-8"))
+    assert record["structure"] == asdict(draw_structure(0))
+    assert record["scanner"]["slice_profile"] == "gaussian"
+    truth = read_surface(tmp_path / "hip" / "truth.vtp")
+    local = structure_truth(structured(hip, 0).femur)
+    assert truth.arrays["local_thickness"] == pytest.approx(local.thickness, abs=2e-3)
+    assert truth.arrays["cortical_thickness"] == pytest.approx(THICKNESS)
 
 
 def test_a_value_out_of_bounds_is_refused_by_name():

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from ...core.errors import SettingError
-from .network import Network
+from .network import Network, gradient_of_sheets
 from .waves import Waves
 
 # name -> (lowest, highest, unit)
@@ -41,10 +41,13 @@ _BOUNDS = {
     "zone_least_mm": (0.0, 5.0, "mm"),
     "zone_most_mm": (0.0, 5.0, "mm"),
     "zone_correlation_mm": (1.0, 50.0, "mm"),
+    "streak_spacing_mm": (3.0, 100.0, "mm"),
+    "streak_mm": (0.0, 5.0, "mm"),
     "roughness_mm": (0.0, 0.4, "mm"),
     "roughness_correlation_mm": (0.5, 5.0, "mm"),
 }
 _HIGHEST_FRACTION = 0.45  # of cancellous bone: the cortex ends where the fraction falls through one half
+_ALONG_MUSCLES, _STREAK_STRETCH = np.array([0.0, 0.0, 1.0]), 3.0  # chosen by hand
 _LEAST_COMPACT = 0.3  # of the cortex that the trabecularised zone leaves compact; chosen by hand
 
 
@@ -71,6 +74,9 @@ class Structure:
         Width of the trabecularised zone: its logarithm is even between these, smooth over the length.
     roughness_mm, roughness_correlation_mm : float
         SD of the periosteum about its smooth surface, and its correlation length (exp(−d² / 2 length²)).
+    streak_spacing_mm, streak_mm : float
+        Distance of streaks of fat in the muscle around the bone, and SD of their width, which is below 0, so
+        that there is none, in half of the muscle; chosen by hand.
 
     Raises
     ------
@@ -93,6 +99,8 @@ class Structure:
     zone_correlation_mm: float = 8.0
     roughness_mm: float = 0.1
     roughness_correlation_mm: float = 0.8
+    streak_spacing_mm: float = 12.0
+    streak_mm: float = 1.6
 
     def __post_init__(self) -> None:
         for name, (lowest, highest, unit) in _BOUNDS.items():
@@ -134,7 +142,7 @@ class Microstructure:
         Its numbers.
     network : Network
         Of struts.
-    bundles, pores, zone, roughness : Waves
+    bundles, pores, zone, roughness, streaks : Waves
         Random fields of mean 0 and variance 1.
     """
 
@@ -144,6 +152,7 @@ class Microstructure:
     pores: Waves
     zone: Waves
     roughness: Waves
+    streaks: Waves
 
     @classmethod
     def of(cls, structure: Structure, along: np.ndarray, seed: int | list[int]) -> Microstructure:
@@ -172,11 +181,17 @@ class Microstructure:
             Waves.of_correlation(structure.pore_correlation_mm, random),
             Waves.of_correlation(structure.zone_correlation_mm, random, 48),
             Waves.of_correlation(structure.roughness_correlation_mm, random),
+            Waves.of_wavelength(
+                gradient_of_sheets(structure.streak_spacing_mm), random, _ALONG_MUSCLES, _STREAK_STRETCH, 48
+            ),
         )
 
     def moved(self, rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> Microstructure:
         """Return that of a bone which was rotated (3, 3) about a centre (3,), then shifted (3,)."""
-        fields = {name: getattr(self, name) for name in ("network", "bundles", "pores", "zone", "roughness")}
+        fields = {
+            name: getattr(self, name)
+            for name in ("network", "bundles", "pores", "zone", "roughness", "streaks")
+        }
         moved = {name: field.moved(rotation, centre, shift) for name, field in fields.items()}
         return replace(self, **moved)
 
@@ -191,6 +206,12 @@ class Microstructure:
         low, high = self.structure.zone_least_mm, self.structure.zone_most_mm
         least = max(low, 1e-3)
         return least * (max(high, least) / least) ** ndtr(self.zone.at(points))
+
+    def within_streaks(self, points: np.ndarray) -> np.ndarray:
+        """How deep (n,) points (n, 3) lie in streaks of fat, mm, negative outside."""
+        to_middle = np.abs(self.streaks.at(points)) / self.streaks.radians_per_mm
+        # Their width varies with an independent field, below 0 in half of the muscle: there are none.
+        return 0.5 * self.structure.streak_mm * self.zone.at(points) - to_middle
 
     def zone_range(
         self, thickness: np.ndarray, zone_mm: np.ndarray, trabecular: np.ndarray

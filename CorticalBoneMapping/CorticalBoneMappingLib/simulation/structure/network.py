@@ -20,7 +20,14 @@ from .waves import Waves
 _LEVELS = 2048  # of the wanted fraction in the table
 _RODS_BELOW, _PLATES_ABOVE = 0.06, 0.25  # bone fraction; chosen by hand
 _LEAST_ROUND = 0.02  # of a: plates with few holes
-_PLATES_PER_RADIAN = 2.0 / (np.pi * np.sqrt(3.0))
+
+
+def gradient_of_sheets(spacing_mm: float) -> float:
+    """Rms gradient (per mm) of a field whose sheets g = 0 are some mm apart.
+
+    They have the area 2 k / (π √3) per volume for the rms gradient k of an isotropic field (Berk 1987).
+    """
+    return float(0.5 * np.pi * np.sqrt(3.0) / spacing_mm)
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,7 @@ class Network:
         Parameters
         ----------
         spacing_mm : float
-            Mean distance from plate to plate; rods are 1.6 times as far apart. The surface g1 = 0 of an
-            isotropic field has the area 2 k / (π √3) per volume (Berk 1987), k the rms gradient.
+            Mean distance from plate to plate; rods are 1.6 times as far apart.
         random : numpy.random.Generator
         along : ndarray of shape (3,)
             Unit vector of the main direction.
@@ -57,7 +63,7 @@ class Network:
         -------
         Network
         """
-        k = 1.0 / (_PLATES_PER_RADIAN * spacing_mm)
+        k = gradient_of_sheets(spacing_mm)
         return cls(*(Waves.of_wavelength(k, random, along, stretch) for _ in range(2)))
 
     def at(self, points: np.ndarray, fraction: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from .microstructure import Microstructure, Structure
 _MEDIAL_LEAN_DEG = 12.0  # of the main compressive trabeculae of the head from the vertical; chosen by hand
 
 
-def draw_structure(seed: int) -> Structure:
+def draw_structure(seed: int | Sequence[int]) -> Structure:
     """Draw a person's structure.
 
     Spacing ± 10 %, porosities ± 25 %, width of the zone ± 20 %, roughness ± 15 %, anisotropy ± 10 %; these
@@ -20,14 +21,14 @@ def draw_structure(seed: int) -> Structure:
 
     Parameters
     ----------
-    seed : int
+    seed : int or sequence of int
         The person.
 
     Returns
     -------
     Structure
     """
-    normal = np.clip(np.random.default_rng([seed, 31]).standard_normal(5), -2.0, 2.0)
+    normal = np.clip(np.random.default_rng([*_numbers(seed), 31]).standard_normal(5), -2.0, 2.0)
     mean, times = Structure(), np.exp(normal * [0.10, 0.25, 0.20, 0.15, 0.10])
     return replace(
         mean,
@@ -41,15 +42,21 @@ def draw_structure(seed: int) -> Structure:
     )
 
 
-def structured(hip: Hip, seed: int, structure: Structure | None = None, others: bool = True) -> Hip:
+STRUCTURES = ("none", "measured")
+"""Names of what a simulated hip can have: smooth bone, or a structure with numbers of real bone."""
+
+
+def structured(
+    hip: Hip, seed: int | Sequence[int], structure: Structure | None = None, others: bool = True
+) -> Hip:
     """Return the hip with microstructure.
 
     Parameters
     ----------
     hip : Hip
         Smooth; its thickness and densities become local means.
-    seed : int
-        The person: with the same seed the same struts, wherever the hip lies.
+    seed : int or sequence of int
+        The person: with the same seed the same struts, wherever the hip lies; others on the other side.
     structure : Structure, optional
         Else drawn with the seed.
     others : bool
@@ -63,11 +70,17 @@ def structured(hip: Hip, seed: int, structure: Structure | None = None, others: 
     lean = np.radians(_MEDIAL_LEAN_DEG)
     along = np.array([0.0, 0.0, np.cos(lean)]) - np.sin(lean) * hip.lateral
 
+    own = [*_numbers(seed), 32, *([1] if hip.side == "left" else [])]
+
     def with_structure(bone: Bone, number: int) -> Bone:
-        return replace(bone, microstructure=Microstructure.of(structure, along, [seed, 32, number]))
+        return replace(bone, microstructure=Microstructure.of(structure, along, [*own, number]))
 
     femur = with_structure(hip.femur, 0)
     if not others or not hip.other_bones:
         return replace(hip, femur=femur)
     first, *rest = hip.other_bones
     return replace(hip, femur=femur, other_bones=(with_structure(first, 1), *rest))
+
+
+def _numbers(seed: int | Sequence[int]) -> list[int]:
+    return [seed] if isinstance(seed, int | np.integer) else list(seed)

@@ -84,6 +84,29 @@ def structure_truth(bone: Bone, average_mm: float = 2.0) -> StructureTruth:
     return StructureTruth(found, above, cortical_mass, 10.0 * cortical_mass / found)
 
 
+def with_local_truth(bone: Bone, average_mm: float = 2.0) -> Surface:
+    """Return the bone's surface with its local truth too.
+
+    Parameters
+    ----------
+    bone, average_mm
+        As in `structure_truth`.
+
+    Returns
+    -------
+    Surface
+        With ``local_thickness`` (mm), ``local_mass`` (mg/cm², above the trabecular level) and
+        ``local_density`` (mg/cm³, of the layer of that thickness).
+    """
+    truth = structure_truth(bone, average_mm)
+    return bone.surface.with_arrays(
+        units={"local_thickness": "mm", "local_mass": "mg/cm²", "local_density": "mg/cm³"},
+        local_thickness=truth.thickness,
+        local_mass=truth.mass_above_trabecular,
+        local_density=truth.cortical_density,
+    )
+
+
 class _Lines(NamedTuple):
     """The bone along the normals, at `places` (n_places,) mm from where each line's cortex ends."""
 
