@@ -22,13 +22,16 @@ _EPILOG = """\
 examples:
   cbm simulate hip --out hip
   cbm simulate hip --out hip --seed 7 --side left --voxel 0.7 --slice 3 --noise 24
+  cbm simulate hip --out hip --structure measured --profile trapezoid
   cbm map hip/ct.nrrd --mask hip/labels.nrrd --label 1 --side left --out result \\
           --calibration rods:hip/rods.csv
 
 writes to DIR:
   ct.nrrd          the CT in HU (ct.nii.gz with --format nifti; a folder dicom/ with --format dicom)
   labels.nrrd      1 the femur, 2 other bone
-  truth.vtp        the true surface with the true cortical_thickness (mm) and cortical_density (mg/cm³)
+  truth.vtp        the true surface with the true cortical_thickness (mm) and cortical_density (mg/cm³);
+                   with --structure also the local truth, struts and all: local_thickness (mm), local_mass
+                   (mg/cm² above the trabecular level), local_density (mg/cm³)
   rods.csv         the calibration rods under the patient, for --calibration rods:
   simulation.json  every setting
 
@@ -55,6 +58,14 @@ def add_to(commands: Any) -> None:
         ("--hardening", "bone_hardening", "SHARE", "beam hardening of bone, 0 to 0.5 (default: 0)"),
     ):
         parser.add_argument(option, dest=name, metavar=unit, help=text, **given)
+    add_structure(parser)
+    parser.add_argument(
+        "--profile",
+        dest="slice_profile",
+        choices=("rectangle", "trapezoid", "gaussian"),
+        help="shape of the slice profile (default: rectangle)",
+        default=argparse.SUPPRESS,
+    )
     parser.add_argument(
         "--density-variation",
         type=float,
@@ -74,6 +85,17 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def add_structure(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the bone's microstructure."""
+    parser.add_argument(
+        "--structure",
+        choices=("none", "measured"),
+        default="none",
+        help="smooth bone, or struts, pores, a trabecularised zone and a rough surface with numbers of real "
+        "bone; a scan then takes three times as long (default: none)",
+    )
+
+
 def run(chosen: argparse.Namespace) -> None:
     """Make the hip, scan it, write the scan and the truth, and print a summary."""
     simulate_to(chosen, progress_of(chosen))
@@ -91,6 +113,8 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     from ..io.volume_files import write_volume
     from ..pipeline.provenance import plain, program
     from ..simulation import ScannerSettings, simulate_hip, simulate_scan
+    from ..simulation.structure.structured import structured
+    from ..simulation.structure.truth import with_local_truth
 
     written = (_CT_FILES[chosen.format], LABELS_FILE, TRUTH_FILE, RODS_FILE)
     ready_folder(chosen.out, "simulated hip", SIMULATION_FILE, written)
@@ -99,12 +123,10 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     settings = ScannerSettings(**given)
     progress.report(0.0, "Making the hip")
-    made = simulate_scan(
-        simulate_hip(chosen.seed, chosen.side, density_variation=chosen.density_variation),
-        settings,
-        progress.part(0.15, 0.85),
-    )
-    truth = made.hip.femur.surface
+    hip = simulate_hip(chosen.seed, chosen.side, density_variation=chosen.density_variation)
+    hip = hip if chosen.structure == "none" else structured(hip, chosen.seed)
+    made = simulate_scan(hip, settings, progress.part(0.15, 0.85))
+    truth = made.hip.femur.surface if chosen.structure == "none" else with_local_truth(made.hip.femur)
     progress.report(0.85, "Writing")
     thickness = truth.arrays["cortical_thickness"]
     # Mass over volume of the whole cortex: the one density that a bone of varying density has.
@@ -113,6 +135,7 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
         "program": program(),
         "side": chosen.side,
         "seed": chosen.seed,
+        "structure": None if hip.femur.microstructure is None else asdict(hip.femur.microstructure.structure),
         "scanner": asdict(settings),
         "true_cortical_density": round(density, 3),
         "command": without_machine_paths(chosen.command_line),
@@ -178,6 +201,7 @@ def add_trial(kinds: Any) -> None:
         "--effect", type=float, metavar="PERCENT", help="on mass after 36 months (default: 5.4)", **given
     )
     parser.add_argument("--seed", type=int, help="of everything (default: 0)", **given)
+    add_structure(parser)
     parser.add_argument(
         "--spacing", type=float, metavar="MM", help="between the points of the maps, written to study.toml"
     )
@@ -194,7 +218,7 @@ def run_trial(chosen: argparse.Namespace) -> None:
     from ..study.mapping.executors import open_executor
     from ..study.simulated_trial import write_trial
 
-    given = {name: getattr(chosen, name) for name in ("people", "seed") if name in chosen}
+    given = {name: getattr(chosen, name) for name in ("people", "seed", "structure") if name in chosen}
     if "months" in chosen:
         given["months"] = tuple(chosen.months)
     if "effect" in chosen:

@@ -22,13 +22,14 @@ import numpy as np
 
 from ..core.errors import SettingError
 from ..core.side import SIDES
-from .hip.bone import Bone, Hip
+from .hip.bone import Hip
 from .hip.femur import make_femur
 from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, PLACE, axis_at
 from .hip.population import FemurDimensions, draw_dimensions, other_side
 from .hip.surroundings import with_pelvis
 from .hip.tissue import Tissue, blend, neck_radii
 from .scanner.settings import ScannerSettings
+from .structure.structured import STRUCTURES, structured
 
 # Place on the mean shape, and the change of mass there (%) when the whole femur's is 5.4 %. With these the
 # mean over the region "lateral trochanter" of the average femur is 12 %.
@@ -145,6 +146,9 @@ class TrialSettings:
         Cortical thickness that everybody loses a year.
     scanner : ScannerSettings
         Of every scan, except for what differs between visits.
+    structure : {"none", "measured"}
+        Whether bone is smooth or has the microstructure of `simulation.structure`, which makes a scan cost
+        three times as much.
     seed : int
         Of everything.
 
@@ -164,9 +168,13 @@ class TrialSettings:
             voxel_mm=0.7, slice_spacing_mm=1.5, psf_sigma_mm=0.55, noise_hu=16.0, margin_mm=12.0
         )
     )
+    structure: str = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.structure not in STRUCTURES:
+            known = " or ".join(STRUCTURES)
+            raise SettingError(f"The structure is '{self.structure}': choose {known}.")
         if self.people % 2 or not 4 <= self.people <= 10_000:
             raise SettingError(f"The trial has {self.people} people: choose an even number from 4 to 10,000.")
         months = self.months
@@ -290,7 +298,8 @@ def hip_before(settings: TrialSettings, person: Participant, side: str) -> Hip:
     dimensions = person.dimensions if own is None else other_side(person.dimensions, own)
     femur = make_femur(dimensions, person.tissue, side, random, own)
     hip = Hip(femur.bone, side, femur.head_centre, femur.head_radius_mm)
-    return with_pelvis(hip, random=np.random.default_rng([settings.seed, 15, person.number]))
+    hip = with_pelvis(hip, random=np.random.default_rng([settings.seed, 15, person.number]))
+    return hip if settings.structure == "none" else structured(hip, [settings.seed, 17, person.number])
 
 
 def changed(settings: TrialSettings, person: Participant, before: Hip, month: float) -> Hip:
@@ -301,7 +310,7 @@ def changed(settings: TrialSettings, person: Participant, before: Hip, month: fl
         cortical_thickness=surface.arrays["cortical_thickness"] * np.exp(thickness),
         cortical_density=surface.arrays["cortical_density"] * np.exp(density),
     )
-    return replace(before, femur=Bone(later, before.femur.trabecular_density))
+    return replace(before, femur=replace(before.femur, surface=later))
 
 
 def log_change(

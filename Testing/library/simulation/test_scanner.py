@@ -15,7 +15,7 @@ from CorticalBoneMappingLib.mesh.meshing import isosurface
 from CorticalBoneMappingLib.simulation.hip.bone import Bone, Hip
 from CorticalBoneMappingLib.simulation.scanner.depth import truth_at
 from CorticalBoneMappingLib.simulation.scanner.dicom_writer import write_dicom_series
-from CorticalBoneMappingLib.simulation.scanner.optics import correlated_noise
+from CorticalBoneMappingLib.simulation.scanner.optics import correlated_noise, slice_matrix
 from CorticalBoneMappingLib.simulation.scanner.scanner import simulate_scan
 from CorticalBoneMappingLib.simulation.scanner.settings import ScannerSettings
 from CorticalBoneMappingLib.simulation.scanner.voxelise import FineGrid, voxelise
@@ -174,6 +174,24 @@ def test_the_slice_profile_is_a_rectangle_of_the_slice_thickness():
     axis = np.hypot(places[..., 0], places[..., 1]) < 5
     expected = np.clip(0.5 + (14.3 - np.abs(places[..., 2])) / 3.0, 0, 1)
     assert np.abs(shown - expected)[axis].max() < 0.02
+
+
+@pytest.mark.parametrize("profile", ["trapezoid", "gaussian"])
+def test_a_slice_profile_has_the_shape_and_width_that_were_asked_for(profile):
+    cells = np.arange(-6.0, 6.0, 0.02) + 0.01
+    row = slice_matrix(np.array([0.3]), cells, 2.0, profile)[0].astype(float)
+    place = (cells - 0.3) / 2.0
+    if profile == "gaussian":
+        expected = np.exp(-4.0 * np.log(2.0) * place**2) * (np.abs(place) < 1.3)
+    else:
+        expected = np.clip((0.65 - np.abs(place)) / 0.3, 0.0, 1.0)
+    assert row.sum() == pytest.approx(1.0, abs=1e-5)
+    assert row / row.max() == pytest.approx(expected, abs=0.02)
+
+
+def test_an_unknown_slice_profile_is_refused():
+    with pytest.raises(SettingError, match="'bell': choose one of rectangle"):
+        ScannerSettings(slice_profile="bell")
 
 
 def test_an_edge_enhancing_kernel_overshoots_by_what_its_gaussians_say():

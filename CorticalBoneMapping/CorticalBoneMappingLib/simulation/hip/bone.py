@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.surface import Surface
+from ..structure.microstructure import Microstructure
 from .forms.socket import Socket
 
 TrabecularDensity = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -29,10 +30,13 @@ class Bone:
     trabecular_density : callable
         Density inside the cortex in mg/cm³, of points (n, 3) in RAS mm and their depth below the surface
         (n,) in mm; it must give finite values on and just outside the surface too (depth 0).
+    microstructure : Microstructure, optional
+        Struts, pores and what else is smaller than a voxel; without it cortex and trabecular bone are smooth.
     """
 
     surface: Surface
     trabecular_density: TrabecularDensity
+    microstructure: Microstructure | None = None
 
     def moved(self, rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> Bone:
         """Return the bone rotated about a point, then shifted.
@@ -52,7 +56,9 @@ class Bone:
         """
         points = (self.surface.points - centre) @ rotation.T + centre + shift
         moved = _Moved(self.trabecular_density, rotation, centre, shift)
-        return Bone(replace(self.surface, points=points), moved)
+        structure = self.microstructure
+        structure = structure if structure is None else structure.moved(rotation, centre, shift)
+        return Bone(replace(self.surface, points=points), moved, structure)
 
 
 @dataclass(frozen=True)

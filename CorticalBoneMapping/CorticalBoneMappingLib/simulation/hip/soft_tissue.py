@@ -50,7 +50,8 @@ class SoftTissue:
         Returns
         -------
         ndarray of shape (n,)
-            Edges are about 1 mm wide. Inside bones it is the value without them.
+            Edges are about 1 mm wide. Inside bones it is the value without them. The muscle of a hip with
+            microstructure has streaks of fat.
         """
         lateral, anterior, superior = self._body_axes(points)
         depth = self._depth_below_skin(lateral, anterior)
@@ -58,6 +59,9 @@ class SoftTissue:
         fat_mm = 13.0 + 3.0 * wave - 4.0 * np.tanh(anterior / 25.0)
         plane = self._distance_to_fat_plane(lateral, anterior, superior)
         muscle = _blend(plane - _FAT_PLANE_MM * (0.7 + 0.3 * wave), FAT_HU + 15.0, MUSCLE_HU)
+        structure = self.hip.femur.microstructure
+        if structure is not None:
+            muscle = _blend(structure.within_streaks(points), muscle, FAT_HU + 15.0)
         tissue = _blend(depth - fat_mm, FAT_HU, muscle)
         tissue = _blend(depth - _SKIN_MM, SKIN_HU, tissue)
         near = np.flatnonzero(lateral**2 + anterior**2 + superior**2 < self._joint_reach_mm**2)

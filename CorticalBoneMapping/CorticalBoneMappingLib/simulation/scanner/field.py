@@ -67,7 +67,7 @@ class ScanField:
         low += np.random.default_rng([settings.seed, 1]).uniform(-0.5, 0.5, size=3) * voxel
         count = np.ceil((high - low) / voxel).astype(int)
         blur = settings.psf_reach_mm
-        margin = np.ceil(np.array([blur, blur, 0.5 * settings.profile_mm + 0.1]) / voxel).astype(int)
+        margin = np.ceil(np.array([blur, blur, settings.profile_reach_mm + 0.1]) / voxel).astype(int)
         cells = np.maximum(
             settings.oversampling, np.ceil(voxel / settings.largest_cell_mm - 1e-9).astype(int)
         )

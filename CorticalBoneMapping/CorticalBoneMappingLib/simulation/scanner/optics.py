@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtr
+
+from .settings import PROFILE_REACH
 
 _OVERSHOOT_WIDTH = 2.0  # σ of the broad Gaussian that an edge-enhancing kernel subtracts, in σ of the PSF
 
@@ -46,8 +49,10 @@ def psf_matrices(
     return matrices
 
 
-def slice_matrix(centres_mm: np.ndarray, cells_mm: np.ndarray, thickness_mm: float) -> np.ndarray:
-    """Give the rectangular slice profile along the slice axis.
+def slice_matrix(
+    centres_mm: np.ndarray, cells_mm: np.ndarray, thickness_mm: float, profile: str = "rectangle"
+) -> np.ndarray:
+    """Give the slice profile along the slice axis.
 
     Parameters
     ----------
@@ -56,7 +61,9 @@ def slice_matrix(centres_mm: np.ndarray, cells_mm: np.ndarray, thickness_mm: flo
     cells_mm : ndarray of shape (n_cells,)
         Where the fine cells' centres are, equally spaced.
     thickness_mm : float
-        Width of the profile.
+        Full width at half maximum of the profile.
+    profile : {"rectangle", "trapezoid", "gaussian"}
+        Its shape.
 
     Returns
     -------
@@ -64,10 +71,26 @@ def slice_matrix(centres_mm: np.ndarray, cells_mm: np.ndarray, thickness_mm: flo
         The share of each slice that each cell makes; rows sum to 1.
     """
     half = 0.5 * (cells_mm[1] - cells_mm[0])
-    top = np.minimum(cells_mm + half, centres_mm[:, None] + thickness_mm / 2.0)
-    bottom = np.maximum(cells_mm - half, centres_mm[:, None] - thickness_mm / 2.0)
+    reach = PROFILE_REACH[profile] * thickness_mm
+    top = np.minimum(cells_mm + half, centres_mm[:, None] + reach)
+    bottom = np.maximum(cells_mm - half, centres_mm[:, None] - reach)
     shares = np.maximum(top - bottom, 0.0)
+    if profile != "rectangle":
+        below = _CUMULATIVE[profile]
+        low, high = ((ends - centres_mm[:, None]) / thickness_mm for ends in (bottom, top))
+        shares = np.where(shares > 0, below(high) - below(low), 0.0)
     return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _below_trapezoid(place: np.ndarray) -> np.ndarray:
+    """Share of a trapezoid of unit width, the convolution of rectangles of 1 and 0.3, below a place."""
+    ramp = 0.3
+    ends = np.array([0.5 + ramp / 2, 0.5 - ramp / 2, -0.5 + ramp / 2, -0.5 - ramp / 2])
+    squares = np.maximum(place[..., None] + ends, 0.0) ** 2 / 2.0
+    return squares @ [1.0, -1.0, -1.0, 1.0] / ramp
+
+
+_CUMULATIVE = {"trapezoid": _below_trapezoid, "gaussian": lambda place: ndtr(2.3548 * place)}
 
 
 def correlated_noise(

@@ -138,7 +138,7 @@ def _blur(
         for axis in (1, 0)
     )
     cells = field.cell_centres(2, whole_blocks=True)
-    profile = slice_matrix(field.centres(2), cells, settings.profile_mm)
+    profile = slice_matrix(field.centres(2), cells, settings.profile_mm, settings.slice_profile)
     return [(weight, down, across) for (weight, down), (_, across) in zip(y, x)], profile
 
 

@@ -27,6 +27,8 @@ _BOUNDS = {
     "largest_cell_mm": (0.05, 0.5, "mm"),
     "seed": (0, 2**63, ""),
 }
+# How far from its centre a profile of unit full width at half maximum reaches.
+PROFILE_REACH = {"rectangle": 0.5, "trapezoid": 0.65, "gaussian": 1.3}
 _VECTORS = {"patient_rotation_deg": 180.0, "patient_position_mm": 2000.0, "grid_rotation_deg": 180.0}
 
 
@@ -43,7 +45,10 @@ class ScannerSettings:
     slice_spacing_mm : float
         From slice to slice.
     slice_thickness_mm : float or None
-        Width of the rectangular slice profile; None is the spacing.
+        Full width at half maximum of the slice profile; None is the spacing.
+    slice_profile : {"rectangle", "trapezoid", "gaussian"}
+        Its shape; the ramps of the trapezoid are 0.3 of its width. That of a helical scan is bell-shaped
+        (Kalender and Polacin 1991, Med Phys 18:910).
     psf_sigma_mm : float
         Standard deviation of the Gaussian point-spread function in the plane.
     edge_enhancement : float
@@ -87,6 +92,7 @@ class ScannerSettings:
     voxel_mm: float = 0.6
     slice_spacing_mm: float = 1.0
     slice_thickness_mm: float | None = None
+    slice_profile: str = "rectangle"
     psf_sigma_mm: float = 0.47
     edge_enhancement: float = 0.0
     noise_hu: float = 14.0
@@ -116,6 +122,9 @@ class ScannerSettings:
                     f"The {label} is {value:g}: choose a value from {lowest:g} to {highest:g} {unit}".strip()
                     + "."
                 )
+        if self.slice_profile not in PROFILE_REACH:
+            known = ", ".join(PROFILE_REACH)
+            raise SettingError(f"The slice profile is '{self.slice_profile}': choose one of {known}.")
         for name, most in _VECTORS.items():
             values = getattr(self, name)
             if len(values) != 3 or not all(abs(value) <= most for value in values):
@@ -128,6 +137,11 @@ class ScannerSettings:
     def profile_mm(self) -> float:
         """Width of the slice profile."""
         return self.slice_spacing_mm if self.slice_thickness_mm is None else self.slice_thickness_mm
+
+    @property
+    def profile_reach_mm(self) -> float:
+        """Distance beyond which the slice profile is zero."""
+        return PROFILE_REACH[self.slice_profile] * self.profile_mm
 
     @property
     def psf_reach_mm(self) -> float:

@@ -18,7 +18,9 @@ from ...core.errors import SurfaceError
 from ...core.progress import Progress
 from ...core.surface import Surface
 from ..hip.bone import Bone
+from ..structure.microstructure import Microstructure
 from .depth import truth_at
+from .structured_cells import BlockParts, Corners, structured_cells
 
 _BLOCK_MM = 0.87  # cubic interpolation of the depth over it errs by 0.005 mm at 2 mm radius of curvature
 
@@ -91,6 +93,23 @@ class Layer(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Structured:
+    """What a bone with microstructure needs besides.
+
+    Attributes
+    ----------
+    microstructure : Microstructure
+        Of the bone.
+    outside, zone_mm : ndarray of the shape of the corners
+        Density of the surroundings (mg/cm³), width of the trabecularised zone.
+    """
+
+    microstructure: Microstructure
+    outside: np.ndarray
+    zone_mm: np.ndarray
+
+
+@dataclass(frozen=True)
 class VoxelisedBone:
     """A bone sampled on the corners of a grid's blocks; gives its fine cells layer by layer.
 
@@ -105,6 +124,8 @@ class VoxelisedBone:
         the box of blocks.
     thickness, cortical_contrast, trabecular_contrast : ndarray of the same shape
         Thickness of the cortex (mm) and densities above the surroundings (mg/cm³) at the closest place.
+    structured : Structured, optional
+        Where the bone has a microstructure.
     """
 
     grid: FineGrid
@@ -113,6 +134,7 @@ class VoxelisedBone:
     thickness: np.ndarray
     cortical_contrast: np.ndarray
     trabecular_contrast: np.ndarray
+    structured: Structured | None = None
 
     def layer(self, z: int) -> Layer | None:
         """Give the fine cells of one layer of blocks.
@@ -135,7 +157,8 @@ class VoxelisedBone:
         y, x = np.nonzero(corners.max(axis=-1) > -reach)
         if not len(y):
             return None
-        contrast, occupancy = self._cells(row, y, x)
+        cells = self._cells if self.structured is None else self._structured_cells
+        contrast, occupancy = cells(row, y, x)
         x_first, y_first, _ = self.first * self.grid.block
         contrast, occupancy = (self._scattered(cells, y, x) for cells in (contrast, occupancy))
         rows, columns = contrast.shape[1:]
@@ -159,9 +182,39 @@ class VoxelisedBone:
             for field in (self.depth, self.thickness, self.cortical_contrast, self.trabecular_contrast)
         ]
         thickness, cortical, trabecular = (values @ linear for values in corners[1:])
-        inside = _coverage(depth, _widths(corners[0], self.grid))
-        beyond_cortex = _coverage(depth - thickness, _widths(corners[0] - corners[1], self.grid))
+        block, least = self.grid.block, float(self.grid.cell_mm.min())
+        inside = _coverage(depth, _widths(corners[0], block, least))
+        beyond_cortex = _coverage(depth - thickness, _widths(corners[0] - corners[1], block, least))
         return (inside - beyond_cortex) * cortical + beyond_cortex * trabecular, inside
+
+    def _structured_cells(self, row: int, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `_cells`, of a bone with microstructure."""
+        parts = BlockParts(self.grid.block, self.grid.cell_mm, self.grid.axes)
+        near, thickness, cortical, trabecular, outside, zone_mm = (
+            _stencils(field, row, y, x, 2)
+            for field in (
+                self.depth,
+                self.thickness,
+                self.cortical_contrast,
+                self.trabecular_contrast,
+                self.structured.outside,
+                self.structured.zone_mm,
+            )
+        )
+        corners = Corners(
+            _stencils(self.depth, row, y, x, 4),
+            near,
+            thickness,
+            cortical + outside,
+            trabecular + outside,
+            outside,
+            zone_mm,
+        )
+        blocks = np.stack([x, y, np.full_like(x, row)], axis=1) + self.first
+        places = self.grid.to_ras(blocks * self.grid.block_mm)
+        least = float((self.grid.cell_mm / parts.times).min())
+        width, weights = _widths(near, parts.parts, least), _block_weights(parts.parts)
+        return structured_cells(self.structured.microstructure, parts, places, corners, weights, width)
 
 
 def voxelise(
@@ -214,13 +267,19 @@ def voxelise(
     trabecular = np.zeros_like(depth)
     inside = depth > -float(np.linalg.norm(grid.block_mm))
     trabecular[inside] = bone.trabecular_density(points[inside], np.maximum(depth[inside], 0.0))
+    if bone.microstructure is not None:
+        trabecular[inside] = bone.microstructure.bundled(points[inside], trabecular[inside])
     trabecular -= outside
     # Beyond the wanted corners a stencil has little weight: there the rough distance serves.
     fields = [
         _filled(wanted, values, empty)
         for values, empty in ((depth, -apart), (thickness, 0.0), (cortical - outside, 0.0), (trabecular, 0.0))
     ]
-    return VoxelisedBone(grid, first, *fields)
+    structure = bone.microstructure
+    if structure is None:
+        return VoxelisedBone(grid, first, *fields)
+    around, zone_mm = (_filled(wanted, values, 0.0) for values in (outside, structure.zone_mm(points)))
+    return VoxelisedBone(grid, first, *fields, Structured(structure, around, zone_mm))
 
 
 def _check(surface: Surface) -> None:
@@ -328,7 +387,7 @@ def _block_weights(block: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]
     return cubic_z_y_x, linear_z_y_x
 
 
-def _widths(corners: np.ndarray, grid: FineGrid) -> np.ndarray:
+def _widths(corners: np.ndarray, block: tuple[int, int, int], least_mm: float) -> np.ndarray:
     """Over what change of the level a boundary crosses one cell, shape (blocks, 1).
 
     A box seen along a direction is spread with the variance Σ (g_i h_i)² / 12; the even spread of the
@@ -336,9 +395,9 @@ def _widths(corners: np.ndarray, grid: FineGrid) -> np.ndarray:
     """
     cube = corners.reshape(-1, 2, 2, 2)
     slopes = np.stack([np.diff(cube, axis=axis).mean(axis=(1, 2, 3)) for axis in (3, 2, 1)], axis=1)
-    width = np.linalg.norm(slopes / np.asarray(grid.block, dtype=np.float32), axis=1)
+    width = np.linalg.norm(slopes / np.asarray(block, dtype=np.float32), axis=1)
     # Where two sides of the bone meet, the slope vanishes and the level is no longer a distance.
-    return np.maximum(width, 0.25 * float(grid.cell_mm.min()))[:, None]
+    return np.maximum(width, 0.25 * least_mm)[:, None]
 
 
 def _coverage(level: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Bone with microstructure: a network of struts and plates, pores, a trabecularised zone, a rough surface."""
