@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from CorticalBoneMappingLib.anatomy import Anatomy, measure_anatomy
+from CorticalBoneMappingLib.anatomy.head import fit_head
+from CorticalBoneMappingLib.anatomy.trochanters import greater_trochanter_top
 from CorticalBoneMappingLib.atlas.build import (
     BuildSettings,
     CohortAverage,
@@ -97,6 +99,8 @@ def skeleton_of(surface: Surface) -> Skeleton:
     """Measure the places and dimensions of a femur in the frame of the bone."""
     anatomy = measure_anatomy(surface, "right")
     place = dict(anatomy.landmarks)
+    head = fit_head(surface, place["head_centre"], anatomy.head_radius_mm)
+    place["greater_trochanter"] = greater_trochanter_top(surface, head, anatomy.frame)
     high, low = place["greater_trochanter"][2], place["lesser_trochanter"][2]
     between = {"lateral_face": (0.55, 0, 1), "front": (0.55, 1, 1), "back": (0.5, 1, -1)}
     for name in SURFACE_PLACES:

@@ -24,7 +24,7 @@ from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.mesh.meshing import remesh
 from CorticalBoneMappingLib.report.pictures.landmarks import draw_regions
 from CorticalBoneMappingLib.simulation.hip.femur_shape import (
-    GREATER_TROCHANTER_TIP,
+    GREATER_TROCHANTER_TOP,
     HEAD_CENTRE,
     LESSER_TROCHANTER_TIP,
     NECK_BASE,
@@ -137,7 +137,7 @@ def _built(to_person: PointMap) -> dict[str, float | np.ndarray]:
     start, slope = SHAFT_AXIS[0], (SHAFT_AXIS[1] - SHAFT_AXIS[0]) / (SHAFT_AXIS[1] - SHAFT_AXIS[0])[2]
     upper, lower = (start + slope * (level - start[2]) for level in _AXIS_LEVELS_MM)
     head, base, upper, lower, lesser, greater = to_person(
-        np.array([HEAD_CENTRE, NECK_BASE, upper, lower, LESSER_TROCHANTER_TIP, GREATER_TROCHANTER_TIP])
+        np.array([HEAD_CENTRE, NECK_BASE, upper, lower, LESSER_TROCHANTER_TIP, GREATER_TROCHANTER_TOP])
     )
     shaft, neck = Axis.through(lower, upper), Axis.through(head, base)
     return {

@@ -18,7 +18,7 @@ class Dimensions:
     neck_shaft_angle_deg, head_radius_mm, offset_mm, neck_length_mm : float
         As in `Anatomy`.
     greater_above_mm : float
-        Tip of the greater trochanter above the head's centre, along the shaft's axis.
+        Top of the greater trochanter above the head's centre, along the shaft's axis.
     lesser_below_mm : float
         Tip of the lesser trochanter below it.
     neck_width_mm, neck_depth_mm : float
@@ -63,17 +63,14 @@ REAL_SLOPE = -0.90
 
 def dimensions_of(anatomy: Anatomy) -> Dimensions:
     """Take the dimensions from an anatomy."""
-    heights = {
-        name: float(anatomy.frame.coordinates(anatomy.landmarks[name])[2])
-        for name in ("greater_trochanter", "lesser_trochanter")
-    }
+    lesser = anatomy.frame.coordinates(anatomy.landmarks["lesser_trochanter"])[2]
     return Dimensions(
         neck_shaft_angle_deg=anatomy.neck_shaft_angle_deg,
         head_radius_mm=anatomy.head_radius_mm,
         offset_mm=anatomy.offset_mm,
         neck_length_mm=anatomy.neck_length_mm,
-        greater_above_mm=heights["greater_trochanter"],
-        lesser_below_mm=-heights["lesser_trochanter"],
+        greater_above_mm=anatomy.greater_height_mm,
+        lesser_below_mm=-float(lesser),
         neck_width_mm=anatomy.neck_width_mm,
         neck_depth_mm=anatomy.neck_depth_mm,
     )

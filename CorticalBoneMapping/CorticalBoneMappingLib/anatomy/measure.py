@@ -17,7 +17,7 @@ from .head import Head, find_head, fit_head
 from .neck import Neck, fit_neck
 from .result import Anatomy
 from .shaft import Shaft, find_shaft, fit_shaft
-from .trochanters import greater_trochanter_tip, lesser_trochanter_tip
+from .trochanters import greater_trochanter_tip, greater_trochanter_top, lesser_trochanter_tip
 
 # Chosen by hand, not tuned, where no origin is given.
 _TYPICAL_ANGLE_DEG = 125.0  # between neck and shaft, only to begin with
@@ -134,21 +134,22 @@ def _measured(
         angle = np.radians(180.0 - _TYPICAL_ANGLE_DEG)
         towards_neck = np.sin(angle) * frame.lateral - np.cos(angle) * frame.superior
     neck = fit_neck(right, head, towards_neck)
+    top = greater_trochanter_top(right, head, frame)
     landmarks = {
         "head_centre": head.centre,
         "neck_centre": neck.centre,
         "neck_base": Axis(head.centre, neck.direction).nearest_to(axis),
-        "greater_trochanter": greater_trochanter_tip(right, head, frame),
+        "greater_trochanter": greater_trochanter_tip(right, head, frame, top),
         "lesser_trochanter": lesser,
         "shaft_proximal": axis.at(axis.along(lesser)),
         "shaft_distal": axis.at(axis.along(lesser) - _SHAFT_DISTAL * radius),
         **find_condyles(right, frame, radius),
     }
-    return _described(landmarks, head, neck, shaft, frame)
+    return _described(landmarks, head, neck, shaft, frame, top)
 
 
 def _described(
-    landmarks: dict[str, np.ndarray], head: Head, neck: Neck, shaft: Shaft, frame: Frame
+    landmarks: dict[str, np.ndarray], head: Head, neck: Neck, shaft: Shaft, frame: Frame, top: np.ndarray
 ) -> Anatomy:
     upward = frame.superior - frame.superior @ neck.direction * neck.direction
     anatomy = Anatomy(
@@ -157,6 +158,7 @@ def _described(
         head_radius_mm=head.radius_mm,
         neck_width_mm=neck.width_mm(upward / np.linalg.norm(upward)),
         neck_depth_mm=neck.width_mm(np.cross(neck.direction, upward / np.linalg.norm(upward))),
+        greater_height_mm=float(frame.coordinates(top)[2]),
         shaft_radius_mm=shaft.radius_mm,
         head_residual_mm=head.residual_mm,
         shaft_length_mm=shaft.length_mm,

@@ -95,9 +95,7 @@ def regions_of(surface: Surface, anatomy: Anatomy) -> np.ndarray:
         surface, anatomy = surface.mirrored(), anatomy.mirrored()
     radius, marks = anatomy.head_radius_mm, anatomy.landmarks
     lateral, anterior, height = anatomy.frame.coordinates(surface.points).T
-    greater, lesser = (
-        anatomy.frame.coordinates(marks[f"{name}_trochanter"])[2] for name in ("greater", "lesser")
-    )
+    greater, lesser = anatomy.greater_height_mm, anatomy.frame.coordinates(marks["lesser_trochanter"])[2]
     share = (height - lesser) / (greater - lesser)
     region = np.full(len(surface.points), 9, dtype=np.int8)
     region[height < lesser - _SHAFT_BELOW * radius] = 10

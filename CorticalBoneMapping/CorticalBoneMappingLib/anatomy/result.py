@@ -35,7 +35,7 @@ class Anatomy:
     landmarks : dict of str to ndarray of shape (3,)
         RAS mm, where the surface is. ``head_centre``: of the sphere that fits the head. ``neck_centre``: of
         the narrowest sections across the neck. ``neck_base``: the point of the neck's axis that is nearest to
-        the shaft's. ``greater_trochanter``: the middle of its top along the shaft. ``lesser_trochanter``: the
+        the shaft's. ``greater_trochanter``: its tip, the posterior end of its top. ``lesser_trochanter``: the
         middle of its top away from the shaft's axis. ``shaft_proximal``: the shaft's axis at the level of the
         lesser trochanter's tip. ``shaft_distal``: the axis two radii of the head below, whether bone is there
         or not, so that it is the same place in every femur. A whole femur has ``medial_condyle`` and
@@ -44,6 +44,9 @@ class Anatomy:
         Radius of the head's sphere.
     neck_width_mm, neck_depth_mm : float
         Extent of the narrowest section across the neck from top to bottom, and from front to back.
+    greater_height_mm : float
+        How far the top of the greater trochanter rises above the head's centre along the shaft: that of the
+        middle of its highest part. Its tip lies lower, by about 1 mm.
     shaft_radius_mm : float
         Of a circle with the mean area of the sections that the shaft's axis was fitted to.
     head_residual_mm : float
@@ -61,6 +64,7 @@ class Anatomy:
     head_radius_mm: float
     neck_width_mm: float
     neck_depth_mm: float
+    greater_height_mm: float
     shaft_radius_mm: float
     head_residual_mm: float
     shaft_length_mm: float

@@ -21,15 +21,21 @@ _TOP_MM, _TOP_WIDTH_MM = 1.5, 8.0  # a tip is the middle of what is nearly highe
 # The top of the greater trochanter is a ridge from front to back, the lesser a broad cone: which point is the
 # highest is chance, the middle of what lies little lower is not. Depth and reach in radii of the head, tuned
 # on the 13 people of femur_surfaces and femur_surfaces_mpl: there they lie nearest to what a registration
-# carries (greater: median 1.8 mm, at most 5; its highest point 2.6 and 12; lesser: 1.5 and 4; its farthest
-# point 1.8 and 5; with another average the greater has 2.4, whatever the depth).
-_GREATER_TOP, _LESSER_TOP = (0.3, 1.0), (0.3, 0.6)
+# carries (lesser: median 1.5 mm, at most 4; its farthest point 1.8 and 5).
+_GREATER_TOP, _TIP = (0.3, 1.0), (0.3, 0.6)
+# Along the ridge even the middle slides, by up to 4 mm. Its posterior end, where the trochanter overhangs its
+# fossa, does not: the tip is what reaches farthest upward, backward (30°) and a little medially (10°). Chosen
+# on the same 13 people: there it lies 1.2 mm (median; at most 2.4) from what a registration carries, with 20°
+# to 40° and 0° to 15° 1.0 to 1.4 (at most 2.7); the middle of the top 2.5 (at most 4.3).
+_GREATER_DIRECTION = np.array([-0.176, -0.577, 1.0]) / np.linalg.norm([-0.176, -0.577, 1.0])
 _MOST_ROUNDS, _SETTLED_MM = 40, 1e-4
 _LEAST_PROMINENCE = 0.06  # of the head's radius: what protrudes less is not a trochanter
 
 
-def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray:
+def greater_trochanter_top(surface: Surface, head: Head, frame: Frame) -> np.ndarray:
     """Find the middle of the top of the greater trochanter, which is the highest along the shaft's axis.
+
+    Its height is a dimension of the femur; from front to back it is uncertain, see `greater_trochanter_tip`.
 
     Parameters
     ----------
@@ -67,6 +73,37 @@ def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.nda
     return _on_surface(surface, frame, middle)
 
 
+def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame, top: np.ndarray) -> np.ndarray:
+    """Find the tip of the greater trochanter: the posterior end of its top, above the trochanteric fossa.
+
+    The middle of what reaches farthest upward, backward and a little medially within a head's radius of the
+    top.
+
+    Parameters
+    ----------
+    surface : Surface
+        Of a right femur, mm.
+    head : Head
+        As found.
+    frame : Frame
+        Of the femur.
+    top : ndarray of shape (3,)
+        From `greater_trochanter_top`, mm.
+
+    Returns
+    -------
+    ndarray of shape (3,)
+        On the surface, mm.
+    """
+    places = frame.coordinates(surface.points)
+    reaching = places @ _GREATER_DIRECTION
+    near = np.linalg.norm(surface.points - top, axis=1) < head.radius_mm
+    first = surface.points[near][reaching[near].argmax()]
+    middle = _middle_of_top(surface, places, reaching, near, first, head.radius_mm * np.array(_TIP))
+    middle += (reaching[near].max() - middle @ _GREATER_DIRECTION) * _GREATER_DIRECTION
+    return _on_surface(surface, frame, middle)
+
+
 def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray | None:
     """Find the middle of that part of the lesser trochanter which is farthest from the shaft's axis.
 
@@ -100,7 +137,7 @@ def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndar
     if tip is None or _prominence(frame, surface, tip, head.radius_mm) < _LEAST_PROMINENCE * head.radius_mm:
         return None
     out = np.hypot(lateral, anterior)
-    middle = _middle_of_top(surface, places, out, inside, tip, head.radius_mm * np.array(_LESSER_TOP))
+    middle = _middle_of_top(surface, places, out, inside, tip, head.radius_mm * np.array(_TIP))
     middle[:2] *= out[inside].max() / np.hypot(*middle[:2])
     return _on_surface(surface, frame, middle)
 

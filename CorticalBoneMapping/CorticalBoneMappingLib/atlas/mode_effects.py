@@ -76,6 +76,6 @@ def _dimensions(anatomy: Anatomy) -> dict[str, float]:
         "neck depth (mm)": anatomy.neck_depth_mm,
         "head radius (mm)": anatomy.head_radius_mm,
         "shaft radius (mm)": anatomy.shaft_radius_mm,
-        "greater trochanter above head (mm)": float(up @ (at["greater_trochanter"] - at["head_centre"])),
+        "greater trochanter above head (mm)": anatomy.greater_height_mm,
         "lesser trochanter below head (mm)": float(up @ (at["head_centre"] - at["lesser_trochanter"])),
     }

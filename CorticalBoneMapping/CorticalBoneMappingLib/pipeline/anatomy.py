@@ -26,6 +26,7 @@ MEASUREMENTS = (
     "neck_width_mm",
     "neck_depth_mm",
     "neck_trochanter_angle_deg",
+    "greater_height_mm",
     "shaft_radius_mm",
     "head_residual_mm",
     "shaft_length_mm",

@@ -35,6 +35,7 @@ _MEASUREMENT_LABELS = {
     "neck_width_mm": ("neck width, top to bottom", "mm", 1),
     "neck_depth_mm": ("neck width, front to back", "mm", 1),
     "neck_trochanter_angle_deg": ("neck to lesser trochanter, from above", "°", 1),
+    "greater_height_mm": ("greater trochanter above the head's centre", "mm", 1),
     "anteversion_deg": ("anteversion", "°", 1),
     "shaft_radius_mm": ("shaft radius", "mm", 1),
     "head_residual_mm": ("distance of the head from a sphere", "mm", 2),

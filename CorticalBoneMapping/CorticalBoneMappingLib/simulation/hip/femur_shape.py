@@ -26,7 +26,8 @@ MESH, PLACES = "mean_femur.vtp", "mean_femur.json"
 
 _FACTS = json.loads((DATA / PLACES).read_text(encoding="utf-8"))
 PLACE = {name: np.array(place) for name, place in _FACTS["places"].items()}
-"""Places on and in the mean femur, mm; the landmarks are those of `anatomy.LANDMARKS`."""
+"""Places on and in the mean femur, mm; the landmarks are those of `anatomy.LANDMARKS`, but for
+``greater_trochanter``, which is the middle of its top (`anatomy.trochanters.greater_trochanter_top`)."""
 DIMENSIONS: dict[str, float] = _FACTS["dimensions"]
 """What `measure_anatomy` finds on the mean femur, by the names of `population.FemurDimensions`."""
 RESPONSE = np.array(_FACTS["response"])
@@ -37,7 +38,7 @@ HEAD_RADIUS_MM = DIMENSIONS["head_diameter_mm"] / 2.0
 NECK_BASE = PLACE["neck_base"]
 SHAFT_AXIS = (PLACE["shaft_proximal"], PLACE["shaft_distal"])
 LESSER_TROCHANTER_TIP = PLACE["lesser_trochanter"]
-GREATER_TROCHANTER_TIP = PLACE["greater_trochanter"]
+GREATER_TROCHANTER_TOP = PLACE["greater_trochanter"]
 END_Z_MM = -150.0
 """Height of the flat end of the shaft; scans and the average femur end above it."""
 _DENSE_MM = 0.8  # about what one subdivision of the stored mesh gives

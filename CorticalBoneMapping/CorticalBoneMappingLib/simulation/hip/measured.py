@@ -30,22 +30,18 @@ def measured_dimensions(anatomy: Anatomy) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        By the names in `MEASURED`. ``greater_mm`` is how far the tip of the greater trochanter lies above the
-        head's centre along the shaft, ``lesser_mm`` how far that of the lesser trochanter lies below.
+        By the names in `MEASURED`. ``greater_mm`` is how far the top of the greater trochanter lies above the
+        head's centre along the shaft, ``lesser_mm`` how far the tip of the lesser trochanter lies below.
     """
     up, head = anatomy.shaft_axis.direction, anatomy.landmarks["head_centre"]
-    height = {
-        name: float((anatomy.landmarks[name] - head) @ up)
-        for name in ("greater_trochanter", "lesser_trochanter")
-    }
     values = (
         2.0 * anatomy.head_radius_mm,
         anatomy.offset_mm,
         anatomy.neck_shaft_angle_deg,
         anatomy.neck_width_mm,
         anatomy.neck_depth_mm,
-        height["greater_trochanter"],
-        -height["lesser_trochanter"],
+        anatomy.greater_height_mm,
+        (head - anatomy.landmarks["lesser_trochanter"]) @ up,
         anatomy.shaft_radius_mm,
     )
     return dict(zip(MEASURED, map(float, np.array(values))))
