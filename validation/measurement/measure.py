@@ -82,10 +82,12 @@ def measured(case: Case, folder: Path) -> Measured:
     made = make_scan(case, folder)
     ready = prepared(made, case, folder)
     surface = ready.surface
-    found = {method: _kept(method, surface, ready.volume, ready.calibration, folder) for method in METHODS}
+    found = {
+        method: kept_result(method, surface, ready.volume, ready.calibration, folder) for method in METHODS
+    }
     as_scanned = None
     if ready.corrected:
-        as_scanned = _kept(default_method(), surface, made.volume, ready.as_scanned, folder)
+        as_scanned = kept_result(default_method(), surface, made.volume, ready.as_scanned, folder)
     true = truth(made, surface)
     least = bound(made, surface, true, ready.calibration, _estimated_blur(found), folder)
     return Measured(case, true, least, found, as_scanned)
@@ -140,9 +142,25 @@ def default_method() -> str:
     return inspect.signature(measure_cortex).parameters["method"].default
 
 
-def _kept(
+def kept_result(
     method: str, surface: Surface, volume: Volume, calibration: Calibration, folder: Path
 ) -> cache.Arrays:
+    """Measure by one method, or take the result from the cache.
+
+    Parameters
+    ----------
+    method : str
+        Name in `METHODS`.
+    surface, volume, calibration
+        As of `Prepared`.
+    folder : Path
+        Of the cache.
+
+    Returns
+    -------
+    dict of str to ndarray
+        As in `Measured.found`.
+    """
     scanned = cache.digest(volume.array, volume.ijk_to_ras, surface.points, surface.triangles)
     key = cache.digest(method, _SOURCES[method], [scanned, calibration.slope, calibration.intercept])
     return cache.kept(folder / "results", key, lambda: _run(method, surface, volume, calibration))

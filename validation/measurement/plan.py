@@ -90,6 +90,8 @@ class Case:
     density_variation : float
         How much cortical density follows thickness: 1 as in the simulated population, 0 not at all, −1 the
         other way round. A method that leans on what a population is like must not depend on it.
+    structured : bool
+        Whether the bone has a microstructure: struts, pores, a trabecularised zone, a rough surface.
     """
 
     purpose: str
@@ -100,6 +102,7 @@ class Case:
     hardened: bool = False
     thinned: bool = False
     density_variation: float = 1.0
+    structured: bool = False
 
     @property
     def side(self) -> str:
@@ -111,7 +114,7 @@ class Case:
         """A line for people."""
         words = [self.purpose, f"{self.protocol} mm", self.scanner, f"person {self.person}", self.side]
         words += [f"scan {self.seed}"] * (self.purpose == "repeat") + ["hardened"] * self.hardened
-        words += ["thinned"] * self.thinned
+        words += ["thinned"] * self.thinned + ["structured"] * self.structured
         if self.density_variation != 1.0:
             words.append(f"density × {self.density_variation:g}")
         return ", ".join(words)
@@ -205,7 +208,9 @@ def _other_densities() -> list[Case]:
 
 def as_key(case: Case) -> dict[str, Any]:
     """What the scan of a case depends on, plain."""
-    other = {"density_variation": case.density_variation} if case.density_variation != 1.0 else {}
+    other: dict[str, Any] = {"structured": True} if case.structured else {}
+    if case.density_variation != 1.0:
+        other["density_variation"] = case.density_variation
     return other | {
         "protocol": case.protocol,
         "scanner": case.scanner,

@@ -17,6 +17,7 @@ from CorticalBoneMappingLib.simulation.hip.femur import draw_femur
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE, NECK_BASE
 from CorticalBoneMappingLib.simulation.scanner.field import rotation
 from CorticalBoneMappingLib.simulation.scanner.phantom import ROD_DENSITY, ROD_WATER
+from CorticalBoneMappingLib.simulation.structure.structured import structured
 
 from .. import physical_ct
 from . import cache
@@ -64,7 +65,7 @@ def make_scan(case: Case, folder: Path) -> MadeScan:
     if case.scanner in (PHYSICAL, PHYSICAL_BONE):
         return _physical(case, folder)
     settings = case.settings
-    key = cache.digest("scan", as_key(case), asdict(settings), _simulation())
+    key = cache.digest("scan", as_key(case), asdict(settings), _simulation(), *_structure(case))
     hip = _hip(case)
 
     def make() -> cache.Arrays:
@@ -110,13 +111,18 @@ def _simulation() -> bytes:
     return b"".join(cache.sources(Path(inspect.getfile(make))) for make in (simulate_hip, simulate_scan))
 
 
+def _structure(case: Case) -> list[bytes]:
+    return cache.sources(Path(inspect.getfile(structured))) if case.structured else []
+
+
 def _hip(case: Case) -> Hip:
     protocol = PROTOCOLS[case.protocol]
     tissue = draw_femur(case.person, case.side, density_variation=case.density_variation).tissue
     if protocol.thickness_factor is not None:
         tissue = replace(tissue, thickness_factor=protocol.thickness_factor)
     hip = simulate_hip(case.person, case.side, tissue, protocol.joint_space_mm)
-    return _thinned(hip) if case.thinned else hip
+    hip = _thinned(hip) if case.thinned else hip
+    return structured(hip, case.person) if case.structured else hip
 
 
 def _thinned(hip: Hip) -> Hip:
