@@ -1,5 +1,6 @@
-"""``python -m validation.structured_bone [--persons N ...] [--cache DIR] [--report FILE]``: bone with
-microstructure.
+"""Measure bone with microstructure, and write a page.
+
+``python -m validation.structured_bone [--persons N ...] [--cache DIR] [--report FILE]``
 
 The cortex of simulated hips, each once with struts, pores, a trabecularised zone and a rough surface, and
 once smooth, by the default method and by ``constant-density``; and a focal thinning in the structured bone.

@@ -11,7 +11,7 @@ from ..anatomy.regions import CUT_END
 from ..atlas.average import load_atlas
 from ..calibration import Calibration, RodFit, parse_calibration
 from ..calibration.bone_hardening import ASSUMED_KVP, HardeningCorrection, correct_hardening
-from ..core.measures import MEASURES, VertexStatus
+from ..core.measures import DENSITY_KNOWN_SHARE, MEASURES, VertexStatus, density_is_known
 from ..core.progress import Progress
 from ..core.side import check_side
 from ..core.slice_axis import slices_along_k
@@ -121,6 +121,7 @@ def map_femur(
         *([f"Anatomy: {anatomy['missing']}"] if "missing" in anatomy else anatomy["remarks"]),
         *_assumptions(cortical.used),
         *_notes(quality),
+        *_unknown_density(cortical),
     ]
     provenance = {
         "program": program(),
@@ -243,6 +244,21 @@ def _assumptions(used: dict[str, Any]) -> list[str]:
         if assumed:
             notes.append(f"{sentence}; {used[name]:g} was assumed{reason}. Do not trust its values.")
     return notes
+
+
+def _unknown_density(cortical: CorticalMap) -> list[str]:
+    """A note on the part of the surface whose density the scan does not show."""
+    if cortical.density_sd is None:
+        return []
+    measured = np.isfinite(cortical.density)
+    known = density_is_known(cortical.density, cortical.density_sd)[measured]
+    if not measured.any() or known.all():
+        return []
+    return [
+        f"The scan shows the cortical density at {100.0 * known.mean():.0f} % of the points, where the cortex is "
+        f"thick. Elsewhere the density is that of the thick cortex, with a standard deviation of more than "
+        f"{100.0 * DENSITY_KNOWN_SHARE:.0f} %; mass and thickness are measured there."
+    ]
 
 
 def _notes(quality: np.ndarray) -> list[str]:
