@@ -256,8 +256,8 @@ def _unknown_density(cortical: CorticalMap) -> list[str]:
         return []
     return [
         f"The scan shows the cortical density at {100.0 * known.mean():.0f} % of the points, where the "
-        "cortex is thick. Elsewhere the density is that of the thick cortex, with a standard deviation of more "
-        f"than {100.0 * DENSITY_KNOWN_SHARE:.0f} %; mass and thickness are measured there."
+        "cortex is thick. Elsewhere the density is that of the thick cortex, with a standard deviation of "
+        f"more than {100.0 * DENSITY_KNOWN_SHARE:.0f} %; mass and thickness are measured there."
     ]
 
 
