@@ -13,6 +13,7 @@ from CorticalBoneMappingLib.core.progress import Progress
 from CorticalBoneMappingLib.simulation import simulate_hip
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
 from CorticalBoneMappingLib.simulation.hip.femur import draw_femur
+from CorticalBoneMappingLib.simulation.structure.structured import structured
 
 from .files import cached
 from .protocol import PROTOCOLS, Protocol
@@ -28,6 +29,7 @@ def simulate(
     seed: int = 0,
     cache: Path | None = None,
     progress: Progress | None = None,
+    structure: bool = False,
 ) -> PhysicalScan:
     """Draw a person and scan the hip.
 
@@ -45,6 +47,8 @@ def simulate(
         Folder that keeps scans: the same one is not made twice.
     progress : Progress, optional
         Called with the fraction done and a text; can cancel.
+    structure : bool
+        Whether bone has a microstructure, with the numbers of the person.
 
     Returns
     -------
@@ -52,6 +56,7 @@ def simulate(
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     hip = patient_of(person, protocol, side)
+    hip = structured(hip, person) if structure else hip
 
     def make() -> PhysicalScan:
         return scan(hip, protocol, seed, progress=progress)

@@ -22,9 +22,13 @@ def main() -> None:
     parser.add_argument("--person", type=int, default=1, help="seed of shape and tissue")
     parser.add_argument("--seed", type=int, default=0, help="seed of position and noise")
     parser.add_argument("--side", choices=("left", "right"), default="right")
+    parser.add_argument("--structure", action="store_true", help="struts, pores, a trabecularised zone")
     chosen = parser.parse_args()
-    made = simulate(chosen.person, chosen.protocol, chosen.side, chosen.seed, progress=TerminalProgress())
-    write_scan(chosen.out, made, {"name": chosen.protocol, "person": chosen.person})
+    made = simulate(
+        chosen.person, chosen.protocol, chosen.side, chosen.seed, None, TerminalProgress(), chosen.structure
+    )
+    notes = {"name": chosen.protocol, "person": chosen.person, "structure": chosen.structure}
+    write_scan(chosen.out, made, notes)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from CorticalBoneMappingLib.io.files import whole_file, write_json, write_text
 from CorticalBoneMappingLib.io.surface_files import write_surface
 from CorticalBoneMappingLib.io.volume_files import write_volume
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
+from CorticalBoneMappingLib.simulation.structure.truth import with_local_truth
 
 from .body import ROD_DENSITY, ROD_WATER
 from .protocol import Protocol
@@ -37,9 +38,12 @@ def write_scan(folder: Path, made: PhysicalScan, notes: dict[str, Any] | None = 
         Further entries of protocol.json.
     """
     write_volume(folder / "ct.nrrd", made.volume)
-    femur = replace(made.labelmap, array=(made.labelmap.array == FEMUR_LABEL).astype(np.uint8))
-    write_volume(folder / "mask.nrrd", femur)
-    write_surface(folder / "truth.vtp", made.hip.femur.surface)
+    mask = replace(made.labelmap, array=(made.labelmap.array == FEMUR_LABEL).astype(np.uint8))
+    write_volume(folder / "mask.nrrd", mask)
+    femur = made.hip.femur
+    write_surface(
+        folder / "truth.vtp", femur.surface if femur.microstructure is None else with_local_truth(femur)
+    )
     lines = ["# equivalent: K2HPO4", "density,water,x_ras,y_ras,z_ras,radius_mm,length_mm"]
     for density, water, place in zip(ROD_DENSITY, ROD_WATER, made.rods):
         place = ",".join(f"{value:.3f}" for value in place)
@@ -100,6 +104,9 @@ def _key(hip: Hip, protocol: Protocol, seed: int) -> str:
         some = surface.points[::500]
         inside = bone.trabecular_density(some, np.full(len(some), 5.0))
         shell = (surface.arrays["cortical_thickness"], surface.arrays["cortical_density"])
+        if bone.microstructure is not None:
+            inside = np.concatenate([inside, bone.microstructure.zone_mm(some)])
+            digest.update(repr(bone.microstructure.structure).encode())
         for values in (surface.points, surface.triangles, *shell, inside):
             digest.update(np.ascontiguousarray(values).tobytes())
     for source in sorted(Path(__file__).parent.glob("*.py")):

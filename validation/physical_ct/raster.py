@@ -61,6 +61,7 @@ class BoneRaster:
         surface = replace(bone.surface, points=frame.from_ras(bone.surface.points))
         low, high = surface.points.min(axis=0) - _MARGIN_MM, surface.points.max(axis=0) + _MARGIN_MM
         low[2], high[2] = max(low[2], z_range[0] - _NODE_MM), min(high[2], z_range[1] + _NODE_MM)
+        self._bone, self._frame = bone, frame
         self.low, self.counts = low, np.maximum(np.ceil((high - low) / _NODE_MM).astype(int) + 1, 0)
         self.is_empty = bool(np.any(self.counts < 2))
         if not self.is_empty:
@@ -92,15 +93,47 @@ class BoneRaster:
             return None
         share = np.float32(level - below)
         across, down = (_interpolation(a, n) for a, n in ((x, self.axes[0]), (y, self.axes[1])))
-        depth, thickness, cortical, trabecular = (
-            down @ ((1 - share) * field[below] + share * field[below + 1]) @ across.T
-            for field in self._fields
-        )
+        planes = [(1 - share) * field[below] + share * field[below + 1] for field in self._fields]
+        if self._bone.microstructure is not None:
+            return self._draw_structure(x, y, z, planes)
+        depth, thickness, cortical, trabecular = (down @ plane @ across.T for plane in planes)
         cell = abs(x[1] - x[0])
         filled = np.clip(0.5 + depth / cell, 0.0, 1.0)
         within = np.clip(0.5 + (depth - thickness) / cell, 0.0, 1.0)
         within = np.minimum(within, filled)
         return filled, (filled - within) * cortical + within * trabecular
+
+    def _draw_structure(
+        self, x: np.ndarray, y: np.ndarray, z: float, planes: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw bone with microstructure: cells of the bone's box are the mean of 2 × 2 parts."""
+        structure, axes = self._bone.microstructure, self.axes
+        filled, density = (np.zeros((len(y), len(x)), dtype=np.float32) for _ in range(2))
+        columns, rows = (
+            slice(*np.searchsorted(cells, (nodes[0], nodes[-1])))
+            for cells, nodes in ((x, axes[0]), (y, axes[1]))
+        )
+        if columns.start == columns.stop or rows.start == rows.stop:
+            return filled, density
+        part = 0.5 * abs(x[1] - x[0])
+        fine_x, fine_y = (
+            (cells[:, None] + part * np.array([-0.5, 0.5])).ravel() for cells in (x[columns], y[rows])
+        )
+        across, down = (_interpolation(a, n) for a, n in ((fine_x, axes[0]), (fine_y, axes[1])))
+        depth, thickness, cortical, trabecular, zone_mm = (down @ plane @ across.T for plane in planes)
+        starts = self._frame.to_ras(np.stack(np.broadcast_arrays(0.0, fine_y, z), axis=1))
+        steps = np.stack(np.broadcast_arrays(-fine_x, 0.0, 0.0), axis=1)
+        made = structure.expected(depth, thickness, zone_mm, cortical, trabecular)
+        rough = structure.structure.roughness_mm * structure.roughness.on_blocks(starts, steps)
+        inside = np.clip(0.5 + (depth - rough) / part, 0.0, 1.0)
+        network = structure.network.on_blocks(starts, steps, made.network, part)
+        fraction = structure.fraction(made, network, structure.pores.on_blocks(starts, steps))
+        for whole, values in (
+            (filled, inside),
+            (density, inside * structure.density(made, network, fraction)),
+        ):
+            whole[rows, columns] = values.reshape(len(fine_y) // 2, 2, len(fine_x) // 2, 2).mean(axis=(1, 3))
+        return filled, density
 
     def _sample(self, bone: Bone, surface: Surface, frame: Frame) -> list[np.ndarray]:
         """Depth, thickness, cortical and trabecular density at the nodes (z, y, x)."""
@@ -111,7 +144,8 @@ class BoneRaster:
         depth = (_NODE_MM * depth).astype(np.float32)
         thickness = surface.arrays["cortical_thickness"]
         near = np.flatnonzero((depth > -_MARGIN_MM) & (depth < thickness.max() + _MARGIN_MM))
-        fields = [depth] + [np.zeros_like(depth) for _ in range(3)]
+        count = 3 if bone.microstructure is None else 4  # the last is the width of the trabecularised zone
+        fields = [depth] + [np.zeros_like(depth) for _ in range(count)]
         for chunk in np.array_split(near, len(near) // _CHUNK + 1):
             closest = closest_points(surface, self._points(chunk))
             sign = np.where(inside.ravel()[chunk], 1.0, -1.0)
@@ -121,6 +155,9 @@ class BoneRaster:
         for chunk in np.array_split(near := np.flatnonzero(depth > -_MARGIN_MM), len(near) // _CHUNK + 1):
             points = frame.to_ras(self._points(chunk))
             fields[3].ravel()[chunk] = bone.trabecular_density(points, np.maximum(depth.ravel()[chunk], 0))
+            if bone.microstructure is not None:
+                fields[3].ravel()[chunk] = bone.microstructure.bundled(points, fields[3].ravel()[chunk])
+                fields[4].ravel()[chunk] = bone.microstructure.zone_mm(points)
         return fields
 
     def _points(self, nodes: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ FEMUR_LABEL, OTHER_BONE_LABEL = 1, 2
 
 _SEEN_MM = 5.0  # above and below the slices, of which bones are still seen
 _CELL_MM, _PROJECTOR_SIZE = 0.2, 1440  # 144 mm of bones, and as much again around them
-_DEPTHS_IN_ROW = 2
+_DEPTHS_IN_ROW, _DEPTHS_OF_STRUTS = 2, 4
 _ABOVE_HEAD_MM, _FIELD_MARGIN_MM, _BELOW_RODS_MM = 12.0, 15.0, 14.0
 _POSE_SD_DEG = 3.0
 _SLICES_AT_ONCE = 40
@@ -129,6 +129,7 @@ class _Run:
         lateral = -hip.lateral[0]  # the slices' x looks to the patient's left
         femur = self.frame.from_ras(hip.femur.surface.points)
         self.body = patient(lateral, float(np.abs(femur[:, 0]).max()))
+        self._depths = _DEPTHS_IN_ROW if hip.femur.microstructure is None else _DEPTHS_OF_STRUTS
         self.x, self.y, self.z = self._voxel_centres(femur, lateral, hip.head_radius_mm)
         self.cells = self._cells(hip, femur, lateral)
         reach = protocol.reach_mm + protocol.row_mm
@@ -207,16 +208,17 @@ class _Run:
         What fills the voxels of slice `inside` is noted for the label map.
         """
         x, y = self.cells
-        step = self.protocol.row_mm / _DEPTHS_IN_ROW
-        heights = z + step * (np.arange(_DEPTHS_IN_ROW) - 0.5 * (_DEPTHS_IN_ROW - 1))
+        depths = self._depths
+        step = self.protocol.row_mm / depths
+        heights = z + step * (np.arange(depths) - 0.5 * (depths - 1))
         filled, density = (np.zeros((len(y), len(x)), dtype=np.float32) for _ in range(2))
         for label, bone in self.bones:
             drawn = [both for height in heights if (both := bone.draw(x, y, height)) is not None]
             if not drawn:
                 continue
-            part = sum(f for f, _ in drawn) / _DEPTHS_IN_ROW
+            part = sum(f for f, _ in drawn) / depths
             filled += part
-            density += sum(d for _, d in drawn) / _DEPTHS_IN_ROW
+            density += sum(d for _, d in drawn) / depths
             if inside is not None:
                 down, across = self._to_voxels
                 share = self.protocol.row_mm / self.protocol.slice_spacing_mm

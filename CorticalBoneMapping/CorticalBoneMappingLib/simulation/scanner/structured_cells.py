@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..structure.microstructure import Made, Microstructure
+from .blocks import coverage
 
 _FINEST_MM = 0.115  # of the parts of a cell: struts are 0.2 mm, pores vary over 0.4 mm
 _AT_A_TIME = 600  # blocks: what is made of them stays in the processor's cache
@@ -159,7 +160,7 @@ def _near_cortex(
     )
     made = Made(*map(_single, structure.expected(depth, thickness, zone_mm, cortical, trabecular)))
     rough = np.float32(structure.structure.roughness_mm) * structure.roughness.on_blocks(places, offsets)
-    inside = np.clip(0.5 + (depth - rough) / width, 0.0, 1.0)
+    inside = coverage(depth - rough, width)
     network = structure.network.on_blocks(places, offsets, made.network, size_mm)
     fraction = structure.fraction(made, network, structure.pores.on_blocks(places, offsets))
     return inside * (structure.density(made, network, fraction) - outside), inside

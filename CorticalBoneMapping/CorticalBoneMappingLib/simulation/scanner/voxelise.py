@@ -19,6 +19,7 @@ from ...core.progress import Progress
 from ...core.surface import Surface
 from ..hip.bone import Bone
 from ..structure.microstructure import Microstructure
+from .blocks import block_weights, coverage, stencils, widths
 from .depth import truth_at
 from .structured_cells import BlockParts, Corners, structured_cells
 
@@ -175,23 +176,23 @@ class VoxelisedBone:
 
     def _cells(self, row: int, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Contrast and occupancy of the cells of some blocks, each of shape (blocks, z * y * x cells)."""
-        cubic, linear = _block_weights(self.grid.block)
-        depth = _stencils(self.depth, row, y, x, 4) @ cubic
+        cubic, linear = block_weights(self.grid.block)
+        depth = stencils(self.depth, row, y, x, 4) @ cubic
         corners = [
-            _stencils(field, row, y, x, 2)
+            stencils(field, row, y, x, 2)
             for field in (self.depth, self.thickness, self.cortical_contrast, self.trabecular_contrast)
         ]
         thickness, cortical, trabecular = (values @ linear for values in corners[1:])
         block, least = self.grid.block, float(self.grid.cell_mm.min())
-        inside = _coverage(depth, _widths(corners[0], block, least))
-        beyond_cortex = _coverage(depth - thickness, _widths(corners[0] - corners[1], block, least))
+        inside = coverage(depth, widths(corners[0], block, least))
+        beyond_cortex = coverage(depth - thickness, widths(corners[0] - corners[1], block, least))
         return (inside - beyond_cortex) * cortical + beyond_cortex * trabecular, inside
 
     def _structured_cells(self, row: int, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `_cells`, of a bone with microstructure."""
         parts = BlockParts(self.grid.block, self.grid.cell_mm, self.grid.axes)
         near, thickness, cortical, trabecular, outside, zone_mm = (
-            _stencils(field, row, y, x, 2)
+            stencils(field, row, y, x, 2)
             for field in (
                 self.depth,
                 self.thickness,
@@ -202,7 +203,7 @@ class VoxelisedBone:
             )
         )
         corners = Corners(
-            _stencils(self.depth, row, y, x, 4),
+            stencils(self.depth, row, y, x, 4),
             near,
             thickness,
             cortical + outside,
@@ -213,7 +214,7 @@ class VoxelisedBone:
         blocks = np.stack([x, y, np.full_like(x, row)], axis=1) + self.first
         places = self.grid.to_ras(blocks * self.grid.block_mm)
         least = float((self.grid.cell_mm / parts.times).min())
-        width, weights = _widths(near, parts.parts, least), _block_weights(parts.parts)
+        width, weights = widths(near, parts.parts, least), block_weights(parts.parts)
         return structured_cells(self.structured.microstructure, parts, places, corners, weights, width)
 
 
@@ -355,50 +356,3 @@ def _corners(field: np.ndarray) -> np.ndarray:
         ],
         axis=-1,
     )
-
-
-def _stencils(field: np.ndarray, row: int, y: np.ndarray, x: np.ndarray, width: int) -> np.ndarray:
-    """Values at the 4³ corners around some blocks, or at their own 2³, shape (blocks, width³)."""
-    start = 0 if width == 4 else 1
-    steps = np.arange(start, start + width)
-    z = (row + steps)[None, :, None, None]
-    rows = (y[:, None] + steps)[:, None, :, None]
-    columns = (x[:, None] + steps)[:, None, None, :]
-    return field[z, rows, columns].reshape(len(y), -1)
-
-
-def _block_weights(block: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Tensor products of cubic Lagrange and of linear interpolation, to the cells of a block."""
-    cubic, linear = [], []
-    for cells in block[::-1]:
-        u = (np.arange(cells) + 0.5) / cells
-        cubic.append(
-            np.stack(
-                [
-                    -u * (u - 1) * (u - 2) / 6,
-                    (u + 1) * (u - 1) * (u - 2) / 2,
-                    -(u + 1) * u * (u - 2) / 2,
-                    (u + 1) * u * (u - 1) / 6,
-                ]
-            )
-        )
-        linear.append(np.stack([1 - u, u]))
-    cubic_z_y_x, linear_z_y_x = (np.kron(np.kron(a, b), c).astype(np.float32) for a, b, c in (cubic, linear))
-    return cubic_z_y_x, linear_z_y_x
-
-
-def _widths(corners: np.ndarray, block: tuple[int, int, int], least_mm: float) -> np.ndarray:
-    """Over what change of the level a boundary crosses one cell, shape (blocks, 1).
-
-    A box seen along a direction is spread with the variance Σ (g_i h_i)² / 12; the even spread of the
-    same variance has the width √Σ (g_i h_i)², so mass and second moment of what it covers are right.
-    """
-    cube = corners.reshape(-1, 2, 2, 2)
-    slopes = np.stack([np.diff(cube, axis=axis).mean(axis=(1, 2, 3)) for axis in (3, 2, 1)], axis=1)
-    width = np.linalg.norm(slopes / np.asarray(block, dtype=np.float32), axis=1)
-    # Where two sides of the bone meet, the slope vanishes and the level is no longer a distance.
-    return np.maximum(width, 0.25 * least_mm)[:, None]
-
-
-def _coverage(level: np.ndarray, width: np.ndarray) -> np.ndarray:
-    return np.clip(0.5 + level / width, 0.0, 1.0)
