@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from .femur_map import PointMap, unit
 from .femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, PLACE
@@ -122,6 +123,24 @@ def draw_variation(
         return moved
 
     return PersonVariation(fields, details)
+
+
+def fields_covariance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the covariance of a component of the smooth random fields, between people.
+
+    Parameters
+    ----------
+    one, other : ndarray of shape (n, 3) and (m, 3)
+        Places in the mean femur, mm.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        mm².
+    """
+    squared = cdist(_stretched(one), _stretched(other), "sqeuclidean")
+    alike = sum(deviation**2 * np.exp(-0.5 * squared / length**2) for length, deviation in FIELDS)
+    return alike * np.outer(_strength(one, _FIELD_PLACES), _strength(other, _FIELD_PLACES))
 
 
 def _strength(points: np.ndarray, places: tuple[tuple[np.ndarray, float, float], ...]) -> np.ndarray:
