@@ -1,8 +1,8 @@
 """How a person's femur differs from one of the same dimensions: random fields, roughness, osteophytes, fovea.
 
 The fields have the size and the lengths of what thirteen real people leave over once the mean femur has their
-dimensions (``python -m validation.real_bones.leftover`` measures it, and the same of simulated people; the
-page is Docs/validation/population.md). Roughness, osteophytes and fovea were chosen by hand; not tuned.
+dimensions; the program that measured it was not kept. Roughness, osteophytes and fovea were chosen by hand;
+not tuned.
 """
 
 from __future__ import annotations
