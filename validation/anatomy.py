@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,6 @@ from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.mesh.meshing import remesh
 from CorticalBoneMappingLib.report.pictures.landmarks import draw_regions
 from CorticalBoneMappingLib.simulation.hip.femur_shape import (
-    GREATER_TROCHANTER_TOP,
     HEAD_CENTRE,
     LESSER_TROCHANTER_TIP,
     NECK_BASE,
@@ -52,30 +52,29 @@ CUTS_MM = (
     18.0,
     15.0,
 )  # below the tip of the lesser trochanter of the mean shape
-_AXIS_LEVELS_MM = (-62.0, -122.0)  # where the measurement looks for the shaft's axis in the mean shape
+_AXIS_LEVELS_MM = (-72.0, -131.0)  # where the measurement looks for the shaft's axis in the mean shape
 
 _HEAD = f"""# The anatomy of a femur, measured on its surface
 
-`validation/anatomy.py` (part of `make bench`) wrote this page. {PEOPLE} right femurs were drawn from
-the simulated population (`simulation/population.py`, seed {SEED}), meshed at {SPACING_MM} mm, and measured
-by `measure_anatomy`, which is what `cbm anatomy` prints.
+`python -m validation.anatomy` (part of `make bench`) wrote this page. {PEOPLE} right femurs were drawn from
+the simulated population (`simulation/hip/population.py`, seed {SEED}), with random fields, roughness and
+osteophytes, meshed at {SPACING_MM} mm, and measured by `measure_anatomy`, which is what `cbm anatomy` prints.
+How well it does on real bones is in [Real bones](real_bones.md).
 
 ## Against what the femurs were made from
 
-*Drawn* is the dimension that was drawn; *built* is the same quantity of the construction's own points (head
-centre, base of the neck's cone, axis of the shaft's cone), carried to the person with all smooth deformation.
-Errors are measured minus true: mean ± SD over the people (largest absolute error).
-
-The construction's axes are not defined as the measured ones are: the cone of the shaft is one of several
-solids, and the measured axis passes through the centres of whole sections, which the other solids shift.
-Offset and neck length are therefore smaller by a constant; their SD is the error of the measurement.
+*Drawn* is the dimension that was drawn; *built* is the same quantity of the mean femur's landmarks, as
+measured on it, carried to the person by the map that made the person. Errors are measured minus true: mean ±
+SD over the people (largest absolute error). A landmark that is carried and the one that is measured differ
+for two reasons: the error of the measurement, and the random fields, which move the place that was a tip on
+the mean femur while another becomes the tip of the person's.
 """
 _CUT_HEAD = """
 ## Shaft cut short
 
 The same people, the shaft cut at a level below the tip of the lesser trochanter; differences from the uncut
-femur, mean ± SD. *root mean square* of the angle is what `neck_shaft_angle_sd_deg` gives for a femur with
-that much shaft.
+femur, mean ± SD (largest). *root mean square* of the angle is what `neck_shaft_angle_sd_deg` gives for a
+femur with that much shaft.
 
 | cut at | found | shaft used, mm | neck–shaft angle | root mean square | offset, mm | lesser trochanter, mm |
 |---|---|---|---|---|---|---|
@@ -95,8 +94,13 @@ anteversion, which needs the condyles.
 def main() -> None:
     """Measure everybody, write the page and the picture."""
     people = _people()
-    whole = [measure_anatomy(_surface(to_person, WHOLE_END_Z_MM), "right") for _, to_person in people]
-    text = _HEAD + _truth_table(people, whole) + _CUT_HEAD + _cut_rows(people, whole)
+    measured = [_measured(to_person, WHOLE_END_Z_MM) for _, to_person in people]
+    people = [person for person, found in zip(people, measured) if found is not None]
+    whole = [found for found in measured if found is not None]
+    text = _HEAD
+    if len(people) < PEOPLE:
+        text += f"\n{PEOPLE - len(people)} of the {PEOPLE} were not measured: a part was not found.\n"
+    text += _truth_table(people, whole) + _CUT_HEAD + _cut_rows(people, whole)
     if REAL.is_dir():
         text += _REAL_HEAD + _real_rows()
     write_text(REPORT, text)
@@ -122,6 +126,13 @@ def _people() -> list[tuple[FemurDimensions, PointMap]]:
     return people
 
 
+def _measured(to_person: PointMap, end_z_mm: float) -> Anatomy | None:
+    try:
+        return measure_anatomy(_surface(to_person, end_z_mm), "right")
+    except SurfaceError:
+        return None
+
+
 _meshes: dict[float, object] = {}
 
 
@@ -133,11 +144,11 @@ def _surface(to_person: PointMap, end_z_mm: float):
 
 
 def _built(to_person: PointMap) -> dict[str, float | np.ndarray]:
-    """The same quantities of the construction's own points."""
+    """The same quantities of the mean femur's landmarks."""
     start, slope = SHAFT_AXIS[0], (SHAFT_AXIS[1] - SHAFT_AXIS[0]) / (SHAFT_AXIS[1] - SHAFT_AXIS[0])[2]
     upper, lower = (start + slope * (level - start[2]) for level in _AXIS_LEVELS_MM)
     head, base, upper, lower, lesser, greater = to_person(
-        np.array([HEAD_CENTRE, NECK_BASE, upper, lower, LESSER_TROCHANTER_TIP, GREATER_TROCHANTER_TOP])
+        np.array([HEAD_CENTRE, NECK_BASE, upper, lower, LESSER_TROCHANTER_TIP, _greater_trochanter()])
     )
     shaft, neck = Axis.through(lower, upper), Axis.through(head, base)
     return {
@@ -151,6 +162,14 @@ def _built(to_person: PointMap) -> dict[str, float | np.ndarray]:
         "lesser_trochanter": lesser,
         "greater_trochanter": greater,
     }
+
+
+@lru_cache(maxsize=1)
+def _greater_trochanter() -> np.ndarray:
+    """Its tip on the mean femur."""
+    return measure_anatomy(_surface(lambda points: points, WHOLE_END_Z_MM), "right").landmarks[
+        "greater_trochanter"
+    ]
 
 
 def _truth_table(people: list[tuple[FemurDimensions, PointMap]], whole: list[Anatomy]) -> str:
@@ -194,11 +213,9 @@ def _cut_rows(people: list[tuple[FemurDimensions, PointMap]], whole: list[Anatom
     for below in CUTS_MM:
         pairs = []
         for (_, to_person), reference in zip(people, whole):
-            try:
-                found = measure_anatomy(_surface(to_person, LESSER_TROCHANTER_TIP[2] - below), "right")
-            except SurfaceError:
-                continue
-            pairs.append((found, reference))
+            found = _measured(to_person, LESSER_TROCHANTER_TIP[2] - below)
+            if found is not None:
+                pairs.append((found, reference))
         angle = [a.neck_shaft_angle_deg - b.neck_shaft_angle_deg for a, b in pairs]
         offset = [a.offset_mm - b.offset_mm for a, b in pairs]
         tip = [

@@ -14,6 +14,7 @@ from CorticalBoneMappingLib.core.progress import TerminalProgress
 from CorticalBoneMappingLib.io.files import write_text
 
 from .bones import read_bones
+from .cuts import cut_short, cuts_text
 from .dimensions import dimensions_of, table_of
 from .maps import draw, source_map
 from .measured import Measured, measure
@@ -90,7 +91,8 @@ def _write_bones(measured: list[Measured], average: AverageFemur, out: Path) -> 
     for one in maps:
         draw(one, average, out.with_name(f"{picture_name(out)}_{one.source}.png"))
     own = dimensions_of(measure_anatomy(average.surface, "right"))
-    write_text(out, page(measured, maps, average, own, picture_name(out)))
+    cuts = [cut for one in measured if one.points is not None for cut in cut_short(one, average)]
+    write_text(out, page(measured, maps, average, own, picture_name(out)) + cuts_text(cuts))
     print(out)
 
 

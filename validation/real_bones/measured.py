@@ -45,6 +45,8 @@ class Measured:
     shape : ndarray of shape (n, 3)
         The registered average, brought back into the frame and to the size of the average by the similarity;
         not-a-number where the bone has no counterpart.
+    points : ndarray of shape (n, 3)
+        The registered average where it lies, RAS mm; not-a-number where the bone has no counterpart.
     dimensions : Dimensions or None
         By `measure_anatomy`.
     apart_mm : dict of str to float
@@ -67,6 +69,7 @@ class Measured:
     warnings: tuple[str, ...] = ()
     difference: np.ndarray | None = None
     shape: np.ndarray | None = None
+    points: np.ndarray | None = None
     dimensions: Dimensions | None = None
     apart_mm: dict[str, float] = field(default_factory=dict)
     side_is_checked: bool = False
@@ -90,8 +93,8 @@ def measure(bone: Bone, average: AverageFemur) -> Measured:
     _describe(measured, registration)
     _fit(measured, registration, average)
     if anatomy is not None:
-        measured.apart_mm = _apart(anatomy, registration, average)
-    measured.side_is_checked = _refuses_other_side(bone, average)
+        measured.apart_mm = landmarks_apart(anatomy, registration, average)
+    measured.side_is_checked = refuses_other_side(bone, average)
     return measured
 
 
@@ -110,6 +113,7 @@ def _describe(measured: Measured, registration: Registration) -> None:
     measured.expected_error_mm = registration.expected_error_mm
     measured.plausibility = registration.plausibility.share_beyond
     measured.warnings = registration.warnings
+    measured.points = np.where(registration.covered[:, None], registration.points, np.nan)
 
 
 def _fit(measured: Measured, registration: Registration, average: AverageFemur) -> None:
@@ -147,14 +151,16 @@ def carried(registration: Registration, average: AverageFemur, name: str) -> np.
     return (place - middle_here) @ affine + middle_there
 
 
-def _apart(anatomy: Anatomy, registration: Registration, average: AverageFemur) -> dict[str, float]:
+def landmarks_apart(anatomy: Anatomy, registration: Registration, average: AverageFemur) -> dict[str, float]:
+    """Return the distances of landmarks found on a bone from those carried to it from the average, mm."""
     return {
         name: float(np.linalg.norm(anatomy.landmarks[name] - carried(registration, average, name)))
         for name in LANDMARKS
     }
 
 
-def _refuses_other_side(bone: Bone, average: AverageFemur) -> bool:
+def refuses_other_side(bone: Bone, average: AverageFemur) -> bool:
+    """Return whether the registration refuses the bone as one of the other side, and names its own."""
     other = "left" if bone.side == "right" else "right"
     try:
         register(bone.surface, average.surface, other, shape_model=average.shape_model)

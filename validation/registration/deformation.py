@@ -6,14 +6,14 @@ published methods that the figures answer to: 7 % of size, a longer neck, a bigg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE
 
-PointMap = Callable[[np.ndarray], np.ndarray]
+from .unseen import PointMap, gaussian, unseen_part
 
 LARGEST_SCALE = 0.07
 _NECK_LONGER_MM = (-3.0, 6.0)
@@ -23,8 +23,29 @@ _LOCALS, _LOCAL_HEIGHT_MM, _LOCAL_WIDTH_MM = 8, 1.5, (8.0, 14.0)
 _FIELD_SD_MM, _FIELD_LENGTH_MM, _WAVES = 0.5, 35.0, 96
 
 
-def own_deformation(mean: Surface, random: np.random.Generator) -> PointMap:
-    """Draw a smooth map of the mean shape's space: neck, head, local displacements, and a free field.
+@dataclass(frozen=True)
+class OwnDeformation:
+    """A smooth map of the mean shape's space, from points (n, 3) to points (n, 3), mm.
+
+    Attributes
+    ----------
+    parts : tuple of callable
+        Displacements that are added: neck, head, local displacements, and the free field.
+    """
+
+    parts: tuple[PointMap, ...]
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Map points."""
+        return points + sum(part(points) for part in self.parts)
+
+    def unseen(self, surface: Surface) -> np.ndarray:
+        """Return what of the free field leaves no trace in this surface's shape; see `unseen_part`."""
+        return unseen_part(self.parts[-1], gaussian(_FIELD_LENGTH_MM, _FIELD_SD_MM), surface)
+
+
+def own_deformation(mean: Surface, random: np.random.Generator) -> OwnDeformation:
+    """Draw a deformation, in the frame of the mean shape.
 
     Parameters
     ----------
@@ -35,16 +56,16 @@ def own_deformation(mean: Surface, random: np.random.Generator) -> PointMap:
 
     Returns
     -------
-    callable
-        From points (n, 3) to points (n, 3), mm, in the frame of the mean shape.
+    OwnDeformation
     """
-    parts = [
-        _longer_neck(random),
-        _bigger_head(random),
-        _local_displacements(mean, random),
-        _free_field(random),
-    ]
-    return lambda points: points + sum(part(points) for part in parts)
+    return OwnDeformation(
+        (
+            _longer_neck(random),
+            _bigger_head(random),
+            _local_displacements(mean, random),
+            _free_field(random),
+        )
+    )
 
 
 def _longer_neck(random: np.random.Generator) -> PointMap:

@@ -39,6 +39,10 @@ class Errors:
         Counted triangles that look into the bone.
     off_surface : ndarray of shape (n_template,)
         Distance from the subject's surface, mm.
+    unseen : ndarray of shape (n_template,)
+        How far the true place lies from where it would be without what leaves no trace in the shape, mm.
+    rest : ndarray of shape (n_template,)
+        Distance from the latter, mm: what a registration could have known.
     """
 
     distance: np.ndarray
@@ -47,6 +51,8 @@ class Errors:
     part: np.ndarray
     folded: int
     off_surface: np.ndarray
+    unseen: np.ndarray
+    rest: np.ndarray
 
     def mean(self, part: int | None = None) -> float:
         """Mean error of counted vertices, mm."""
@@ -86,7 +92,7 @@ def errors_of(
     -------
     Errors
     """
-    truth = subject.truth(template.mean_points)
+    truth, seen = (where(template.mean_points) for where in (subject.truth, subject.seen_truth))
     place = closest_points(subject.surface, registered_template.points)
     return Errors(
         distance=np.linalg.norm(registered_template.points - truth, axis=1),
@@ -99,6 +105,8 @@ def errors_of(
             ].sum()
         ),
         off_surface=place.distance,
+        unseen=np.linalg.norm(truth - seen, axis=1),
+        rest=np.linalg.norm(registered_template.points - seen, axis=1),
     )
 
 

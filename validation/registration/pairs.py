@@ -94,7 +94,7 @@ def from_femur_to_femur(first: Subject, second: Subject) -> Errors:
     counted = both & (place.distance < 1.5 * on_average.mean_spacing_mm)
     arrived = place.points(Surface(onward.surface.points, triangles))
     mean_points = first.on_mean(bone.points)
-    truth = second.truth(mean_points)
+    truth, seen = second.truth(mean_points), second.seen_truth(first.seen_on_mean(bone.points))
     same_side = first.side == second.side
     registered_template = Surface(arrived, bone.triangles if same_side else bone.triangles[:, ::-1])
     folded = looks_inward(registered_template, second.surface)[
@@ -107,12 +107,19 @@ def from_femur_to_femur(first: Subject, second: Subject) -> Errors:
         part=part_of(mean_points),
         folded=int(folded.sum()),
         off_surface=closest_points(second.surface, arrived).distance,
+        unseen=np.linalg.norm(truth - seen, axis=1),
+        rest=np.linalg.norm(arrived - seen, axis=1),
     )
+
+
+def all_the_way_round(subjects: list[Subject]) -> list[Errors]:
+    """Carry the vertices of each subject to the next, and of the last to the first."""
+    return [from_femur_to_femur(*two) for two in zip(subjects, subjects[1:] + subjects[:1])]
 
 
 def pooled(errors: list[Errors]) -> Errors:
     """All vertices of all subjects as one."""
-    names = ("distance", "counted", "expected", "part", "off_surface")
+    names = ("distance", "counted", "expected", "part", "off_surface", "unseen", "rest")
     joined = {name: np.concatenate([getattr(each, name) for each in errors]) for name in names}
     return replace(errors[0], folded=sum(each.folded for each in errors), **joined)
 

@@ -24,15 +24,19 @@ from CorticalBoneMappingLib.registration.pose import find_pose
 from CorticalBoneMappingLib.registration.result import carry
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE
 
+from ..real_bones.bones import read_bones
 from .cache import remeshed
 from .deformation import LARGEST_SCALE, own_deformation
 from .errors import HEAD, MIDDLE, SHAFT
 from .ours import Registered, register_average
 from .subjects import CACHE
+from .unseen import at
 
 _ROOT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("CBM_TEST_DATA", _ROOT.parent / "shared" / "data")) / "femur_surfaces"
+_DATA = Path(os.environ.get("CBM_TEST_DATA", _ROOT.parent / "shared" / "data"))
+FOLDER, STRANGERS = _DATA / "femur_surfaces", _DATA / "femur_surfaces_measuring_only"
 _VERTICES = 9000
+_SEEN_POINTS = 3000  # at which a displacement is seen
 _POSES = 3
 _REACH_MM = 3.0
 WAVELENGTHS_MM = (20.0, 40.0)
@@ -46,6 +50,7 @@ class RealFemur:
     person: str
     side: str
     surface: Surface
+    among_people: bool = True
 
     @property
     def name(self) -> str:
@@ -56,6 +61,16 @@ class RealFemur:
 def real_femurs() -> list[RealFemur]:
     """Read the real femurs; none where the folder is absent."""
     return [_read(path) for path in sorted(FOLDER.glob("*.stl"))]
+
+
+def strangers() -> list[RealFemur]:
+    """Read femurs of people that the average was not made from; none where the folder is absent."""
+    if not STRANGERS.is_dir():
+        return []
+    return [
+        RealFemur(bone.name, bone.side, remeshed(CACHE / "real", bone.surface, _VERTICES), among_people=False)
+        for bone in read_bones(STRANGERS, load_average())
+    ]
 
 
 def _read(path: Path) -> RealFemur:
@@ -190,22 +205,41 @@ def dice_of_sides(left: RealFemur, right: RealFemur) -> dict[str, float]:
     return found
 
 
-def deformed_again(femur: RealFemur, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Deform a real femur by a known map, mesh it anew, and go from the one to the other by the average.
+@dataclass(frozen=True)
+class Deformed:
+    """Errors on a real femur that was deformed by a known map; arrays of shape (n,), of covered vertices.
 
-    Returns
-    -------
-    distance : ndarray of shape (n,)
-        Of each covered vertex from its true place, mm.
-    part : ndarray of shape (n,)
+    Attributes
+    ----------
+    distance : ndarray
+        From the true place, mm.
+    part : ndarray
         Keys of `errors.PARTS`, by the region of the average.
+    unseen, rest : ndarray
+        As in `Errors`.
+    among_people : bool
+        Whether the average was made from the femur, among others.
     """
+
+    distance: np.ndarray
+    part: np.ndarray
+    unseen: np.ndarray
+    rest: np.ndarray
+    among_people: bool
+
+
+def deformed_again(femur: RealFemur, seed: int) -> Deformed:
+    """Deform a real femur by a known map, mesh it anew, and go from the one to the other by the average."""
     right, registered_template = as_right(femur)
     random = np.random.default_rng([seed, 99])
     to_average = np.linalg.inv(registered_template.matrix)
     upright = replace(right, points=right.points @ to_average[:3, :3].T + to_average[:3, 3] + HEAD_CENTRE)
     scale = 1.0 + random.uniform(-LARGEST_SCALE, LARGEST_SCALE)
-    carried = replace(upright, points=scale * own_deformation(upright, random)(upright.points))
+    own = own_deformation(upright, random)
+    carried = replace(upright, points=scale * own(upright.points))
+    coarse = remeshed(CACHE / "real", upright, _SEEN_POINTS)
+    slid = upright.points - at(coarse, own.unseen(coarse), upright.points)
+    seen = closest_points(upright, slid).points(carried)
     turn = Rotation.random(random_state=seed).as_matrix()
     bone = remeshed(CACHE / "real", carried, _VERTICES - 800)
     there = register_average(replace(bone, points=bone.points @ turn.T), "right")
@@ -213,10 +247,12 @@ def deformed_again(femur: RealFemur, seed: int) -> tuple[np.ndarray, np.ndarray]
     place = closest_points(Surface(registered_template.surface.points, triangles), right.points)
     counted = (registered_template.covered & there.covered)[triangles[place.triangle]].all(axis=1)
     arrived = place.points(Surface(there.surface.points, triangles))
-    distance = np.linalg.norm(arrived - carried.points @ turn.T, axis=1)
     corner = triangles[place.triangle, place.weights.argmax(axis=1)]
     region = load_average().region[corner]
-    return distance[counted], _part_of_region(region)[counted]
+    distance, rest = (np.linalg.norm(arrived - true @ turn.T, axis=1) for true in (carried.points, seen))
+    unseen = np.linalg.norm(carried.points - seen, axis=1)
+    parts = _part_of_region(region)
+    return Deformed(*(each[counted] for each in (distance, parts, unseen, rest)), femur.among_people)
 
 
 @dataclass(frozen=True)
@@ -260,18 +296,3 @@ def _part_of_region(region: np.ndarray) -> np.ndarray:
     part = {"femoral head": HEAD, "subtrochanteric shaft": SHAFT}
     lookup = np.array([part.get(names.get(label, ""), MIDDLE) for label in range(max(names) + 1)])
     return lookup[region]
-
-
-def main() -> None:
-    """Print how well real femurs, deformed by known maps, are found again (``python -m`` this module)."""
-    for femur in real_femurs():
-        distance, part = deformed_again(femur, seed=7)
-        means = [f"{distance[part == one].mean():.2f}" for one in (MIDDLE, HEAD, SHAFT)]
-        print(
-            f"{femur.name}: mean {distance.mean():.2f} mm, 95 % {np.quantile(distance, 0.95):.2f}; neck, "
-            f"trochanters and metaphysis {means[0]}, head {means[1]}, shaft {means[2]}"
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ from .deformation import LARGEST_SCALE
 from .run import Results
 from .spot import FWHM_MM
 from .targets import targets
+from .unseen import SEEN_TO_MM
 
 _TEMPLATE = Path(__file__).with_name("template.md")
 
@@ -33,11 +34,15 @@ def write_report(results: Results, report: Path) -> None:
     over_femurs, over_vertices = tables.rank_correlations(results)
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         n_subjects=len(results.subjects),
+        options=f"--pairs {len(results.subjects)} --people {len(results.simulated)} "
+        f"--peer-pairs {len(results.direct)}",
+        n_people=len(results.simulated),
         n_cut=sum(subject.cut_short for subject in results.subjects),
         n_left=sum(subject.side == "left" for subject in results.subjects),
         n_pairs=len(results.direct),
         template_seconds=f"{results.template_seconds:.2f}",
         scale=f"{LARGEST_SCALE:.0%}".replace("%", " %"),
+        seen_to=f"{SEEN_TO_MM:g}",
         fwhm=f"{FWHM_MM:g}",
         targets=targets(results),
         three_ways=tables.three_ways(results),

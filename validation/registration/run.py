@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from CorticalBoneMappingLib.atlas.average import load_average
 from CorticalBoneMappingLib.core.progress import Progress
 
@@ -15,7 +13,7 @@ from .errors import Errors, errors_of
 from .ours import Registered, register_average, template_seconds
 from .peer_worker import METHODS, WITH_MODEL
 from .peers import peer_errors, similarity_errors, true_start
-from .subjects import CACHE, Subject, Template, draw_subjects, mean_femur
+from .subjects import CACHE, SIMULATED, Subject, Template, draw_subjects, mean_femur
 
 _DENSE, _PEOPLE_DENSE, _DENSE_TEMPLATE = 20_000, 2, "fine"
 
@@ -56,8 +54,10 @@ class Results:
         By person and region.
     asymmetries : dict of str to real.Asymmetry
         By person.
-    deformed : dict of str to (ndarray, ndarray)
-        By real femur: errors and parts.
+    deformed : dict of str to real.Deformed
+        By real femur.
+    simulated, simulated_crossed : list of Errors
+        The shipped average on people with all that the simulation varies, and from each to the next.
     """
 
     subjects: list[Subject]
@@ -75,16 +75,20 @@ class Results:
     fits: dict[str, real.Fit]
     dices: dict[str, dict[str, float]]
     asymmetries: dict[str, real.Asymmetry]
-    deformed: dict[str, tuple[np.ndarray, np.ndarray]]
+    deformed: dict[str, real.Deformed]
+    simulated: list[Errors]
+    simulated_crossed: list[Errors]
 
 
-def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
+def measured(n_subjects: int, n_people: int, n_peer_pairs: int, progress: Progress) -> Results:
     """Measure everything.
 
     Parameters
     ----------
     n_subjects : int
-        How many simulated femurs; at least 4.
+        How many simulated femurs with a deformation of the benchmark's own; at least 4.
+    n_people : int
+        How many people with all that the simulation varies; at least 4.
     n_peer_pairs : int
         On how many of them the peers, and the mean femur, are tried; 0 leaves them out.
     progress : Progress
@@ -94,8 +98,11 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
     subjects = draw_subjects(n_subjects)
     progress.report(0.1, "The average femur on the subjects")
     averaged, meaning = pairs.from_average(subjects)
-    crossed = [pairs.from_femur_to_femur(*two) for two in zip(subjects, subjects[1:] + subjects[:1])]
+    crossed = pairs.all_the_way_round(subjects)
     spots = spot.kept_depths(subjects, [registered_template for _, registered_template in averaged], meaning)
+    progress.report(0.3, "Simulated people")
+    people = draw_subjects(n_people, SIMULATED)
+    simulated = [errors for errors, _ in pairs.from_average(people)[0]]
     progress.report(0.35, "20,000 vertices")
     dense_seconds = [_dense_seconds(subject) for subject in subjects[:_PEOPLE_DENSE]]
     progress.report(0.4, "Real femurs")
@@ -103,7 +110,8 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
     fits = {femur.name: real.fit_of(femur) for femur in femurs}
     dices = {one.person: real.dice_of_sides(one, two) for one, two in _persons(femurs)}
     asymmetries = {one.person: real.asymmetry_of(one, two) for one, two in _persons(femurs)}
-    deformed = {femur.name: real.deformed_again(femur, seed) for seed, femur in enumerate(femurs)}
+    bones = [*femurs, *real.strangers()]
+    deformed = {femur.name: real.deformed_again(femur, seed) for seed, femur in enumerate(bones)}
     progress.report(0.55, "A damaged femur")
     outcomes = robustness.outcomes(meaning)
     progress.report(0.7, "The mean femur on the peers' subjects")
@@ -135,6 +143,8 @@ def measured(n_subjects: int, n_peer_pairs: int, progress: Progress) -> Results:
         dices,
         asymmetries,
         deformed,
+        simulated,
+        pairs.all_the_way_round(people),
     )
 
 

@@ -28,7 +28,7 @@ from CorticalBoneMappingLib.mesh.shape_model import ShapeModel, similarity
 from CorticalBoneMappingLib.registration import Registration, register
 from CorticalBoneMappingLib.simulation.hip.femur_shape import mean_shape
 from CorticalBoneMappingLib.simulation.hip.population import PointMap, draw_dimensions, individual_map
-from tools.shipped_atlas import ATLAS_END_Z_MM, parametric_start
+from tools.shipped_atlas import ATLAS_END_Z_MM, average_mesh
 
 try:
     import matplotlib
@@ -156,7 +156,7 @@ def start_dependence(maps: list[PointMap]) -> list[str]:
     low = mean.points[mean.triangles[at_end.triangle], 2].max(axis=1) < ATLAS_END_Z_MM + 0.1
     normal = _outward(person, low)
     starts = {
-        "mean shape": parametric_start(settings.points),
+        "mean shape": average_mesh(settings.points)[0],
         "one person": with_cut_end(person, EndPlane(person.points[low].mean(axis=0), normal)),
     }
     built = {name: build_average(cohort, start, settings=settings) for name, start in starts.items()}
@@ -274,7 +274,7 @@ def report(
         "",
         f"`python -m validation.registration.shape_model --people {people}` wrote this page.",
         "",
-        f"{people} simulated femurs that the shipped atlas does not contain. *Known*: their points",
+        f"{people} simulated people that the shipped atlas does not contain. *Known*: their points",
         "correspond as the simulation made them. *Registered*: each was meshed by itself (8,000 points) and",
         "registered with the shipped atlas; what registration adds or loses is the difference of the two.",
         "",
@@ -296,7 +296,7 @@ def report(
         "",
         "## The average owes nothing to its start",
         "",
-        f"{_STARTS_PEOPLE} of the people were averaged from two starts: the parametric mean shape, and a",
+        f"{_STARTS_PEOPLE} of the people were averaged from two starts: the simulation's mean shape, and a",
         "person who is not among them. *Apart*: distance from the average that began with the mean shape,",
         "after rigid alignment, without the cut end, mm.",
         "",
@@ -310,7 +310,8 @@ def report(
         "*model*, with its modes; both fitted to the closest points of the bone, mm. *Slid*: mean distance",
         "of the model's points from the registered ones, mm. *Mahalanobis*: distance from the average shape",
         "in standard deviations; *plausibility*: share of the atlas' population that is at least as unusual.",
-        "The parametric femur's proportions were adjusted on these four, so this is a fit, no validation.",
+        "The average and the modes were made from these four and eleven others, so this is a fit, no",
+        "validation; [Real bones](real_bones.md) has others.",
         "",
         "| femur | average | model | slid | size | Mahalanobis | plausibility |",
         "|---|---|---|---|---|---|---|",

@@ -1,12 +1,14 @@
 """Simulated femurs of known correspondence: where every point of the mean shape lies on each, and back.
 
 A subject is a draw from the population's dimensions (with seeds of the benchmark's own), changed by a
-deformation of the benchmark's own, scaled, cut by a plane, mirrored if it is a left one, placed anywhere, and
-meshed by itself. The mean shape's dense mesh, carried along, is the truth.
+deformation of the benchmark's own and scaled, or a person with all that the simulation varies. It is cut by a
+plane, mirrored if it is a left one, placed anywhere, and meshed by itself. The mean shape's dense mesh,
+carried along, is the truth.
 """
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,11 +22,13 @@ from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.mesh.meshing import remesh
 from CorticalBoneMappingLib.simulation.hip.femur_shape import SHAFT_AXIS, mean_shape
-from CorticalBoneMappingLib.simulation.hip.population import draw_dimensions, individual_map
+from CorticalBoneMappingLib.simulation.hip.population import PointMap, draw_dimensions, individual_map
+from CorticalBoneMappingLib.simulation.hip.variation import draw_variation, fields_covariance
 
 from .cache import digest, kept, kept_surface, sources
 from .cutting import cut_off
 from .deformation import LARGEST_SCALE, own_deformation
+from .unseen import at, unseen_part
 
 CACHE = Path(tempfile.gettempdir()) / "cortical-bone-mapping-registration"
 END_Z_MM = -105.0
@@ -35,6 +39,9 @@ _SEED = 70_413  # the shipped population has seeds of its own
 _CUT_SHORT_MM, _CUT_LONG_MM = (-118.0, -60.0), (-140.0, -125.0)
 _TILT_SHORT_DEG, _TILT_LONG_DEG = 25.0, 5.0
 _FARTHEST_MM = 300.0
+DEFORMED, SIMULATED = "deformed", "simulated"
+"""Kinds of subjects: dimensions and a deformation of the benchmark's own; all that the simulation varies."""
+_SEEN_POINTS = 3000
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,9 @@ class Subject:
         Where the vertices of the dense mean shape lie on the subject, also those beyond the cut.
     cuts : ndarray of shape (n_cuts, 2, 3)
         A point of each plane where the bone was cut, and the normal that looks away from the bone.
+    unseen : ndarray of shape (n_seen, 3)
+        By how much the points of `seen_mean` were moved without a trace in the subject's shape, mm; see
+        `unseen_part`.
     """
 
     name: str
@@ -63,11 +73,16 @@ class Subject:
     cut_short: bool
     dense_points: np.ndarray
     cuts: np.ndarray
+    unseen: np.ndarray
 
     def truth(self, mean_points: np.ndarray) -> np.ndarray:
         """Where points on the mean shape lie on the subject, RAS mm, shape (n, 3)."""
         place = closest_points(dense_mean(), mean_points)
         return place.points(Surface(self.dense_points, dense_mean().triangles))
+
+    def seen_truth(self, mean_points: np.ndarray) -> np.ndarray:
+        """Where points on the mean shape would lie without what leaves no trace, RAS mm, shape (n, 3)."""
+        return self.truth(mean_points - at(seen_mean(), self.unseen, mean_points))
 
     def exists(self, points: np.ndarray, margin_mm: float = 0.0) -> np.ndarray:
         """Whether points of the whole femur are on this side of all cuts, by a margin, shape (n,)."""
@@ -79,6 +94,11 @@ class Subject:
         triangles = dense_mean().triangles if self.side == "right" else dense_mean().triangles[:, ::-1]
         place = closest_points(Surface(self.dense_points, triangles), points)
         return place.points(Surface(dense_mean().points, triangles))
+
+    def seen_on_mean(self, points: np.ndarray) -> np.ndarray:
+        """Where they seem to come from by the subject's shape: the inverse of `seen_truth`, shape (n, 3)."""
+        mean_points = self.on_mean(points)
+        return mean_points + at(seen_mean(), self.unseen, mean_points)
 
 
 @lru_cache(maxsize=1)
@@ -117,18 +137,18 @@ def mean_femur(n_points: int = 8000) -> Template:
     return Template(surface, place.points(dense_mean()), surface.points[:, 2] < END_Z_MM + 0.1)
 
 
-def draw_subjects(count: int) -> list[Subject]:
+def draw_subjects(count: int, kind: str = DEFORMED) -> list[Subject]:
     """Draw the first `count` subjects; every other one is cut short, every third is a left femur."""
-    return [draw_subject(number) for number in range(count)]
+    return [draw_subject(number, kind) for number in range(count)]
 
 
-def draw_subject(number: int) -> Subject:
+def draw_subject(number: int, kind: str = DEFORMED) -> Subject:
     """Draw one subject, from the cache where it is there."""
-    made = kept(CACHE / "subjects", digest(_key(), number), lambda: _made(number))
+    made = kept(CACHE / "subjects", digest(_key(), number, kind), lambda: _made(number, kind))
     surface = Surface(made["points"], made["triangles"])
     side, cut_short = _side(number), _is_cut_short(number)
     name = f"{number + 1}, {side}" + (", cut short" if cut_short else "")
-    return Subject(name, surface, side, cut_short, made["dense"], made["cuts"])
+    return Subject(name, surface, side, cut_short, made["dense"], made["cuts"], made["unseen"])
 
 
 def _side(number: int) -> str:
@@ -139,15 +159,14 @@ def _is_cut_short(number: int) -> bool:
     return number % 2 == 1
 
 
-def _made(number: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng([_SEED, number])
+def _made(number: int, kind: str) -> dict[str, np.ndarray]:
+    random = np.random.default_rng([_SEED, number] if kind == DEFORMED else [_SEED, number, 1])
     mean = dense_mean()
-    to_person, own = individual_map(draw_dimensions(random)), own_deformation(mean, random)
-    scale = 1.0 + random.uniform(-LARGEST_SCALE, LARGEST_SCALE)
+    to_subject, unseen = (_deformed if kind == DEFORMED else _simulated)(random)
     axis = SHAFT_AXIS[1] - SHAFT_AXIS[0]
     level = random.uniform(*(_CUT_SHORT_MM if _is_cut_short(number) else _CUT_LONG_MM))
     middle = SHAFT_AXIS[0] + axis * (level - SHAFT_AXIS[0][2]) / axis[2]
-    carried = scale * to_person(own(np.concatenate([mean.points, [middle, middle + 5.0 * axis / 136.0]])))
+    carried = to_subject(np.concatenate([mean.points, [middle, middle + 5.0 * axis / 136.0]]))
     dense, (cut_point, beyond) = carried[:-2], carried[-2:]
     tilt = np.radians(_TILT_SHORT_DEG if _is_cut_short(number) else _TILT_LONG_DEG) * random.uniform()
     cut_normal = _tilted(beyond - cut_point, tilt, random)
@@ -162,7 +181,28 @@ def _made(number: int) -> dict[str, np.ndarray]:
         "triangles": triangles.copy(),
         "dense": (mirror * dense) @ turn.T + shift,
         "cuts": np.array([[(mirror * cut_point) @ turn.T + shift, (mirror * cut_normal) @ turn.T]]),
+        "unseen": unseen,
     }
+
+
+def _deformed(random: np.random.Generator) -> tuple[PointMap, np.ndarray]:
+    """The map of a subject with a deformation of the benchmark's own, and what of it is unseen."""
+    to_person, own = individual_map(draw_dimensions(random)), own_deformation(dense_mean(), random)
+    scale = 1.0 + random.uniform(-LARGEST_SCALE, LARGEST_SCALE)
+    return (lambda points: scale * to_person(own(points))), own.unseen(seen_mean())
+
+
+def _simulated(random: np.random.Generator) -> tuple[PointMap, np.ndarray]:
+    """The map of a person of the simulation, and what of the person's fields is unseen."""
+    dimensions = draw_dimensions(random)
+    fields = draw_variation(copy.deepcopy(random)).fields  # the same that the map has
+    return individual_map(dimensions, random), unseen_part(fields, fields_covariance, seen_mean())
+
+
+@lru_cache(maxsize=1)
+def seen_mean() -> Surface:
+    """Give the mean shape with points 3 mm apart, at which a displacement is seen."""
+    return remesh(mean_shape(), n_points=_SEEN_POINTS)
 
 
 def _tilted(axis: np.ndarray, angle: float, random: np.random.Generator) -> np.ndarray:
@@ -177,6 +217,7 @@ def _key() -> str:
     room, here = Path(simulation.__file__).parent, Path(__file__)
     library = [
         room / "hip" / "population.py",
+        room / "hip" / "variation.py",
         room.parent / "mesh" / "meshing.py",
         room.parent / "mesh" / "topology.py",
     ]

@@ -9,9 +9,10 @@ from scipy.stats import spearmanr
 
 from .errors import HEAD, MIDDLE, PARTS, SHAFT, Errors
 from .pairs import pooled
-from .real import WAVELENGTHS_MM
+from .real import WAVELENGTHS_MM, Deformed
 from .run import Results
 
+_SPLIT = ["no trace", "rest"]
 _COLUMNS = ["mean", "95 %", PARTS[MIDDLE], PARTS[HEAD], PARTS[SHAFT]]
 
 
@@ -40,14 +41,17 @@ def three_ways(results: Results) -> str:
     ways = {
         "the average femur on each subject": [errors for errors, _ in results.averaged],
         "from subject to subject by way of the average": results.crossed,
+        "the average femur on each simulated person": results.simulated,
+        "from person to person by way of the average": results.simulated_crossed,
     }
     if results.direct:
         ways["the mean femur on each subject of the peers, no shape model"] = [e for e, _ in results.direct]
     rows = []
     for name, each in ways.items():
         whole = pooled(each)
-        rows.append([name, str(len(each)), *_errors(whole), f"{whole.coverage:.1%}", str(whole.folded)])
-    return table(["way", "femurs", *_COLUMNS, "covered", "folded"], rows)
+        cells = [*_errors(whole), *_split(whole), f"{whole.coverage:.1%}", str(whole.folded)]
+        rows.append([name, str(len(each)), *cells])
+    return table(["way", "femurs", *_COLUMNS, *_SPLIT, "covered", "folded"], rows)
 
 
 def peers(results: Results) -> str:
@@ -138,10 +142,25 @@ def asymmetries(results: Results) -> str:
 def deformed(results: Results) -> str:
     """Real femurs that were deformed by a known map."""
     rows = []
-    for name, (distance, part) in results.deformed.items():
-        parts = [f"{distance[part == key].mean():.2f}" for key in (MIDDLE, HEAD, SHAFT)]
-        rows.append([name, f"{distance.mean():.2f}", f"{np.quantile(distance, 0.95):.2f}", *parts])
-    return table(["femur", *_COLUMNS], rows)
+    for name, found in results.deformed.items():
+        rows.append([name, "yes" if found.among_people else "no", *_deformed_cells([found])])
+    for among, text in ((True, "**all of the average's people**"), (False, "**all others**")):
+        chosen = [found for found in results.deformed.values() if found.among_people == among]
+        if chosen:
+            rows.append([text, "yes" if among else "no", *_deformed_cells(chosen)])
+    return table(["femur", "in the average", *_COLUMNS, *_SPLIT], rows)
+
+
+def _deformed_cells(found: list[Deformed]) -> list[str]:
+    distance, part, unseen, rest = (
+        np.concatenate([getattr(one, name) for one in found])
+        for name in ("distance", "part", "unseen", "rest")
+    )
+    parts = [
+        f"{distance[part == key].mean():.2f}" if np.any(part == key) else "–" for key in (MIDDLE, HEAD, SHAFT)
+    ]
+    high = np.quantile(distance, 0.95)
+    return [f"{distance.mean():.2f}", f"{high:.2f}", *parts, f"{unseen.mean():.2f}", f"{rest.mean():.2f}"]
 
 
 def damages(results: Results) -> str:
@@ -164,6 +183,10 @@ def _errors(errors: Errors) -> list[str]:
         f"{errors.high():.2f}",
         *(_mean_of(errors, part) for part in (MIDDLE, HEAD, SHAFT)),
     ]
+
+
+def _split(errors: Errors) -> list[str]:
+    return [f"{values[errors.counted].mean():.2f}" for values in (errors.unseen, errors.rest)]
 
 
 def _mean_of(errors: Errors, part: int) -> str:

@@ -13,7 +13,8 @@ from CorticalBoneMappingLib.core.errors import SurfaceError
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.io.surface_files import write_surface
 from validation.real_bones import bones
-from validation.real_bones.bones import evenly, read_bones
+from validation.real_bones.bones import Bone, evenly, read_bones
+from validation.real_bones.cuts import Cut, cuts_text
 from validation.real_bones.dimensions import NAMES, REAL, slope
 from validation.real_bones.fitting import fit, signed_map
 from validation.real_bones.maps import correlation, greatest, source_map
@@ -103,3 +104,16 @@ def test_the_slope_is_of_the_trochanter_height_on_the_angle():
     table[:, NAMES.index("neck_shaft_angle_deg")] += [-5, -2, 0, 3, 4]
     table[:, NAMES.index("greater_above_mm")] += np.array([-5, -2, 0, 3, 4]) * -0.9
     assert slope(table) == pytest.approx(-0.9)
+
+
+def test_the_table_of_cut_bones_counts_refusals_and_takes_medians_of_the_rest():
+    bone = Bone("folder", "one", "left", "table", None, None)
+    apart = [{"greater_trochanter": apart, "lesser_trochanter": 2.0} for apart in (1.0, 2.0, 6.0)]
+    cuts = [Cut(bone, 40.0, 0.1, 0.2, moved, 2.0 * moved, one, True) for moved, one in zip((1, 2, 6), apart)]
+    text = cuts_text([*cuts, Cut(bone, 40.0, failure="No head."), Cut(bone, 25.0, failure="No shaft.")])
+    row = (
+        "| folder | 40 mm | 3 of 4 | 3 of 3 | 0.10 (0.20) | 3.00 (6.00; 12.00) | 2.0 (6.0) | 2.0 (2.0) | 0 |"
+    )
+    assert row in text
+    assert "| folder | 25 mm | 0 of 1 | – " in text
+    assert "* one, 25 mm: No shaft." in text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from CorticalBoneMappingLib.anatomy.frame import evenly_spread
 from CorticalBoneMappingLib.core.surface import Surface
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.simulation.hip.femur_shape import (
@@ -15,12 +17,14 @@ from CorticalBoneMappingLib.simulation.hip.femur_shape import (
     LESSER_TROCHANTER_TIP,
     mean_shape,
 )
+from CorticalBoneMappingLib.simulation.hip.variation import draw_variation, fields_covariance
 from validation.registration import spot, subjects
 from validation.registration.cutting import cut_off
 from validation.registration.deformation import own_deformation
 from validation.registration.errors import HEAD, MIDDLE, SHAFT, errors_of, part_of
 from validation.registration.ours import Registered
 from validation.registration.subjects import Subject, Template
+from validation.registration.unseen import SEEN_TO_MM, gaussian, unseen_part
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,6 +32,7 @@ def coarse():
     """A mean shape of 2.5 mm, as dense as these tests need."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subjects, "dense_mean", lambda: _MEAN)
+        patch.setattr(subjects, "seen_mean", lambda: _MEAN)
         patch.setattr(spot, "dense_mean", lambda: _MEAN)
         yield
 
@@ -43,9 +48,8 @@ def subject_of(side: str = "right") -> Subject:
     dense = (mirror * own_deformation(_MEAN, random)(_MEAN.points)) @ turn.T + [100.0, -50.0, 20.0]
     triangles = _MEAN.triangles if side == "right" else _MEAN.triangles[:, ::-1]
     point = (mirror * np.array([4.0, -4.0, -110.0])) @ turn.T + [100.0, -50.0, 20.0]
-    return Subject(
-        "one", Surface(dense, triangles), side, False, dense, np.array([[point, turn @ [0.0, 0.0, -1.0]]])
-    )
+    cuts = np.array([[point, turn @ [0.0, 0.0, -1.0]]])
+    return Subject("one", Surface(dense, triangles), side, False, dense, cuts, np.zeros_like(_MEAN.points))
 
 
 def template() -> Template:
@@ -121,6 +125,72 @@ def test_the_own_deformation_folds_nothing_and_is_of_millimetres():
         assert np.einsum("ij,ij->i", facing[0], facing[1]).min() > 0.0
         step = np.linalg.norm(moved - _MEAN.points, axis=1)
         assert 0.5 < step.mean() < 5.0
+
+
+def test_a_translation_is_seen_and_a_turn_of_a_ball_is_not():
+    ball = even_ball()
+    alike = gaussian(1e4, 1.0)  # all points move alike
+    shift = np.array([0.5, -0.3, 0.2])
+    moved = unseen_part(lambda points: np.broadcast_to(shift, points.shape), alike, ball)
+    assert np.linalg.norm(moved, axis=1).max() < 0.03
+
+    def turns(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return 0.01 * one @ other.T  # of fields that are linear in the place
+
+    angle = np.array([0.02, 0.01, -0.03])
+    left = unseen_part(lambda points: np.cross(angle, points), turns, ball)
+    np.testing.assert_allclose(left, np.cross(angle, ball.points), atol=1e-9)
+
+
+def test_the_unseen_part_is_as_large_as_its_conditional_variance():
+    rough = gaussian(6.0, 1.0)
+    ball, random = even_ball(), np.random.default_rng(4)
+    points, normals = ball.points, ball.normals
+    alike = rough(points, points)
+    root = np.linalg.cholesky(alike + 1e-9 * np.eye(len(points)))
+    across = alike * (normals @ normals.T)
+    expected = np.zeros(len(points))
+    for axis in range(3):
+        known = alike * normals[:, axis]
+        weights = np.linalg.solve(across + SEEN_TO_MM**2 * np.eye(len(points)), known.T).T
+        expected += 1.0 - 2.0 * (weights * known).sum(axis=1) + (weights @ across * weights).sum(axis=1)
+    found = []
+    for _ in range(150):
+        drawn = root @ random.standard_normal(points.shape)
+        found.append((unseen_part(lambda _, drawn=drawn: drawn, rough, ball) ** 2).sum(axis=1))
+    assert np.mean(found) == pytest.approx(expected.mean(), rel=0.05)
+
+
+def test_error_without_a_trace_and_the_rest_are_measured_from_the_seen_place():
+    subject = subject_of()
+    along = np.cross(_MEAN.normals, [0.3, 1.0, 0.2])
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    slid = replace(subject, unseen=0.5 * along)
+    everything = np.ones(len(_MEAN.points), dtype=bool)
+    found = errors_of(slid, template(), subject.surface, everything)
+    assert found.distance.max() < 1e-6
+    assert np.median(found.unseen) == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_allclose(found.rest, found.unseen)
+    at_seen = replace(subject.surface, points=slid.seen_truth(_MEAN.points))
+    found = errors_of(slid, template(), at_seen, everything)
+    assert found.rest.max() < 1e-6
+    np.testing.assert_allclose(found.distance, found.unseen)
+    back = slid.seen_on_mean(slid.seen_truth(_MEAN.points))
+    assert np.median(np.linalg.norm(back - _MEAN.points, axis=1)) < 0.1
+
+
+def test_the_covariance_of_the_simulated_fields_is_theirs():
+    places = _MEAN.points[::700]
+    drawn = np.array([draw_variation(np.random.default_rng(seed)).fields(places) for seed in range(400)])
+    found = np.einsum("pix,pjx->ij", drawn, drawn) / (3 * len(drawn))
+    expected = fields_covariance(places, places)
+    np.testing.assert_allclose(found, expected, atol=0.12 * expected.max())
+
+
+def even_ball() -> SimpleNamespace:
+    """Points of a ball of 20 mm, evenly spread, and their exact normals."""
+    normals = evenly_spread(300)
+    return SimpleNamespace(points=20.0 * normals, normals=normals)
 
 
 def test_a_spot_keeps_its_depth_if_all_agree_and_loses_what_sliding_apart_makes_it_lose():

@@ -1,8 +1,8 @@
 """How a person's femur differs from one of the same dimensions: random fields, roughness, osteophytes, fovea.
 
 The fields have the size and the lengths of what thirteen real people leave over once the mean femur has their
-dimensions (``python -m validation.real_bones.leftover`` measures it, and the same of simulated people; the
-page is Docs/validation/population.md). Roughness, osteophytes and fovea were chosen by hand; not tuned.
+dimensions; the program that measured it was not kept. Roughness, osteophytes and fovea were chosen by hand;
+not tuned.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from .femur_map import PointMap, unit
 from .femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, NECK_BASE, PLACE
@@ -122,6 +123,24 @@ def draw_variation(
         return moved
 
     return PersonVariation(fields, details)
+
+
+def fields_covariance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the covariance of a component of the smooth random fields, between people.
+
+    Parameters
+    ----------
+    one, other : ndarray of shape (n, 3) and (m, 3)
+        Places in the mean femur, mm.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        mm².
+    """
+    squared = cdist(_stretched(one), _stretched(other), "sqeuclidean")
+    alike = sum(deviation**2 * np.exp(-0.5 * squared / length**2) for length, deviation in FIELDS)
+    return alike * np.outer(_strength(one, _FIELD_PLACES), _strength(other, _FIELD_PLACES))
 
 
 def _strength(points: np.ndarray, places: tuple[tuple[np.ndarray, float, float], ...]) -> np.ndarray:
