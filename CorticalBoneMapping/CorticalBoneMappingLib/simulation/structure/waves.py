@@ -1,8 +1,8 @@
 """Random fields as sums of plane waves: they have no grid, turn with the bone, and are cheap on blocks.
 
 A sum of many cosines of random directions and phases is very nearly a Gaussian random field (Cahn 1965, J
-Chem Phys 42:93; Soyarslan et al. 2018, Acta Materialia 149:326, and Kumar et al. 2020, npj Comput Mater 6:73,
-make networks like those of trabeculae of it).
+Chem Phys 42:93; Soyarslan et al. 2018, Acta Materialia 149:326, and Kumar et al. 2020, npj Computational
+Materials 6:73, make networks like those of trabeculae of it).
 """
 
 from __future__ import annotations
