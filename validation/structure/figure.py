@@ -17,7 +17,7 @@ except ImportError as error:
     raise SystemExit("The figures need matplotlib: .venv/bin/python -m pip install -e .[bench]") from error
 
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7")
-_WINDOW = {"cmap": "gray", "vmin": -150, "vmax": 900}
+_WINDOW = {"cmap": "gray", "vmin": -50, "vmax": 650}
 _HALF_MM = 32.0
 
 
@@ -43,6 +43,8 @@ def draw(heads: list[Head], path: Path) -> None:
         counts, edges = np.histogram(values - np.median(values), np.arange(-300, 401, 25), density=True)
         axes[1, 2].stairs(counts, edges, color=colour)
     axes[0, 2].legend(fontsize=7)
+    axes[0, 2].set_xticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
+    axes[0, 2].minorticks_off()
     axes[0, 2].set_xlabel("1/mm", fontsize=8)
     axes[0, 2].set_title("power in the slice, HU² mm²", fontsize=9)
     axes[1, 2].set_xlabel("HU less the median", fontsize=8)
@@ -54,7 +56,7 @@ def draw(heads: list[Head], path: Path) -> None:
 
 
 def _planes(head: Head) -> list[np.ndarray]:
-    """Axial and coronal section through the head's centre; lateral is to the left as far as it matters."""
+    """Axial and coronal section through the head's centre; medial is on the right."""
     along = np.arange(-_HALF_MM, _HALF_MM + 0.1, 0.5)
     u, v = np.meshgrid(along, -along)
     zero = np.zeros_like(u)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,11 +103,14 @@ def real_head(folder: Path) -> Head:
     Head
     """
     volume = read_volume(folder / "hip_ct_crop" / "ct.nrrd")
+    # The file's axes are those of an array; dome and neck show that its slices run downwards.
+    matrix = np.diag([*(np.linalg.norm(volume.ijk_to_ras[:3, :3], axis=0) * [1.0, -1.0, -1.0]), 1.0])
+    volume = replace(volume, ijk_to_ras=matrix)
     return Head("real CT", volume, volume.points_of(_CROP_HEAD[None])[0])
 
 
 def simulated_head(seed: int, with_structure: bool = True) -> Head:
-    """Simulate a hip and scan it as the crop was scanned.
+    """Simulate a left hip and scan it as the crop was scanned.
 
     Parameters
     ----------
@@ -120,7 +123,7 @@ def simulated_head(seed: int, with_structure: bool = True) -> Head:
     -------
     Head
     """
-    hip = simulate_hip(seed)
+    hip = simulate_hip(seed, "left")
     made = simulate_scan(structured(hip, seed) if with_structure else hip, _SCANNER)
     name = f"{'simulated' if with_structure else 'smooth'} {seed}"
     return Head(name, made.volume, made.hip.head_centre)

@@ -15,8 +15,8 @@ from .hrpqct import cortical_compartment, scan_slab, thickness_along
 BINS_MM = (0.35, 0.8, 1.2, 2.0, 3.0, 7.0)
 AVERAGES_MM = (0.0, 2.0, 4.0)
 _SLABS_MM = (8.0, -8.0, -22.0, -34.0, -55.0, -80.0)  # where slices begin, from the head's centre
-_SLAB_MM = 2.0
-_STEEPEST = 0.35  # of the normal to the slices, so that lines stay in the slab
+_SLAB_MM = 1.4
+_STEEPEST = 0.2  # of the normal to the slices, so that lines stay in the slab
 
 
 class Compared(NamedTuple):

@@ -4,5 +4,18 @@ from .hip.femur import simulate_hip
 from .hip.tissue import Tissue
 from .scanner.scanner import SimulatedScan, simulate_scan
 from .scanner.settings import ScannerSettings
+from .structure.microstructure import Structure
+from .structure.structured import structured
+from .structure.truth import StructureTruth, structure_truth
 
-__all__ = ["ScannerSettings", "SimulatedScan", "Tissue", "simulate_hip", "simulate_scan"]
+__all__ = [
+    "ScannerSettings",
+    "SimulatedScan",
+    "Structure",
+    "StructureTruth",
+    "Tissue",
+    "simulate_hip",
+    "simulate_scan",
+    "structure_truth",
+    "structured",
+]

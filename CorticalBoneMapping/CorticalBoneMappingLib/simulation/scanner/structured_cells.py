@@ -56,10 +56,14 @@ class BlockParts:
         """Mean width of a part."""
         return float(np.mean(self.cell_mm / self.times))
 
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Mean of the parts (n_blocks, n_parts) of each cell, shape (n_blocks, n_cells)."""
-        shape = [n for cells, times in zip(self.cells[::-1], self.times[::-1]) for n in (cells, times)]
-        return values.reshape(len(values), *shape).mean(axis=(2, 4, 6)).reshape(len(values), -1)
+    @property
+    def mean(self) -> np.ndarray:
+        """Weights (n_parts, n_cells) of the mean of the parts of each cell."""
+        z, y, x = (
+            np.kron(np.eye(cells), np.ones((times, 1)) / times)
+            for cells, times in zip(self.cells[::-1], self.times[::-1])
+        )
+        return np.kron(np.kron(z, y), x).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def structured_cells(
     deep &= beyond.min(axis=1) > 4.0 * s.roughness_mm
     shape = (len(places), int(np.prod(parts.cells)))
     contrast, occupancy = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    offsets = parts.offsets
+    offsets, mean = parts.offsets, parts.mean
     for kind, work in ((~deep, _near_cortex), (deep, _deep)):
         rows = np.flatnonzero(kind)
         for start in range(0, len(rows), _AT_A_TIME):
@@ -132,7 +136,7 @@ def structured_cells(
             density, inside = work(
                 structure, parts.size_mm, places[some], offsets, corners.some(some), weights, width[some]
             )
-            contrast[some], occupancy[some] = parts.mean(density), parts.mean(inside)
+            contrast[some], occupancy[some] = density @ mean, inside @ mean
     return contrast, occupancy
 
 

@@ -48,6 +48,7 @@ _BOUNDS = {
 }
 _HIGHEST_FRACTION = 0.45  # of cancellous bone: the cortex ends where the fraction falls through one half
 _ALONG_MUSCLES, _STREAK_STRETCH = np.array([0.0, 0.0, 1.0]), 3.0  # chosen by hand
+_BUNDLE_STRETCH = 2.0  # times that of the struts; by the look of the real CT
 _LEAST_COMPACT = 0.3  # of the cortex that the trabecularised zone leaves compact; chosen by hand
 
 
@@ -84,9 +85,9 @@ class Structure:
         If a value is outside its bounds.
     """
 
-    strut_spacing_mm: float = 0.75
-    stretch: float = 1.5
-    bundle_variation: float = 0.12
+    strut_spacing_mm: float = 0.72
+    stretch: float = 1.7
+    bundle_variation: float = 0.13
     bundle_correlation_mm: float = 3.5
     strut_density: float = 1150.0
     marrow_density: float = -65.0
@@ -176,7 +177,7 @@ class Microstructure:
             structure,
             Network.of_spacing(structure.strut_spacing_mm, random, along, structure.stretch),
             Waves.of_correlation(structure.bundle_correlation_mm, random, 48).stretched(
-                along, structure.stretch
+                along, _BUNDLE_STRETCH * structure.stretch
             ),
             Waves.of_correlation(structure.pore_correlation_mm, random),
             Waves.of_correlation(structure.zone_correlation_mm, random, 48),

@@ -160,14 +160,14 @@ def _averaging(surface: Surface, fwhm_mm: float) -> sparse.csr_matrix:
     """Gaussian mean over vertices that face the same way, weighted by area; rows sum to 1."""
     count = len(surface.points)
     if fwhm_mm <= 0:
-        return sparse.identity(count, format="csr")
+        return sparse.identity(count, dtype=np.float32, format="csr")
     sd = fwhm_mm / _FWHM_PER_SD
     tree = cKDTree(surface.points)
     near = tree.sparse_distance_matrix(tree, 2.5 * sd, output_type="coo_matrix")
     facing = np.einsum("ij,ij->i", surface.normals[near.row], surface.normals[near.col]) > _FACING
     weights = np.exp(-0.5 * (near.data / sd) ** 2) * surface.point_areas[near.col] * facing
     mean = sparse.csr_matrix((weights, (near.row, near.col)), shape=(count, count))
-    return sparse.diags(1.0 / np.asarray(mean.sum(axis=1)).ravel()) @ mean
+    return (sparse.diags(1.0 / np.asarray(mean.sum(axis=1)).ravel()) @ mean).astype(np.float32)
 
 
 def _falls_through_half(fraction: np.ndarray, places: np.ndarray, thickness: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-_CHUNK = 4_000_000  # phases at a time
+_CHUNK = 400_000  # phases at a time: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,16 @@ class Waves:
     def at(self, points: np.ndarray) -> np.ndarray:
         """Give the field at points (n, 3) in mm, shape (n,), float32."""
         values = np.empty(len(points), dtype=np.float32)
+        if not len(points):
+            return values
+        # Single precision is enough for phases from the middle of the points.
+        middle = points.mean(axis=0)
+        vectors, phases = self.vectors.T.astype(np.float32), self._phases(middle[None])
+        offsets = (points - middle).astype(np.float32)
         step = max(1, _CHUNK // len(self.phases))
         for start in range(0, len(points), step):
             some = slice(start, start + step)
-            values[some] = np.cos(self._phases(points[some])).sum(axis=1)
+            values[some] = np.cos(offsets[some] @ vectors + phases).sum(axis=1)
         return values * np.float32(np.sqrt(2.0 / len(self.phases)))
 
     def on_blocks(self, centres: np.ndarray, offsets: np.ndarray) -> np.ndarray:
