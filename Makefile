@@ -34,7 +34,7 @@ help:
 	@echo "make bench-real-bones  the average femur and simulated people against real bones"
 	@echo "make bench-inputs  what people hand in: every kind of input with its answer"
 	@echo "make bench-measurement  accuracy of every method on many simulated scans: hours; goes on where it was"
-	@echo "make bench-registration  registration against known truth and against published methods: an hour or more"
+	@echo "make bench-registration  registration against known truth and against published methods: 20 minutes"
 	@echo "make bench-segmentation  the femur that is found against the true one, in two dozen simulated hips"
 	@echo "make bench-statistics    false alarms of every test in a thousand null studies"
 	@echo "make bench-trial         a whole simulated trial, from 640 scans to its effect: hours, 5 GB"

@@ -17,20 +17,25 @@ from CorticalBoneMappingLib.core.surface import Surface, to_polydata
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.mesh.meshing import isosurface
 from CorticalBoneMappingLib.simulation.hip.femur_shape import (
+    GREATER_TROCHANTER_TOP,
     HEAD_CENTRE,
     HEAD_RADIUS_MM,
+    LESSER_TROCHANTER_TIP,
     NECK_BASE,
     SHAFT_AXIS,
+    axis_at,
 )
 
 from .cache import remeshed
 from .cutting import cut_off
 from .errors import Errors, errors_of
 from .ours import Registered, register_average
+from .spot import PLACES
 from .subjects import CACHE, Subject, Template, dense_mean, draw_subject
 
 PERSON = 100  # an even number: a right femur with a long shaft
 _VERTICES = 9000
+_HOLES = "neck, superior", "greater trochanter, lateral", "shaft, lateral"
 
 
 @dataclass(frozen=True)
@@ -83,12 +88,12 @@ def _unharmed(subject: Subject) -> Subject:
     return subject
 
 
-def _shaft_cut(z_mm: float, tilt_deg: float = 0.0) -> Callable[[Subject], Subject]:
-    """Cut at a height of the mean shape, on which the lesser trochanter's tip is at -43 mm."""
+def _shaft_cut(below_mm: float, tilt_deg: float = 0.0) -> Callable[[Subject], Subject]:
+    """Cut below the tip of the lesser trochanter, by height on the mean shape."""
 
     def damage(subject: Subject) -> Subject:
         axis = SHAFT_AXIS[1] - SHAFT_AXIS[0]
-        middle = SHAFT_AXIS[0] + axis * (z_mm - SHAFT_AXIS[0][2]) / axis[2]
+        middle = axis_at(LESSER_TROCHANTER_TIP[2] - below_mm)
         ring = middle + 14.0 * np.array([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
         points = subject.truth(np.concatenate([ring, ring + 10.0 * axis / np.linalg.norm(axis)]))
         point, beyond = points[:4].mean(axis=0), points[4:].mean(axis=0)
@@ -134,17 +139,20 @@ def _osteophytes(subject: Subject) -> Subject:
     """Spurs of 5 mm around the rim of the head and on the greater trochanter, sharper than any bend."""
     axis = (HEAD_CENTRE - NECK_BASE) / np.linalg.norm(HEAD_CENTRE - NECK_BASE)
     rim = _on_surface_around(HEAD_CENTRE - 0.55 * HEAD_RADIUS_MM * axis, axis)[:6]
-    return _pushed(subject, np.concatenate([rim, [[12.0, 20.0, 5.0]]]), height_mm=5.0, width_mm=2.5)
+    return _pushed(subject, np.concatenate([rim, [GREATER_TROCHANTER_TOP]]), height_mm=5.0, width_mm=2.5)
 
 
 def _pits(subject: Subject) -> Subject:
     """Five pits of 5 mm, as where a segmentation leaked."""
     seats = [
-        [-22.0, 3.0, -3.0],
-        [-4.0, 22.0, -32.0],
-        [24.0, 9.0, -14.0],
-        [-50.0, 25.0, 0.0],
-        [18.0, -2.0, -80.0],
+        PLACES[name]
+        for name in (
+            "neck, superior",
+            "intertrochanteric, anterior",
+            "greater trochanter, lateral",
+            "head, superior",
+            "shaft, lateral",
+        )
     ]
     return _pushed(subject, np.array(seats), height_mm=-5.0, width_mm=3.0)
 
@@ -161,7 +169,7 @@ def _pushed(subject: Subject, seats: np.ndarray, height_mm: float, width_mm: flo
 def _open_holes(subject: Subject) -> Subject:
     """Three holes of 8 mm in the surface itself."""
     bone = subject.surface
-    seats = subject.truth(np.array([[-22.0, 3.0, -3.0], [24.0, 9.0, -14.0], [18.0, -2.0, -80.0]]))
+    seats = subject.truth(np.array([PLACES[name] for name in _HOLES]))
     centres = bone.points[bone.triangles].mean(axis=1)
     away = np.linalg.norm(centres[:, None] - seats, axis=2).min(axis=1)
     used, triangles = np.unique(bone.triangles[away > 4.0], return_inverse=True)
@@ -220,12 +228,12 @@ def _remeshed(surface: Surface, n_points: int = _VERTICES) -> Surface:
 
 DAMAGES: dict[str, Callable[[Subject], Subject]] = {
     "none": _unharmed,
-    "shaft cut 90 mm below the lesser trochanter": _shaft_cut(-133.0),
-    "shaft cut 60 mm below": _shaft_cut(-103.0),
-    "shaft cut 40 mm below": _shaft_cut(-83.0),
-    "shaft cut 40 mm below, 25° oblique": _shaft_cut(-83.0, 25.0),
-    "shaft cut 25 mm below": _shaft_cut(-68.0),
-    "shaft cut 17 mm below": _shaft_cut(-60.0),
+    "shaft cut 90 mm below the lesser trochanter": _shaft_cut(90.0),
+    "shaft cut 60 mm below": _shaft_cut(60.0),
+    "shaft cut 40 mm below": _shaft_cut(40.0),
+    "shaft cut 40 mm below, 25° oblique": _shaft_cut(40.0, 25.0),
+    "shaft cut 25 mm below": _shaft_cut(25.0),
+    "shaft cut 17 mm below": _shaft_cut(17.0),
     "head flattened by a third of its radius": _head_cut(0.67),
     "head flattened to its centre": _head_cut(0.0),
     "head missing, cut through the neck": _head_cut(-1.05),

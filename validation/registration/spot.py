@@ -6,22 +6,38 @@ import numpy as np
 
 from CorticalBoneMappingLib.mesh.closest import closest_points
 from CorticalBoneMappingLib.registration.result import carry
+from CorticalBoneMappingLib.simulation.hip.femur_map import unit
+from CorticalBoneMappingLib.simulation.hip.femur_shape import (
+    DIMENSIONS,
+    HEAD_CENTRE,
+    HEAD_RADIUS_MM,
+    LESSER_TROCHANTER_TIP,
+    NECK_BASE,
+    PLACE,
+    SHAFT_AXIS,
+    axis_at,
+)
 
 from .ours import Registered
 from .subjects import Subject, Template, dense_mean
 
 FWHM_MM = 10.0
 _NEAR_MM = 12.0
+_UP = unit(SHAFT_AXIS[0] - SHAFT_AXIS[1])
+_ALONG_NECK = unit(NECK_BASE - HEAD_CENTRE)
+_LATERAL = np.array([DIMENSIONS["shaft_radius_mm"], 0.0, 0.0])
+_OVER_NECK = unit(_UP - _UP @ _ALONG_NECK * _ALONG_NECK)
+_NECK_HEIGHT_MM, _NECK_DEPTH_MM = DIMENSIONS["neck_height_mm"], DIMENSIONS["neck_depth_mm"]
 # On or near the mean shape; the closest place on it is taken.
 PLACES = {
-    "neck, superior": (-22.0, 3.0, -3.0),
-    "neck, inferior": (-27.0, 2.0, -32.0),
-    "neck, anterior": (-25.0, 18.0, -15.0),
-    "intertrochanteric, anterior": (-4.0, 22.0, -32.0),
-    "greater trochanter, lateral": (24.0, 9.0, -14.0),
-    "lesser trochanter": (-18.8, -29.2, -43.2),
-    "head, superior": (-50.0, 1.5, 24.0),
-    "shaft, lateral": (19.0, -2.0, -75.0),
+    "neck, superior": PLACE["neck_centre"] + 0.5 * _NECK_HEIGHT_MM * _OVER_NECK,
+    "neck, inferior": PLACE["neck_centre"] - 0.5 * _NECK_HEIGHT_MM * _OVER_NECK,
+    "neck, anterior": PLACE["neck_centre"] + 0.5 * _NECK_DEPTH_MM * np.cross(_OVER_NECK, _ALONG_NECK),
+    "intertrochanteric, anterior": PLACE["front"],
+    "greater trochanter, lateral": PLACE["lateral_face"],
+    "lesser trochanter": PLACE["lesser_trochanter"],
+    "head, superior": HEAD_CENTRE + HEAD_RADIUS_MM * _UP,
+    "shaft, lateral": axis_at(LESSER_TROCHANTER_TIP[2] - 32.0) + _LATERAL,
 }
 
 

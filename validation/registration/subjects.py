@@ -35,7 +35,7 @@ END_Z_MM = -105.0
 """Where the template's shaft ends on the mean shape, as the average femur's does."""
 _VERTICES = (8000, 9500)
 _SEED = 70_413  # the shipped population has seeds of its own
-# Heights on the mean shape, whose lesser trochanter has its tip at -43 mm and ends at about -58 mm.
+# Heights on the mean shape, whose lesser trochanter has its tip at -53 mm.
 _CUT_SHORT_MM, _CUT_LONG_MM = (-118.0, -60.0), (-140.0, -125.0)
 _TILT_SHORT_DEG, _TILT_LONG_DEG = 25.0, 5.0
 _FARTHEST_MM = 300.0

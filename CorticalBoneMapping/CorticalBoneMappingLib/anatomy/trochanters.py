@@ -57,12 +57,7 @@ def greater_trochanter_top(surface: Surface, head: Head, frame: Frame) -> np.nda
         If the greater trochanter is missing.
     """
     places = frame.coordinates(surface.points)
-    lateral, height = places[:, 0], places[:, 2]
-    offset = frame.coordinates(head.centre)[0]
-    # Lateral to the middle of the neck and away from the head.
-    beside = (lateral > 0.4 * offset) & (
-        np.linalg.norm(surface.points - head.centre, axis=1) > 1.3 * head.radius_mm
-    )
+    height, beside = places[:, 2], _beside_the_neck(surface, head, frame)
     top = _highest(surface, height, beside)
     if top is None or frame.coordinates(top)[2] < -1.6 * head.radius_mm:
         raise SurfaceError(
@@ -98,10 +93,18 @@ def greater_trochanter_tip(surface: Surface, head: Head, frame: Frame, top: np.n
     places = frame.coordinates(surface.points)
     reaching = places @ _GREATER_DIRECTION
     near = np.linalg.norm(surface.points - top, axis=1) < head.radius_mm
+    near &= _beside_the_neck(surface, head, frame)
     first = surface.points[near][reaching[near].argmax()]
     middle = _middle_of_top(surface, places, reaching, near, first, head.radius_mm * np.array(_TIP))
     middle += (reaching[near].max() - middle @ _GREATER_DIRECTION) * _GREATER_DIRECTION
     return _on_surface(surface, frame, middle)
+
+
+def _beside_the_neck(surface: Surface, head: Head, frame: Frame) -> np.ndarray:
+    """Which points lie lateral to the middle of the neck and away from the head."""
+    lateral, offset = frame.coordinates(surface.points)[:, 0], frame.coordinates(head.centre)[0]
+    away = np.linalg.norm(surface.points - head.centre, axis=1) > 1.3 * head.radius_mm
+    return (lateral > 0.4 * offset) & away
 
 
 def lesser_trochanter_tip(surface: Surface, head: Head, frame: Frame) -> np.ndarray | None:

@@ -202,6 +202,15 @@ def test_the_tip_of_the_greater_trochanter_hardly_moves_when_the_frame_is_tilted
             assert np.linalg.norm(tip - marks["greater_trochanter"]) < 1.2
 
 
+def test_the_tip_of_the_greater_trochanter_is_not_on_a_head_that_is_near_and_higher(femur, anatomy):
+    short = FemurDimensions(head_diameter_mm=48.0, offset_mm=36.0, neck_shaft_angle_deg=130.0, greater_mm=4.0)
+    to_person = individual_map(short)
+    found = measure_anatomy(replace(femur, points=to_person(femur.points)), "right").landmarks
+    carried = to_person(anatomy.landmarks["greater_trochanter"][None])[0]
+    assert np.linalg.norm(found["greater_trochanter"] - found["head_centre"]) < 2.3 * 24.0
+    assert np.linalg.norm(found["greater_trochanter"] - carried) < 2.5
+
+
 def test_a_flattened_head_keeps_its_sphere(femur, anatomy):
     centre, radius = anatomy.landmarks["head_centre"], anatomy.head_radius_mm
     points = femur.points.copy()
