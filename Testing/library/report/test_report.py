@@ -176,6 +176,19 @@ def test_points_without_a_value_are_grey_and_those_without_cortex_have_their_own
     )
 
 
+def test_a_density_that_the_scan_does_not_show_is_grey(tmp_path):
+    ball = sphere()
+    upper = ball.points[:, 2] > 0
+    density = np.full(len(ball.points), 1000.0)
+    sd = np.where(upper, 20.0, 80.0)  # 2 and 8 %
+    known = ball.with_arrays(cortical_density=density, cortical_density_sd=np.full(len(density), 20.0))
+    partly = ball.with_arrays(cortical_density=density, cortical_density_sd=sd)
+    for name, surface in (("known", known), ("partly", partly)):
+        render_views(surface, "cortical_density", tmp_path / f"{name}.png", side="right", width_px=900)
+    grey = [count_near(pixels(tmp_path / f"{name}.png"), NOT_MEASURED_COLOUR) for name in ("known", "partly")]
+    assert grey[1] > grey[0] + 5_000
+
+
 def runs(line: np.ndarray) -> np.ndarray:
     """Lengths of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))

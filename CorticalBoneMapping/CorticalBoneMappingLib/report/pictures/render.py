@@ -15,7 +15,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from ...anatomy.views import View, anatomical_views, file_axis_views
 from ...core.colours import NO_CORTEX_COLOUR, NOT_MEASURED_COLOUR, diverging, sequential
 from ...core.errors import SettingError
-from ...core.measures import MEASURES, Measure, VertexStatus
+from ...core.measures import MEASURES, Measure, VertexStatus, density_is_known
 from ...core.surface import Surface, to_polydata
 from ...study.analysis.shown import shown_of, with_significant
 from .canvas import PALE_INK, Canvas
@@ -84,7 +84,8 @@ def render_views(
     ----------
     surface : Surface
         A femur in RAS mm. Triangles at a point without a finite value are grey; where an array
-        ``quality`` marks them as without cortex they have a colour of their own.
+        ``quality`` marks them as without cortex they have a colour of their own. A cortical density that the
+        scan does not show, by its standard deviation, is grey too, and the legend says so.
     array_name : str
         Name of the array of shape (n_points,).
     path_png : str or Path
@@ -113,6 +114,9 @@ def render_views(
         If the array is absent or has several values a point, has no known range, or the width is too small.
     """
     values = _values(surface, array_name)
+    unknown = _unknown_density(surface, array_name)
+    if unknown.any():
+        values, grey_means = np.where(unknown, np.nan, values), "not known from the scan"
     unit = measure.unit if measure else surface.units.get(array_name)
     measure = measure or _known_measure(array_name)
     if width_px < 600:
@@ -152,6 +156,14 @@ def _values(surface: Surface, name: str) -> np.ndarray:
     if values.ndim != 1:
         raise SettingError(f"The array '{name}' has several values a point; a map shows one.")
     return values
+
+
+def _unknown_density(surface: Surface, name: str) -> np.ndarray:
+    """Points whose density is that of the bone's thick cortex, and not read off the scan there."""
+    values, sd = surface.arrays.get("cortical_density"), surface.arrays.get("cortical_density_sd")
+    if name != "cortical_density" or values is None or sd is None:
+        return np.zeros(len(surface.points), dtype=bool)
+    return np.isfinite(values) & ~density_is_known(values, sd)
 
 
 def _known_measure(name: str) -> Measure:
