@@ -15,9 +15,9 @@ from CorticalBoneMappingLib.simulation import simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
 from CorticalBoneMappingLib.simulation.hip.femur import draw_femur
 from CorticalBoneMappingLib.simulation.hip.femur_shape import HEAD_CENTRE, NECK_BASE
+from CorticalBoneMappingLib.simulation.hip.structured import structured
 from CorticalBoneMappingLib.simulation.scanner.field import rotation
 from CorticalBoneMappingLib.simulation.scanner.phantom import ROD_DENSITY, ROD_WATER
-from CorticalBoneMappingLib.simulation.structure.structured import structured
 
 from .. import physical_ct
 from . import cache

@@ -13,7 +13,7 @@ from CorticalBoneMappingLib.core.progress import Progress
 from CorticalBoneMappingLib.simulation import simulate_hip
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
 from CorticalBoneMappingLib.simulation.hip.femur import draw_femur
-from CorticalBoneMappingLib.simulation.structure.structured import structured
+from CorticalBoneMappingLib.simulation.hip.structured import structured
 
 from .files import cached
 from .protocol import PROTOCOLS, Protocol

@@ -16,7 +16,7 @@ from CorticalBoneMappingLib.io.files import whole_file, write_json, write_text
 from CorticalBoneMappingLib.io.surface_files import write_surface
 from CorticalBoneMappingLib.io.volume_files import write_volume
 from CorticalBoneMappingLib.simulation.hip.bone import Hip
-from CorticalBoneMappingLib.simulation.structure.truth import with_local_truth
+from CorticalBoneMappingLib.simulation.hip.structure_truth import with_local_truth
 
 from .body import ROD_DENSITY, ROD_WATER
 from .protocol import Protocol

@@ -11,7 +11,7 @@ from scipy import ndimage
 from CorticalBoneMappingLib.core.volume import Volume
 from CorticalBoneMappingLib.io.volume_files import read_volume
 from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
-from CorticalBoneMappingLib.simulation.structure.structured import structured
+from CorticalBoneMappingLib.simulation.hip.structured import structured
 
 SCALES_MM = (1.5, 2.5, 4.0, 8.0)
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from CorticalBoneMappingLib.simulation import simulate_hip
-from CorticalBoneMappingLib.simulation.structure.structured import structured
-from CorticalBoneMappingLib.simulation.structure.truth import structure_truth
+from CorticalBoneMappingLib.simulation.hip.structure_truth import structure_truth
+from CorticalBoneMappingLib.simulation.hip.structured import structured
 
 from .hrpqct import cortical_compartment, scan_slab, thickness_along
 

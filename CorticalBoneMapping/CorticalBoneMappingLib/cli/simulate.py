@@ -113,8 +113,8 @@ def simulate_to(chosen: argparse.Namespace, progress: Progress) -> None:
     from ..io.volume_files import write_volume
     from ..pipeline.provenance import plain, program
     from ..simulation import ScannerSettings, simulate_hip, simulate_scan
-    from ..simulation.structure.structured import structured
-    from ..simulation.structure.truth import with_local_truth
+    from ..simulation.hip.structure_truth import with_local_truth
+    from ..simulation.hip.structured import structured
 
     written = (_CT_FILES[chosen.format], LABELS_FILE, TRUTH_FILE, RODS_FILE)
     ready_folder(chosen.out, "simulated hip", SIMULATION_FILE, written)

@@ -1,12 +1,12 @@
 """A digital hip and a CT scanner: scans whose truth is known."""
 
 from .hip.femur import simulate_hip
+from .hip.structure_truth import StructureTruth, structure_truth
+from .hip.structured import structured
 from .hip.tissue import Tissue
 from .scanner.scanner import SimulatedScan, simulate_scan
 from .scanner.settings import ScannerSettings
 from .structure.microstructure import Structure
-from .structure.structured import structured
-from .structure.truth import StructureTruth, structure_truth
 
 __all__ = [
     "ScannerSettings",

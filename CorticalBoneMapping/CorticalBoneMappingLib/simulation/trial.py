@@ -26,10 +26,10 @@ from .hip.bone import Hip
 from .hip.femur import make_femur
 from .hip.femur_shape import HEAD_CENTRE, HEAD_RADIUS_MM, PLACE, axis_at
 from .hip.population import FemurDimensions, draw_dimensions, other_side
+from .hip.structured import STRUCTURES, structured
 from .hip.surroundings import with_pelvis
 from .hip.tissue import Tissue, blend, neck_radii
 from .scanner.settings import ScannerSettings
-from .structure.structured import STRUCTURES, structured
 
 # Place on the mean shape, and the change of mass there (%) when the whole femur's is 5.4 %. With these the
 # mean over the region "lateral trochanter" of the average femur is 12 %.

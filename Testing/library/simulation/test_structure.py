@@ -12,12 +12,12 @@ from CorticalBoneMappingLib.io.surface_files import read_surface
 from CorticalBoneMappingLib.mesh.meshing import isosurface
 from CorticalBoneMappingLib.simulation.hip.bone import Bone, Hip
 from CorticalBoneMappingLib.simulation.hip.soft_tissue import FAT_HU, SoftTissue
+from CorticalBoneMappingLib.simulation.hip.structure_truth import structure_truth
+from CorticalBoneMappingLib.simulation.hip.structured import draw_structure, structured
 from CorticalBoneMappingLib.simulation.scanner.field import rotation
 from CorticalBoneMappingLib.simulation.scanner.voxelise import FineGrid, voxelise
 from CorticalBoneMappingLib.simulation.structure.microstructure import Microstructure, Structure
 from CorticalBoneMappingLib.simulation.structure.network import Network
-from CorticalBoneMappingLib.simulation.structure.structured import draw_structure, structured
-from CorticalBoneMappingLib.simulation.structure.truth import structure_truth
 from CorticalBoneMappingLib.simulation.structure.waves import Waves
 
 UP = np.array([0.0, 0.0, 1.0])

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..hip.bone import Bone, Hip
-from .microstructure import Microstructure, Structure
+from ..structure.microstructure import Microstructure, Structure
+from .bone import Bone, Hip
 
 _MEDIAL_LEAN_DEG = 12.0  # of the main compressive trabeculae of the head from the vertical; chosen by hand
 

@@ -15,8 +15,8 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ...core.surface import Surface
-from ..hip.bone import Bone
-from .microstructure import Microstructure
+from ..structure.microstructure import Microstructure
+from .bone import Bone
 
 _STEP_MM = 0.05
 _AROUND_MM = 1.5  # of the mean end of the cortex, within which the fraction falls through one half
