@@ -107,7 +107,7 @@ def isolated(case: Case) -> tuple[Volume, np.ndarray]:
     body = np.where(near, made.volume.array, around)
     soft = np.median(made.volume.array[near & ~ndimage.binary_dilation(femur)])
     image = np.where(near, body + (_MEDIA[case.medium] - soft) * (1.0 - share), around)
-    return replace(made.volume, array=np.round(image).astype(np.float32)), femur
+    return replace(made.volume, array=np.clip(np.round(image), -1024, 3071).astype(np.float32)), femur
 
 
 def _femur_row(case: Case) -> str:

@@ -5,7 +5,9 @@ import pytest
 from ball_phantom import surface_near_the_ball
 from scipy import ndimage
 
+from CorticalBoneMappingLib.core.errors import VolumeError
 from CorticalBoneMappingLib.core.volume import Volume
+from CorticalBoneMappingLib.io.volume_checks import check_ct
 from CorticalBoneMappingLib.pipeline.find.find_femur import _beside_bone
 from CorticalBoneMappingLib.segmentation.fit.edges import find_edges
 from CorticalBoneMappingLib.segmentation.fit.model_fit import _with_neighbours
@@ -63,3 +65,17 @@ def test_only_where_other_bone_lies_beside_it_can_a_head_have_leaked_into_it(bal
     top = ball.points[:, 2] > 0.95 * RADIUS
     assert beside[top].all()
     assert not beside[ball.points[:, 2] < 0].any()
+
+
+def test_a_bone_alone_in_air_is_a_ct_and_one_without_any_marrow_is_not():
+    bone = image().array > 0.5 * (SOFT_HU + BONE_HU)
+    hu = np.random.default_rng(5).normal(-1000.0, 15.0, bone.shape)
+    shares = np.random.default_rng(6).random(bone.shape)
+    for marrow, is_ct in ((0.4, True), (0.1, False)):
+        values = np.where(bone, np.where(shares < marrow, 60.0, 500.0), hu).astype(np.float32)
+        volume = Volume(values, image().ijk_to_ras)
+        if is_ct:
+            check_ct(volume)
+        else:
+            with pytest.raises(VolumeError, match="fat or muscle"):
+                check_ct(volume)
