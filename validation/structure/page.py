@@ -16,8 +16,8 @@ _INTRODUCTION = """\
 `python -m validation.structure` wrote this page. It says how the simulated microstructure
 (`simulation/structure`) compares with published numbers, with a real CT, and with what HR-pQCT of the same
 bone would give. [Simulated scans](../simulator.md) describes it. Seeds {seeds}; the numbers of the structure
-were set by hand on seeds below 10 and on the real CT shown here. Of these seeds, the head of 951 had been looked at
-before they were last changed, so the agreement with the real CT is a fit, not a test.
+were set by hand on seeds below 10 and on the real CT shown here. Of these seeds, the head of 951 had been
+looked at before they were last changed, so the agreement with the real CT is a fit, not a test.
 """
 
 _MORPHOMETRY = """
