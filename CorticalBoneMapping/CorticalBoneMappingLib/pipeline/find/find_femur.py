@@ -43,6 +43,9 @@ class FindSettings:
     # over that of the head.
     socket_cosine: float = 0.15
     socket_radii: float = 1.6
+    # Other bone, outside a point: first, beyond the last, step in mm; more HU than any soft tissue has.
+    beside_mm: tuple[float, float, float] = (2.0, 7.1, 0.5)
+    bone_hu: float = 180.0
 
 
 FIND = FindSettings()
@@ -160,7 +163,7 @@ def femur_at(
         )
     exact = exact_femur(fit.surface, volume, side, spacing_mm, watch, progress.part(0.5, 0.9))
     with watch.time("verdict"):
-        head = _head(exact.surface, fit, average)
+        head = _head(exact.surface, fit, average, volume)
         moved_mm = float(np.linalg.norm(head.centre - detection.centre))
         evidence = _evidence(
             fit, head, detected=detection.confidence, head_moved_mm=moved_mm, **exact.evidence
@@ -240,7 +243,7 @@ class _Head(NamedTuple):
     bulge_mm: float
 
 
-def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
+def _head(surface: Surface, fit: ModelFit, average: AverageFemur, volume: Volume) -> _Head:
     names = np.array([average.region_names[number] for number in average.region])
     parts = fit.surface.points[: len(names)]
     points = closest_points(surface, parts[names == _HEAD]).points(surface)
@@ -253,8 +256,16 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur) -> _Head:
     in_socket = (offset @ towards > FIND.socket_cosine * np.linalg.norm(towards) * far) & (
         far < FIND.socket_radii * radius
     )
-    bulge = float(np.percentile(far[in_socket] - radius, 99.5))
+    bulges = np.where(_beside_bone(surface, volume), far - radius, 0.0)  # alone it is the head's own shape
+    bulge = float(np.percentile(bulges[in_socket], 99.5))
     return _Head(centre, radius, float(np.sqrt((left**2).mean())), bulge)
+
+
+def _beside_bone(surface: Surface, volume: Volume) -> np.ndarray:
+    """Whether other bone lies close outside the points (n,) of a surface."""
+    steps = np.arange(*FIND.beside_mm)
+    hu = volume.sample(surface.points[:, None] + steps[:, None] * surface.normals[:, None])
+    return np.nan_to_num(hu, nan=-1000.0).max(axis=1) > FIND.bone_hu
 
 
 def _evidence(fit: ModelFit, head: _Head, **known: float) -> Evidence:

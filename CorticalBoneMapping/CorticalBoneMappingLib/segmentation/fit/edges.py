@@ -68,6 +68,7 @@ def find_edges(
     reach_mm: float,
     expected_mm: float | np.ndarray,
     about_mm: float | np.ndarray = 0.0,
+    mean: sparse.sparray | None = None,
 ) -> Edges:
     """Find the periosteal edge along normals.
 
@@ -83,12 +84,14 @@ def find_edges(
         Standard deviation of the edge's place about `about_mm`.
     about_mm : float or ndarray of shape (n,)
         Expected place of the edge, mm outward.
+    mean : sparse array of shape (n, n), optional
+        Averages the lines with their neighbours', against noise and struts; rows of sum 1.
 
     Returns
     -------
     Edges
     """
-    offsets, edge, _, fall, seen = edge_likelihood(volume, points, normals, -reach_mm, reach_mm)
+    offsets, edge, _, fall, seen = edge_likelihood(volume, points, normals, -reach_mm, reach_mm, mean)
     apart = offsets - np.broadcast_to(about_mm, len(points))[:, None]
     likely = np.exp(-0.5 * (apart / np.broadcast_to(expected_mm, len(points))[:, None]) ** 2)
     weight = edge * likely

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from ...core.errors import SegmentationError
 from ...core.metal import without_metal
@@ -261,10 +262,22 @@ def _release(box: Volume, surface: Surface, bone: FittedBone) -> Surface:
     return replace(surface, points=surface.points + moved[:, None] * surface.normals)
 
 
+def _with_neighbours(surface: Surface) -> sparse.csr_array:
+    """Average of each vertex with the vertices one edge away."""
+    count = len(surface.points)
+    ends = np.concatenate([surface.edges, surface.edges[:, ::-1], np.tile(np.arange(count)[:, None], 2)])
+    alike = sparse.coo_array((np.ones(len(ends), np.float32), ends.T), shape=(count, count)).tocsr()
+    return sparse.diags_array(1.0 / np.asarray(alike.sum(axis=1)).ravel()).astype(np.float32) @ alike
+
+
 def _measured(box: Volume, surface: Surface, shape: Shape, bone: FittedBone, side: str) -> ModelFit:
     edges = find_edges(box, surface.points, surface.normals, 2.0, 1.0)
+    # Struts and pores make the lines of real bone unlike; together with its neighbours' each looks like bone.
+    confidence = find_edges(
+        box, surface.points, surface.normals, 2.0, 1.0, mean=_with_neighbours(surface)
+    ).confidence
     areas = np.where(bone.cut_end, 0.0, surface.point_areas)
-    held, confident = areas * edges.seen, areas * edges.confidence
+    held, confident = areas * edges.seen, areas * confidence
     surface = surface.with_arrays(
         units={"edge_strength": "HU/mm", "edge_spread": "mm", "edge_offset": "mm"},
         seen=edges.seen.astype(np.uint8),
