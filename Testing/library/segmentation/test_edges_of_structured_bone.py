@@ -53,7 +53,7 @@ def test_struts_make_lines_unsure_and_their_neighbours_make_them_sure_again(ball
     assert together > alone + 0.05
 
 
-def test_where_there_is_no_bone_neighbours_add_no_confidence(ball):
+def test_without_bone_neighbours_add_no_confidence(ball):
     noise = np.random.default_rng(4).normal(SOFT_HU, 30.0, image().array.shape).astype(np.float32)
     empty = Volume(noise, image().ijk_to_ras)
     assert confidence(empty, ball, _with_neighbours(ball)).mean() <= confidence(empty, ball).mean() + 0.02
