@@ -16,8 +16,7 @@ REPRESENTATIVE := $(addprefix Testing/library/,$(addsuffix .py,atlas/test_atlas 
   cortex/test_cortex io/test_volume_dicom io/test_volume_files mesh/test_closest mesh/test_meshing \
   mesh/test_smoothing registration/test_registration_parts \
   segmentation/test_segmentation segmentation/test_segmentation_voxelised statistics/test_inference \
-  statistics/test_least_squares statistics/test_mixed_model study/test_study_statistics \
-  validation/test_inputs))
+  statistics/test_least_squares statistics/test_mixed_model study/test_study_statistics))
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help test test-all test-fast test-slow coverage test-newest test-slicer test-slicer-5.10 test-minimum \

@@ -46,6 +46,7 @@ class FindSettings:
     # Other bone, outside a point: first, beyond the last, step in mm; more HU than any soft tissue has.
     beside_mm: tuple[float, float, float] = (2.0, 7.1, 0.5)
     bone_hu: float = 180.0
+    beside_share: float = 0.05  # of the head's points; less is no socket
 
 
 FIND = FindSettings()
@@ -256,8 +257,9 @@ def _head(surface: Surface, fit: ModelFit, average: AverageFemur, volume: Volume
     in_socket = (offset @ towards > FIND.socket_cosine * np.linalg.norm(towards) * far) & (
         far < FIND.socket_radii * radius
     )
-    bulges = np.where(_beside_bone(surface, volume), far - radius, 0.0)  # alone it is the head's own shape
-    bulge = float(np.percentile(bulges[in_socket], 99.5))
+    bulge = float(np.percentile(far[in_socket] - radius, 99.5))
+    if _beside_bone(surface, volume)[in_socket].mean() < FIND.beside_share:
+        bulge = 0.0  # without a socket it is the head's own shape
     return _Head(centre, radius, float(np.sqrt((left**2).mean())), bulge)
 
 

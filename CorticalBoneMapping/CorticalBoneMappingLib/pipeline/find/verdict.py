@@ -51,8 +51,8 @@ class Evidence:
     head_residual_mm : float
         Root mean square distance of the head from a sphere.
     head_bulge_mm : float
-        How far the head bulges out of that sphere within the socket (99.5th percentile), where other bone
-        lies beside it: a leak into the pelvis, or an irregular head.
+        How far the head bulges out of that sphere within the socket (99.5th percentile), 0 where no other
+        bone lies beside it: a leak into the pelvis, or an irregular head.
     metal_share : float
         Share of the surface near metal; see `near_metal`.
     metal_cm3 : float

@@ -116,7 +116,7 @@ def render_views(
     values = _values(surface, array_name)
     unknown = _unknown_density(surface, array_name)
     if unknown.any():
-        values, grey_means = np.where(unknown, np.nan, values), "not known from the scan"
+        values, grey_means = np.where(unknown, np.nan, values), "not known"
     unit = measure.unit if measure else surface.units.get(array_name)
     measure = measure or _known_measure(array_name)
     if width_px < 600:
