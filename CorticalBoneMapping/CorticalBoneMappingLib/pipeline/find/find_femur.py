@@ -46,7 +46,7 @@ class FindSettings:
     # Other bone, outside a point: first, beyond the last, step in mm; more HU than any soft tissue has.
     beside_mm: tuple[float, float, float] = (2.0, 7.1, 0.5)
     bone_hu: float = 180.0
-    beside_share: float = 0.05  # of the head's points; less is no socket
+    beside_share: float = 0.05  # of the head's points; with less there is not a socket
 
 
 FIND = FindSettings()
