@@ -17,17 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
-from CorticalBoneMappingLib.core.measures import DENSITY_KNOWN_SHARE, VertexStatus, density_is_known
+from CorticalBoneMappingLib.core.measures import DENSITY_KNOWN_SHARE, density_is_known
 from CorticalBoneMappingLib.io.files import write_text
 
-from .measurement import cache
-from .measurement.measure import kept_result, prepared
+from .measurement.errors import Errors, pooled, row, shares
+from .measurement.measure import Measured, kept_result, prepared
 from .measurement.plan import FINE, MID, PLAIN, PROTOCOLS, Case
+from .measurement.repeats import kept_depth
 from .measurement.scans import make_scan
 from .measurement.truth import truth
 
 METHODS = ("surface-map", "constant-density")
 EDGES_MM = (0.4, 0.8, 1.2, 2.0, 3.0, 7.0)
+_BINS, _ALL = tuple(pairwise(EDGES_MM)), (EDGES_MM[0], EDGES_MM[-1])
+_HEADS = " | ".join(f"{low:g}–{high:g}" for low, high in _BINS)
 _REPORT = Path(__file__).parents[1] / "Docs" / "validation" / "structured_bone.md"
 _CACHE = Path(tempfile.gettempdir()) / "cortical-bone-mapping-benchmark"
 _PERSONS = (1001, 1002, 1003)
@@ -42,16 +45,30 @@ _PROMISED = {  # issue 17: largest |bias| of a bin, mean absolute error, mm; str
 
 
 @dataclass(frozen=True)
-class Scan:
-    """One scan: the truth at the counted points of its surface, and what each method found there."""
+class Result:
+    """One method on all scans of a protocol, structured or smooth.
 
-    case: Case
-    true: cache.Arrays
-    found: dict[str, cache.Arrays]
+    Attributes
+    ----------
+    key : tuple of str and bool
+        Protocol, and whether the bone has a microstructure.
+    method : str
+        Its name.
+    errors : Errors
+        At the counted points.
+    known : ndarray of bool
+        Where it knows the density; all false for a method that gives no standard deviation.
+    """
 
-    def errors(self, method: str, measure: str) -> np.ndarray:
-        """Measured minus true; not-a-number where nothing was measured."""
-        return self.found[method][measure] - self.true[measure]
+    key: tuple[str, bool]
+    method: str
+    errors: Errors
+    known: np.ndarray
+
+    @property
+    def title(self) -> str:
+        """The scans, for people."""
+        return f"{self.key[0]}, {'structured' if self.key[1] else 'smooth'}"
 
 
 def main() -> None:
@@ -90,160 +107,109 @@ def cases(persons: list[int]) -> list[Case]:
     return [*plain, *thinned]
 
 
-def measured(case: Case, folder: Path) -> Scan:
+def measured(case: Case, folder: Path) -> Measured:
     """Make a scan, or take it from the cache, and measure it."""
     made = make_scan(case, folder)
     ready = prepared(made, case, folder)
     found = {m: kept_result(m, ready.surface, ready.volume, ready.calibration, folder) for m in METHODS}
-    true = truth(made, ready.surface)
-    counted = true["counted"]
-    found = {
-        m: {name: values[counted] for name, values in one.items() if values.ndim} for m, one in found.items()
-    }
-    return Scan(case, {name: values[counted] for name, values in true.items()}, found)
+    return Measured(case, truth(made, ready.surface), {}, found)
 
 
-def page(scans: list[Scan], persons: list[int]) -> str:
+def page(scans: list[Measured], persons: list[int]) -> str:
     """Write the page."""
     template = (Path(__file__).parent / "structured_bone.md").read_text(encoding="utf-8")
-    accuracy = [scan for scan in scans if not scan.case.thinned]
-    groups = [(name, structured) for structured in (True, False) for name in _PROTOCOLS]
+    results = [
+        _result(key, method, [s for s in scans if (s.case.protocol, s.case.structured) == key])
+        for key in _PROMISED
+        for method in METHODS
+    ]
     return template.format(
         persons=", ".join(map(str, persons)),
-        promised=_promised(accuracy, groups),
-        thickness=_bins(accuracy, groups, _thickness_cell),
-        density=_bins(accuracy, groups, _density_cell),
-        coverage=_coverage(accuracy, groups),
+        promised=_promised(results),
+        thickness=_by_bin(results, _thickness),
+        density=_by_bin(results, _density),
+        coverage=_coverage(results),
         defect=_defect(scans),
-        status=_status(accuracy, groups),
+        status=_status(results),
         known=f"{100 * DENSITY_KNOWN_SHARE:.0f}",
     )
 
 
-def _of(scans: list[Scan], group: tuple[str, bool]) -> list[Scan]:
-    return [scan for scan in scans if (scan.case.protocol, scan.case.structured) == group]
+def _result(key: tuple[str, bool], method: str, scans: list[Measured]) -> Result:
+    whole = [scan for scan in scans if not scan.case.thinned]
+    errors, known = pooled(whole, method), []
+    for scan in whole:
+        found, counted = scan.found[method], scan.true["counted"]
+        sd = found.get("density_sd", np.full(len(counted), np.nan))
+        known.append(density_is_known(found["density"], sd)[counted])
+    return Result(key, method, errors, np.concatenate(known))
 
 
-def _pooled(scans: list[Scan], take: Callable[[Scan], np.ndarray]) -> np.ndarray:
-    return np.concatenate([take(scan) for scan in scans])
-
-
-def _title(group: tuple[str, bool]) -> str:
-    return f"{group[0]}, {'structured' if group[1] else 'smooth'}"
-
-
-def _promised(scans: list[Scan], groups: list[tuple[str, bool]]) -> str:
-    rows = [
-        "| scans | method | mean abs. error, mm | promised | largest bias of a bin, mm | promised |",
-        "|---" * 6 + "|",
-    ]
-    for group in groups:
-        some, (bias, error) = _of(scans, group), _PROMISED[group]
-        true = _pooled(some, lambda scan: scan.true["thickness"])
-        for method in METHODS:
-            wrong = _pooled(some, lambda scan, m=method: scan.errors(m, "thickness"))
-            inside = (true >= EDGES_MM[0]) & np.isfinite(wrong)
-            means = [
-                np.mean(wrong[part]) for part in _parts(true, np.isfinite(wrong)) if part.sum() >= _FEWEST
-            ]
-            largest = max(means, key=abs)
-            rows.append(
-                f"| {_title(group)} | `{method}` | {np.abs(wrong[inside]).mean():.3f} | ≤ {error} "
-                f"| {_signed(largest, 3)} | ± {bias} |"
-            )
+def _promised(results: list[Result]) -> str:
+    header = "| scans | method | mean abs. error, mm | promised | largest bias of a bin, mm | promised |"
+    rows = [header, "|---" * 6 + "|"]
+    for one in results:
+        bins = [row(one.errors, "thickness", *limits) for limits in _BINS]
+        largest = max((bin_["bias"] for bin_ in bins if bin_["n"] >= _FEWEST), key=abs)
+        bias, error = _PROMISED[one.key]
+        found = f"{row(one.errors, 'thickness', *_ALL)['mae']:.3f} | ≤ {error} | {_signed(largest, 3)}"
+        rows.append(f"| {one.title} | `{one.method}` | {found} | ± {bias} |")
     return "\n".join(rows)
 
 
-def _parts(true: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-    return [known & (true >= low) & (true < high) for low, high in pairwise(EDGES_MM)]
-
-
-def _bins(scans: list[Scan], groups: list[tuple[str, bool]], cell: Callable[..., str]) -> str:
-    header = "| scans | method | " + " | ".join(f"{a:g}–{b:g}" for a, b in pairwise(EDGES_MM)) + " |"
-    rows = [header, "|---" * (len(EDGES_MM) + 1) + "|"]
-    for group in groups:
-        some = _of(scans, group)
-        for method in METHODS:
-            cells = [cell(some, method, number) for number in range(len(EDGES_MM) - 1)]
-            rows.append(f"| {_title(group)} | `{method}` | " + " | ".join(cells) + " |")
+def _by_bin(results: list[Result], cell: Callable[[Result, float, float], str]) -> str:
+    rows = [f"| scans | method | {_HEADS} |", "|---" * (len(_BINS) + 2) + "|"]
+    for one in results:
+        cells = [
+            cell(one, *limits) if row(one.errors, "thickness", *limits)["n"] >= _FEWEST else "–"
+            for limits in _BINS
+        ]
+        rows.append(f"| {one.title} | `{one.method}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _thickness_cell(scans: list[Scan], method: str, number: int) -> str:
-    true = _pooled(scans, lambda scan: scan.true["thickness"])
-    wrong = _pooled(scans, lambda scan: scan.errors(method, "thickness"))
-    part = _parts(true, np.isfinite(wrong))[number]
-    if part.sum() < _FEWEST:
-        return "–"
-    return f"{_signed(wrong[part].mean(), 3)} / {np.abs(wrong[part]).mean():.3f}"
+def _thickness(one: Result, low: float, high: float) -> str:
+    found = row(one.errors, "thickness", low, high)
+    return f"{_signed(found['bias'], 3)} / {found['mae']:.3f}"
 
 
-def _density_cell(scans: list[Scan], method: str, number: int) -> str:
-    true = _pooled(scans, lambda scan: scan.true["thickness"])
-    wrong = _pooled(scans, lambda scan: 100.0 * scan.errors(method, "density") / scan.true["density"])
-    part = _parts(true, np.isfinite(wrong))[number]
-    if part.sum() < _FEWEST:
-        return "–"
-    text = f"{_signed(wrong[part].mean(), 1)}"
-    if "density_sd" in scans[0].found[method]:
-        known = _pooled(
-            scans,
-            lambda scan: density_is_known(scan.found[method]["density"], scan.found[method]["density_sd"]),
-        )
-        text += f" ({100.0 * known[part].mean():.0f})"
-    return text
+def _density(one: Result, low: float, high: float) -> str:
+    bias = _signed(row(one.errors, "density", low, high)["bias"], 1)
+    if not one.known.any():
+        return bias
+    inside = (one.errors.thickness >= low) & (one.errors.thickness < high)
+    inside &= np.isfinite(one.errors.by_measure["density"])
+    return f"{bias} ({100.0 * one.known[inside].mean():.0f})"
 
 
-def _coverage(scans: list[Scan], groups: list[tuple[str, bool]]) -> str:
-    header = "| scans | measure | " + " | ".join(f"{a:g}–{b:g}" for a, b in pairwise(EDGES_MM)) + " | all |"
-    rows, method = [header, "|---" * (len(EDGES_MM) + 2) + "|"], METHODS[0]
-    for group in groups:
-        some = _of(scans, group)
-        true = _pooled(some, lambda scan: scan.true["thickness"])
-        for measure in ("thickness", "density", "mass"):
-            wrong = _pooled(some, lambda scan, name=measure: scan.errors(method, name))
-            sd = _pooled(some, lambda scan, name=measure: scan.found[method][f"{name}_sd"])
-            held, known = np.abs(wrong) < 1.96 * sd, np.isfinite(wrong)
-            cells = [
-                f"{100.0 * held[part].mean():.0f}" if part.sum() >= _FEWEST else "–"
-                for part in (*_parts(true, known), known)
-            ]
-            rows.append(f"| {_title(group)} | {measure} | " + " | ".join(cells) + " |")
+def _coverage(results: list[Result]) -> str:
+    rows = [f"| scans | measure | {_HEADS} | all |", "|---" * (len(_BINS) + 3) + "|"]
+    for one in results:
+        for measure in one.errors.covered:
+            found = [row(one.errors, measure, *limits) for limits in (*_BINS, _ALL)]
+            cells = [f"{100.0 * f['coverage']:.0f}" if f["n"] >= _FEWEST else "–" for f in found]
+            rows.append(f"| {one.title} | {measure} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _defect(scans: list[Scan]) -> str:
+def _defect(scans: list[Measured]) -> str:
     rows = ["| scans | person | method | thickness kept, % | mass kept, % |", "|---" * 5 + "|"]
     for thinned in (scan for scan in scans if scan.case.thinned):
         whole = next(scan for scan in scans if scan.case == replace(thinned.case, thinned=False))
         for method in METHODS:
-            kept = [100.0 * _kept(whole, thinned, method, measure) for measure in ("thickness", "mass")]
-            shares = f"{kept[0]:.0f} | {kept[1]:.0f} |"
-            rows.append(f"| {thinned.case.protocol} | {thinned.case.person} | `{method}` | {shares}")
+            kept = [f"{kept_depth(whole, thinned, method, m):.0f}" for m in ("thickness", "mass")]
+            rows.append(
+                f"| {thinned.case.protocol} | {thinned.case.person} | `{method}` | {' | '.join(kept)} |"
+            )
     return "\n".join(rows)
 
 
-def _kept(whole: Scan, thinned: Scan, method: str, measure: str) -> float:
-    """Share of a thinning's depth that is found, by regression of the found on the true difference."""
-    place = thinned.true["thinning"] > 0.01
-    if len(whole.true["thinning"]) != len(place):
-        return float("nan")
-    true = (whole.true[measure] - thinned.true[measure])[place]
-    found = (whole.found[method][measure] - thinned.found[method][measure])[place]
-    known = np.isfinite(found)
-    return float(true[known] @ found[known] / (true[known] @ true[known]))
-
-
-def _status(scans: list[Scan], groups: list[tuple[str, bool]]) -> str:
+def _status(results: list[Result]) -> str:
     rows = ["| scans | method | measured, % | no cortex, % | failed, % |", "|---" * 5 + "|"]
-    for group in groups:
-        for method in METHODS:
-            quality = _pooled(_of(scans, group), lambda scan, m=method: scan.found[m]["quality"])
-            shares = [
-                100.0 * np.mean(quality == kind)
-                for kind in (VertexStatus.GOOD, VertexStatus.NO_CORTEX, VertexStatus.FIT_FAILED)
-            ]
-            rows.append(f"| {_title(group)} | `{method}` | " + " | ".join(f"{x:.2f}" for x in shares) + " |")
+    for one in results:
+        found = shares(one.errors)
+        cells = [f"{100.0 * found[name]:.2f}" for name in ("measured", "no cortex", "failed")]
+        rows.append(f"| {one.title} | `{one.method}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

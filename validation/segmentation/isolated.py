@@ -21,6 +21,7 @@ from CorticalBoneMappingLib.pipeline.find.find_femur import find_femurs
 from CorticalBoneMappingLib.simulation import ScannerSettings, simulate_hip, simulate_scan
 from CorticalBoneMappingLib.simulation.hip.structured import structured
 
+from .errors import dice, mask_on
 from .wrong import wrong_scans
 
 _REPORT = Path(__file__).parents[2] / "Docs" / "validation" / "isolated_femurs.md"
@@ -120,25 +121,16 @@ def _femur_row(case: Case) -> str:
     best = found[0]
     if best.labelmap is None or best.side != case.side:
         return _row(case, best.verdict, " ".join(best.reasons) or f"{best.side} side", "–", begun)
-    dice = _dice(best.labelmap, volume, true)
-    print(case, best.verdict, f"{dice:.4f}", flush=True)
-    return _row(case, best.verdict, " ".join(best.reasons), f"{dice:.3f}", begun)
+    overlap = dice(mask_on(best.labelmap, volume), true)
+    print(case, best.verdict, f"{overlap:.4f}", flush=True)
+    return _row(case, best.verdict, " ".join(best.reasons), f"{overlap:.3f}", begun)
 
 
-def _row(case: Case, verdict: str, reasons: str, dice: str, begun: float) -> str:
+def _row(case: Case, verdict: str, reasons: str, overlap: str, begun: float) -> str:
     kind = "structured" if case.is_structured else "smooth"
     seconds = time.process_time() - begun
-    cells = (case.person, case.side, kind, case.medium, verdict, dice, f"{seconds:.0f}", reasons)
+    cells = (case.person, case.side, kind, case.medium, verdict, overlap, f"{seconds:.0f}", reasons)
     return f"| {' | '.join(map(str, cells))} |"
-
-
-def _dice(labelmap: Volume, volume: Volume, true: np.ndarray) -> float:
-    index = np.argwhere(labelmap.array > 0)[:, ::-1]
-    there = np.rint(volume.index_of(labelmap.points_of(index))).astype(int)
-    inside = np.all((there >= 0) & (there < np.array(true.shape[::-1])), axis=1)
-    mask = np.zeros_like(true)
-    mask[tuple(there[inside][:, ::-1].T)] = True
-    return float(2.0 * (mask & true).sum() / (len(index) + true.sum()))
 
 
 def _empty_row(name: str, path: Path) -> str:

@@ -158,7 +158,7 @@ _NO_AIR_HU, _SOFT_HU, _BONE_HU = -300.0, (-150.0, 150.0), 250.0
 # Fat and muscle are four fifths of what is not air, even where a scan is cropped to a hip; in MR with
 # shifted values it was a sixth. A bone alone in air has marrow only: 36 to 47 % in simulated ones.
 _LEAST_SOFT_SHARE, _LEAST_SOFT_SHARE_IN_AIR = 0.5, 0.25
-_IN_AIR = 0.5  # of the voxels are no tissue
+_ALONE = 0.5  # less of the voxels is no air
 _LEAST_BONE_CM3 = 5.0  # a femoral head has 40
 _MOST_PROBED = 2_000_000
 
@@ -191,8 +191,8 @@ def check_ct(volume: Volume) -> None:
             f"{volume.source}: no hip was found: the scan shows {bone_cm3:.2g} cm³ of bone (above "
             f"{_BONE_HU:g} HU). Is it the right series?"
         )
-    alone = len(body) < (1.0 - _IN_AIR) * values.size
-    if soft < (_LEAST_SOFT_SHARE_IN_AIR if alone else _LEAST_SOFT_SHARE) * len(body):
+    least = _LEAST_SOFT_SHARE_IN_AIR if len(body) < _ALONE * values.size else _LEAST_SOFT_SHARE
+    if soft < least * len(body):
         raise VolumeError(
             f"{volume.source}: only {soft / len(body):.0%} of what is not air has the HU of fat or muscle, "
             "so these are not the HU of a CT. Is it MR, or a CT without its rescale intercept?"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 
@@ -21,6 +21,25 @@ def edges_of(triangles: np.ndarray) -> np.ndarray:
         Sorted pairs of vertices, in order.
     """
     return _ends(np.unique(_edge_keys(triangles)))
+
+
+def adjacency(edges: np.ndarray, n_points: int) -> csr_array:
+    """Give the neighbours of each vertex, one edge away.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_edges, 2)
+        Each once; see `edges_of`.
+    n_points : int
+        Number of vertices.
+
+    Returns
+    -------
+    sparse array of shape (n_points, n_points)
+        Symmetric, of ones; its diagonal is empty.
+    """
+    ends = np.concatenate([edges, edges[:, ::-1]])
+    return csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n_points, n_points))
 
 
 def euler_characteristic(triangles: np.ndarray) -> int:

@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ..core.surface import Surface
+from ..mesh.topology import adjacency
 from .cut_ends import cut_end_of, thinned, widened
 
 # Chosen by hand; not tuned.
@@ -95,10 +96,9 @@ def pairs_between(source: Sample, target: Sample) -> Pairs:
 
 def _even_normals(surface: Surface) -> np.ndarray:
     """Normals averaged over about `_NORMAL_REACH_MM`, shape (n_points, 3)."""
-    edges, n = surface.edges, len(surface.points)
+    n = len(surface.points)
     rounds = int(np.clip(round((_NORMAL_REACH_MM / surface.mean_spacing_mm) ** 2), 1, 12))
-    ends = np.concatenate([edges, edges[:, ::-1], np.repeat(np.arange(n), 2).reshape(-1, 2)])
-    mix = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    mix = adjacency(surface.edges, n) + sparse.eye_array(n)
     normals = surface.normals
     for _ in range(rounds):
         normals = mix @ normals

@@ -10,6 +10,7 @@ from scipy.sparse.linalg import splu
 
 from ..core.surface import Surface
 from ..mesh.closest import closest_points, interpolate
+from ..mesh.topology import adjacency
 from .cut_ends import cut_end_of, widened
 from .pairs import LEAST_COSINE
 
@@ -132,7 +133,5 @@ def _evened(points: np.ndarray, free: np.ndarray, laplacian: sparse.csr_array) -
 
 def _graph_laplacian(surface: Surface) -> sparse.csr_array:
     """Degree minus adjacency, shape (n_points, n_points)."""
-    n = len(surface.points)
-    ends = np.concatenate([surface.edges, surface.edges[:, ::-1]])
-    adjacency = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
-    return sparse.csr_array(sparse.diags(adjacency.sum(axis=1)) - adjacency)
+    neighbours = adjacency(surface.edges, len(surface.points))
+    return sparse.csr_array(sparse.diags(neighbours.sum(axis=1)) - neighbours)

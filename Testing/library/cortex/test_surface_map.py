@@ -1,5 +1,7 @@
 """surface-map: the bone shares one field of density, weighed by the precision of each place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ball_phantom import CORTEX, scanned, surface_near_the_ball, truth
@@ -235,3 +237,14 @@ def test_a_given_density_that_is_wrong_is_corrected_by_the_bone(given):
     _, true = truth(surface)
     thick = true > 2.0
     assert np.nanmean(found.density[thick]) == pytest.approx(CORTEX, rel=0.012)
+
+
+@pytest.mark.parametrize("shown", ["no shell", "noise"])
+def test_where_neighbours_show_no_cortex_one_line_makes_none(shown):
+    surface, volume = surface_near_the_ball(800), scanned(shell=False)
+    if shown == "noise":
+        noise = np.random.default_rng(0).normal(40.0, 14.0, volume.array.shape).astype(np.float32)
+        volume = replace(volume, array=noise)
+    found = measure_cortex(surface, volume, Calibration.none(), method="surface-map")
+    assert np.all(found.quality == VertexStatus.NO_CORTEX)
+    assert np.all(np.isnan(found.thickness))

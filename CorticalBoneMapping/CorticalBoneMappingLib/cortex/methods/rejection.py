@@ -14,7 +14,7 @@ _LEAST_PEAK_IN_NOISE = 5.0
 _LEAST_CONTRAST_IN_RESIDUALS = 2.0
 _LEAST_THICKNESS_IN_SE = 3.0
 # Toward zero thickness, place and thickness of the shell look alike and the standard error is too small.
-_THINNEST_MM = 0.15
+THINNEST_MM = 0.15
 
 
 def without_cortex(scan: Scan) -> np.ndarray:
@@ -35,7 +35,7 @@ def without_cortex(scan: Scan) -> np.ndarray:
     """
     marks, fit = scan.features, scan.constant_density_fit
     faint = ~(marks.peak - marks.outside > _LEAST_PEAK_IN_NOISE * scan.noise)
-    return faint | (fit.thickness < np.maximum(_THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se))
+    return faint | (fit.thickness < np.maximum(THINNEST_MM, _LEAST_THICKNESS_IN_SE * fit.thickness_se))
 
 
 def breaks_rules(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from ...core.surface import Surface
 from ...mesh.smoothing import smooth
+from ...mesh.topology import adjacency
 from ..scan.scan import Scan
 
 
@@ -53,7 +54,7 @@ def scatter(
     """
     whole = np.full(len(scan.surface.points), np.nan)
     whole[scan.points] = np.where(valid, values, np.nan)
-    near, far = (_mean_over(whole, ring) for ring in rings(scan.surface))
+    near, far = (_mean_over(whole, ring) for ring in _rings(scan.surface))
     left = (whole - (3.5 * near - far) / 2.5)[scan.points]
     judged = np.isfinite(left) & (expected > 0)
     if judged.sum() < SCATTER.enough_points:
@@ -70,11 +71,9 @@ def scatter(
     ), usual
 
 
-def rings(surface: Surface) -> tuple[csr_array, csr_array]:
-    """Return the neighbours one edge away, and two, of a surface's points, as matrices of ones."""
-    total = len(surface.points)
-    ends = np.concatenate([surface.edges, surface.edges[:, ::-1]])
-    one = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(total, total)).tocsr()
+def _rings(surface: Surface) -> tuple[csr_array, csr_array]:
+    """Neighbours one edge away, and two, as matrices of ones."""
+    one = adjacency(surface.edges, len(surface.points))
     within_two = (one @ one + one).tocsr()
     within_two.setdiag(0.0)
     within_two.eliminate_zeros()

@@ -23,7 +23,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from ...core.surface import Surface
 from ...mesh.smoothing import cotangent_laplacian, smooth
-from .scatter import rings
+from ...mesh.topology import adjacency
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _extent(
     Smoothing takes a part of it away, more of one that is alike over a larger area. So noise of known extents
     is smoothed in the same way, and the extent is that of the noise whose neighbours are left as alike.
     """
-    ring, root = rings(surface)[0], np.sqrt(weight)
+    ring, root = adjacency(surface.edges, len(left)), np.sqrt(weight)
     white = np.random.default_rng(0).standard_normal(len(left))
     noise, extents = [], []
     for share in _SHARES:

@@ -26,13 +26,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...mesh.topology import adjacency
 from ..model.three_layers import LayerFit
 from ..scan.scan import Estimates, Scan
 from ..scan.sensitivity import Sensitivity, density_sensitivity
 from .density_field import ASSUMED_SPREAD, FIELD, DensityField, Field, MeasuredDensity
 from .posterior_spread import posterior_spread
-from .rejection import breaks_rules, without_cortex
-from .scatter import rings, scatter
+from .rejection import THINNEST_MM, breaks_rules, without_cortex
+from .scatter import scatter
 from .surface_field import shared_field
 
 
@@ -75,8 +76,8 @@ def measure(scan: Scan) -> Estimates:
     known = not thick.density_from.startswith("assumed")
     places, normals = (values[scan.points] for values in (scan.surface.points, scan.surface.normals))
     prior = DensityField(places, normals, thick.density, MAP.level_sd if known else MAP.level_sd_assumed)
-    fit = scan.fit(np.full(len(places), thick.density), near=scan.constant_density_fit)
-    lacking, field, spread = without_cortex(scan), None, None
+    fit, lacking = scan.constant_density_fit, without_cortex(scan)
+    field, spread = None, None
     for _ in range(MAP.steps):
         measured = _measured_density(scan, fit, density_sensitivity(scan, fit), ~lacking, field)
         if field is not None and spread is None:
@@ -92,6 +93,7 @@ def measure(scan: Scan) -> Estimates:
     shown = np.where(lacking, scan.constant_density_fit.thickness, fit.thickness)
     thickness = shared_field(scan.surface, scan.points, shown, variance, lacking | valid)
     missing = lacking & (_share_around(scan, lacking) >= MAP.missing_share)
+    missing |= (lacking | valid) & (thickness.values < THINNEST_MM)
     deviations = posterior_spread(scan, thickness, density, field, sensitivity)
     return Estimates(
         outer_edge=fit.outer_edge,
@@ -107,6 +109,7 @@ def measure(scan: Scan) -> Estimates:
             "cortical_density_range": [float(density.min()), float(density.max())],
             "cortical_density_varies_by": spread.field,
             "error_by_direction": spread.direction,
+            "inner_softness_mm": thick.inner_softness_mm,
             "scatter_over_noise": usual,
             "local_extent_mm2": thickness.extent_mm2,
         },
@@ -118,11 +121,12 @@ def measure(scan: Scan) -> Estimates:
 
 
 def _share_around(scan: Scan, found: np.ndarray) -> np.ndarray:
-    """Share (n,) of each point's measured neighbours that are among those found (n,)."""
-    ring = rings(scan.surface)[0]
+    """Share (n,) of each point's measured neighbours that are among those found (n,); 1 if it has none."""
+    ring = adjacency(scan.surface.edges, len(scan.surface.points))
     whole, there = np.zeros((2, len(scan.surface.points)))
     whole[scan.points], there[scan.points] = found & scan.usable, scan.usable
-    return ((ring @ whole) / np.maximum(ring @ there, 1.0))[scan.points]
+    total = ring @ there
+    return np.where(total > 0, (ring @ whole) / np.maximum(total, 1.0), 1.0)[scan.points]
 
 
 def _valid(scan: Scan, fit: LayerFit) -> np.ndarray:

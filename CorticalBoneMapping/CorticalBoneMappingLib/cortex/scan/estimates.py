@@ -8,6 +8,7 @@ for the whole scan are determined far better than at any single point.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -62,9 +63,8 @@ class ThickCortex:
         Where each comes from, for the record.
     points : int
         Number of points used; 0 if both were given or assumed.
-    inner_softness_mm : float
-        Standard deviation by which the inner edge is softer than the blur makes it: 0 for a sharp edge, w /
-        √12 for a zone of the width w in which the cortex becomes trabecular.
+    thick : SomeLines or None
+        Those points, if there are any.
     """
 
     blur: Blur
@@ -72,7 +72,15 @@ class ThickCortex:
     blur_from: str
     density_from: str
     points: int
-    inner_softness_mm: float = 0.0
+    thick: SomeLines | None = None
+
+    @cached_property
+    def inner_softness_mm(self) -> float:
+        """Standard deviation by which the inner edge is softer than the blur makes it, mm.
+
+        0 for a sharp edge, w / √12 for a zone of the width w in which the cortex becomes trabecular.
+        """
+        return _inner_softness(self.thick, self.blur) if self.points else 0.0
 
     @property
     def blur_record(self) -> dict[str, float | str]:
@@ -91,7 +99,6 @@ class ThickCortex:
             "cortical_density": self.density,
             "cortical_density_from": self.density_from,
             "thick_cortex_points": self.points,
-            "inner_softness_mm": self.inner_softness_mm,
         }
 
 
@@ -140,8 +147,7 @@ def estimate_from_thick_cortex(
         density, density_from = _density(thick, blur, criterion)
     if given is None and len(which):
         blur = replace(blur, sigma_across_mm=_best_across(some, blur, density))
-    softness = _inner_softness(thick, blur)
-    return ThickCortex(blur, float(density), blur_from, density_from, len(which), softness)
+    return ThickCortex(blur, float(density), blur_from, density_from, len(which), thick)
 
 
 def _density(thick: SomeLines, blur: Blur, criterion: str) -> tuple[float, str]:
@@ -228,8 +234,6 @@ def _best_in_plane(thick: SomeLines, near: LayerFit) -> Blur:
 
 def _inner_softness(thick: SomeLines, blur: Blur) -> float:
     """Estimate how much softer the inner edge is than the blur makes it, from thick cortex, mm."""
-    if not len(thick.profiles):
-        return 0.0
     near = thick.fit(blur)
 
     def squares(softness: float) -> np.ndarray:

@@ -22,6 +22,7 @@ from ...core.side import check_side
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...mesh.shape_model import ShapeModel
+from ...mesh.topology import adjacency
 from .edges import Ball, Edges, find_ball, find_edges
 from .long_shaft import LongShaft, cut_plane_of, lengthened
 from .pose import Plate, Shape, find_poses, head_radius_mm, improved
@@ -265,9 +266,8 @@ def _release(box: Volume, surface: Surface, bone: FittedBone) -> Surface:
 def _with_neighbours(surface: Surface) -> sparse.csr_array:
     """Average of each vertex with the vertices one edge away."""
     count = len(surface.points)
-    ends = np.concatenate([surface.edges, surface.edges[:, ::-1], np.tile(np.arange(count)[:, None], 2)])
-    alike = sparse.coo_array((np.ones(len(ends), np.float32), ends.T), shape=(count, count)).tocsr()
-    return sparse.diags_array(1.0 / np.asarray(alike.sum(axis=1)).ravel()).astype(np.float32) @ alike
+    alike = adjacency(surface.edges, count) + sparse.eye_array(count)
+    return (sparse.diags_array(1.0 / alike.sum(axis=1)) @ alike).astype(np.float32)
 
 
 def _measured(box: Volume, surface: Surface, shape: Shape, bone: FittedBone, side: str) -> ModelFit:

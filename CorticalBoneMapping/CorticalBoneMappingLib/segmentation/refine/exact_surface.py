@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ...core.errors import SurfaceError
@@ -14,6 +13,7 @@ from ...core.progress import Progress
 from ...core.surface import Surface
 from ...core.volume import Volume
 from ...mesh.meshing import remesh
+from ...mesh.topology import adjacency
 from ..mask.cut_planes import at_planes
 from .displacement import FieldPrior, OffsetField, offset_field
 from .shaft_end import Plane, cut_at, shaft_end
@@ -188,8 +188,7 @@ def _moved(surface: Surface, depth: np.ndarray, planes: list[Plane], ended: np.n
 
 def _unfolded(surface: Surface) -> Surface:
     """Smooth a surface where a triangle is folded: its normal differs from those of its corners."""
-    ends = np.concatenate([surface.edges, surface.edges[:, ::-1]])
-    neighbours = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])))
+    neighbours = adjacency(surface.edges, len(surface.points))
     for _ in range(SURFACE.unfoldings):
         folded = _folded(surface)
         if not folded.any():
