@@ -158,7 +158,7 @@ _NO_AIR_HU, _SOFT_HU, _BONE_HU = -300.0, (-150.0, 150.0), 250.0
 # Fat and muscle are four fifths of what is not air, even where a scan is cropped to a hip; in MR with
 # shifted values it was a sixth. A bone alone in air has marrow only: 36 to 47 % in simulated ones.
 _LEAST_SOFT_SHARE, _LEAST_SOFT_SHARE_IN_AIR = 0.5, 0.25
-_ALONE = 0.5  # less of the voxels is no air
+_ALONE = 0.5  # of the voxels: with less tissue than that, a bone may lie alone
 _LEAST_BONE_CM3 = 5.0  # a femoral head has 40
 _MOST_PROBED = 2_000_000
 
